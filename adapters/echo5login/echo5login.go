@@ -1,0 +1,78 @@
+// Package echo5login mounts pixy in Echo v5. For Echo v4 there is echologin.
+package echo5login
+
+import (
+	"errors"
+
+	"github.com/labstack/echo/v5"
+
+	"github.com/pixyauth/pixy/core"
+)
+
+// Login mounts the login's routes and guards handlers. Make one with [New]. It
+// is safe for concurrent use once its fields are set.
+type Login struct {
+	// ErrorHandler decides about a request that is not served; what it returns
+	// goes to Echo. The error is a [*core.Error] that pixy has logged: return it
+	// to have Echo's HTTPErrorHandler answer with its status and public part.
+	// Nil: [core.Authenticator.ServeError] answers, and Echo sees no error.
+	ErrorHandler func(*echo.Context, error) error
+
+	auth *core.Authenticator
+}
+
+// New returns a Login for auth.
+func New(auth *core.Authenticator) *Login { return &Login{auth: auth} }
+
+// Mount registers the login's routes. Their paths are whole: give the Echo, or
+// a group that adds middleware and no prefix.
+func (l *Login) Mount(router interface {
+	Add(method, path string, handler echo.HandlerFunc, middleware ...echo.MiddlewareFunc) echo.RouteInfo
+}) {
+	for _, route := range l.auth.Routes() {
+		router.Add(route.Method, route.Path, func(c *echo.Context) error {
+			return l.fail(c, route.Handle(c.Response(), c.Request()))
+		})
+	}
+}
+
+// RequireUser is middleware that lets only logged-in users through. A person
+// who opens a page is sent to log in and comes back; other requests get 401.
+func (l *Login) RequireUser(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c *echo.Context) error {
+		authenticated, err := l.auth.Authenticate(c.Response(), c.Request())
+		if err != nil {
+			return l.fail(c, l.auth.Challenge(c.Response(), c.Request(), err))
+		}
+		c.SetRequest(authenticated)
+		return next(c)
+	}
+}
+
+// LoadUser is middleware that attaches the user if there is one, and lets
+// everybody through. Only a session store that is down stops a request.
+func (l *Login) LoadUser(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c *echo.Context) error {
+		authenticated, err := l.auth.Authenticate(c.Response(), c.Request())
+		if err == nil {
+			c.SetRequest(authenticated)
+		} else if !errors.Is(err, core.ErrNoSession) {
+			return l.fail(c, err)
+		}
+		return next(c)
+	}
+}
+
+// User returns who is logged in, or nil. Behind RequireUser it is never nil.
+func User(c *echo.Context) *core.User { return core.UserFromContext(c.Request().Context()) }
+
+func (l *Login) fail(c *echo.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if l.ErrorHandler == nil {
+		l.auth.ServeError(c.Response(), c.Request(), err)
+		return nil
+	}
+	return l.ErrorHandler(c, err)
+}

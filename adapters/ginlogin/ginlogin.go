@@ -1,0 +1,80 @@
+// Package ginlogin mounts pixy in Gin.
+package ginlogin
+
+import (
+	"errors"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/pixyauth/pixy/core"
+)
+
+// Login mounts the login's routes and guards handlers. Make one with [New]. It
+// is safe for concurrent use once its fields are set.
+type Login struct {
+	// ErrorHandler answers when a request is not served. The context is aborted,
+	// and its Errors have the error: a [*core.Error] that pixy has logged. Nil:
+	// [core.Authenticator.ServeError].
+	ErrorHandler func(*gin.Context, error)
+
+	auth *core.Authenticator
+}
+
+// New returns a Login for auth.
+func New(auth *core.Authenticator) *Login { return &Login{auth: auth} }
+
+// Mount registers the login's routes. Their paths are whole: give the engine,
+// or a group that adds middleware and no prefix.
+func (l *Login) Mount(router gin.IRoutes) {
+	for _, route := range l.auth.Routes() {
+		router.Handle(route.Method, route.Path, func(c *gin.Context) {
+			if err := route.Handle(c.Writer, c.Request); err != nil {
+				l.fail(c, err)
+			}
+		})
+	}
+}
+
+// RequireUser is middleware that lets only logged-in users through. A person
+// who opens a page is sent to log in and comes back; other requests get 401.
+//
+// Gin runs a group's middleware for the group's routes only: an unknown path
+// under it is a 404 for everybody.
+func (l *Login) RequireUser(c *gin.Context) {
+	authenticated, err := l.auth.Authenticate(c.Writer, c.Request)
+	if err == nil {
+		c.Request = authenticated
+		return
+	}
+	c.Abort() // before anything else: Gin runs the next handler otherwise
+	if err := l.auth.Challenge(c.Writer, c.Request, err); err != nil {
+		l.fail(c, err)
+	}
+}
+
+// LoadUser is middleware that attaches the user if there is one, and lets
+// everybody through. Only a session store that is down stops a request.
+func (l *Login) LoadUser(c *gin.Context) {
+	authenticated, err := l.auth.Authenticate(c.Writer, c.Request)
+	switch {
+	case err == nil:
+		c.Request = authenticated
+	case !errors.Is(err, core.ErrNoSession):
+		l.fail(c, err)
+	}
+}
+
+// User returns who is logged in, or nil. Behind RequireUser it is never nil.
+// Where a [context.Context] is wanted, pass on c.Request.Context(): it has the
+// user, and c itself does not unless the engine's ContextWithFallback is set.
+func User(c *gin.Context) *core.User { return core.UserFromContext(c.Request.Context()) }
+
+func (l *Login) fail(c *gin.Context, err error) {
+	c.Abort()
+	_ = c.Error(err)
+	if l.ErrorHandler == nil {
+		l.auth.ServeError(c.Writer, c.Request, err)
+		return
+	}
+	l.ErrorHandler(c, err)
+}

@@ -1,0 +1,75 @@
+// Package httplogin mounts pixy in net/http, and in every router that takes
+// net/http's handlers and middleware.
+package httplogin
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/pixyauth/pixy/core"
+)
+
+// Login mounts the login's routes and guards handlers. Make one with [New]. It
+// is safe for concurrent use once its fields are set.
+type Login struct {
+	// ErrorHandler answers when a request is not served. The error is a
+	// [*core.Error] and has been logged. Nil: [core.Authenticator.ServeError].
+	ErrorHandler func(http.ResponseWriter, *http.Request, error)
+
+	auth *core.Authenticator
+}
+
+// New returns a Login for auth.
+func New(auth *core.Authenticator) *Login { return &Login{auth: auth} }
+
+// Mount registers the login's routes. An [*http.ServeMux] is a router here, and
+// so is every other that understands patterns such as "GET /auth/login".
+func (l *Login) Mount(router interface{ Handle(string, http.Handler) }) {
+	for _, route := range l.auth.Routes() {
+		router.Handle(route.Method+" "+route.Path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := route.Handle(w, r); err != nil {
+				l.fail(w, r, err)
+			}
+		}))
+	}
+}
+
+// RequireUser is middleware that lets only logged-in users through. A person
+// who opens a page is sent to log in and comes back; other requests get 401.
+func (l *Login) RequireUser(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		authenticated, err := l.auth.Authenticate(w, r)
+		if err == nil {
+			next.ServeHTTP(w, authenticated)
+		} else if err = l.auth.Challenge(w, r, err); err != nil {
+			l.fail(w, r, err)
+		}
+	})
+}
+
+// LoadUser is middleware that attaches the user if there is one, and lets
+// everybody through. Only a session store that is down stops a request.
+func (l *Login) LoadUser(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		authenticated, err := l.auth.Authenticate(w, r)
+		switch {
+		case err == nil:
+			next.ServeHTTP(w, authenticated)
+		case errors.Is(err, core.ErrNoSession):
+			next.ServeHTTP(w, r)
+		default:
+			l.fail(w, r, err)
+		}
+	})
+}
+
+// User returns who is logged in, or nil. Behind RequireUser it is never nil.
+func User(r *http.Request) *core.User { return core.UserFromContext(r.Context()) }
+
+func (l *Login) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if l.ErrorHandler == nil {
+		l.auth.ServeError(w, r, err)
+		return
+	}
+	l.ErrorHandler(w, r, err)
+}

@@ -1,0 +1,188 @@
+package core
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// attemptLifetime is how long a person may take at the provider: long enough
+	// for a second factor and a forgotten password, short enough that a browser
+	// left behind holds nothing of use.
+	attemptLifetime = 10 * time.Minute
+
+	// At most this many attempts, and this many bytes of them, wait in one
+	// browser; the oldest goes when another comes. Servers and proxies refuse
+	// requests whose headers exceed 8 KB or so.
+	maxAttempts     = 8
+	maxAttemptBytes = 4 << 10
+
+	attemptVersion = 1
+
+	// restartMark ends the state of an attempt that was begun to heal a lost one.
+	// It is in the state and not in a cookie, because a browser that keeps no
+	// cookies is what must not be sent around for ever.
+	restartMark = "-r"
+)
+
+// An attempt is one login in flight: what has to be known when the browser
+// comes back from the provider. It travels sealed in a cookie of its own, so
+// that any number of tabs can log in at once, on any replica.
+type attempt struct {
+	state    string // ties the callback to this record (RFC 6749 section 10.12)
+	nonce    string // ties the ID token to this record (OpenID Connect Core 15.5.2)
+	verifier string // proves that who began the login finishes it (RFC 7636)
+	provider string // whose answer is awaited: issuer and client (RFC 9700 section 4.4)
+	returnTo string // where the browser wants to go
+	begun    time.Time
+}
+
+// newAttempt draws state, nonce and verifier: 32 random bytes each, written as
+// 43 characters of base64url, as RFC 7636 section 4.1 recommends.
+func newAttempt(provider, returnTo string, restart bool, now time.Time) *attempt {
+	a := &attempt{
+		state: randomText(), nonce: randomText(), verifier: randomText(),
+		provider: provider, returnTo: returnTo, begun: now,
+	}
+	if restart {
+		a.state += restartMark
+	}
+	return a
+}
+
+func randomText() string {
+	var b [32]byte
+	rand.Read(b[:]) // never fails: the program ends instead
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// wellFormedState reports whether a state looks like one of ours, and whether
+// it belongs to a restarted attempt. It proves nothing.
+func wellFormedState(state string) (restarted, ok bool) {
+	random, restarted := strings.CutSuffix(state, restartMark)
+	raw, err := strictBase64.DecodeString(random)
+	return restarted, err == nil && len(raw) == 32
+}
+
+// challenge is the S256 code challenge (RFC 7636 section 4.2).
+func (a *attempt) challenge() string {
+	sum := sha256.Sum256([]byte(a.verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func (a *attempt) expired(now time.Time) bool {
+	// Replicas' clocks differ: an attempt from the near future is as good.
+	return now.Sub(a.begun).Abs() > attemptLifetime
+}
+
+// encode lays the attempt out as version, time, then five length-prefixed strings.
+func (a *attempt) encode() []byte {
+	b := []byte{attemptVersion}
+	b = binary.BigEndian.AppendUint64(b, uint64(a.begun.UnixNano()))
+	for _, s := range []string{a.state, a.nonce, a.verifier, a.provider, a.returnTo} {
+		b = appendString(b, s)
+	}
+	return b
+}
+
+func decodeAttempt(b []byte) (*attempt, bool) {
+	if len(b) < 9 || b[0] != attemptVersion {
+		return nil, false
+	}
+	a := &attempt{begun: time.Unix(0, int64(binary.BigEndian.Uint64(b[1:9])))}
+	rest, ok := string(b[9:]), true
+	for _, s := range []*string{&a.state, &a.nonce, &a.verifier, &a.provider, &a.returnTo} {
+		if *s, rest, ok = cutString(rest); !ok {
+			return nil, false
+		}
+	}
+	return a, rest == "" && a.state != "" && a.nonce != "" && a.verifier != ""
+}
+
+// attempts keeps the attempts of each browser in its cookies. They are never in
+// a Store: a stranger must not be able to fill it.
+type attempts struct {
+	sealer *sealer
+	prefix string // of the cookies' names
+	secure bool
+}
+
+// cookieName is derived from the state, so that the callback finds its attempt
+// without opening the others; the state itself stays out of the name.
+func (s *attempts) cookieName(state string) string {
+	sum := sha256.Sum256([]byte(state))
+	return s.prefix + base64.RawURLEncoding.EncodeToString(sum[:9])
+}
+
+// save adds a to the browser's attempts, and drops the oldest if they are too many.
+func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) {
+	name := s.cookieName(a.state)
+	value := s.sealer.seal(name, a.encode())
+	s.evict(w, r, len(name)+len(value))
+	s.setCookie(w, name, value, int(attemptLifetime.Seconds()))
+}
+
+// evict makes room for a cookie of size bytes.
+func (s *attempts) evict(w http.ResponseWriter, r *http.Request, size int) {
+	type waiting struct {
+		name  string
+		size  int
+		begun time.Time // zero for what does not open: it goes first
+	}
+	var all []waiting
+	for name, value := range cookiesWithPrefix(r, s.prefix) {
+		item := waiting{name: name, size: len(name) + len(value)}
+		if b, ok := s.sealer.open(name, value); ok {
+			if a, ok := decodeAttempt(b); ok {
+				item.begun = a.begun
+			}
+		}
+		all = append(all, item)
+		size += item.size
+	}
+	slices.SortFunc(all, func(a, b waiting) int { return a.begun.Compare(b.begun) })
+	for len(all) > 0 && (len(all) >= maxAttempts || size > maxAttemptBytes) {
+		s.setCookie(w, all[0].name, "", -1)
+		size -= all[0].size
+		all = all[1:]
+	}
+}
+
+// find returns the attempt that state belongs to, expired or not, or nil. It
+// compares in constant time what it has found by a hash.
+func (s *attempts) find(r *http.Request, state string) *attempt {
+	name := s.cookieName(state)
+	value, ok := cookieValue(r, name)
+	if !ok {
+		return nil
+	}
+	b, ok := s.sealer.open(name, value)
+	if !ok {
+		return nil
+	}
+	a, ok := decodeAttempt(b)
+	if !ok || subtle.ConstantTimeCompare([]byte(a.state), []byte(state)) != 1 {
+		return nil
+	}
+	return a
+}
+
+// remove deletes the attempt that state belongs to: each is used once.
+func (s *attempts) remove(w http.ResponseWriter, state string) {
+	s.setCookie(w, s.cookieName(state), "", -1)
+}
+
+func (s *attempts) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, MaxAge: maxAge,
+		// Lax, not Strict: the callback is a navigation that another site begins.
+		Path: "/", Secure: s.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}

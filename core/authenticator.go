@@ -1,0 +1,163 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Authenticator logs people in. Make one with [New], share it: it is safe for
+// concurrent use, starts no goroutine and needs no closing. It keeps nothing
+// about any user; what it knows is the provider's metadata and keys.
+type Authenticator struct {
+	config       Config
+	provider     provider
+	attempts     *attempts
+	sessions     *sessionKeeper
+	hints        *logoutHints
+	crossOrigin  *http.CrossOriginProtection
+	callbackPath string
+	origin       string // of RedirectURL
+	now          func() time.Time
+}
+
+// HandlerFunc serves a request or returns an error, never both: with an error,
+// neither status nor body has been written, though cookies may have been set.
+// The error is an [*Error] and has been logged. Give it to
+// [Authenticator.ServeError], or answer in your own way.
+type HandlerFunc func(http.ResponseWriter, *http.Request) error
+
+// Route is a place where an Authenticator wants to be called.
+type Route struct {
+	Method string
+	Path   string
+	Handle HandlerFunc
+}
+
+// New returns an Authenticator, or an error that names everything that is wrong
+// with config. It does not use the network: an application starts, and serves
+// whoever is logged in, while its provider is down. To fail early instead, call
+// [Authenticator.Discover].
+func New(config Config) (*Authenticator, error) {
+	return newAt(config, time.Now)
+}
+
+func newAt(config Config, now func() time.Time) (*Authenticator, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	redirect, err := url.Parse(config.RedirectURL)
+	if err != nil {
+		return nil, err
+	}
+	a := &Authenticator{
+		config:       config,
+		callbackPath: redirect.Path,
+		origin:       redirect.Scheme + "://" + redirect.Host,
+		crossOrigin:  http.NewCrossOriginProtection(),
+		now:          now,
+	}
+	// A proxy may rewrite Host, which is what Origin is compared with otherwise.
+	if err := a.crossOrigin.AddTrustedOrigin(a.origin); err != nil {
+		return nil, err
+	}
+	a.provider = newOIDCProvider(config.Providers[0], config.RedirectURL, providerClient(config.HTTPClient), now)
+	return a, a.openCookies(redirect.Scheme == "https")
+}
+
+// openCookies sets up what is kept in browsers. Secure cookies carry a prefix
+// that makes browsers refuse them from anybody but this very host (RFC 6265bis
+// section 4.1.3); on http, for development, that cannot be had.
+func (a *Authenticator) openCookies(secure bool) error {
+	host, path := "", ""
+	if secure {
+		host, path = "__Host-", "__Secure-" // __Host- demands Path=/
+	}
+	keys := append([][]byte{a.config.SessionKey}, a.config.OldSessionKeys...)
+	attemptSealer, err1 := newSealer(purposeAttempt, keys...)
+	sessionSealer, err2 := newSealer(purposeSession, keys...)
+	hintSealer, err3 := newSealer(purposeLogoutHint, keys...)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	var vault vault = &cookieStore{name: host + "pixy-session", secure: secure}
+	if a.config.Store != nil {
+		vault = &gorillaStore{store: a.config.Store, name: host + "pixy-session", secure: secure}
+	}
+	a.attempts = &attempts{sealer: attemptSealer, prefix: host + "pixy-login-", secure: secure}
+	a.sessions = &sessionKeeper{
+		vault: vault, sealer: sessionSealer, issuer: a.config.Providers[0].Issuer,
+		lifetime: a.config.SessionLifetime, idle: a.config.SessionIdle, now: a.now,
+	}
+	a.hints = &logoutHints{
+		sealer: hintSealer, name: path + "pixy-logout", provider: a.providerID(),
+		path: a.config.LogoutPath, secure: secure, lifetime: a.config.SessionLifetime,
+	}
+	return nil
+}
+
+// Discover fetches the provider's metadata now instead of at the first login,
+// and reports what is wrong with it. It is for applications that would rather
+// not start than start without a provider, and for health checks: while the
+// metadata is fresh it costs nothing. The error is an [*Error] that wraps
+// [ErrUnavailable] or [ErrUntrusted]; it is not logged.
+func (a *Authenticator) Discover(ctx context.Context) error {
+	return a.provider.discover(ctx)
+}
+
+// Routes lists what to mount: login, callback and logout. Paths are exact and
+// have no wildcards. A router adapter loops over them.
+func (a *Authenticator) Routes() []Route {
+	return []Route{
+		{http.MethodGet, a.config.LoginPath, a.Login},
+		{http.MethodGet, a.callbackPath, a.Callback},
+		{http.MethodPost, a.config.LogoutPath, a.Logout},
+	}
+}
+
+// report makes err an *Error of its own with a reference, and logs it: once,
+// here, without a secret. A stranger at a guarded door is not a failure.
+func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error) error {
+	if err == nil {
+		return nil
+	}
+	failure := asError(err)
+	if failure.Reference != "" {
+		return err // reported already
+	}
+	if errors.Is(err, ErrUnavailable) {
+		w.Header().Set("Retry-After", "10") // seconds
+	}
+	if errors.Is(err, ErrNoSession) {
+		return failure
+	}
+	failure.Reference = reference()
+	provider := a.config.Providers[0]
+	a.config.Logger.LogAttrs(r.Context(), slog.LevelWarn, "pixy: request failed",
+		slog.String("code", failure.Code),
+		slog.String("reference", failure.Reference),
+		slog.String("provider", provider.Name),
+		slog.String("issuer", provider.Issuer),
+		slog.String("error", failure.Error()),
+	)
+	return failure
+}
+
+// noStore marks an answer as one that nobody may keep, and whose URL nobody may
+// pass on: the callback's holds a code.
+func noStore(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+}
+
+// redirect answers 303: whatever the method was, a browser goes on with GET.
+// There is no body, because the URL may hold a state.
+func redirect(w http.ResponseWriter, to string) {
+	noStore(w)
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}

@@ -1,0 +1,180 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+)
+
+// Callback ends a login: the provider has sent the browser back to RedirectURL
+// (RFC 6749 section 4.1.2). It finds the attempt that the state belongs to,
+// redeems the code with the attempt's verifier, checks the ID token, asks
+// OnLogin, starts a new session, and sends the browser to where it wanted to
+// go. The package documentation lists the checks.
+//
+// Every failure leaves the session that was there before as it was. A callback
+// without an attempt (back button, reload, second tab, lost cookie) is no
+// failure for somebody who is logged in, and for others it begins one new
+// login by itself; if that one comes back without its attempt too, the browser
+// keeps no cookies, and the error is [ErrUnknownAttempt]. The other errors wrap
+// [ErrRefused], [ErrUntrusted] or [ErrUnavailable].
+func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
+	noStore(w)
+	if r.Method != http.MethodGet { // HEAD, too, would use the code up
+		return a.report(w, r, errMethod(w, http.MethodGet))
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		query = nil // not from a provider: nothing in it counts
+	}
+	attempt := a.match(r, query)
+	if attempt == nil {
+		return a.report(w, r, a.heal(w, r, query, nil))
+	}
+	a.attempts.remove(w, attempt.state) // used up, whatever comes of it
+	if attempt.expired(a.now()) || attempt.provider != a.providerID() {
+		return a.report(w, r, a.heal(w, r, query, attempt))
+	}
+	if err := a.finish(w, r, query, attempt); err != nil {
+		return a.report(w, r, withLogin(err, a.loginURL(attempt.returnTo)))
+	}
+	redirect(w, a.returnTo(attempt.returnTo))
+	return nil
+}
+
+// match returns the attempt of this browser that the callback's one state
+// belongs to, or nil.
+func (a *Authenticator) match(r *http.Request, query url.Values) *attempt {
+	state, ok := only(query["state"])
+	if !ok {
+		return nil
+	}
+	return a.attempts.find(r, state)
+}
+
+// finish goes from a matched callback to a session. The order matters: nothing
+// is sent anywhere before the answer is known to come from the provider that
+// was asked, and nobody is told before everything has been checked.
+func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, query url.Values, attempt *attempt) error {
+	if err := a.provider.checkIssuer(r.Context(), query["iss"]); err != nil {
+		return err
+	}
+	if query.Has("error") {
+		return errProviderSaysNo(query)
+	}
+	code, ok := only(query["code"])
+	if !ok {
+		return errBadCallback("%d code parameters, or an empty one", len(query["code"]))
+	}
+	identity, err := a.provider.redeem(r.Context(), code, attempt)
+	if err != nil {
+		return err
+	}
+	user := identity.user
+	if user.claims, err = identity.claims.keep(a.config.SessionClaims).encode(); err != nil {
+		return err
+	}
+	if a.config.OnLogin != nil {
+		theirs := user
+		if err := a.config.OnLogin(r.Context(), &theirs); err != nil {
+			return errOnLogin(err)
+		}
+	}
+	if err := a.sessions.start(w, r, &user); err != nil {
+		return err
+	}
+	a.hints.save(w, identity.idToken)
+	return nil
+}
+
+// heal answers a callback whose attempt is gone or, if it is not nil, over.
+func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, query url.Values, over *attempt) error {
+	returnTo := home
+	if over != nil {
+		returnTo = over.returnTo
+	}
+	switch session, err := a.sessions.load(r); {
+	case err != nil:
+		return err
+	case session != nil: // the login has succeeded already
+		redirect(w, a.returnTo(returnTo))
+		return nil
+	}
+	state, _ := only(query["state"])
+	restarted, ok := wellFormedState(state)
+	if ok && !restarted && !query.Has("error") && mayNavigate(r) {
+		return a.begin(w, r, returnTo, true)
+	}
+	return withLogin(&Error{
+		Status: http.StatusBadRequest, Code: "attempt_unknown",
+		Public: "This login has ended or was begun in another browser. Please try again. If you see this page once more, allow cookies for this site.",
+		Err:    ErrUnknownAttempt,
+	}, a.loginURL(returnTo))
+}
+
+// only returns the value of a parameter that occurs once and is not empty: no
+// parameter may be repeated (RFC 6749 section 3.1).
+func only(values []string) (string, bool) {
+	if len(values) != 1 || values[0] == "" {
+		return "", false
+	}
+	return values[0], true
+}
+
+// errProviderSaysNo is an error response (RFC 6749 section 4.1.2.1). Its texts
+// go to the log alone. The status is the browser's fault in any case: whoever
+// edits the URL must not be able to raise an alarm.
+func errProviderSaysNo(query url.Values) *Error {
+	e := &Error{
+		Status: http.StatusForbidden, Code: "provider_refused",
+		Public: "The login provider could not log you in. Please try again.",
+	}
+	if query.Get("error") == "access_denied" {
+		e.Code, e.Public = "access_denied", "You were not logged in, because the login was cancelled or access was denied at the provider."
+	}
+	e.Err = fmt.Errorf("%w: %w", ErrRefused, &ProviderError{
+		Code: clip(query.Get("error")), Description: clip(query.Get("error_description")),
+	})
+	return e
+}
+
+// errOnLogin is a refusal by the application, in its words if it gives any.
+func errOnLogin(err error) *Error {
+	e := &Error{
+		Status: http.StatusForbidden, Code: "login_refused",
+		Public: "You are not allowed to use this application with this account.",
+	}
+	if theirs := new(Error); errors.As(err, &theirs) {
+		if theirs.Status != 0 {
+			e.Status = theirs.Status
+		}
+		if theirs.Code != "" {
+			e.Code = theirs.Code
+		}
+		if theirs.Public != "" {
+			e.Public = theirs.Public
+		}
+	}
+	e.Err = fmt.Errorf("%w: OnLogin: %w", ErrRefused, err)
+	return e
+}
+
+// withLogin tells where the person can try again.
+func withLogin(err error, loginURL string) error {
+	if known := new(Error); errors.As(err, &known) {
+		failure := *known
+		failure.loginURL = loginURL
+		return &failure
+	}
+	return err
+}
+
+// errMethod is a request by a method that a route does not have.
+func errMethod(w http.ResponseWriter, allowed string) *Error {
+	w.Header().Set("Allow", allowed)
+	return &Error{
+		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+		Public: "This page cannot be used that way. Please go back and try again.",
+	}
+}

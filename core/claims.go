@@ -1,0 +1,119 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"time"
+)
+
+// claims is a JSON object whose members nobody has interpreted yet. Unlike what
+// encoding/json makes of a struct, names are matched to the letter, so that two
+// readers of one token cannot see two different things.
+type claims map[string]json.RawMessage
+
+// decodeClaims refuses what RFC 8725 section 2.4 warns of: doubled members and
+// anything after the object.
+func decodeClaims(payload []byte) (claims, error) {
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
+		return nil, errors.New("not a JSON object")
+	}
+	c := make(claims)
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return nil, errors.New("malformed JSON")
+		}
+		name, _ := token.(string) // within an object, the decoder accepts nothing else
+		if _, twice := c[name]; twice {
+			return nil, fmt.Errorf("member %q occurs twice", clip(name))
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, errors.New("malformed JSON")
+		}
+		c[name] = value
+	}
+	if _, err := decoder.Token(); err != nil {
+		return nil, errors.New("malformed JSON")
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, errors.New("something follows the JSON object")
+	}
+	return c, nil
+}
+
+// text returns a string claim, and whether it is there and is a string.
+func (c claims) text(name string) (string, bool) {
+	raw := c[name]
+	if len(raw) == 0 || raw[0] != '"' {
+		return "", false
+	}
+	var s string
+	err := json.Unmarshal(raw, &s)
+	return s, err == nil
+}
+
+// date returns a NumericDate claim (RFC 7519 section 2): a number, and one that
+// a float64 holds exactly.
+func (c claims) date(name string) (time.Time, bool) {
+	var seconds *float64
+	if json.Unmarshal(c[name], &seconds) != nil || seconds == nil || math.Abs(*seconds) > 1<<53 {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(*seconds), 0), true
+}
+
+// audience returns aud, which is a string or an array of strings.
+func (c claims) audience() []string {
+	if one, ok := c.text("aud"); ok {
+		return []string{one}
+	}
+	var many []string
+	if json.Unmarshal(c["aud"], &many) != nil {
+		return nil
+	}
+	return many
+}
+
+// protocolClaims are about the token and not about the person.
+var protocolClaims = []string{
+	"iss", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash", "s_hash", "typ",
+}
+
+// keep returns the claims that a session keeps: those in names, or, if names is
+// nil, all but the protocol's own.
+func (c claims) keep(names []string) claims {
+	kept := make(claims)
+	for name, value := range c {
+		if names == nil && !slices.Contains(protocolClaims, name) || slices.Contains(names, name) {
+			kept[name] = value
+		}
+	}
+	return kept
+}
+
+// encode gives the JSON object, or nothing for an empty one.
+func (c claims) encode() (string, error) {
+	if len(c) == 0 {
+		return "", nil
+	}
+	b, err := json.Marshal(c)
+	return string(b), err
+}
+
+// user interprets the standard claims (OpenID Connect Core section 5.1). One
+// that has the wrong type says nothing: none of them is worth a failed login.
+func (c claims) user(issuer, subject string) User {
+	u := User{Issuer: issuer, Subject: subject}
+	u.Name, _ = c.text("name")
+	u.Email, _ = c.text("email")
+	u.Picture, _ = c.text("picture")
+	u.EmailVerified = string(c["email_verified"]) == "true" // literally: "true" in quotes is not
+	return u
+}

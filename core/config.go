@@ -1,0 +1,164 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gorilla/sessions"
+)
+
+const (
+	redacted               = "[redacted]"
+	defaultSessionLifetime = 12 * time.Hour
+)
+
+// Config says how an application logs people in. Providers, RedirectURL and
+// SessionKey are needed; the zero value of everything else is a good default.
+// [New] copies it: changes made later have no effect.
+//
+// A Config prints and logs without its secrets.
+type Config struct {
+	// Providers who may say who somebody is. Exactly one, for now.
+	Providers []Provider
+
+	// RedirectURL is the callback's public URL, exactly as it is registered with
+	// the provider, such as https://app.example.com/auth/callback. Its path is
+	// where the callback is served. Its scheme decides whether cookies are Secure
+	// and carry the __Host- prefix: https, or http for a loopback host only.
+	// Nothing is ever derived from a request's Host or forwarded headers.
+	RedirectURL string
+
+	// SessionKey seals attempts and sessions: at least 32 bytes from a secure
+	// random source, the same on every replica. Purposes get keys of their own,
+	// derived by HKDF-SHA-256 (RFC 5869).
+	SessionKey []byte
+
+	// OldSessionKeys still open what they once sealed, but never seal. To rotate,
+	// put the former SessionKey here until SessionLifetime has passed.
+	OldSessionKeys [][]byte
+
+	// Store keeps the sessions on a server. Nil: sealed cookies, which need
+	// nothing to run. Either way a session is sealed before it leaves this
+	// package; what lies in the Store is useless to whoever reads it. Logins in
+	// flight are always in cookies, so that strangers cannot fill the Store.
+	Store sessions.Store
+
+	// SessionLifetime is how long a login lasts, whatever happens. Zero: 12 hours.
+	SessionLifetime time.Duration
+
+	// SessionIdle ends a session that has not been used for so long. It is
+	// renewed when a quarter of it has passed. Zero: no such limit.
+	SessionIdle time.Duration
+
+	// SessionClaims names the claims that a session keeps for [User.Claims]. Nil:
+	// all that the provider sent, less the protocol's own (iss, aud, exp and so
+	// on). Empty: none; the fields of [User] are kept always.
+	SessionClaims []string
+
+	// LoginPath is where a login begins. Empty: "login" beside the callback, as
+	// /auth/login is beside /auth/callback.
+	LoginPath string
+
+	// LogoutPath is where a POST ends a session. Empty: "logout" beside the callback.
+	LogoutPath string
+
+	// AfterLogout is the path of this application where a logout ends. It must be
+	// registered with the provider, as an absolute URL on RedirectURL's origin,
+	// if the provider ends its own session too. Empty: "/".
+	AfterLogout string
+
+	// OnLogin is called when a login has passed all checks and before a session
+	// starts: to create the account, or to refuse by returning an error. The
+	// session that was there before survives a refusal. What it changes in the
+	// User is not kept. It runs in the request's context and must be safe for
+	// concurrent use. Return an [*Error] to choose what the person reads. Nil:
+	// everybody whom the provider knows may come in.
+	OnLogin func(context.Context, *User) error
+
+	// HTTPClient reaches the provider. Nil: a client that uses the default
+	// transport. Whatever is given, no redirect is followed, an answer may have
+	// 1 MB, and, if its Timeout is zero, takes 10 seconds at most.
+	HTTPClient *http.Client
+
+	// Logger gets one line for each failure, at level Warn. Nil: slog.Default().
+	Logger *slog.Logger
+}
+
+// Provider is an OpenID provider and this application's registration there.
+// Issuer and ClientID are needed.
+type Provider struct {
+	// Name calls the provider by name in logs. Empty: the issuer's host.
+	Name string
+
+	// Issuer is the provider's identifier, exactly as the provider spells it,
+	// final slash included: the https URL that has
+	// /.well-known/openid-configuration under it. http is for loopback only.
+	Issuer string
+
+	// ClientID is what the provider calls this application.
+	ClientID string
+
+	// ClientSecret proves that it is this application. It is sent the way that
+	// the provider's metadata asks for, by client_secret_basic if it has the
+	// choice. Empty: a public client, which has PKCE alone.
+	ClientSecret string
+
+	// Scopes to ask for. Nil: openid, profile and email. openid is needed.
+	Scopes []string
+
+	// UserInfo asks the UserInfo endpoint at login too, for claims that are not in
+	// the ID token. The subject must be the same.
+	UserInfo bool
+
+	// AuthParams are more parameters for the authorization request, such as
+	// prompt. Those that the protocol needs cannot be set, and none twice but
+	// resource (RFC 8707).
+	AuthParams url.Values
+}
+
+// LogValue leaves out the keys and the client secrets.
+func (c Config) LogValue() slog.Value {
+	providers := make([]any, len(c.Providers))
+	for i, p := range c.Providers {
+		providers[i] = p.LogValue()
+	}
+	return slog.GroupValue(
+		slog.Any("providers", providers),
+		slog.String("redirect_url", c.RedirectURL),
+		slog.String("session_key", redactedIf(len(c.SessionKey) > 0)),
+		slog.Int("old_session_keys", len(c.OldSessionKeys)),
+		slog.Bool("store", c.Store != nil),
+		slog.Duration("session_lifetime", c.SessionLifetime),
+		slog.Duration("session_idle", c.SessionIdle),
+	)
+}
+
+// LogValue leaves out the client secret.
+func (p Provider) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("name", p.Name),
+		slog.String("issuer", p.Issuer),
+		slog.String("client_id", p.ClientID),
+		slog.String("client_secret", redactedIf(p.ClientSecret != "")),
+		slog.String("scopes", strings.Join(p.Scopes, " ")),
+	)
+}
+
+func redactedIf(present bool) string {
+	if present {
+		return redacted
+	}
+	return ""
+}
+
+// Format prints what LogValue gives, whatever the verb: %+v and %#v, too, would
+// otherwise show the secrets.
+func (c Config) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.LogValue().String()) }
+
+// Format prints what LogValue gives, whatever the verb.
+func (p Provider) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.LogValue().String()) }

@@ -1,0 +1,67 @@
+package core
+
+import (
+	"iter"
+	"net/http"
+	"strings"
+)
+
+// cookies yields the name and value of each cookie of a request. It scans the
+// header instead of parsing it: a guarded request needs one cookie among many.
+// What is not a name and a value is passed over.
+func cookies(r *http.Request) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for _, header := range r.Header["Cookie"] {
+			for header != "" {
+				var pair string
+				pair, header, _ = strings.Cut(header, ";")
+				name, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
+				if ok && !yield(name, value) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// cookieValue returns the value of the only cookie called name. If there are
+// two, somebody has planted one of them (RFC 6265bis section 8.6) and there is
+// no telling which: neither counts.
+func cookieValue(r *http.Request, name string) (value string, ok bool) {
+	for n, v := range cookies(r) {
+		if n != name {
+			continue
+		}
+		if ok {
+			return "", false
+		}
+		value, ok = v, true
+	}
+	return value, ok
+}
+
+// hasCookie reports whether a request carries a cookie called name at all.
+func hasCookie(r *http.Request, name string) bool {
+	for n := range cookies(r) {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// cookiesWithPrefix yields each cookie whose name begins with prefix, once.
+func cookiesWithPrefix(r *http.Request, prefix string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		seen := make(map[string]bool)
+		for name, value := range cookies(r) {
+			if !strings.HasPrefix(name, prefix) || seen[name] {
+				continue
+			}
+			seen[name] = true
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package core
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	// maxCookieValue leaves room for the name within the 4096 bytes that browsers
+	// accept (RFC 6265bis section 5.6).
+	maxCookieValue = 3900
+
+	// maxCookieParts keeps the Cookie header under the 8 KB that common proxies
+	// accept: a session that they refuse would lock its user out of the whole
+	// site, with an error page that says nothing.
+	maxCookieParts = 2
+)
+
+// cookieStore is the vault that needs nothing to run: the sealed session is in
+// the browser's cookies, in parts when it is large. The first character of the
+// first part says how many there are. The parts are sealed as one value, so a
+// part that is missing, doubled, swapped or foreign spoils the whole.
+type cookieStore struct {
+	name   string
+	secure bool
+}
+
+// partName is the name of the i-th cookie, counted from one.
+func (s *cookieStore) partName(i int) string {
+	if i == 1 {
+		return s.name
+	}
+	return s.name + "-" + strconv.Itoa(i)
+}
+
+func (s *cookieStore) read(r *http.Request) (string, error) {
+	value, ok := cookieValue(r, s.name)
+	if !ok || value == "" {
+		return "", nil
+	}
+	parts := int(value[0]) - '0' // capped before anything else is read
+	if parts < 1 || parts > maxCookieParts {
+		return "", nil
+	}
+	sealed := value[1:]
+	for i := 2; i <= parts; i++ {
+		part, ok := cookieValue(r, s.partName(i))
+		if !ok {
+			return "", nil
+		}
+		sealed += part
+	}
+	return sealed, nil
+}
+
+func (s *cookieStore) replace(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
+	parts := (1 + len(sealed) + maxCookieValue - 1) / maxCookieValue
+	if parts > maxCookieParts {
+		return fmt.Errorf("%w: %d bytes sealed; keep fewer claims (SessionClaims) or use a Store",
+			errSessionTooLarge, len(sealed))
+	}
+	value := strconv.Itoa(parts) + sealed
+	for i := 1; i <= parts; i++ {
+		n := min(len(value), maxCookieValue)
+		s.setCookie(w, s.partName(i), value[:n], int(maxAge.Seconds()))
+		value = value[n:]
+	}
+	s.expire(w, r, parts+1)
+	return nil
+}
+
+// renew is replace: a sealed cookie has no id.
+func (s *cookieStore) renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
+	return s.replace(w, r, sealed, maxAge)
+}
+
+func (s *cookieStore) erase(w http.ResponseWriter, r *http.Request) error {
+	s.expire(w, r, 1)
+	return nil
+}
+
+// expire removes the browser's parts from the first-th on.
+func (s *cookieStore) expire(w http.ResponseWriter, r *http.Request, first int) {
+	for i := first; i <= maxCookieParts; i++ {
+		if name := s.partName(i); hasCookie(r, name) {
+			s.setCookie(w, name, "", -1)
+		}
+	}
+}
+
+func (s *cookieStore) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, MaxAge: maxAge,
+		// Lax, not Strict: a Strict cookie is not sent on the navigation that
+		// follows the provider's redirect, nor on a link in an e-mail, and the
+		// person would look logged out.
+		Path: "/", Secure: s.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}

@@ -1,0 +1,176 @@
+package core
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// What can go wrong, sorted by what a caller can do about it. Every error of an
+// [Authenticator]'s handlers is an [*Error] that wraps one of these.
+var (
+	// ErrNoSession: nobody is logged in. Status 401. Send them to log in.
+	ErrNoSession = errors.New("pixy: nobody is logged in")
+
+	// ErrUnknownAttempt: a callback that belongs to no login which this browser
+	// has begun, or whose login is over. Status 400. Let them try again.
+	ErrUnknownAttempt = errors.New("pixy: no such login attempt in this browser")
+
+	// ErrRefused: the provider, or OnLogin, said no. Status 403, or 502 if the
+	// provider refused the application and not the person.
+	ErrRefused = errors.New("pixy: login refused")
+
+	// ErrUntrusted: an answer failed a check, and nothing of it was used. Status
+	// 400 if the browser brought it, 502 if the provider sent it.
+	ErrUntrusted = errors.New("pixy: answer not trusted")
+
+	// ErrUnavailable: the provider or the session store cannot be reached, or is
+	// failing. Status 503 with Retry-After. Sessions that exist are unaffected.
+	ErrUnavailable = errors.New("pixy: temporarily unavailable")
+
+	// ErrCrossOrigin: another site tried to log this browser out. Status 403.
+	ErrCrossOrigin = errors.New("pixy: cross-origin request")
+)
+
+// Error is why a request was not served: one text for the log and another for
+// the person. Neither holds a code, state, nonce, verifier, token, cookie or
+// key.
+//
+// OnLogin may return an *Error to choose the status, code and public text of
+// its refusal; zero fields mean 403, "login_refused" and a sentence of ours.
+type Error struct {
+	Status    int    // HTTP status
+	Code      string // stable and machine-readable; the package documentation lists them
+	Public    string // for the person: says what to do next, holds nothing from outside
+	Reference string // short and random; the log line of this failure carries it too
+	Err       error  // for the log
+
+	loginURL string // where a login can be started, if that helps
+}
+
+// Error returns the text for the log. Do not show it to the person: that is
+// what Public is for.
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return "pixy: " + e.Code
+	}
+	return fmt.Sprintf("pixy: %s: %s", e.Code, strings.TrimPrefix(e.Err.Error(), "pixy: "))
+}
+
+// Unwrap gives errors.Is and errors.As the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// StatusCode returns Status. Echo v5's default error handler asks for it.
+func (e *Error) StatusCode() int { return e.Status }
+
+// MarshalJSON gives the public part only, as a problem details object (RFC
+// 9457), so that an Error is safe wherever a framework serialises it.
+func (e *Error) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Title     string `json:"title"`
+		Status    int    `json:"status"`
+		Detail    string `json:"detail,omitempty"`
+		Code      string `json:"code"`
+		Reference string `json:"reference,omitempty"`
+		LoginURL  string `json:"login_url,omitempty"`
+	}{http.StatusText(e.Status), e.Status, e.Public, e.Code, e.Reference, e.loginURL})
+}
+
+// asError gives an *Error that the caller may change.
+func asError(err error) *Error {
+	failure := new(Error)
+	switch known := new(Error); {
+	case errors.As(err, &known):
+		*failure = *known
+	case errors.Is(err, ErrNoSession):
+		failure = errNoSession("")
+	default:
+		failure.Err = err
+	}
+	if failure.Status == 0 {
+		failure.Status = http.StatusInternalServerError
+	}
+	if failure.Code == "" {
+		failure.Code = "internal_error"
+	}
+	if failure.Public == "" {
+		failure.Public = "Something went wrong on our side. Please try again."
+	}
+	return failure
+}
+
+// ProviderError is an error that the provider itself reported: at the callback
+// (RFC 6749 section 4.1.2.1) or at the token endpoint (section 5.2). Both texts
+// come from outside. Description is for logs; escape it anywhere else.
+type ProviderError struct {
+	Code        string
+	Description string
+}
+
+func (e *ProviderError) Error() string {
+	if e.Description == "" {
+		return fmt.Sprintf("provider reports %q", clip(e.Code))
+	}
+	return fmt.Sprintf("provider reports %q: %q", clip(e.Code), clip(e.Description))
+}
+
+// clip bounds a text from outside before it goes to a log.
+func clip(s string) string {
+	const most = 200
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
+
+// reference returns what ties a page to its log line. It is for people to read
+// out: no secret, and unique enough among the failures of one day.
+func reference() string { return rand.Text()[:8] }
+
+// The failures that more than one place reports. The rest is made where it
+// happens, so that a check and its error stand together.
+
+func errNoSession(loginURL string) *Error {
+	return &Error{
+		Status: http.StatusUnauthorized, Code: "login_required",
+		Public: "Please log in to continue.",
+		Err:    ErrNoSession, loginURL: loginURL,
+	}
+}
+
+// errBadCallback is a callback of a login of ours that does not hold together.
+func errBadCallback(format string, args ...any) *Error {
+	return &Error{
+		Status: http.StatusBadRequest, Code: "callback_untrusted",
+		Public: "The answer of the login provider could not be trusted, so you were not logged in. Please try again.",
+		Err:    fmt.Errorf("%w: %w", ErrUntrusted, fmt.Errorf(format, args...)),
+	}
+}
+
+// errBadProvider is an answer of the provider's own endpoints that failed a check.
+func errBadProvider(code, format string, args ...any) *Error {
+	return &Error{
+		Status: http.StatusBadGateway, Code: code,
+		Public: "The login provider gave an answer that could not be trusted, so you were not logged in. Please try again, and tell us if it happens again.",
+		Err:    fmt.Errorf("%w: %w", ErrUntrusted, fmt.Errorf(format, args...)),
+	}
+}
+
+func errProviderDown(err error) *Error {
+	return &Error{
+		Status: http.StatusServiceUnavailable, Code: "provider_unavailable",
+		Public: "The login provider cannot be reached at the moment. Please try again in a minute.",
+		Err:    fmt.Errorf("%w: %w", ErrUnavailable, err),
+	}
+}
+
+func errStoreDown(err error) *Error {
+	return &Error{
+		Status: http.StatusServiceUnavailable, Code: "store_unavailable",
+		Public: "Your session cannot be read at the moment. Please try again in a minute.",
+		Err:    fmt.Errorf("%w: session store: %w", ErrUnavailable, err),
+	}
+}

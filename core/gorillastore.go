@@ -1,0 +1,151 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"github.com/gorilla/securecookie"
+	gorilla "github.com/gorilla/sessions"
+)
+
+// storeKey is the one key under which a Store carries the sealed session. Key
+// and value are strings, so that gob and JSON stores both carry them.
+const storeKey = "pixy"
+
+// gorillaStore is the vault in any gorilla sessions.Store. It asks the store
+// and not gorilla's registry: the registry changes the request under its reader
+// and would show a session that this very request has ended.
+type gorillaStore struct {
+	store  gorilla.Store
+	name   string
+	secure bool
+}
+
+// open returns the store's session: a new one for a stranger, that is for
+// whoever carries no cookie or one that the store does not know.
+func (s *gorillaStore) open(r *http.Request) (*gorilla.Session, error) {
+	found, err := s.store.New(r, s.name)
+	if found == nil {
+		if err == nil {
+			err = errors.New("New returned no session")
+		}
+		return nil, err
+	}
+	if err != nil && !isStranger(err) {
+		return nil, err
+	}
+	return found, nil
+}
+
+// isStranger tells a cookie that means nothing to the store from a store that
+// is out of order.
+func isStranger(err error) bool {
+	var cookie securecookie.Error
+	if errors.As(err, &cookie) {
+		return cookie.IsDecode()
+	}
+	return errors.Is(err, fs.ErrNotExist) // the file store's word for an ended session
+}
+
+func (s *gorillaStore) read(r *http.Request) (string, error) {
+	if !hasCookie(r, s.name) {
+		return "", nil // a stranger costs the store nothing
+	}
+	found, err := s.open(r)
+	if err != nil {
+		return "", err
+	}
+	sealed, _ := found.Values[storeKey].(string)
+	return sealed, nil
+}
+
+// replace saves under a new id first and deletes the old session then: if the
+// store fails half way, the person is still logged in as before. The cookies
+// that the store sets meanwhile are held back until all has gone well.
+func (s *gorillaStore) replace(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
+	fresh := gorilla.NewSession(s.store, s.name)
+	fresh.IsNew = true
+	fresh.Values[storeKey] = sealed
+	fresh.Options = s.options(maxAge)
+	held := heldResponse{header: make(http.Header)}
+	if err := s.store.Save(r, held, fresh); err != nil {
+		return tooLarge(err)
+	}
+	if err := s.delete(heldResponse{header: make(http.Header)}, r); err != nil {
+		return fmt.Errorf("forgetting the former session: %w", err)
+	}
+	for _, cookie := range held.header["Set-Cookie"] {
+		w.Header().Add("Set-Cookie", cookie)
+	}
+	return nil
+}
+
+func (s *gorillaStore) renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
+	found, err := s.open(r)
+	if err != nil {
+		return err
+	}
+	if found.IsNew {
+		return nil // ended meanwhile: do not bring it back
+	}
+	found.Values[storeKey] = sealed
+	found.Options = s.options(maxAge)
+	return s.store.Save(r, w, found)
+}
+
+func (s *gorillaStore) erase(w http.ResponseWriter, r *http.Request) error {
+	if !hasCookie(r, s.name) {
+		return nil
+	}
+	if err := s.delete(heldResponse{header: make(http.Header)}, r); err != nil {
+		return err
+	}
+	// Also for a cookie that the store does not know.
+	http.SetCookie(w, gorilla.NewCookie(s.name, "", s.options(-time.Second)))
+	return nil
+}
+
+// delete removes the browser's session from the store, if it has one.
+func (s *gorillaStore) delete(w http.ResponseWriter, r *http.Request) error {
+	if !hasCookie(r, s.name) {
+		return nil
+	}
+	found, err := s.open(r)
+	if err != nil || found.IsNew {
+		return err
+	}
+	found.Options = s.options(-time.Second)
+	err = s.store.Save(r, w, found)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another request was faster
+	}
+	return err
+}
+
+// options sets all of them, each time: the defaults of gorilla's own stores
+// are SameSite=None and not HttpOnly.
+func (s *gorillaStore) options(maxAge time.Duration) *gorilla.Options {
+	return &gorilla.Options{
+		Path: "/", MaxAge: int(maxAge.Seconds()),
+		Secure: s.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// tooLarge recognises securecookie's word for a session that does not fit.
+func tooLarge(err error) error {
+	var cookie securecookie.Error
+	if errors.As(err, &cookie) && cookie.IsUsage() {
+		return fmt.Errorf("%w: %w", errSessionTooLarge, err)
+	}
+	return err
+}
+
+// heldResponse collects the headers of a response that is never sent.
+type heldResponse struct{ header http.Header }
+
+func (h heldResponse) Header() http.Header         { return h.header }
+func (h heldResponse) Write(b []byte) (int, error) { return len(b), nil }
+func (h heldResponse) WriteHeader(int)             {}

@@ -1,0 +1,126 @@
+package core
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
+)
+
+const (
+	clockSkew     = 5 * time.Minute // how far ahead the provider's clock may be
+	maxIDTokenAge = time.Hour       // a token just redeemed was not issued long ago
+	maxIDToken    = 64 << 10        // bytes
+	maxSubject    = 255             // OpenID Connect Core section 2
+)
+
+// idTokens checks ID tokens. go-oidc verifies the signature, the allow-list of
+// algorithms, iss, aud, exp, nbf and at_hash; the rest of OpenID Connect Core
+// section 3.1.3.7 is left to its caller, and is here.
+type idTokens struct {
+	issuer   string
+	clientID string
+	keys     *keys
+	now      func() time.Time
+}
+
+// verify returns the claims of a genuine token that answers the login with nonce.
+func (t *idTokens) verify(ctx context.Context, token, accessToken, nonce string, algs []string) (claims, error) {
+	if len(token) > maxIDToken {
+		return nil, errBadIDToken(fmt.Errorf("%d bytes long", len(token)))
+	}
+	keySet := &signingKeys{keys: t.keys}
+	verifier := oidc.NewVerifier(t.issuer, keySet, &oidc.Config{
+		ClientID: t.clientID, SupportedSigningAlgs: algs, Now: t.now,
+	})
+	verified, err := verifier.Verify(ctx, token)
+	if down := new(Error); errors.As(keySet.err, &down) {
+		return nil, down // the keys could not be had: says nothing about the token
+	}
+	if err != nil {
+		return nil, errBadIDToken(err)
+	}
+	c, err := decodeClaims(keySet.payload)
+	if err == nil {
+		err = t.check(c, nonce)
+	}
+	if err == nil && c["at_hash"] != nil {
+		err = verified.VerifyAccessToken(accessToken)
+	}
+	if err != nil {
+		return nil, errBadIDToken(err)
+	}
+	return c, nil
+}
+
+// check repeats iss, aud and exp on the claims as they are spelled, because
+// go-oidc reads them with encoding/json, which takes "ISS" for "iss" and a
+// quoted number for a number.
+func (t *idTokens) check(c claims, nonce string) error {
+	now := t.now()
+	issuer, _ := c.text("iss")
+	audience := c.audience()
+	expires, expiresOK := c.date("exp")
+	issued, issuedOK := c.date("iat")
+	notBefore, notBeforeOK := c.date("nbf")
+	party, partyOK := c.text("azp")
+	gotNonce, _ := c.text("nonce")
+	subject, _ := c.text("sub")
+	switch {
+	case issuer != t.issuer:
+		return errors.New("iss is not the provider")
+	case !slices.Contains(audience, t.clientID):
+		return errors.New("aud is not this client")
+	case slices.ContainsFunc(audience, func(a string) bool { return a != t.clientID }):
+		return errors.New("aud names others, whom nobody has said to trust")
+	case c["azp"] != nil && (!partyOK || party != t.clientID):
+		return errors.New("azp is not this client")
+	case !expiresOK || !now.Before(expires):
+		return errors.New("exp is missing, no number, or past")
+	case !issuedOK:
+		return errors.New("iat is missing or no number")
+	case issued.After(now.Add(clockSkew)) || issued.Before(now.Add(-maxIDTokenAge)):
+		return errors.New("iat is not of this login")
+	case c["nbf"] != nil && (!notBeforeOK || notBefore.After(now.Add(clockSkew))):
+		return errors.New("nbf is no number or in the future")
+	case subtle.ConstantTimeCompare([]byte(gotNonce), []byte(nonce)) != 1:
+		return errors.New("nonce is not this login's")
+	case !validSubject(subject):
+		return errors.New("sub is missing or not 1 to 255 ASCII characters")
+	case c["events"] != nil:
+		return errors.New("it is a security event, such as a logout token") // RFC 8725 section 3.12
+	}
+	return nil
+}
+
+func validSubject(sub string) bool {
+	return sub != "" && len(sub) <= maxSubject &&
+		!strings.ContainsFunc(sub, func(c rune) bool { return c < 0x20 || c > 0x7e })
+}
+
+func errBadIDToken(err error) *Error {
+	return errBadProvider("id_token_untrusted", "ID token: %w", err)
+}
+
+// signingKeys shows the keys to go-oidc for one verification. It holds on to
+// the error, because go-oidc passes on its text only, and to the payload.
+type signingKeys struct {
+	keys    *keys
+	payload []byte
+	err     error
+}
+
+func (s *signingKeys) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+	algs := make([]jose.SignatureAlgorithm, len(asymmetric))
+	for i, alg := range asymmetric {
+		algs[i] = jose.SignatureAlgorithm(alg) // go-oidc has narrowed it already
+	}
+	s.payload, s.err = s.keys.verify(ctx, token, algs)
+	return s.payload, s.err
+}

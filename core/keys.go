@@ -1,0 +1,122 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+const (
+	// A token that names an unknown key has the key set fetched at once, because
+	// the provider may just have changed its keys; but a flood of such tokens may
+	// not: so many fetches, then one each time the pause is over.
+	keyFetchBurst = 5
+	keyFetchPause = time.Second
+)
+
+// keys are the provider's signing keys (RFC 7517), the only ones that an ID
+// token is ever verified with: keys in the token's own header do not count.
+type keys struct {
+	set *document[[]jose.JSONWebKey]
+	now func() time.Time
+
+	mu     sync.Mutex // guards the allowance; never held during a fetch
+	spent  int
+	refill time.Time
+}
+
+func newKeys(now func() time.Time, client *http.Client, uri func(context.Context) (string, error)) *keys {
+	return &keys{now: now, set: newDocument(now, func(ctx context.Context) (*[]jose.JSONWebKey, error) {
+		from, err := uri(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return fetchKeys(ctx, client, from)
+	})}
+}
+
+// fetchKeys parses key by key. Sets hold keys that this library cannot read
+// (other curves, other kinds) or must not use (for encryption): these are
+// passed over, as RFC 7517 section 5 asks.
+func fetchKeys(ctx context.Context, client *http.Client, from string) (*[]jose.JSONWebKey, error) {
+	var document struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := getJSON(ctx, client, from, &document); err != nil {
+		return nil, err
+	}
+	set := make([]jose.JSONWebKey, 0, len(document.Keys))
+	for _, raw := range document.Keys {
+		var key jose.JSONWebKey
+		if key.UnmarshalJSON(raw) != nil || !key.IsPublic() || key.Use != "" && key.Use != "sig" {
+			continue
+		}
+		set = append(set, key)
+	}
+	return &set, nil
+}
+
+var errBadSignature = errors.New("no key of the provider verifies the signature")
+
+// verify returns the payload of a token that one of the provider's keys has
+// signed by one of algs.
+func (k *keys) verify(ctx context.Context, token string, algs []jose.SignatureAlgorithm) ([]byte, error) {
+	signed, err := jose.ParseSignedCompact(token, algs)
+	if err != nil {
+		return nil, err
+	}
+	set, err := k.set.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	payload, known, err := verifyWith(*set, signed)
+	if err == nil || known || !k.mayFetch() {
+		return payload, err
+	}
+	if set, err = k.set.renew(ctx, set); err != nil {
+		return nil, err
+	}
+	payload, _, err = verifyWith(*set, signed)
+	return payload, err
+}
+
+// verifyWith tries the keys that fit: of the token's key id, or all of them if
+// it names none, and of its algorithm. Known tells whether its key id is in the set.
+func verifyWith(set []jose.JSONWebKey, signed *jose.JSONWebSignature) (payload []byte, known bool, err error) {
+	header := signed.Signatures[0].Protected
+	for i := range set {
+		key := &set[i]
+		if header.KeyID != "" && key.KeyID != header.KeyID {
+			continue
+		}
+		known = known || header.KeyID != ""
+		if key.Algorithm != "" && key.Algorithm != header.Algorithm {
+			continue
+		}
+		if payload, err := signed.Verify(key); err == nil {
+			return payload, true, nil
+		}
+	}
+	return nil, known, errBadSignature
+}
+
+// mayFetch takes one fetch from the allowance.
+func (k *keys) mayFetch() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.now()
+	if back := int(now.Sub(k.refill) / keyFetchPause); back > 0 {
+		k.spent = max(0, k.spent-back)
+		k.refill = now
+	}
+	if k.spent >= keyFetchBurst {
+		return false
+	}
+	k.spent++
+	return true
+}

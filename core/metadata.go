@@ -1,0 +1,169 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/oauth2"
+)
+
+// metadata is what a provider says about itself (OpenID Connect Discovery
+// section 3, RFC 8414 section 2), as far as this package uses it.
+type metadata struct {
+	Issuer                string   `json:"issuer"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	TokenEndpoint         string   `json:"token_endpoint"`
+	JWKSURI               string   `json:"jwks_uri"`
+	UserInfoEndpoint      string   `json:"userinfo_endpoint"`
+	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
+	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
+	SigningAlgs           []string `json:"id_token_signing_alg_values_supported"`
+	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
+}
+
+// fetchMetadata asks issuer for its metadata and checks it.
+func fetchMetadata(ctx context.Context, client *http.Client, issuer string) (*metadata, error) {
+	// Discovery section 4.1: without the issuer's final slash, if it has one.
+	var m metadata
+	err := getJSON(ctx, client, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration", &m)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.check(issuer); err != nil {
+		return nil, errBadProvider("provider_metadata_invalid", "discovery: %w", err)
+	}
+	return &m, nil
+}
+
+func (m *metadata) check(issuer string) error {
+	if m.Issuer != issuer { // section 4.3: identical, to the byte
+		return fmt.Errorf("the provider calls itself %q, and Issuer is %q: they must be equal, also in a final slash",
+			clip(m.Issuer), issuer)
+	}
+	if len(m.ChallengeMethods) > 0 && !slices.Contains(m.ChallengeMethods, "S256") {
+		return fmt.Errorf("the provider supports PKCE by %q only; S256 is needed (RFC 7636 section 4.2)",
+			clip(strings.Join(m.ChallengeMethods, " ")))
+	}
+	allowHTTP := strings.HasPrefix(issuer, "http:") // which config allows on loopback only
+	var faults []error
+	for _, endpoint := range []struct {
+		name, url string
+		required  bool
+	}{
+		{"authorization_endpoint", m.AuthorizationEndpoint, true},
+		{"token_endpoint", m.TokenEndpoint, true},
+		{"jwks_uri", m.JWKSURI, true},
+		{"userinfo_endpoint", m.UserInfoEndpoint, false},
+		{"end_session_endpoint", m.EndSessionEndpoint, false},
+	} {
+		if endpoint.url == "" && !endpoint.required {
+			continue
+		}
+		if err := checkEndpoint(endpoint.url, allowHTTP); err != nil {
+			faults = append(faults, fmt.Errorf("%s %w", endpoint.name, err))
+		}
+	}
+	if u, err := url.Parse(m.AuthorizationEndpoint); err == nil {
+		for name := range u.Query() {
+			if reservedParam(name) {
+				faults = append(faults, fmt.Errorf("authorization_endpoint has a parameter %q of its own", clip(name)))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// checkEndpoint accepts https, and http on loopback if that is allowed.
+func checkEndpoint(endpoint string, allowHTTP bool) error {
+	if endpoint == "" {
+		return errors.New("is missing")
+	}
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil || u.Host == "":
+		return errors.New("is not an absolute URL")
+	case u.User != nil:
+		return errors.New("has a user name or password in it")
+	case u.Fragment != "":
+		return errors.New("has a fragment")
+	case u.Scheme == "https", u.Scheme == "http" && allowHTTP && isLoopback(u.Hostname()):
+		return nil
+	}
+	return errors.New("is not https (http is for loopback only)")
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// authStyle is how the application proves itself at the token endpoint. It is
+// taken from the metadata and never found out by trying: a code is sent once.
+func (m *metadata) authStyle(secret string) (oauth2.AuthStyle, error) {
+	switch {
+	case secret == "": // a public client only names itself (RFC 6749 section 3.2.1)
+		return oauth2.AuthStyleInParams, nil
+	case len(m.AuthMethods) == 0, slices.Contains(m.AuthMethods, "client_secret_basic"):
+		return oauth2.AuthStyleInHeader, nil // the default of Discovery section 3
+	case slices.Contains(m.AuthMethods, "client_secret_post"):
+		return oauth2.AuthStyleInParams, nil
+	}
+	return 0, errBadProvider("provider_metadata_invalid",
+		"discovery: the token endpoint takes %q, and this library client_secret_basic and client_secret_post",
+		clip(strings.Join(m.AuthMethods, " ")))
+}
+
+// asymmetric are the signature algorithms that an ID token may have: never
+// none, and no HMAC, whose key would be the client secret.
+var asymmetric = []string{
+	"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA",
+}
+
+// signingAlgs is what the provider announces, less what is not acceptable. The
+// fallback is the algorithm that every provider must support (Discovery section 3).
+func (m *metadata) signingAlgs() []string {
+	algs := slices.DeleteFunc(slices.Clone(m.SigningAlgs), func(alg string) bool {
+		return !slices.Contains(asymmetric, alg)
+	})
+	if len(algs) == 0 {
+		return []string{"RS256"}
+	}
+	return algs
+}
+
+// getJSON fetches a document of the provider. The errors are typed; they never
+// hold the body, which may be a page of somebody else.
+func getJSON(ctx context.Context, client *http.Client, from string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		return errBadProvider("provider_metadata_invalid", "%w", err)
+	}
+	request.Header.Set("Accept", "application/json")
+	response, err := client.Do(request)
+	if err != nil {
+		return errProviderDown(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return errProviderDown(fmt.Errorf("%s answered %d", from, response.StatusCode))
+	}
+	body, err := io.ReadAll(response.Body)
+	if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
+		return errBadProvider("provider_metadata_invalid", "%s is larger than %d bytes", from, tooBig.Limit)
+	} else if err != nil {
+		return errProviderDown(fmt.Errorf("reading %s: %w", from, err))
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return errBadProvider("provider_metadata_invalid", "%s is not the JSON it should be: %w", from, err)
+	}
+	return nil
+}

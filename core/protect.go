@@ -1,0 +1,91 @@
+package core
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Authenticate returns r with its user in the context, for [UserFromContext].
+// It uses no network, unless Store does, and never talks to the provider. The
+// error wraps [ErrNoSession] if nobody is logged in, which is not logged, or
+// [ErrUnavailable] if the Store is down, which logs nobody out. A request whose
+// context has a user already passes as it is.
+//
+// It may set cookies, so call it before the handler writes anything. It marks
+// the answer as private to this user (Cache-Control, Vary); a handler that
+// knows better can say otherwise.
+func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
+	if UserFromContext(r.Context()) != nil {
+		return r, nil
+	}
+	markPrivate(w.Header())
+	session, err := a.sessions.load(r)
+	if err == nil && session != nil {
+		err = a.sessions.touch(w, r, session)
+	}
+	if err != nil {
+		return nil, a.report(w, r, err)
+	}
+	if session == nil {
+		return nil, a.report(w, r, errNoSession(a.config.LoginPath))
+	}
+	return r.WithContext(ContextWithUser(r.Context(), &session.user)), nil
+}
+
+// Challenge answers a request that Authenticate has turned away with err. A
+// person who opens a page is sent to log in, and comes back to the page
+// afterwards. Everybody else gets err back, for the caller to answer with:
+// programs cannot log in, and a redirect to another site means nothing to them.
+// For htmx it sets HX-Redirect to the login page.
+func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err error) error {
+	if !errors.Is(err, ErrNoSession) {
+		return a.report(w, r, err)
+	}
+	if isNavigation(r) {
+		return a.report(w, r, a.begin(w, r, r.URL.RequestURI(), false))
+	}
+	loginURL := a.config.LoginPath
+	if r.Header.Get("HX-Request") == "true" {
+		loginURL = a.loginURL(localPart(r.Header.Get("HX-Current-URL")))
+		w.Header().Set("HX-Redirect", loginURL)
+	}
+	return a.report(w, r, withLogin(err, loginURL))
+}
+
+// isNavigation reports whether r is a page being opened, by somebody who can
+// read a login page. Browsers that do not say so (Fetch Metadata) accept HTML
+// for pages and not for data.
+func isNavigation(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || !mayNavigate(r) {
+		return false
+	}
+	return r.Header.Get("Sec-Fetch-Mode") != "" || acceptsHTML(r)
+}
+
+func acceptsHTML(r *http.Request) bool {
+	return slices.ContainsFunc(r.Header["Accept"], func(accept string) bool {
+		return strings.Contains(strings.ToLower(accept), "text/html")
+	})
+}
+
+// localPart is a URL without its scheme and host, which do not matter here.
+func localPart(from string) string {
+	u, err := url.Parse(from)
+	if err != nil {
+		return home
+	}
+	return u.RequestURI()
+}
+
+// markPrivate keeps shared caches away from what is meant for one person.
+func markPrivate(header http.Header) {
+	if header.Get("Cache-Control") == "" {
+		header.Set("Cache-Control", "private")
+	}
+	if !slices.Contains(header["Vary"], "Cookie") {
+		header.Add("Vary", "Cookie")
+	}
+}

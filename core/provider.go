@@ -1,0 +1,26 @@
+package core
+
+import "context"
+
+// provider is what the rest of this package needs of whoever knows the users.
+// Implementations are safe for concurrent use. Errors are *Error.
+type provider interface {
+	// discover makes sure that the provider's metadata is known.
+	discover(context.Context) error
+	// authorizationURL is where the browser is sent to begin a login.
+	authorizationURL(context.Context, *attempt) (string, error)
+	// checkIssuer compares the callback's iss parameters (RFC 9207).
+	checkIssuer(ctx context.Context, iss []string) error
+	// redeem trades a code for a user whom every check has found genuine.
+	redeem(ctx context.Context, code string, a *attempt) (*identity, error)
+	// logoutURL is where the browser is sent to end the provider's own session,
+	// or "" if the provider offers no such place or is not to be reached.
+	logoutURL(ctx context.Context, idTokenHint, returnURL, state string) string
+}
+
+// identity is the outcome of a login.
+type identity struct {
+	user    User
+	claims  claims // all that the provider said
+	idToken string // the hint for logout
+}

@@ -1,0 +1,30 @@
+package core
+
+import "encoding/binary"
+
+// Sealed records are laid out by hand: a version byte, fixed fields, then
+// strings with their length before them. Reading one field costs no more than
+// finding it, which is why a guarded request is cheap.
+
+// appendString appends the length of s as a uvarint, then s.
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// cutString cuts the string that appendString put at the beginning of record.
+// What it returns shares memory with record.
+func cutString(record string) (s, rest string, ok bool) {
+	var length uint64
+	for i := 0; i < len(record) && i < 3; i++ { // 2^21 bytes are plenty
+		c := record[i]
+		length |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			rest = record[i+1:]
+			if length > uint64(len(rest)) {
+				return "", "", false
+			}
+			return rest[:length], rest[length:], true
+		}
+	}
+	return "", "", false
+}

@@ -1,0 +1,166 @@
+package core
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"time"
+)
+
+const (
+	sessionVersion = 1
+	sessionFixed   = 1 + 8 + 8 + 1 // version, ends, seen, flags
+
+	flagEmailVerified = 1 << 0
+)
+
+// A session is what is remembered after a login. Its record is laid out so that
+// a guarded request reads the few fixed fields and leaves the claims alone:
+//
+//	version ‖ ends ‖ last seen ‖ flags ‖ issuer ‖ subject ‖ name ‖ email ‖ picture ‖ claims
+//
+// Times are seconds since 1970, strings have their length before them, and the
+// claims are a JSON object that reaches to the end. Both limits are in here,
+// under the seal, and not only in the cookie's attributes, which a browser or a
+// thief may ignore.
+type session struct {
+	ends time.Time // absolute: nothing extends it
+	seen time.Time // last renewal, for the idle limit
+	user User
+}
+
+func (s *session) encode() []byte {
+	b := make([]byte, 1, 256+len(s.user.claims))
+	b[0] = sessionVersion
+	b = binary.BigEndian.AppendUint64(b, uint64(s.ends.Unix()))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.seen.Unix()))
+	var flags byte
+	if s.user.EmailVerified {
+		flags |= flagEmailVerified
+	}
+	b = append(b, flags)
+	u := &s.user
+	for _, field := range [...]string{u.Issuer, u.Subject, u.Name, u.Email, u.Picture} {
+		b = appendString(b, field)
+	}
+	return append(b, u.claims...)
+}
+
+// decodeSession reads a record. One copy of it serves all strings of the user.
+func decodeSession(b []byte) (*session, bool) {
+	if len(b) < sessionFixed || b[0] != sessionVersion {
+		return nil, false
+	}
+	s := &session{
+		ends: time.Unix(int64(binary.BigEndian.Uint64(b[1:9])), 0),
+		seen: time.Unix(int64(binary.BigEndian.Uint64(b[9:17])), 0),
+	}
+	u := &s.user
+	u.EmailVerified = b[17]&flagEmailVerified != 0
+	rest, ok := string(b[sessionFixed:]), true
+	for _, field := range [...]*string{&u.Issuer, &u.Subject, &u.Name, &u.Email, &u.Picture} {
+		if *field, rest, ok = cutString(rest); !ok {
+			return nil, false
+		}
+	}
+	u.claims = rest
+	return s, u.Issuer != "" && u.Subject != ""
+}
+
+// A vault carries the one sealed session of a browser. It sees only sealed
+// values, and knows nothing of what they mean.
+type vault interface {
+	// read returns the sealed value, or "" if there is none that could be one.
+	// An error means that the vault is out of order, not that nobody is there.
+	read(r *http.Request) (string, error)
+	// replace keeps a value under a new id, and forgets what was there before.
+	replace(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
+	// renew keeps a new value under the same id.
+	renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
+	// erase forgets the value. It writes nothing for those who have none.
+	erase(w http.ResponseWriter, r *http.Request) error
+}
+
+// sessionSeal is the name that sessions are sealed under. It is the same in
+// every vault, and not the cookie's: a session may move from one to another.
+const sessionSeal = "session"
+
+// sessionKeeper begins, finds and ends sessions.
+type sessionKeeper struct {
+	vault    vault
+	sealer   *sealer
+	issuer   string        // sessions of another issuer are a stranger's
+	lifetime time.Duration // absolute
+	idle     time.Duration // zero: none
+	now      func() time.Time
+}
+
+var errSessionTooLarge = errors.New("the session does not fit in cookies")
+
+// load returns the session of a request, or nil if nobody is logged in. A value
+// that does not open, or is over, is a stranger's.
+func (s *sessionKeeper) load(r *http.Request) (*session, error) {
+	sealed, err := s.vault.read(r)
+	if err != nil {
+		return nil, errStoreDown(err)
+	}
+	if sealed == "" {
+		return nil, nil
+	}
+	record, ok := s.sealer.open(sessionSeal, sealed)
+	if !ok {
+		return nil, nil
+	}
+	found, ok := decodeSession(record)
+	if !ok || found.user.Issuer != s.issuer || s.over(found) {
+		return nil, nil
+	}
+	return found, nil
+}
+
+func (s *sessionKeeper) over(found *session) bool {
+	now := s.now()
+	return !now.Before(found.ends) || s.idle > 0 && now.Sub(found.seen) >= s.idle
+}
+
+// start logs user in. The session is a new one: its id, if the store has ids,
+// was never seen before (RFC 6265bis section 8.4).
+func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, user *User) error {
+	now := s.now()
+	fresh := &session{ends: now.Add(s.lifetime), seen: now, user: *user}
+	err := s.vault.replace(w, r, s.sealer.seal(sessionSeal, fresh.encode()), s.lifetime)
+	switch {
+	case errors.Is(err, errSessionTooLarge):
+		return &Error{
+			Status: http.StatusInternalServerError, Code: "session_too_large",
+			Public: "Your profile is too large for this application, so you were not logged in. Please tell us.",
+			Err:    err,
+		}
+	case err != nil:
+		return errStoreDown(err)
+	}
+	return nil
+}
+
+// touch renews found when a quarter of the idle limit has passed, so that not
+// every request writes a cookie. The absolute end stays where it is.
+func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *session) error {
+	now := s.now()
+	if s.idle == 0 || now.Sub(found.seen) < s.idle/4 {
+		return nil
+	}
+	renewed := *found
+	renewed.seen = now
+	err := s.vault.renew(w, r, s.sealer.seal(sessionSeal, renewed.encode()), found.ends.Sub(now))
+	if err != nil {
+		return errStoreDown(err)
+	}
+	return nil
+}
+
+func (s *sessionKeeper) end(w http.ResponseWriter, r *http.Request) error {
+	if err := s.vault.erase(w, r); err != nil {
+		return errStoreDown(err)
+	}
+	return nil
+}

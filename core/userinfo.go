@@ -1,0 +1,57 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+
+	"golang.org/x/oauth2"
+)
+
+// userInfo asks the UserInfo endpoint about the person whom the ID token names
+// (OpenID Connect Core section 5.3). An answer about anybody else, or about
+// nobody, fails the login: nothing of it is used.
+func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *oauth2.Token, subject string) (claims, error) {
+	if m.UserInfoEndpoint == "" {
+		return nil, errBadUserInfo(errors.New("the provider has no UserInfo endpoint; leave Provider.UserInfo out"))
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.UserInfoEndpoint, nil)
+	if err != nil {
+		return nil, errBadUserInfo(err)
+	}
+	token.SetAuthHeader(request) // the only place for a token: never a URL
+	response, err := p.client.Do(request)
+	if err != nil {
+		return nil, errProviderDown(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode >= 500 {
+		return nil, errProviderDown(fmt.Errorf("UserInfo endpoint answered %d", response.StatusCode))
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, errBadUserInfo(fmt.Errorf("endpoint answered %d", response.StatusCode))
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, errProviderDown(err)
+	}
+	if kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); kind == "application/jwt" {
+		// A signed answer would need checks of its own; do not take one for JSON.
+		return nil, errBadUserInfo(errors.New("a signed answer, which is not supported"))
+	}
+	c, err := decodeClaims(body)
+	if err != nil {
+		return nil, errBadUserInfo(err)
+	}
+	if got, ok := c.text("sub"); !ok || got != subject {
+		return nil, errBadUserInfo(errors.New("sub is not the ID token's"))
+	}
+	return c, nil
+}
+
+func errBadUserInfo(err error) *Error {
+	return errBadProvider("userinfo_untrusted", "UserInfo: %w", err)
+}

@@ -1,0 +1,147 @@
+package core
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// withDefaults checks c and fills in what was left out. It reports all faults
+// at once, each with the field and the remedy.
+func (c Config) withDefaults() (Config, error) {
+	var faults faults
+	c.Providers = slices.Clone(c.Providers)
+	if len(c.Providers) != 1 {
+		faults.add("Providers has %d entries; give exactly one (several are not supported yet)", len(c.Providers))
+	}
+	for i := range c.Providers {
+		c.Providers[i].complete(fmt.Sprintf("Providers[%d].", i), &faults)
+	}
+	c.checkKeys(&faults)
+	c.completePaths(&faults)
+	if c.SessionLifetime < 0 {
+		faults.add("SessionLifetime is negative; leave it zero for %s", defaultSessionLifetime)
+	} else if c.SessionLifetime == 0 {
+		c.SessionLifetime = defaultSessionLifetime
+	} else if c.SessionLifetime < time.Second {
+		faults.add("SessionLifetime is %s; cookies count whole seconds", c.SessionLifetime)
+	}
+	if c.SessionIdle < 0 || 0 < c.SessionIdle && c.SessionIdle < time.Second {
+		faults.add("SessionIdle is %s; give a second or more, or zero for no limit", c.SessionIdle)
+	}
+	c.SessionClaims = slices.Clone(c.SessionClaims)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c, errors.Join(faults...)
+}
+
+// faults collects what is wrong with a Config.
+type faults []error
+
+func (f *faults) add(format string, args ...any) {
+	*f = append(*f, fmt.Errorf("pixy: Config."+format, args...))
+}
+
+func (c *Config) checkKeys(faults *faults) {
+	check := func(name string, key []byte) {
+		switch {
+		case len(key) < minKeyBytes:
+			faults.add("%s has %d bytes; give %d or more random ones, for example from `openssl rand -base64 32`", name, len(key), minKeyBytes)
+		case bytes.Count(key, key[:1]) == len(key):
+			faults.add("%s is one byte repeated; give random ones, for example from `openssl rand -base64 32`", name)
+		}
+	}
+	check("SessionKey", c.SessionKey)
+	for i, key := range c.OldSessionKeys {
+		check(fmt.Sprintf("OldSessionKeys[%d]", i), key)
+	}
+}
+
+func (c *Config) completePaths(faults *faults) {
+	u, err := url.Parse(c.RedirectURL)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		faults.add("RedirectURL is not an absolute https URL; give the registered one, such as https://app.example.com/auth/callback")
+		return
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		faults.add("RedirectURL is plain http; use https (http is for loopback hosts only)")
+	case u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(c.RedirectURL, "#"):
+		faults.add("RedirectURL has a user name, query or fragment; leave it out (RFC 6749 section 3.1.2)")
+	}
+	beside := path.Dir(u.Path)
+	for _, p := range []struct {
+		name  string
+		path  *string
+		other string
+	}{
+		{"LoginPath", &c.LoginPath, path.Join(beside, "login")},
+		{"LogoutPath", &c.LogoutPath, path.Join(beside, "logout")},
+		{"AfterLogout", &c.AfterLogout, home},
+	} {
+		if *p.path == "" {
+			*p.path = p.other
+		}
+	}
+	checkRoute(faults, "RedirectURL's path", u.EscapedPath())
+	checkRoute(faults, "LoginPath", c.LoginPath)
+	checkRoute(faults, "LogoutPath", c.LogoutPath)
+	if safeReturnTo(c.AfterLogout) != c.AfterLogout {
+		faults.add("AfterLogout is not a path of this application; give one such as /goodbye")
+	}
+	if u.Path == c.LoginPath || u.Path == c.LogoutPath || c.LoginPath == c.LogoutPath {
+		faults.add("LoginPath, LogoutPath and RedirectURL's path must be three different paths, and two of them are the same")
+	}
+}
+
+// checkRoute accepts what all routers understand alike.
+func checkRoute(faults *faults, name, p string) {
+	if len(p) < 2 || path.Clean(p) != p || p[0] != '/' || strings.ContainsAny(p, `{}:*%?#\ `) || !localPath(p) {
+		faults.add("%s cannot be a route; give a plain path such as /auth/login, without a final slash, escapes or wildcards", name)
+	}
+}
+
+func (p *Provider) complete(prefix string, faults *faults) {
+	u, err := url.Parse(p.Issuer)
+	switch {
+	case p.Issuer == "":
+		faults.add("%sIssuer is missing; give the provider's URL, exactly as it spells it", prefix)
+	case err != nil || checkEndpoint(p.Issuer, true) != nil || u.RawQuery != "" || strings.ContainsAny(p.Issuer, "?#"):
+		faults.add("%sIssuer is not an https URL without query and fragment; give the provider's URL, exactly as it spells it (http is for loopback only)", prefix)
+	default:
+		if p.Name == "" {
+			p.Name = u.Host
+		}
+	}
+	if p.ClientID == "" {
+		faults.add("%sClientID is missing; the provider gives it to you when you register the application", prefix)
+	}
+	if p.Scopes == nil {
+		p.Scopes = []string{"openid", "profile", "email"}
+	} else if p.Scopes = slices.Clone(p.Scopes); !slices.Contains(p.Scopes, "openid") {
+		faults.add("%sScopes lacks openid; add it, or leave Scopes nil (OpenID Connect Core section 3.1.2.1)", prefix)
+	}
+	p.AuthParams = cloneValues(p.AuthParams)
+	for name, values := range p.AuthParams {
+		switch {
+		case reservedParam(name):
+			faults.add("%sAuthParams sets %s, which belongs to the protocol; leave it out", prefix, name)
+		case len(values) != 1 && name != "resource":
+			faults.add("%sAuthParams has %d values for %s; give one (RFC 6749 section 3.1)", prefix, len(values), name)
+		}
+	}
+}
+
+func cloneValues(values url.Values) url.Values {
+	clone := make(url.Values, len(values))
+	for name, v := range values {
+		clone[name] = slices.Clone(v)
+	}
+	return clone
+}
