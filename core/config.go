@@ -2,10 +2,12 @@ package core
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -123,12 +125,12 @@ type Provider struct {
 
 // LogValue leaves out the keys and the client secrets.
 func (c Config) LogValue() slog.Value {
-	providers := make([]any, len(c.Providers))
+	providers := make([]slog.Attr, len(c.Providers))
 	for i, p := range c.Providers {
-		providers[i] = p.LogValue()
+		providers[i] = slog.Attr{Key: strconv.Itoa(i), Value: p.LogValue()}
 	}
 	return slog.GroupValue(
-		slog.Any("providers", providers),
+		slog.Attr{Key: "providers", Value: slog.GroupValue(providers...)},
 		slog.String("redirect_url", c.RedirectURL),
 		slog.String("session_key", redactedIf(len(c.SessionKey) > 0)),
 		slog.Int("old_session_keys", len(c.OldSessionKeys)),
@@ -162,3 +164,11 @@ func (c Config) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.LogValue().String(
 
 // Format prints what LogValue gives, whatever the verb.
 func (p Provider) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.LogValue().String()) }
+
+// MarshalJSON leaves out the client secret, because JSON is what loggers make
+// of a slice of these.
+func (p Provider) MarshalJSON() ([]byte, error) {
+	type plain Provider
+	p.ClientSecret = redactedIf(p.ClientSecret != "")
+	return json.Marshal(plain(p))
+}

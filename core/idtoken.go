@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,6 +48,9 @@ func (t *idTokens) verify(ctx context.Context, token, accessToken, nonce string,
 		return nil, errBadIDToken(err)
 	}
 	c, err := decodeClaims(keySet.payload)
+	if err == nil {
+		err = checkType(token)
+	}
 	if err == nil {
 		err = t.check(c, nonce)
 	}
@@ -95,6 +99,26 @@ func (t *idTokens) check(c claims, nonce string) error {
 		return errors.New("sub is missing or not 1 to 255 ASCII characters")
 	case c["events"] != nil:
 		return errors.New("it is a security event, such as a logout token") // RFC 8725 section 3.12
+	}
+	return nil
+}
+
+// checkType refuses tokens of another kind that say so (RFC 8725 section 3.11).
+// The header was verified with the rest.
+func checkType(token string) error {
+	encoded, _, _ := strings.Cut(token, ".")
+	decoded, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		return errors.New("the header is not base64url")
+	}
+	header, err := decodeClaims(decoded)
+	if err != nil {
+		return fmt.Errorf("header: %w", err)
+	}
+	typ, _ := header.text("typ")
+	switch strings.TrimPrefix(strings.ToLower(typ), "application/") {
+	case "at+jwt", "logout+jwt", "dpop+jwt", "secevent+jwt":
+		return fmt.Errorf("it is of type %q", clip(typ))
 	}
 	return nil
 }

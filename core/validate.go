@@ -75,7 +75,7 @@ func (c *Config) completePaths(faults *faults) {
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(c.RedirectURL, "#"):
 		faults.add("RedirectURL has a user name, query or fragment; leave it out (RFC 6749 section 3.1.2)")
 	}
-	beside := path.Dir(u.Path)
+	beside := path.Dir(path.Clean("/" + u.Path))
 	for _, p := range []struct {
 		name  string
 		path  *string

@@ -1,0 +1,42 @@
+package echo5login_test
+
+import (
+	"log"
+	"os"
+
+	"github.com/labstack/echo/v5"
+
+	"github.com/pixyauth/pixy/adapters/echo5login"
+	"github.com/pixyauth/pixy/core"
+)
+
+func Example() {
+	auth, err := core.New(core.Config{
+		Providers: []core.Provider{{
+			Issuer:       "https://id.example.com",
+			ClientID:     "my-app",
+			ClientSecret: os.Getenv("OIDC_CLIENT_SECRET"),
+		}},
+		RedirectURL: "https://app.example.com/auth/callback",
+		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	login := echo5login.New(auth)
+	e := echo.New()
+	login.Mount(e)
+	private := e.Group("", login.RequireUser)
+	private.GET("/me", func(c *echo.Context) error {
+		return c.String(200, "Hello, "+echo5login.User(c).Name)
+	})
+	log.Fatal(e.Start("127.0.0.1:8080"))
+}
+
+// To have Echo's own HTTPErrorHandler answer instead of pixy's page, return the
+// error: it has the status and the public text.
+func ExampleLogin_errorHandler() {
+	var auth *core.Authenticator // from core.New
+	login := echo5login.New(auth)
+	login.ErrorHandler = func(c *echo.Context, err error) error { return err }
+}

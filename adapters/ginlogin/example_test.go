@@ -1,0 +1,34 @@
+package ginlogin_test
+
+import (
+	"log"
+	"os"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/pixyauth/pixy/adapters/ginlogin"
+	"github.com/pixyauth/pixy/core"
+)
+
+func Example() {
+	auth, err := core.New(core.Config{
+		Providers: []core.Provider{{
+			Issuer:       "https://id.example.com",
+			ClientID:     "my-app",
+			ClientSecret: os.Getenv("OIDC_CLIENT_SECRET"),
+		}},
+		RedirectURL: "https://app.example.com/auth/callback",
+		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	login := ginlogin.New(auth)
+	r := gin.Default()
+	login.Mount(r)
+	private := r.Group("/", login.RequireUser)
+	private.GET("/me", func(c *gin.Context) {
+		c.String(200, "Hello, %s", ginlogin.User(c).Name)
+	})
+	log.Fatal(r.Run("127.0.0.1:8080"))
+}

@@ -1,0 +1,80 @@
+// Package core logs people in to a web application with the OAuth 2.0
+// Authorization Code flow and PKCE (RFC 6749, RFC 7636), and OpenID Connect on
+// top of it. It knows no framework. Applications mount it through one of the
+// adapters: httplogin, ginlogin, echologin or echo5login.
+//
+// # How a login works
+//
+//  1. [Authenticator.Login] makes an attempt: a code verifier, a state and a
+//     nonce of 32 random bytes each. It seals them into a cookie of their own,
+//     which is good for ten minutes, and sends the browser to the provider with
+//     the S256 challenge of the verifier.
+//  2. The provider asks the person who they are, and sends the browser back to
+//     RedirectURL with a code.
+//  3. [Authenticator.Callback] finds the attempt by the state, redeems the code
+//     with the verifier, checks the ID token, and starts a session.
+//  4. [Authenticator.Authenticate] opens the session on each guarded request,
+//     without any network.
+//  5. [Authenticator.Logout] ends it, here and at the provider.
+//
+// # What is checked, in this order
+//
+//   - exactly one state, to which an attempt in this very browser belongs: it
+//     opens, is fresh, and was made for this provider and client. It is deleted,
+//     whatever comes next;
+//   - iss (RFC 9207): equal if present, present if the provider promises it;
+//   - error; then exactly one code;
+//   - the token response: the code is sent once, with the verifier, with the
+//     client authentication that the metadata names; token_type is Bearer;
+//   - the ID token: signature by a key of the provider's, by an asymmetric
+//     algorithm that it announces; iss, aud, azp, exp, iat, nbf, nonce, sub;
+//     at_hash if present; not a token of another kind;
+//   - UserInfo, if asked for: the same sub;
+//   - OnLogin, which is the application's own check.
+//
+// PKCE has no switch, and no metadata turns it off; a provider that supports
+// only the plain method is refused.
+//
+// # What is not done
+//
+// This package does not decide who may do what: that is the application's. It
+// keeps no list of users, no access tokens and no refresh tokens. A session in
+// a cookie cannot be ended from the server before its time; use a Store if it
+// must be.
+//
+// # Cookies
+//
+// All are sealed (AES-256-GCM, a key for each purpose), HttpOnly, SameSite=Lax,
+// and on https Secure with a prefix that ties them to this host.
+//
+//	__Host-pixy-session     the session; a second one, -2, if claims are large
+//	__Host-pixy-login-…     one for each login in flight: at most 8, and 4 KB
+//	__Secure-pixy-logout    the ID token, for the logout path alone
+//
+// # Errors
+//
+// Every failure is an [*Error]: it is logged once, at Warn, with the code and a
+// reference that the person sees too. A stranger at a guarded page is not
+// logged.
+//
+//	code                      status  cause; remedy
+//	login_required            401     nobody is logged in; log in
+//	attempt_unknown           400     callback without its attempt, twice; try again, allow cookies
+//	callback_untrusted        400     iss or code of the callback is wrong; try again
+//	access_denied             403     the person or the provider said no
+//	provider_refused          403     the provider reports another error; see the log
+//	code_refused              403     the provider does not take the code or its verifier; try again
+//	login_refused             403     OnLogin said no
+//	not_a_navigation          403     login from a prefetch, a frame or a script; open it as a page
+//	cross_origin_logout       403     another site asked to log out; use a form of this site's
+//	method_not_allowed        405     wrong method for a route
+//	client_refused            502     the provider does not know this client or its secret; check ClientID and ClientSecret
+//	token_response_untrusted  502     the token endpoint's answer is no token response; see the log
+//	id_token_untrusted        502     the ID token failed a check; see the log
+//	userinfo_untrusted        502     UserInfo is about somebody else, or unreadable; see the log
+//	provider_metadata_invalid 502     metadata or keys are wrong; check Issuer
+//	provider_unavailable      503     the provider is down or slow; try again
+//	store_unavailable         503     the Store is down; try again
+//	session_too_large         500     the claims do not fit in cookies; set SessionClaims or a Store
+//	internal_error            500     an error of another kind was given to ServeError
+package core

@@ -1,0 +1,164 @@
+package logintest
+
+import (
+	"crypto/rand"
+	"fmt"
+	"html"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+const codeLifetime = time.Minute
+
+// A grant is what an authorization code stands for.
+type grant struct {
+	client      string
+	redirectURI string
+	challenge   string
+	nonce       string
+	scopes      []string
+	user        User
+	authTime    time.Time
+	expires     time.Time
+	used        bool
+	revoked     bool // the code was used twice, or a refresh token was
+}
+
+// refusal is an error response of OAuth 2.0.
+type refusal struct{ code, description string }
+
+// serveAuthorization is the authorization endpoint (RFC 6749 section 3.1).
+func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
+	request := r.URL.Query()
+	if r.Method == http.MethodPost && !request.Has("client_id") {
+		request = r.PostForm // a login form's fields must not pass for parameters otherwise
+	}
+	// Until client and redirect URI are known to be right, nothing may be sent
+	// there (section 4.1.2.1).
+	client, known := p.clients[request.Get("client_id")]
+	redirectURI := request.Get("redirect_uri")
+	switch {
+	case !known || len(request["client_id"]) != 1:
+		badRequest(w, "This client is not registered.")
+		return
+	case len(request["redirect_uri"]) != 1 || !slices.Contains(client.RedirectURIs, redirectURI):
+		badRequest(w, "This redirect_uri is not registered for this client: "+redirectURI)
+		return
+	}
+	if why := checkAuthorization(request); why != nil {
+		p.respond(w, redirectURI, why.values(), request.Get("state"))
+		return
+	}
+	user := p.User
+	if p.Authenticate != nil {
+		if request.Get("prompt") == "none" {
+			p.respond(w, redirectURI, (&refusal{"login_required", "nobody is logged in here"}).values(), request.Get("state"))
+			return
+		}
+		var ok bool
+		if user, ok = p.Authenticate(w, r); !ok {
+			return
+		}
+	}
+	code := p.newCode(&grant{
+		client: client.ID, redirectURI: redirectURI,
+		challenge: request.Get("code_challenge"), nonce: request.Get("nonce"),
+		scopes: strings.Fields(request.Get("scope")), user: user.orAda(),
+		authTime: p.now(), expires: p.now().Add(codeLifetime),
+	})
+	p.respond(w, redirectURI, url.Values{"code": {code}}, request.Get("state"))
+}
+
+func checkAuthorization(request url.Values) *refusal {
+	if name, ok := repeated(request); ok {
+		return &refusal{"invalid_request", name + " occurs twice"}
+	}
+	if request.Get("response_type") != "code" {
+		return &refusal{"unsupported_response_type", "response_type must be code"}
+	}
+	if !slices.Contains(strings.Fields(request.Get("scope")), "openid") {
+		return &refusal{"invalid_scope", "scope must contain openid"}
+	}
+	return checkChallenge(request)
+}
+
+// respond sends the browser back to the client, with iss (RFC 9207) and state.
+func (p *Provider) respond(w http.ResponseWriter, redirectURI string, response url.Values, state string) {
+	response.Set("iss", p.issuer)
+	if state != "" {
+		response.Set("state", state)
+	}
+	if edit := p.misbehaviour().Authorization; edit != nil {
+		edit(response)
+	}
+	separator := "?"
+	if strings.Contains(redirectURI, "?") {
+		separator = "&"
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Location", redirectURI+separator+response.Encode())
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+func (p *Provider) newCode(g *grant) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.prune()
+	code := rand.Text()
+	p.codes[code] = g
+	return code
+}
+
+// prune forgets what is over, once there is much of it. The caller holds mu.
+func (p *Provider) prune() {
+	if len(p.codes)+len(p.tokens) < maxRequests {
+		return
+	}
+	now := p.now()
+	maps.DeleteFunc(p.codes, func(_ string, g *grant) bool { return now.After(g.expires.Add(time.Hour)) })
+	maps.DeleteFunc(p.tokens, func(_ string, t *token) bool { return now.After(t.expires) })
+}
+
+func (r *refusal) values() url.Values {
+	return url.Values{"error": {r.code}, "error_description": {r.description}}
+}
+
+func badRequest(w http.ResponseWriter, why string) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(http.StatusBadRequest)
+	fmt.Fprintf(w, "<!doctype html><title>Bad request</title><p>%s</p>", html.EscapeString(why))
+}
+
+// orAda gives somebody to a provider that nobody was named to.
+func (u User) orAda() User {
+	if u.Subject != "" {
+		return u
+	}
+	return User{Subject: "ada", Claims: map[string]any{
+		"name": "Ada Lovelace", "given_name": "Ada", "family_name": "Lovelace",
+		"email": "ada@example.test", "email_verified": true,
+	}}
+}
+
+// claims returns what scopes give access to.
+func (u User) claims(scopes []string) map[string]any {
+	needs := map[string]string{"email": "email", "email_verified": "email"}
+	for _, name := range []string{
+		"name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile",
+		"picture", "website", "gender", "birthdate", "zoneinfo", "locale", "updated_at",
+	} {
+		needs[name] = "profile"
+	}
+	given := make(map[string]any)
+	for name, value := range u.Claims {
+		if scope, limited := needs[name]; !limited || slices.Contains(scopes, scope) {
+			given[name] = value
+		}
+	}
+	given["sub"] = u.Subject
+	return given
+}

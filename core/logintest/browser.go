@@ -1,0 +1,245 @@
+package logintest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"sync"
+)
+
+const (
+	maxHops      = 20
+	maxPageBytes = 4 << 20
+	maxCookie    = 4096 // name and value (RFC 6265bis section 5.6)
+)
+
+// Browser opens pages: it keeps cookies, follows redirects, and sends the
+// headers by which browsers tell a page that is opened from a script that asks.
+// Applications are served in memory; what is not, is asked over the network. Its
+// tabs share their cookies: all methods are safe for concurrent use.
+//
+// It refuses the cookies that browsers refuse for their name or size. It knows
+// nothing of SameSite: what a cross-site request would carry is for the test to say.
+type Browser struct {
+	// Header is added to every page that is opened. A name without values removes
+	// what the browser would send. Set it before use.
+	Header http.Header
+
+	mu       sync.RWMutex
+	jar      *cookiejar.Jar
+	handlers map[string]http.Handler
+}
+
+// Page is where a visit ended, and the way there.
+type Page struct {
+	Hop
+	Hops []Hop // from the first request to this page, which is the last
+}
+
+// Hop is one request and its answer.
+type Hop struct {
+	Method        string
+	URL           string
+	RequestHeader http.Header
+	Status        int
+	Header        http.Header
+	Body          []byte
+}
+
+// NewBrowser returns a browser without cookies.
+func NewBrowser() *Browser {
+	return &Browser{jar: newJar(), handlers: make(map[string]http.Handler)}
+}
+
+func newJar() *cookiejar.Jar {
+	jar, _ := cookiejar.New(nil) // without options, it cannot fail
+	return jar
+}
+
+// Serve has handler answer for origin, such as https://app.example.test.
+func (b *Browser) Serve(origin string, handler http.Handler) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.handlers[origin] = handler
+}
+
+// Get opens a page, as if its address had been typed in, and follows redirects.
+func (b *Browser) Get(address string) (*Page, error) {
+	return b.navigate(http.MethodGet, address, nil, "none", maxHops)
+}
+
+// Visit opens a page and follows no redirect.
+func (b *Browser) Visit(address string) (*Page, error) {
+	return b.navigate(http.MethodGet, address, nil, "none", 0)
+}
+
+// Post sends a form of a page of the same origin, and follows redirects.
+func (b *Browser) Post(address string, form url.Values) (*Page, error) {
+	if form == nil {
+		form = url.Values{}
+	}
+	return b.navigate(http.MethodPost, address, form, "same-origin", maxHops)
+}
+
+// navigate makes one hop, then follows at most so many redirects.
+func (b *Browser) navigate(method, address string, form url.Values, site string, redirects int) (*Page, error) {
+	var hops []Hop
+	for {
+		r, err := b.navigation(method, address, form, site)
+		if err != nil {
+			return nil, err
+		}
+		page, err := b.Do(r)
+		if err != nil {
+			return nil, err
+		}
+		hops = append(hops, page.Hop)
+		location := page.Header.Get("Location")
+		if page.Status < 300 || page.Status > 399 || location == "" || redirects == 0 {
+			page.Hops = hops
+			return page, nil
+		}
+		if len(hops) > redirects {
+			return nil, fmt.Errorf("logintest: more than %d redirects, the last to %s", redirects, location)
+		}
+		next, err := r.URL.Parse(location)
+		if err != nil {
+			return nil, fmt.Errorf("logintest: %s redirects to what is no URL: %w", address, err)
+		}
+		if next.Host != r.URL.Host || next.Scheme != r.URL.Scheme {
+			site = "cross-site" // and stays so
+		}
+		if page.Status != http.StatusTemporaryRedirect && page.Status != http.StatusPermanentRedirect {
+			method, form = http.MethodGet, nil
+		}
+		address = next.String()
+	}
+}
+
+// navigation makes the request of a page being opened.
+func (b *Browser) navigation(method, address string, form url.Values, site string) (*http.Request, error) {
+	var body io.Reader
+	if form != nil {
+		body = strings.NewReader(form.Encode())
+	}
+	r, err := http.NewRequest(method, address, body)
+	if err != nil {
+		return nil, err
+	}
+	r.Header = http.Header{
+		"Accept":                    {"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
+		"Accept-Language":           {"en"},
+		"Sec-Fetch-Dest":            {"document"},
+		"Sec-Fetch-Mode":            {"navigate"},
+		"Sec-Fetch-Site":            {site},
+		"Sec-Fetch-User":            {"?1"},
+		"Upgrade-Insecure-Requests": {"1"},
+		"User-Agent":                {"logintest"},
+	}
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", r.URL.Scheme+"://"+r.URL.Host)
+	}
+	maps.Copy(r.Header, b.Header)
+	maps.DeleteFunc(r.Header, func(_ string, values []string) bool { return len(values) == 0 })
+	return r, nil
+}
+
+// Do sends any request with the browser's cookies: a script's, or a hostile
+// one. It makes one hop and adds no header but Cookie.
+func (b *Browser) Do(r *http.Request) (*Page, error) {
+	if r.URL.Host == "" {
+		return nil, errors.New("logintest: the URL is not absolute")
+	}
+	b.mu.RLock()
+	handler, jar := b.handlers[r.URL.Scheme+"://"+r.URL.Host], b.jar
+	b.mu.RUnlock()
+	sent := r.Clone(r.Context())
+	sent.RequestURI = ""
+	for _, cookie := range jar.Cookies(r.URL) {
+		sent.AddCookie(cookie)
+	}
+	var response *http.Response
+	var err error
+	if handler != nil {
+		response, err = serve(handler, sent)
+	} else {
+		response, err = http.DefaultTransport.RoundTrip(sent)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxPageBytes))
+	if err != nil {
+		return nil, err
+	}
+	jar.SetCookies(r.URL, acceptable(response.Cookies()))
+	hop := Hop{
+		Method: r.Method, URL: r.URL.String(), RequestHeader: sent.Header,
+		Status: response.StatusCode, Header: response.Header, Body: body,
+	}
+	return &Page{Hop: hop, Hops: []Hop{hop}}, nil
+}
+
+// acceptable leaves out the cookies that a browser refuses and net/http's jar
+// does not (RFC 6265bis sections 4.1.3 and 5.6).
+func acceptable(cookies []*http.Cookie) []*http.Cookie {
+	var kept []*http.Cookie
+	for _, c := range cookies {
+		switch {
+		case len(c.Name)+len(c.Value) > maxCookie:
+		case strings.HasPrefix(c.Name, "__Secure-") && !c.Secure:
+		case strings.HasPrefix(c.Name, "__Host-") && (!c.Secure || c.Path != "/" || c.Domain != ""):
+		default:
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
+
+// Cookies returns what the browser would send to an address.
+func (b *Browser) Cookies(address string) []*http.Cookie {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil
+	}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.jar.Cookies(u)
+}
+
+// SetCookie plants a cookie, as if address had set it.
+func (b *Browser) SetCookie(address string, cookie *http.Cookie) {
+	if u, err := url.Parse(address); err == nil {
+		b.mu.RLock()
+		defer b.mu.RUnlock()
+		b.jar.SetCookies(u, []*http.Cookie{cookie})
+	}
+}
+
+// Forget drops the cookies called name that address would receive, or, if name
+// is empty, every cookie of every site.
+func (b *Browser) Forget(address, name string) {
+	if name == "" {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.jar = newJar()
+		return
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return
+	}
+	// A cookie is known by its path too, which is one of those above the address.
+	path := ""
+	for _, segment := range append([]string{""}, strings.Split(strings.Trim(u.Path, "/"), "/")...) {
+		path = strings.TrimSuffix(path, "/") + "/" + segment
+		b.SetCookie(address, &http.Cookie{Name: name, Path: path, MaxAge: -1})
+	}
+}

@@ -1,0 +1,43 @@
+package logintest
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// serveDiscovery serves the metadata of OpenID Connect Discovery section 3.
+func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
+	metadata := map[string]any{
+		"issuer":                                         p.issuer,
+		"authorization_endpoint":                         p.url(Authorization),
+		"token_endpoint":                                 p.url(Token),
+		"jwks_uri":                                       p.url(JWKS),
+		"userinfo_endpoint":                              p.url(UserInfo),
+		"end_session_endpoint":                           p.url(EndSession),
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query"},
+		"grant_types_supported":                          []string{"authorization_code", "refresh_token"},
+		"subject_types_supported":                        []string{"public"},
+		"id_token_signing_alg_values_supported":          []string{"RS256", "ES256"},
+		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post", "none"},
+		"code_challenge_methods_supported":               []string{"S256"},
+		"authorization_response_iss_parameter_supported": true,
+		"scopes_supported":                               []string{"openid", "profile", "email", "offline_access"},
+		"claims_supported":                               []string{"sub", "name", "email", "email_verified"},
+	}
+	if edit := p.misbehaviour().Discovery; edit != nil {
+		edit(metadata)
+	}
+	writeJSON(w, http.StatusOK, metadata)
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	body, err := json.Marshal(value)
+	if err != nil { // a fault has put in what JSON cannot say
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(body)
+}

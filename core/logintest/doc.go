@@ -1,0 +1,22 @@
+// Package logintest helps to test applications that log people in: a
+// [Provider] that really is an OpenID provider and can be told to misbehave, and
+// a [Browser] that keeps cookies and walks a login. Both work in memory, without
+// a socket, and both are safe for parallel tests.
+//
+//	provider := logintest.NewProvider("https://id.example.test", logintest.Client{
+//		ID: "app", RedirectURIs: []string{"https://app.example.test/auth/callback"},
+//	})
+//	config.HTTPClient = provider.HTTPClient() // of the application under test
+//
+//	browser := logintest.NewBrowser()
+//	browser.Serve("https://id.example.test", provider)
+//	browser.Serve("https://app.example.test", app)
+//	page, err := browser.Get("https://app.example.test/private")
+//
+// The provider enforces what it should: PKCE by S256 (RFC 7636), client
+// authentication, exact redirect URIs, codes that work once, refresh tokens that
+// rotate. A test that passes against it does not pass because nobody looked.
+//
+// It is for tests and development. It keeps everything in memory, and believes
+// whatever its Authenticate says.
+package logintest

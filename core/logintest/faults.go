@@ -1,0 +1,52 @@
+package logintest
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// Faults tells a [Provider] how to misbehave. The zero value is a provider that
+// does everything right. The functions may be called concurrently, and are
+// given copies that they may change.
+type Faults struct {
+	// Discovery edits the metadata.
+	Discovery func(metadata map[string]any)
+
+	// Authorization edits the query that the browser takes to the application.
+	Authorization func(query url.Values)
+
+	// Token edits the token response.
+	Token func(response map[string]any)
+
+	// IDToken edits the ID token before it is signed. The header's alg may be
+	// RS256, ES256, none (no signature) or HS256 (keyed with the RSA public key,
+	// which is the classic confusion).
+	IDToken func(header, claims map[string]any)
+
+	// SignedIDToken replaces the compact token.
+	SignedIDToken func(token string) string
+
+	// JWKS edits the key set.
+	JWKS func(set map[string]any)
+
+	// UserInfo edits the answer of the UserInfo endpoint.
+	UserInfo func(claims map[string]any)
+
+	// Intercept is asked about every request first. It may stall, drip, redirect,
+	// answer with HTML, or panic with http.ErrAbortHandler to close the
+	// connection, and returns whether it has answered.
+	Intercept func(e Endpoint, w http.ResponseWriter, r *http.Request) bool
+}
+
+// Misbehave replaces the faults. Misbehave(Faults{}) ends them.
+func (p *Provider) Misbehave(faults Faults) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults = faults
+}
+
+func (p *Provider) misbehaviour() Faults {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.faults
+}

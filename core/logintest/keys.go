@@ -1,0 +1,147 @@
+package logintest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"sync"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// signingKeys sign ID tokens until the next rotation.
+type signingKeys struct {
+	rsa   *rsa.PrivateKey
+	ec    *ecdsa.PrivateKey
+	rsaID string
+	ecID  string
+}
+
+// rsaPool makes RSA keys once for the whole program: making them is slow, and a
+// test program has hundreds of providers. A provider goes through them in turn.
+var rsaPool = [...]func() *rsa.PrivateKey{sync.OnceValue(newRSA), sync.OnceValue(newRSA), sync.OnceValue(newRSA)}
+
+func newRSA() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err) // no randomness: nothing can go on
+	}
+	return key
+}
+
+// RotateKeys gives the provider new keys with new key ids. The former ones
+// vanish from the key set at once.
+func (p *Provider) RotateKeys() {
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keys = append(p.keys, &signingKeys{
+		rsa: rsaPool[len(p.keys)%len(rsaPool)](), rsaID: rand.Text(),
+		ec: ec, ecID: rand.Text(),
+	})
+}
+
+func (p *Provider) signingKeys() *signingKeys {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.keys[len(p.keys)-1]
+}
+
+// serveJWKS serves the key set (RFC 7517 section 5).
+func (p *Provider) serveJWKS(w http.ResponseWriter, _ *http.Request) {
+	keys := p.signingKeys()
+	encoded, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
+		{Key: keys.rsa.Public(), KeyID: keys.rsaID, Algorithm: "RS256", Use: "sig"},
+		{Key: keys.ec.Public(), KeyID: keys.ecID, Algorithm: "ES256", Use: "sig"},
+	}})
+	var set map[string]any
+	if err == nil {
+		err = json.Unmarshal(encoded, &set)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	if edit := p.misbehaviour().JWKS; edit != nil {
+		edit(set)
+	}
+	writeJSON(w, http.StatusOK, set)
+}
+
+// Sign returns a compact JWS of claims with exactly this header, by the key
+// that alg calls for, so that tests can forge tokens: RS256 and ES256 by the
+// provider's keys, HS256 by the RSA public key's DER encoding, none unsigned. A
+// kid that names the RSA key is corrected to the EC key for ES256. It panics if
+// header and claims cannot be signed.
+func (p *Provider) Sign(header, claims map[string]any) string {
+	keys := p.signingKeys()
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		panic(err)
+	}
+	alg, _ := header["alg"].(string)
+	if alg == "none" {
+		encoded, err := json.Marshal(header)
+		if err != nil {
+			panic(err)
+		}
+		return base64.RawURLEncoding.EncodeToString(encoded) + "." + base64.RawURLEncoding.EncodeToString(payload) + "."
+	}
+	options := &jose.SignerOptions{ExtraHeaders: make(map[jose.HeaderKey]any)}
+	for name, value := range header {
+		if name != "alg" {
+			options.ExtraHeaders[jose.HeaderKey(name)] = value
+		}
+	}
+	signingKey := jose.SigningKey{Algorithm: jose.SignatureAlgorithm(alg), Key: keys.rsa}
+	switch alg {
+	case "ES256":
+		signingKey.Key = keys.ec
+		if header["kid"] == keys.rsaID {
+			options.ExtraHeaders["kid"] = keys.ecID
+		}
+	case "HS256":
+		signingKey.Key = x509.MarshalPKCS1PublicKey(&keys.rsa.PublicKey)
+	}
+	signer, err := jose.NewSigner(signingKey, options)
+	if err != nil {
+		panic(err)
+	}
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		panic(err)
+	}
+	compact, err := signed.CompactSerialize()
+	if err != nil {
+		panic(err)
+	}
+	return compact
+}
+
+// verify returns the payload of a token that any key of this provider, also a
+// former one, has signed.
+func (p *Provider) verify(token string) ([]byte, bool) {
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
+	if err != nil {
+		return nil, false
+	}
+	p.mu.Lock()
+	keys := append([]*signingKeys(nil), p.keys...)
+	p.mu.Unlock()
+	for _, k := range keys {
+		for _, public := range []any{k.rsa.Public(), k.ec.Public()} {
+			if payload, err := signed.Verify(public); err == nil {
+				return payload, true
+			}
+		}
+	}
+	return nil, false
+}

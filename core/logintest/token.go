@@ -1,0 +1,199 @@
+package logintest
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	accessLifetime  = time.Hour
+	refreshLifetime = 24 * time.Hour
+	idTokenLifetime = 5 * time.Minute
+)
+
+// A token is an access or refresh token. All tokens that descend from one code
+// share its grant, and end with it.
+type token struct {
+	grant   *grant
+	refresh bool
+	scopes  []string
+	expires time.Time
+	used    bool // a refresh token works once
+}
+
+// serveToken is the token endpoint (RFC 6749 section 3.2).
+func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method != http.MethodPost || kind != "application/x-www-form-urlencoded" {
+		refuse(w, http.StatusBadRequest, &refusal{"invalid_request", "POST a form"})
+		return
+	}
+	if name, ok := repeated(r.PostForm); ok {
+		refuse(w, http.StatusBadRequest, &refusal{"invalid_request", name + " occurs twice"})
+		return
+	}
+	client, why := p.authenticateClient(r)
+	if why != nil {
+		if _, _, basic := r.BasicAuth(); basic {
+			w.Header().Set("WWW-Authenticate", `Basic realm="token endpoint"`)
+		}
+		refuse(w, http.StatusUnauthorized, why)
+		return
+	}
+	var g *grant
+	scopes := []string(nil)
+	switch r.PostForm.Get("grant_type") {
+	case "authorization_code":
+		g, why = p.redeem(client, r.PostForm)
+	case "refresh_token":
+		g, scopes, why = p.rotate(client, r.PostForm)
+	default:
+		why = &refusal{"unsupported_grant_type", "grant_type must be authorization_code or refresh_token"}
+	}
+	if why != nil {
+		refuse(w, http.StatusBadRequest, why)
+		return
+	}
+	if scopes == nil {
+		scopes = g.scopes
+	}
+	response := p.issue(g, scopes, r.PostForm.Get("grant_type") == "authorization_code")
+	if edit := p.misbehaviour().Token; edit != nil {
+		edit(response)
+	}
+	writeJSON(w, http.StatusOK, response)
+}
+
+func refuse(w http.ResponseWriter, status int, why *refusal) {
+	writeJSON(w, status, map[string]any{"error": why.code, "error_description": why.description})
+}
+
+// authenticateClient takes exactly one method (RFC 6749 section 2.3).
+func (p *Provider) authenticateClient(r *http.Request) (Client, *refusal) {
+	invalid := &refusal{"invalid_client", "client authentication failed"}
+	id, secret := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
+	if r.Header.Get("Authorization") != "" {
+		user, password, ok := r.BasicAuth()
+		basicID, err1 := url.QueryUnescape(user) // section 2.3.1
+		basicSecret, err2 := url.QueryUnescape(password)
+		if !ok || err1 != nil || err2 != nil || r.PostForm.Has("client_secret") || id != "" && id != basicID {
+			return Client{}, invalid
+		}
+		id, secret = basicID, basicSecret
+	}
+	client, known := p.clients[id]
+	if !known || subtle.ConstantTimeCompare([]byte(client.Secret), []byte(secret)) != 1 {
+		return Client{}, invalid
+	}
+	return client, nil
+}
+
+// redeem uses a code up. Whoever presents it with the client's authentication
+// has one try: a code whose verifier is not known at once has been stolen.
+func (p *Provider) redeem(client Client, form url.Values) (*grant, *refusal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g, known := p.codes[form.Get("code")]
+	if !known || g.client != client.ID {
+		return nil, &refusal{"invalid_grant", "the code is unknown"}
+	}
+	if g.used {
+		g.revoked = true // and with it what was issued for it (RFC 6749 section 4.1.2)
+		return nil, &refusal{"invalid_grant", "the code has been used"}
+	}
+	g.used = true
+	switch {
+	case p.now().After(g.expires):
+		return nil, &refusal{"invalid_grant", "the code has expired"}
+	case form.Get("redirect_uri") != g.redirectURI:
+		return nil, &refusal{"invalid_grant", "redirect_uri is not that of the authorization request"}
+	}
+	return g, checkVerifier(g.challenge, form.Get("code_verifier"))
+}
+
+// rotate uses a refresh token up. One that comes again has been stolen, by
+// whoever came first or second: all its relatives end (RFC 9700 section 4.14.2).
+func (p *Provider) rotate(client Client, form url.Values) (*grant, []string, *refusal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t, known := p.tokens[form.Get("refresh_token")]
+	if !known || !t.refresh || t.grant.client != client.ID {
+		return nil, nil, &refusal{"invalid_grant", "the refresh token is unknown"}
+	}
+	if t.used {
+		t.grant.revoked = true
+	}
+	if t.grant.revoked || p.now().After(t.expires) {
+		return nil, nil, &refusal{"invalid_grant", "the refresh token is no longer valid"}
+	}
+	scopes := t.scopes
+	if form.Has("scope") {
+		scopes = strings.Fields(form.Get("scope"))
+		for _, scope := range scopes {
+			if !slices.Contains(t.scopes, scope) {
+				return nil, nil, &refusal{"invalid_scope", "scope may not widen"}
+			}
+		}
+	}
+	t.used = true
+	return t.grant, scopes, nil
+}
+
+// issue makes a token response (RFC 6749 section 5.1, OpenID Connect Core
+// sections 3.1.3.3 and 12.2).
+func (p *Provider) issue(g *grant, scopes []string, first bool) map[string]any {
+	access := p.newToken(&token{grant: g, scopes: scopes, expires: p.now().Add(accessLifetime)})
+	response := map[string]any{
+		"access_token": access,
+		"token_type":   "Bearer",
+		"expires_in":   int(accessLifetime.Seconds()),
+		"scope":        strings.Join(scopes, " "),
+		"id_token":     p.idToken(g, scopes, access, first),
+	}
+	if slices.Contains(g.scopes, "offline_access") {
+		response["refresh_token"] = p.newToken(&token{grant: g, refresh: true, scopes: scopes, expires: p.now().Add(refreshLifetime)})
+	}
+	return response
+}
+
+func (p *Provider) newToken(t *token) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.prune()
+	value := rand.Text()
+	p.tokens[value] = t
+	return value
+}
+
+func (p *Provider) idToken(g *grant, scopes []string, access string, first bool) string {
+	now := p.now()
+	sum := sha256.Sum256([]byte(access))
+	claims := g.user.claims(scopes)
+	claims["iss"] = p.issuer
+	claims["aud"] = g.client
+	claims["iat"] = now.Unix()
+	claims["exp"] = now.Add(idTokenLifetime).Unix()
+	claims["auth_time"] = g.authTime.Unix()
+	claims["at_hash"] = base64.RawURLEncoding.EncodeToString(sum[:16])
+	if first && g.nonce != "" {
+		claims["nonce"] = g.nonce
+	}
+	faults := p.misbehaviour()
+	header := map[string]any{"alg": "RS256", "typ": "JWT", "kid": p.signingKeys().rsaID}
+	if faults.IDToken != nil {
+		faults.IDToken(header, claims)
+	}
+	signed := p.Sign(header, claims)
+	if faults.SignedIDToken != nil {
+		signed = faults.SignedIDToken(signed)
+	}
+	return signed
+}

@@ -1,0 +1,137 @@
+package logintest
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"sync"
+)
+
+// HTTPClient returns a client that reaches the provider in memory. Requests to
+// any other origin than the issuer's fail. Answers are streamed: a body that
+// drips, a context that ends and a connection that closes are what they would
+// be on the wire.
+func (p *Provider) HTTPClient() *http.Client {
+	return &http.Client{Transport: providerTransport{p}}
+}
+
+type providerTransport struct{ provider *Provider }
+
+func (t providerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if origin, err := url.Parse(t.provider.issuer); err != nil || r.URL.Scheme != origin.Scheme || r.URL.Host != origin.Host {
+		return nil, fmt.Errorf("logintest: %s://%s is not this provider, which is %s", r.URL.Scheme, r.URL.Host, t.provider.issuer)
+	}
+	return serve(t.provider, r)
+}
+
+// serve has handler answer a client's request.
+func serve(handler http.Handler, r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(r.Context())
+	received := r.Clone(ctx)
+	received.RequestURI = r.URL.RequestURI()
+	received.RemoteAddr = "192.0.2.1:1234" // RFC 5737: nobody's
+	received.URL = &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
+	if received.Host == "" {
+		received.Host = r.URL.Host
+	}
+	if r.URL.Scheme == "https" {
+		received.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: r.URL.Hostname()}
+	}
+	if received.Body == nil {
+		received.Body = http.NoBody
+	}
+	read, write := io.Pipe()
+	answer := &memoryResponse{header: make(http.Header), body: write, begun: make(chan struct{})}
+	go answer.run(handler, received, cancel)
+
+	select {
+	case <-answer.begun:
+	case <-ctx.Done():
+		read.CloseWithError(ctx.Err())
+		return nil, ctx.Err()
+	}
+	if answer.err != nil {
+		cancel()
+		return nil, answer.err
+	}
+	stop := context.AfterFunc(r.Context(), func() { read.CloseWithError(r.Context().Err()) })
+	return &http.Response{
+		StatusCode: answer.status, Status: fmt.Sprintf("%d %s", answer.status, http.StatusText(answer.status)),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: answer.sent, Body: &memoryBody{read, stop}, ContentLength: -1, Request: r,
+	}, nil
+}
+
+// memoryBody lets go of the context when it is closed.
+type memoryBody struct {
+	*io.PipeReader
+	stop func() bool
+}
+
+func (b *memoryBody) Close() error {
+	b.stop()
+	return b.PipeReader.Close()
+}
+
+// memoryResponse is the handler's side of an answer.
+type memoryResponse struct {
+	header http.Header
+	body   *io.PipeWriter
+
+	once   sync.Once
+	begun  chan struct{} // closed once status and sent, or err, are final
+	status int
+	sent   http.Header
+	err    error
+}
+
+func (m *memoryResponse) run(handler http.Handler, r *http.Request, done func()) {
+	defer done()
+	defer func() {
+		switch cause := recover(); {
+		case cause == nil:
+			m.WriteHeader(http.StatusOK)
+			m.body.Close()
+		case cause == http.ErrAbortHandler:
+			m.fail(io.ErrUnexpectedEOF)
+		default:
+			m.fail(fmt.Errorf("logintest: the handler panicked: %v\n%s", cause, debug.Stack()))
+		}
+	}()
+	handler.ServeHTTP(m, r)
+}
+
+// fail closes the connection, before or within the body.
+func (m *memoryResponse) fail(err error) {
+	m.once.Do(func() {
+		m.err = err
+		close(m.begun)
+	})
+	m.body.CloseWithError(err)
+}
+
+func (m *memoryResponse) Header() http.Header { return m.header }
+
+func (m *memoryResponse) WriteHeader(status int) {
+	m.once.Do(func() {
+		m.status, m.sent = status, m.header.Clone()
+		close(m.begun)
+	})
+}
+
+func (m *memoryResponse) Write(b []byte) (int, error) {
+	m.WriteHeader(http.StatusOK)
+	n, err := m.body.Write(b)
+	if errors.Is(err, io.ErrClosedPipe) {
+		return n, http.ErrHandlerTimeout // the reader is gone
+	}
+	return n, err
+}
+
+// Flush does nothing: what is written is on its way.
+func (m *memoryResponse) Flush() { m.WriteHeader(http.StatusOK) }

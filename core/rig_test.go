@@ -1,0 +1,247 @@
+package core_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+const (
+	issuer      = "https://id.example.test"
+	origin      = "https://app.example.test"
+	callbackURL = origin + "/auth/callback"
+)
+
+var sessionKey = []byte("0123456789abcdef0123456789abcdef")
+
+// A rig is an application, its provider and a browser, all in memory.
+type rig struct {
+	t        *testing.T
+	provider *logintest.Provider
+	auth     *core.Authenticator
+	browser  *logintest.Browser
+	logins   atomic.Int32 // calls of OnLogin
+	log      syncBuffer
+	skew     atomic.Int64 // of the application's clock, in nanoseconds
+}
+
+func newRig(t *testing.T, change ...func(*core.Config)) *rig {
+	t.Helper()
+	g := &rig{t: t, browser: logintest.NewBrowser()}
+	g.provider = logintest.NewProvider(issuer, logintest.Client{
+		ID: "app", Secret: "canary-client-secret",
+		RedirectURIs: []string{callbackURL}, PostLogoutRedirectURIs: []string{origin + "/"},
+	})
+	g.browser.Serve(issuer, g.provider)
+	g.auth = g.newAuth(change...)
+	g.browser.Serve(origin, g.app(g.auth))
+	return g
+}
+
+// newAuth is one more process of the same application.
+func (g *rig) newAuth(change ...func(*core.Config)) *core.Authenticator {
+	g.t.Helper()
+	config := core.Config{
+		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret"}},
+		RedirectURL: callbackURL,
+		SessionKey:  sessionKey,
+		HTTPClient:  g.provider.HTTPClient(),
+		Logger:      slog.New(slog.NewJSONHandler(&g.log, nil)),
+		OnLogin: func(context.Context, *core.User) error {
+			g.logins.Add(1)
+			return nil
+		},
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	auth, err := core.NewAt(config, func() time.Time { return time.Now().Add(time.Duration(g.skew.Load())) })
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return auth
+}
+
+// app serves the login's routes, and /me for users.
+func (g *rig) app(auth *core.Authenticator) http.Handler {
+	mux := http.NewServeMux()
+	for _, route := range auth.Routes() {
+		mux.HandleFunc(route.Method+" "+route.Path, func(w http.ResponseWriter, r *http.Request) {
+			recorder := &untouched{ResponseWriter: w}
+			if err := route.Handle(recorder, r); err != nil {
+				if recorder.touched {
+					g.t.Errorf("%s %s wrote an answer and returned %v", r.Method, r.URL.Path, err)
+				}
+				auth.ServeError(w, r, err)
+			}
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "public") })
+	mux.HandleFunc("/me", func(w http.ResponseWriter, r *http.Request) {
+		authenticated, err := auth.Authenticate(w, r)
+		if err != nil {
+			if err := auth.Challenge(w, r, err); err != nil {
+				auth.ServeError(w, r, err)
+			}
+			return
+		}
+		fmt.Fprint(w, "I am ", core.UserFromContext(authenticated.Context()).Subject)
+	})
+	return mux
+}
+
+// advance moves the application's clock; the provider's stays.
+func (g *rig) advance(d time.Duration) { g.skew.Add(int64(d)) }
+
+// login walks a whole login.
+func (g *rig) login() *logintest.Page {
+	g.t.Helper()
+	page := g.get(origin + "/me")
+	if page.Status != http.StatusOK || !strings.HasPrefix(string(page.Body), "I am ") {
+		g.t.Fatalf("login ended with %d at %s: %s", page.Status, page.URL, page.Body)
+	}
+	return page
+}
+
+// toCallback begins a login, and returns the callback's URL without opening it.
+func (g *rig) toCallback() *url.URL {
+	g.t.Helper()
+	return follow(g.t, g.browser, origin+"/auth/login?return_to=/me")
+}
+
+// follow walks from a login URL to the callback's URL.
+func follow(t *testing.T, browser *logintest.Browser, from string) *url.URL {
+	t.Helper()
+	for range 3 {
+		if strings.HasPrefix(from, callbackURL) {
+			u, err := url.Parse(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return u
+		}
+		page, err := browser.Visit(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if from = page.Header.Get("Location"); from == "" {
+			t.Fatalf("no redirect from %s: %d %s", page.URL, page.Status, page.Body)
+		}
+	}
+	t.Fatalf("did not reach the callback but %s", from)
+	return nil
+}
+
+func (g *rig) get(u string) *logintest.Page {
+	g.t.Helper()
+	page, err := g.browser.Get(u)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return page
+}
+
+func (g *rig) visit(u string) *logintest.Page {
+	g.t.Helper()
+	page, err := g.browser.Visit(u)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return page
+}
+
+// fetch is a request by a script of the application's own page.
+func (g *rig) fetch(method, u string) *logintest.Page {
+	g.t.Helper()
+	r, err := http.NewRequest(method, u, nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	r.Header.Set("Sec-Fetch-Mode", "cors")
+	r.Header.Set("Sec-Fetch-Dest", "empty")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.Header.Set("Accept", "application/json")
+	page, err := g.browser.Do(r)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return page
+}
+
+// whoAmI returns the answer of /me to a script: "" for a stranger.
+func (g *rig) whoAmI() string {
+	g.t.Helper()
+	page := g.fetch("GET", origin+"/me")
+	if page.Status == http.StatusUnauthorized {
+		return ""
+	}
+	if page.Status != http.StatusOK {
+		g.t.Fatalf("/me answered %d: %s", page.Status, page.Body)
+	}
+	return string(page.Body)
+}
+
+// cookiesNamed returns the cookies that the application would receive.
+func (g *rig) cookiesNamed(prefix string) []*http.Cookie {
+	var found []*http.Cookie
+	for _, cookie := range g.browser.Cookies(origin + "/auth/logout") {
+		if strings.HasPrefix(cookie.Name, prefix) {
+			found = append(found, cookie)
+		}
+	}
+	return found
+}
+
+// setsSession reports whether an answer gives the browser a session.
+func setsSession(header http.Header) bool {
+	for _, cookie := range (&http.Response{Header: header}).Cookies() {
+		if strings.Contains(cookie.Name, "pixy-session") && cookie.MaxAge >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// untouched notices the first byte of an answer.
+type untouched struct {
+	http.ResponseWriter
+	touched bool
+}
+
+func (u *untouched) WriteHeader(status int) {
+	u.touched = true
+	u.ResponseWriter.WriteHeader(status)
+}
+
+func (u *untouched) Write(b []byte) (int, error) {
+	u.touched = true
+	return u.ResponseWriter.Write(b)
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}

@@ -1,0 +1,118 @@
+package core
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+var (
+	keyA = []byte("0123456789abcdef0123456789abcdef")
+	keyB = []byte("fedcba9876543210fedcba9876543210")
+)
+
+func testSealer(t testing.TB, purpose string, keys ...[]byte) *sealer {
+	t.Helper()
+	s, err := newSealer(purpose, keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSealOpensUnderSameNamePurposeAndKeyOnly(t *testing.T) {
+	t.Parallel()
+	value := testSealer(t, purposeSession, keyA).seal("name", []byte("secret"))
+	if strings.Contains(value, "secret") {
+		t.Fatal("the plaintext is in the sealed value")
+	}
+	for _, test := range []struct {
+		name   string
+		sealer *sealer
+		under  string
+		value  string
+		opens  bool
+	}{
+		{"as it was sealed", testSealer(t, purposeSession, keyA), "name", value, true},
+		{"former key", testSealer(t, purposeSession, keyB, keyA), "name", value, true},
+		{"other key", testSealer(t, purposeSession, keyB), "name", value, false},
+		{"other purpose", testSealer(t, purposeAttempt, keyA), "name", value, false},
+		{"other name", testSealer(t, purposeSession, keyA), "names", value, false},
+		{"cut short", testSealer(t, purposeSession, keyA), "name", value[:len(value)-4], false},
+		{"longer", testSealer(t, purposeSession, keyA), "name", value + "AAAA", false},
+		{"empty", testSealer(t, purposeSession, keyA), "name", "", false},
+		{"padded", testSealer(t, purposeSession, keyA), "name", value + "=", false},
+		{"not base64", testSealer(t, purposeSession, keyA), "name", "!" + value[1:], false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			plaintext, ok := test.sealer.open(test.under, test.value)
+			if ok != test.opens {
+				t.Fatalf("opens: got %v, want %v", ok, test.opens)
+			}
+			if ok && string(plaintext) != "secret" {
+				t.Fatalf("got %q", plaintext)
+			}
+		})
+	}
+}
+
+func TestSealRefusesEveryChangedCharacter(t *testing.T) {
+	t.Parallel()
+	s := testSealer(t, purposeSession, keyA)
+	value := s.seal("name", []byte("secret"))
+	for i := range value {
+		for _, c := range []byte("A_z") {
+			changed := value[:i] + string(c) + value[i+1:]
+			if _, ok := s.open("name", changed); ok && changed != value {
+				t.Fatalf("opens with character %d changed", i)
+			}
+		}
+	}
+}
+
+// Two keys in 256 share an id; then both must be tried.
+func TestSealOpensWhenKeyIDsCollide(t *testing.T) {
+	t.Parallel()
+	first := testSealer(t, purposeSession, keyA)
+	var second *sealer
+	for i := byte(1); second == nil; i++ {
+		candidate := testSealer(t, purposeSession, bytes.Repeat([]byte{i, 0}, 16), keyA)
+		if candidate.keys[0].id == first.keys[0].id {
+			second = candidate
+		}
+	}
+	if _, ok := second.open("name", first.seal("name", []byte("x"))); !ok {
+		t.Fatal("does not open behind a key with the same id")
+	}
+}
+
+func TestSealNeverRepeats(t *testing.T) {
+	t.Parallel()
+	s := testSealer(t, purposeSession, keyA)
+	seen := make(map[string]bool)
+	for range 1000 {
+		value := s.seal("name", []byte("secret"))
+		if seen[value] {
+			t.Fatal("sealed to the same value twice")
+		}
+		seen[value] = true
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	s := testSealer(f, purposeSession, keyA, keyB)
+	good := s.seal("name", []byte("secret"))
+	f.Add(good)
+	f.Add("")
+	f.Add(good[:10])
+	f.Fuzz(func(t *testing.T, value string) {
+		if _, ok := s.open("name", value); ok && value != good {
+			t.Fatalf("%q opens and was never sealed", value)
+		}
+		if record, ok := strictBase64.DecodeString(value); ok == nil {
+			decodeSession(record) // must not panic, whatever the record is
+			decodeAttempt(record)
+		}
+	})
+}

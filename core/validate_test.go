@@ -1,0 +1,166 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+func goodConfig() Config {
+	return Config{
+		Providers:   []Provider{{Issuer: "https://id.example.test", ClientID: "app"}},
+		RedirectURL: "https://app.example.test/auth/callback",
+		SessionKey:  keyA,
+	}
+}
+
+func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		change func(*Config)
+		want   string // "": accepted
+	}{
+		{"nothing unusual", func(c *Config) {}, ""},
+		{"loopback on http", func(c *Config) { c.RedirectURL = "http://127.0.0.1:8080/auth/callback" }, ""},
+		{"localhost on http", func(c *Config) { c.RedirectURL = "http://localhost:8080/auth/callback" }, ""},
+		{"IPv6 loopback on http", func(c *Config) { c.RedirectURL = "http://[::1]:8080/auth/callback" }, ""},
+		{"repeated resource", func(c *Config) { c.Providers[0].AuthParams = url.Values{"resource": {"a", "b"}} }, ""},
+		{"issuer with path and slash", func(c *Config) { c.Providers[0].Issuer = "https://id.example.test/a/" }, ""},
+
+		{"no provider", func(c *Config) { c.Providers = nil }, "Providers has 0 entries; give exactly one"},
+		{"two providers", func(c *Config) { c.Providers = append(c.Providers, c.Providers[0]) }, "Providers has 2 entries; give exactly one"},
+		{"no issuer", func(c *Config) { c.Providers[0].Issuer = "" }, "Providers[0].Issuer is missing"},
+		{"http issuer", func(c *Config) { c.Providers[0].Issuer = "http://id.example.test" }, "Providers[0].Issuer is not an https URL"},
+		{"issuer with query", func(c *Config) { c.Providers[0].Issuer = "https://id.example.test?a" }, "Providers[0].Issuer is not an https URL"},
+		{"issuer with password", func(c *Config) { c.Providers[0].Issuer = "https://u:p@id.example.test" }, "Providers[0].Issuer is not an https URL"},
+		{"issuer of another scheme", func(c *Config) { c.Providers[0].Issuer = "javascript:alert(1)" }, "Providers[0].Issuer is not an https URL"},
+		{"no client", func(c *Config) { c.Providers[0].ClientID = "" }, "Providers[0].ClientID is missing"},
+		{"no openid", func(c *Config) { c.Providers[0].Scopes = []string{"email"} }, "Providers[0].Scopes lacks openid"},
+		{"reserved parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"state": {"x"}} }, "AuthParams sets state"},
+		{"PKCE parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"code_challenge_method": {"plain"}} }, "AuthParams sets code_challenge_method"},
+		{"repeated parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"prompt": {"a", "b"}} }, "AuthParams has 2 values for prompt"},
+
+		{"no key", func(c *Config) { c.SessionKey = nil }, "SessionKey has 0 bytes; give 32"},
+		{"short key", func(c *Config) { c.SessionKey = keyA[:31] }, "SessionKey has 31 bytes; give 32"},
+		{"zero key", func(c *Config) { c.SessionKey = make([]byte, 32) }, "SessionKey is one byte repeated"},
+		{"short old key", func(c *Config) { c.OldSessionKeys = [][]byte{keyB, keyA[:3]} }, "OldSessionKeys[1] has 3 bytes"},
+
+		{"no redirect URL", func(c *Config) { c.RedirectURL = "" }, "RedirectURL is not an absolute https URL"},
+		{"relative redirect URL", func(c *Config) { c.RedirectURL = "/auth/callback" }, "RedirectURL is not an absolute https URL"},
+		{"http redirect URL", func(c *Config) { c.RedirectURL = "http://app.example.test/auth/callback" }, "RedirectURL is plain http"},
+		{"http that only looks like loopback", func(c *Config) { c.RedirectURL = "http://127.0.0.1.example.test/auth/callback" }, "RedirectURL is plain http"},
+		{"fragment", func(c *Config) { c.RedirectURL += "#x" }, "RedirectURL has a user name, query or fragment"},
+		{"empty fragment", func(c *Config) { c.RedirectURL += "#" }, "RedirectURL has a user name, query or fragment"},
+		{"query", func(c *Config) { c.RedirectURL += "?x=y" }, "RedirectURL has a user name, query or fragment"},
+		{"no path", func(c *Config) { c.RedirectURL = "https://app.example.test" }, "RedirectURL's path cannot be a route"},
+		{"wildcard", func(c *Config) { c.LoginPath = "/auth/:name" }, "LoginPath cannot be a route"},
+		{"final slash", func(c *Config) { c.LogoutPath = "/auth/logout/" }, "LogoutPath cannot be a route"},
+		{"dots", func(c *Config) { c.LogoutPath = "/auth/../logout" }, "LogoutPath cannot be a route"},
+		{"paths that clash", func(c *Config) { c.LoginPath = "/auth/callback" }, "must be three different paths"},
+		{"default paths that clash", func(c *Config) { c.RedirectURL = "https://app.example.test/auth/login" }, "must be three different paths"},
+		{"logout to another site", func(c *Config) { c.AfterLogout = "https://other.example.test/" }, "AfterLogout is not a path"},
+		{"logout to another host", func(c *Config) { c.AfterLogout = "//other.example.test/" }, "AfterLogout is not a path"},
+
+		{"negative lifetime", func(c *Config) { c.SessionLifetime = -1 }, "SessionLifetime is negative"},
+		{"lifetime under a second", func(c *Config) { c.SessionLifetime = time.Millisecond }, "SessionLifetime is 1ms"},
+		{"idle under a second", func(c *Config) { c.SessionIdle = time.Millisecond }, "SessionIdle is 1ms"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			config := goodConfig()
+			test.change(&config)
+			_, err := New(config)
+			switch {
+			case test.want == "" && err != nil:
+				t.Fatalf("got %v, want no error", err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Fatalf("got %v, want %q in it", err, test.want)
+			case err != nil && strings.Contains(err.Error(), "\n"):
+				t.Fatalf("more than one fault: %v", err)
+			}
+		})
+	}
+}
+
+func TestNewNamesAllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := New(Config{Providers: []Provider{{}}})
+	if err == nil {
+		t.Fatal("accepts nothing at all")
+	}
+	for _, want := range []string{"Issuer", "ClientID", "RedirectURL", "SessionKey"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+}
+
+func TestNewCopiesItsConfig(t *testing.T) {
+	t.Parallel()
+	config := goodConfig()
+	config.Providers[0].AuthParams = url.Values{"prompt": {"login"}}
+	a, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Providers[0].AuthParams.Set("state", "x")
+	config.Providers[0].ClientID = "other"
+	got := a.config.Providers[0]
+	if got.ClientID != "app" || got.AuthParams.Has("state") {
+		t.Errorf("a change made after New took effect: %v", got)
+	}
+}
+
+func TestRoutesFollowTheRedirectURL(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ redirectURL, want string }{
+		{"https://app.example.test/auth/callback", "GET /auth/login GET /auth/callback POST /auth/logout"},
+		{"https://app.example.test/callback", "GET /login GET /callback POST /logout"},
+		{"https://app.example.test/a/b/done", "GET /a/b/login GET /a/b/done POST /a/b/logout"},
+	} {
+		config := goodConfig()
+		config.RedirectURL = test.redirectURL
+		a, err := New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, route := range a.Routes() {
+			got = append(got, route.Method+" "+route.Path)
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: got %v, want %s", test.redirectURL, got, test.want)
+		}
+	}
+}
+
+// CHECKLIST 127.
+func TestConfigPrintsWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	config := goodConfig()
+	config.Providers[0].ClientSecret = "canary-secret"
+	config.OldSessionKeys = [][]byte{keyB}
+	var out bytes.Buffer
+	for _, value := range []any{config, &config, config.Providers, config.Providers[0], &config.Providers[0]} {
+		fmt.Fprintf(&out, "%v %+v %#v %s %q\n", value, value, value, value, value)
+		slog.New(slog.NewJSONHandler(&out, nil)).Info("config", "config", value)
+		slog.New(slog.NewTextHandler(&out, nil)).Info("config", "config", value)
+	}
+	if b, err := json.Marshal(config.Providers); err == nil {
+		out.Write(b)
+	}
+	for _, secret := range []string{"canary-secret", string(keyA), string(keyB), fmt.Sprint(keyA), fmt.Sprintf("%x", keyA)} {
+		if strings.Contains(out.String(), strings.Trim(secret, "[]")) {
+			t.Errorf("%q is in:\n%s", secret, out.String())
+		}
+	}
+	if !strings.Contains(out.String(), redacted) {
+		t.Errorf("nothing says %s", redacted)
+	}
+}

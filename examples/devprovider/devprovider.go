@@ -1,0 +1,89 @@
+// Package devprovider gives the examples an OpenID provider of their own, so
+// that they work on a fresh machine with nothing set up. Whoever comes may say
+// who they are, and is believed: it is for development on one machine, listens
+// on loopback only, and refuses to serve an application that is not there too.
+package devprovider
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base32"
+	"html/template"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+const clientID = "pixy-example"
+
+// Use starts a provider and configures it, if config's provider has no Issuer.
+// It ends the program if that cannot be done.
+func Use(config *core.Config) {
+	if len(config.Providers) != 1 || config.Providers[0].Issuer != "" {
+		return
+	}
+	redirect, err := url.Parse(config.RedirectURL)
+	if err != nil || !loopback(redirect.Hostname()) {
+		log.Fatal("OIDC_ISSUER is not set, and the embedded provider serves applications on loopback only; set OIDC_ISSUER")
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal("embedded provider: ", err)
+	}
+	provider := New("http://"+listener.Addr().String(), config.RedirectURL, redirect.Scheme+"://"+redirect.Host+"/")
+	server := &http.Server{Handler: provider, ReadHeaderTimeout: 10 * time.Second}
+	go func() { log.Fatal("embedded provider: ", server.Serve(listener)) }()
+
+	log.Printf("OIDC_ISSUER is not set; using an embedded provider at %s", provider.Issuer())
+	config.Providers[0].Issuer = provider.Issuer()
+	config.Providers[0].ClientID = clientID
+	config.Providers[0].ClientSecret = ""
+}
+
+// New returns a provider that asks "who are you?". It knows one public client,
+// pixy-example.
+func New(issuer, redirectURI, postLogoutRedirectURI string) *logintest.Provider {
+	provider := logintest.NewProvider(issuer, logintest.Client{
+		ID:                     clientID,
+		RedirectURIs:           []string{redirectURI},
+		PostLogoutRedirectURIs: []string{postLogoutRedirectURI},
+	})
+	provider.Authenticate = whoAreYou
+	return provider
+}
+
+// whoAreYou shows a form that posts back to the same URL, then believes it.
+func whoAreYou(w http.ResponseWriter, r *http.Request) (logintest.User, bool) {
+	email := strings.TrimSpace(r.PostFormValue("email"))
+	if r.Method != http.MethodPost || email == "" {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		pageTemplate.Execute(w, nil)
+		return logintest.User{}, false
+	}
+	name := strings.TrimSpace(r.PostFormValue("name"))
+	if name == "" {
+		name, _, _ = strings.Cut(email, "@")
+	}
+	sum := sha256.Sum256([]byte(strings.ToLower(email)))
+	return logintest.User{
+		Subject: "dev-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10])),
+		Claims:  map[string]any{"name": name, "email": email, "email_verified": true},
+	}, true
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+//go:embed page.html
+var pageHTML string
+
+var pageTemplate = template.Must(template.New("page").Parse(pageHTML))

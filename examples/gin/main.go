@@ -1,0 +1,96 @@
+// Command gin is a small application that logs people in with Gin and pixy. Run it, open the URL that it prints, copy it.
+package main
+
+import (
+	"crypto/rand"
+	_ "embed"
+	"html/template"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/pixyauth/pixy/adapters/ginlogin"
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/examples/devprovider"
+)
+
+func main() {
+	addr := env("ADDR", "127.0.0.1:8080")
+	config := core.Config{
+		Providers: []core.Provider{{
+			Issuer:       os.Getenv("OIDC_ISSUER"),
+			ClientID:     os.Getenv("OIDC_CLIENT_ID"),
+			ClientSecret: os.Getenv("OIDC_CLIENT_SECRET"),
+			Scopes:       strings.Fields(env("OIDC_SCOPES", "openid profile email")),
+		}},
+		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+"/auth/callback"),
+		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
+	}
+	for key := range strings.SplitSeq(os.Getenv("OLD_SESSION_KEYS"), ",") {
+		if key != "" {
+			config.OldSessionKeys = append(config.OldSessionKeys, []byte(key))
+		}
+	}
+	if len(config.SessionKey) == 0 {
+		log.Print("warning: SESSION_KEY is not set; using a random one, so a restart logs everybody out")
+		config.SessionKey = []byte(rand.Text() + rand.Text())
+	}
+	devprovider.Use(&config) // DELETE THIS LINE in your own application: it embeds a toy provider while OIDC_ISSUER is unset
+
+	auth, err := core.New(config)
+	if err != nil {
+		log.Fatal("bad configuration: ", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	login := ginlogin.New(auth)
+	gin.SetMode(gin.ReleaseMode)
+	router := gin.New()
+	router.Use(gin.Recovery())
+	router.SetHTMLTemplate(template.Must(template.New("page").Parse(pageHTML)))
+	login.Mount(router)
+	router.GET("/", login.LoadUser, home)
+	router.Group("/", login.RequireUser).Any("/me", me)
+
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		log.Fatal("bad ADDR: ", err)
+	}
+	log.Printf("open http://%s/ in a browser", listener.Addr())
+	server := &http.Server{Handler: router, ReadHeaderTimeout: 10 * time.Second}
+	log.Fatal(server.Serve(listener))
+}
+
+func home(c *gin.Context) {
+	c.HTML(http.StatusOK, "home", ginlogin.User(c))
+}
+
+func me(c *gin.Context) {
+	user := ginlogin.User(c)
+	var claims map[string]any
+	if err := user.Claims(&claims); err != nil {
+		c.String(http.StatusInternalServerError, "your claims cannot be read")
+		return
+	}
+	c.Writer.Header().Add("Vary", "Accept")
+	if strings.Contains(c.GetHeader("Accept"), "application/json") {
+		c.JSON(http.StatusOK, gin.H{
+			"subject": user.Subject, "issuer": user.Issuer, "name": user.Name, "email": user.Email, "claims": claims,
+		})
+		return
+	}
+	c.HTML(http.StatusOK, "me", gin.H{"User": user, "Claims": claims})
+}
+
+//go:embed page.html
+var pageHTML string
+
+func env(name, otherwise string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	return otherwise
+}
