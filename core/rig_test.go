@@ -33,7 +33,7 @@ type rig struct {
 	browser  *logintest.Browser
 	logins   atomic.Int32 // calls of OnLogin
 	log      syncBuffer
-	skew     atomic.Int64 // of the application's clock, in nanoseconds
+	skew     atomic.Int64 // of all clocks but the browser's, in nanoseconds
 }
 
 func newRig(t *testing.T, change ...func(*core.Config)) *rig {
@@ -43,6 +43,7 @@ func newRig(t *testing.T, change ...func(*core.Config)) *rig {
 		ID: "app", Secret: "canary-client-secret",
 		RedirectURIs: []string{callbackURL}, PostLogoutRedirectURIs: []string{origin + "/"},
 	})
+	g.provider.Now = g.now
 	g.browser.Serve(issuer, g.provider)
 	g.auth = g.newAuth(change...)
 	g.browser.Serve(origin, g.app(g.auth))
@@ -66,7 +67,7 @@ func (g *rig) newAuth(change ...func(*core.Config)) *core.Authenticator {
 	for _, f := range change {
 		f(&config)
 	}
-	auth, err := core.NewAt(config, func() time.Time { return time.Now().Add(time.Duration(g.skew.Load())) })
+	auth, err := core.NewAt(config, g.now)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func (g *rig) newAuth(change ...func(*core.Config)) *core.Authenticator {
 func (g *rig) app(auth *core.Authenticator) http.Handler {
 	mux := http.NewServeMux()
 	for _, route := range auth.Routes() {
-		mux.HandleFunc(route.Method+" "+route.Path, func(w http.ResponseWriter, r *http.Request) {
+		mux.HandleFunc(route.Path, func(w http.ResponseWriter, r *http.Request) {
 			recorder := &untouched{ResponseWriter: w}
 			if err := route.Handle(recorder, r); err != nil {
 				if recorder.touched {
@@ -101,7 +102,9 @@ func (g *rig) app(auth *core.Authenticator) http.Handler {
 	return mux
 }
 
-// advance moves the application's clock; the provider's stays.
+func (g *rig) now() time.Time { return time.Now().Add(time.Duration(g.skew.Load())) }
+
+// advance moves the clocks of application and provider.
 func (g *rig) advance(d time.Duration) { g.skew.Add(int64(d)) }
 
 // login walks a whole login.
