@@ -51,9 +51,9 @@ func serve(handler http.Handler, r *http.Request) (*http.Response, error) {
 
 	select {
 	case <-answer.begun:
-	case <-ctx.Done():
-		read.CloseWithError(ctx.Err())
-		return nil, ctx.Err()
+	case <-r.Context().Done():
+		read.CloseWithError(r.Context().Err())
+		return nil, r.Context().Err()
 	}
 	if answer.err != nil {
 		cancel()
