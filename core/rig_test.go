@@ -53,7 +53,19 @@ func newRig(t *testing.T, change ...func(*core.Config)) *rig {
 // newAuth is one more process of the same application.
 func (g *rig) newAuth(change ...func(*core.Config)) *core.Authenticator {
 	g.t.Helper()
-	config := core.Config{
+	config := g.config()
+	for _, f := range change {
+		f(&config)
+	}
+	auth, err := core.NewAt(config, g.now)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return auth
+}
+
+func (g *rig) config() core.Config {
+	return core.Config{
 		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret"}},
 		RedirectURL: callbackURL,
 		SessionKey:  sessionKey,
@@ -64,14 +76,6 @@ func (g *rig) newAuth(change ...func(*core.Config)) *core.Authenticator {
 			return nil
 		},
 	}
-	for _, f := range change {
-		f(&config)
-	}
-	auth, err := core.NewAt(config, g.now)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return auth
 }
 
 // app serves the login's routes, and /me for users.

@@ -1,0 +1,282 @@
+package core_test
+
+import (
+	"bytes"
+	"encoding/gob"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/securecookie"
+	"github.com/gorilla/sessions"
+
+	"github.com/pixyauth/pixy/core"
+)
+
+// memoryStore is a server-side store whose operations are counted.
+type memoryStore struct {
+	codec securecookie.Codec
+
+	mu     sync.Mutex
+	values map[string][]byte
+	reads  int
+	writes int
+	down   error
+	nobody bool // New gives nil
+}
+
+func newMemoryStore() *memoryStore {
+	return &memoryStore{codec: securecookie.New([]byte("store-key"), nil), values: make(map[string][]byte)}
+}
+
+func (s *memoryStore) Get(r *http.Request, name string) (*sessions.Session, error) {
+	return sessions.GetRegistry(r).Get(s, name)
+}
+
+func (s *memoryStore) New(r *http.Request, name string) (*sessions.Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.nobody {
+		return nil, nil
+	}
+	session := sessions.NewSession(s, name)
+	session.Options = &sessions.Options{Path: "/elsewhere", SameSite: http.SameSiteNoneMode} // a careless default
+	session.IsNew = true
+	cookie, err := r.Cookie(name)
+	if err != nil {
+		return session, nil
+	}
+	s.reads++
+	if s.down != nil {
+		return session, s.down
+	}
+	if err := s.codec.Decode(name, cookie.Value, &session.ID); err != nil {
+		return session, err
+	}
+	if value, ok := s.values[session.ID]; ok {
+		session.IsNew = false
+		return session, gob.NewDecoder(bytes.NewReader(value)).Decode(&session.Values)
+	}
+	return session, nil
+}
+
+func (s *memoryStore) Save(_ *http.Request, w http.ResponseWriter, session *sessions.Session) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes++
+	if s.down != nil {
+		return s.down
+	}
+	if session.Options.MaxAge <= 0 {
+		delete(s.values, session.ID)
+		http.SetCookie(w, sessions.NewCookie(session.Name(), "", session.Options))
+		return nil
+	}
+	if session.ID == "" {
+		session.ID = string(securecookie.GenerateRandomKey(16))
+	}
+	var value bytes.Buffer
+	if err := gob.NewEncoder(&value).Encode(session.Values); err != nil {
+		return err
+	}
+	s.values[session.ID] = value.Bytes()
+	encoded, err := s.codec.Encode(session.Name(), session.ID)
+	if err != nil {
+		return err
+	}
+	http.SetCookie(w, sessions.NewCookie(session.Name(), encoded, session.Options))
+	return nil
+}
+
+// fail makes every operation fail from now on; nil ends it.
+func (s *memoryStore) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = err
+}
+
+func (s *memoryStore) counts() (reads, writes, kept int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads, s.writes, len(s.values)
+}
+
+func TestAnyGorillaStoreCarriesSessions(t *testing.T) {
+	t.Parallel()
+	for name, newStore := range map[string]func(t *testing.T) sessions.Store{
+		"memory": func(*testing.T) sessions.Store { return newMemoryStore() },
+		"gorilla's cookies": func(*testing.T) sessions.Store {
+			return sessions.NewCookieStore([]byte("gorilla-auth-key"))
+		},
+		"gorilla's files": func(t *testing.T) sessions.Store {
+			return sessions.NewFilesystemStore(t.TempDir(), []byte("gorilla-auth-key"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := newStore(t)
+			g := newRig(t, func(c *core.Config) { c.Store, c.SessionIdle = store, 20*time.Minute })
+			callback := g.toCallback()
+			page := g.visit(callback.String())
+			seen := make(map[string]int)
+			for _, c := range (&http.Response{Header: page.Header}).Cookies() {
+				if seen[c.Name]++; seen[c.Name] > 1 {
+					t.Errorf("%s is set twice", c.Name)
+				}
+				if !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode {
+					t.Errorf("got %v", c)
+				}
+			}
+			if got := g.whoAmI(); got != "I am ada" {
+				t.Fatalf("got %q", got)
+			}
+
+			first := g.cookiesNamed("__Host-pixy-session")[0].Value
+			g.visit(g.toCallback().String()) // logs in once more
+			if got := g.cookiesNamed("__Host-pixy-session")[0].Value; got == first {
+				t.Error("the session id did not change at login")
+			}
+			if name != "gorilla's cookies" { // which have no server to forget them
+				if got := openWith(g, first); !errors.Is(got, core.ErrNoSession) {
+					t.Errorf("the former session is still good: %v", got)
+				}
+			}
+
+			g.advance(19 * time.Minute)
+			if page := g.fetch("GET", origin+"/me"); page.Status != 200 || !setsSession(page.Header) {
+				t.Errorf("not renewed: %d", page.Status)
+			}
+			second := g.cookiesNamed("__Host-pixy-session")[0].Value
+			if page, err := g.browser.Post(origin+"/auth/logout", nil); err != nil || page.Status != 200 {
+				t.Fatalf("logout: %v %v", page, err)
+			}
+			if got := g.whoAmI(); got != "" {
+				t.Errorf("after logout: %q", got)
+			}
+			if name != "gorilla's cookies" {
+				if got := openWith(g, second); !errors.Is(got, core.ErrNoSession) {
+					t.Errorf("a copy of the cookie outlives the logout: %v", got)
+				}
+			}
+			g.login()
+		})
+	}
+}
+
+func openWith(g *rig, cookie string) error {
+	r := httptest.NewRequest("GET", origin+"/me", nil)
+	r.Header.Set("Cookie", "__Host-pixy-session="+cookie)
+	_, err := g.auth.Authenticate(httptest.NewRecorder(), r)
+	return err
+}
+
+// CHECKLIST 101, 103: what lies in the store is useless to whoever reads it.
+func TestStoresSeeSealedSessionsOnly(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	g := newRig(t, func(c *core.Config) { c.Store = sessions.NewFilesystemStore(dir, []byte("gorilla-auth-key")) })
+	g.login()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("got %v %v", files, err)
+	}
+	content, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make(map[any]any)
+	if err := securecookie.DecodeMulti("__Host-pixy-session", string(content), &values, securecookie.CodecsFromPairs([]byte("gorilla-auth-key"))...); err != nil {
+		t.Fatal(err)
+	}
+	sealed, ok := values["pixy"].(string)
+	if len(values) != 1 || !ok || strings.Contains(sealed, "ada") {
+		t.Errorf("the store sees %v", values)
+	}
+}
+
+// Promise 4.
+func TestStrangersCostTheStoreNothing(t *testing.T) {
+	t.Parallel()
+	store := newMemoryStore()
+	g := newRig(t, func(c *core.Config) { c.Store = store })
+	for range 20 {
+		g.fetch("GET", origin+"/me")
+		g.visit(origin + "/auth/login")
+		g.visit(callbackURL + "?code=x&state=y")
+		if _, err := g.browser.Post(origin+"/auth/logout", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if reads, writes, _ := store.counts(); reads != 0 || writes != 0 {
+		t.Errorf("%d reads and %d writes for strangers", reads, writes)
+	}
+	g.browser.SetCookie(origin, &http.Cookie{Name: "__Host-pixy-session", Value: "forged", Path: "/", Secure: true})
+	if got := g.whoAmI(); got != "" {
+		t.Errorf("a forged cookie is %q", got)
+	}
+	if _, err := g.browser.Post(origin+"/auth/logout", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, writes, _ := store.counts(); writes != 0 {
+		t.Errorf("%d writes for a forged cookie", writes)
+	}
+	if left := g.cookiesNamed("__Host-pixy-session"); len(left) != 0 {
+		t.Error("the forged cookie survives a logout")
+	}
+	g.login()
+	if _, _, kept := store.counts(); kept != 1 {
+		t.Errorf("the store keeps %d sessions, want 1", kept)
+	}
+}
+
+func TestAStoreThatIsDownLogsNobodyInOrOut(t *testing.T) {
+	t.Parallel()
+	store := newMemoryStore()
+	g := newRig(t, func(c *core.Config) { c.Store = store })
+	g.login()
+	callback := g.toCallback()
+	store.fail(errors.New("connection refused"))
+
+	page := g.fetch("GET", origin+"/me")
+	if page.Status != 503 || page.Header.Get("Retry-After") == "" || !strings.Contains(string(page.Body), "store_unavailable") {
+		t.Errorf("guard: got %d %s", page.Status, page.Body)
+	}
+	page = g.get(callback.String())
+	if page.Status != 503 || setsSession(page.Header) {
+		t.Errorf("callback: got %d", page.Status)
+	}
+	page, err := g.browser.Post(origin+"/auth/logout", nil)
+	if err != nil || page.Status != 503 {
+		t.Errorf("logout: got %v %v", page, err)
+	}
+	if strings.Contains(string(page.Body), "refused") {
+		t.Error("the page shows the store's error")
+	}
+	store.fail(nil)
+	if got := g.whoAmI(); got != "I am ada" {
+		t.Errorf("when it is back: %q", got)
+	}
+
+	// A stranger notices nothing until their login ends.
+	g.browser.Forget("", "")
+	store.fail(errors.New("connection refused"))
+	if got := g.whoAmI(); got != "" {
+		t.Errorf("a stranger is %q", got)
+	}
+	if page := g.get(g.toCallback().String()); page.Status != 503 || setsSession(page.Header) {
+		t.Errorf("a stranger's callback: got %d", page.Status)
+	}
+
+	store.fail(nil)
+	store.nobody = true
+	g.browser.SetCookie(origin, &http.Cookie{Name: "__Host-pixy-session", Value: "x", Path: "/", Secure: true})
+	if page := g.fetch("GET", origin+"/me"); page.Status != 503 {
+		t.Errorf("a store that returns no session: got %d", page.Status)
+	}
+}

@@ -1,0 +1,131 @@
+package core_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/pixyauth/pixy/core"
+)
+
+func TestServeErrorAnswersPeopleAndPrograms(t *testing.T) {
+	t.Parallel()
+	secret := errors.New("dial tcp 10.0.0.7: canary")
+	failure := &core.Error{Status: 403, Code: "no_seat", Public: `No <b>seat</b> is left.`, Err: secret}
+	for _, test := range []struct {
+		name        string
+		accept      string
+		err         error
+		status      int
+		contentType string
+		contains    string
+	}{
+		{"a person", "text/html,*/*", failure, 403, "text/html; charset=utf-8", "No &lt;b&gt;seat&lt;/b&gt; is left."},
+		{"a program", "application/json", failure, 403, "application/problem+json", `"code":"no_seat"`},
+		{"somebody who does not say", "", failure, 403, "application/problem+json", `"status":403`},
+		{"a wrapped error", "", fmt.Errorf("wrapped: %w", failure), 403, "application/problem+json", `"code":"no_seat"`},
+		{"an error of another kind", "", secret, 500, "application/problem+json", `"code":"internal_error"`},
+		{"nobody is logged in", "text/html", core.ErrNoSession, 401, "text/html; charset=utf-8", "Please log in"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t)
+			r := httptest.NewRequest("GET", "/me", nil)
+			r.Header.Set("Accept", test.accept)
+			w := httptest.NewRecorder()
+			g.auth.ServeError(w, r, test.err)
+			body := w.Body.String()
+			if w.Code != test.status || w.Header().Get("Content-Type") != test.contentType || !strings.Contains(body, test.contains) {
+				t.Errorf("got %d %s: %s", w.Code, w.Header().Get("Content-Type"), body)
+			}
+			if strings.Contains(body, "canary") || strings.Contains(body, "10.0.0.7") {
+				t.Errorf("the cause is shown: %s", body)
+			}
+			for name, want := range map[string]string{
+				"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
+			} {
+				if got := w.Header().Get(name); got != want {
+					t.Errorf("%s: got %q, want %q", name, got, want)
+				}
+			}
+			if policy := w.Header().Get("Content-Security-Policy"); strings.HasPrefix(test.contentType, "text/html") != strings.Contains(policy, "default-src 'none'") {
+				t.Errorf("Content-Security-Policy: got %q", policy)
+			}
+		})
+	}
+}
+
+// A report of a user's finds its log line, and each failure has one.
+func TestPageAndLogShareAReference(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	callback := g.toCallback()
+	page := g.get(callbackURL + "?error=server_error&error_description=%3Cscript%3Ealert(1)%3C/script%3E&iss=" + url.QueryEscape(issuer) + "&state=" + callback.Query().Get("state"))
+	if page.Status != 403 || strings.Contains(string(page.Body), "script") {
+		t.Errorf("got %d: %s", page.Status, page.Body)
+	}
+	var line struct{ Level, Msg, Code, Reference, Provider, Issuer, Error string }
+	if err := json.Unmarshal([]byte(g.log.String()), &line); err != nil {
+		t.Fatalf("not one line: %v\n%s", err, g.log.String())
+	}
+	if line.Level != "WARN" || line.Code != "provider_refused" || line.Issuer != issuer || line.Provider != "id.example.test" {
+		t.Errorf("got %+v", line)
+	}
+	if len(line.Reference) < 6 || !strings.Contains(string(page.Body), "<code>"+line.Reference+"</code>") {
+		t.Errorf("the page does not show %q:\n%s", line.Reference, page.Body)
+	}
+	if !strings.Contains(line.Error, "server_error") || !strings.Contains(line.Error, "script") {
+		t.Errorf("the log does not say why: %s", line.Error)
+	}
+}
+
+func TestErrorsSayWhatTheyAre(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	handle := make(map[string]core.HandlerFunc)
+	for _, route := range g.auth.Routes() {
+		handle[route.Path] = route.Handle
+	}
+	w := httptest.NewRecorder()
+	err := handle["/auth/callback"](w, httptest.NewRequest("GET", callbackURL, nil))
+	failure := new(core.Error)
+	if !errors.Is(err, core.ErrUnknownAttempt) || !errors.As(err, &failure) || failure.StatusCode() != http.StatusBadRequest {
+		t.Fatalf("got %v", err)
+	}
+	if w.Body.Len() != 0 || w.Code != 200 {
+		t.Errorf("something was written: %d %s", w.Code, w.Body)
+	}
+	public, jsonErr := json.Marshal(err)
+	if jsonErr != nil || !strings.Contains(string(public), failure.Reference) || strings.Contains(string(public), "attempt in this browser") {
+		t.Errorf("got %s, %v", public, jsonErr)
+	}
+
+	for _, status := range []string{"access_denied", "server_error"} {
+		callback := g.toCallback()
+		r := httptest.NewRequest("GET", callbackURL+"?error="+status+"&iss="+url.QueryEscape(issuer)+"&state="+callback.Query().Get("state"), nil)
+		for _, c := range g.browser.Cookies(origin) {
+			r.AddCookie(c)
+		}
+		err := g.auth.Callback(httptest.NewRecorder(), r)
+		reported := new(core.ProviderError)
+		if !errors.Is(err, core.ErrRefused) || !errors.As(err, &reported) || reported.Code != status {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// Whoever answers errors in their own way gets what the default would show.
+func TestEveryErrorPageHasAWayOn(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	callback := g.toCallback()
+	page := g.get(callbackURL + "?state=" + callback.Query().Get("state"))
+	if !strings.Contains(string(page.Body), `href="/auth/login?return_to=%2Fme"`) {
+		t.Errorf("no way back to where the person wanted to go:\n%s", page.Body)
+	}
+}
