@@ -38,6 +38,9 @@ func (l *Login) Mount(router interface {
 
 // RequireUser is middleware that lets only logged-in users through. A person
 // who opens a page is sent to log in and comes back; other requests get 401.
+//
+// Echo runs a group's middleware for unknown paths under the group too. In a
+// group without a prefix those are all unknown paths: guard routes one by one.
 func (l *Login) RequireUser(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		authenticated, err := l.auth.Authenticate(c.Response(), c.Request())

@@ -26,10 +26,9 @@ func Example() {
 	login := echologin.New(auth)
 	e := echo.New()
 	login.Mount(e)
-	private := e.Group("", login.RequireUser)
-	private.GET("/me", func(c echo.Context) error {
+	e.GET("/me", func(c echo.Context) error {
 		return c.String(200, "Hello, "+echologin.User(c).Name)
-	})
+	}, login.RequireUser)
 	log.Fatal(e.Start("127.0.0.1:8080"))
 }
 

@@ -1,0 +1,483 @@
+// Package adapters_test tells one story to every adapter: the same requests get
+// the same answers in every framework, and what is guarded does not run.
+package adapters_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+	"github.com/gorilla/sessions"
+	echo4 "github.com/labstack/echo/v4"
+	echo5 "github.com/labstack/echo/v5"
+
+	"github.com/pixyauth/pixy/adapters/echo5login"
+	"github.com/pixyauth/pixy/adapters/echologin"
+	"github.com/pixyauth/pixy/adapters/ginlogin"
+	"github.com/pixyauth/pixy/adapters/httplogin"
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+const (
+	issuer = "https://id.example.test"
+	origin = "https://app.example.test"
+)
+
+// An app has /private behind RequireUser, /maybe behind LoadUser, and the
+// login's routes. Ran counts the calls of the private handler. If own is set,
+// errors go to it, through the framework's own way.
+type app struct {
+	ran atomic.Int32
+	own func(error)
+}
+
+// frameworks build the same application each. Both handlers answer with the
+// subject; ErrorHandler, if own is set, reports the error and answers 418.
+var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
+	"httplogin": func(a *app, auth *core.Authenticator) http.Handler {
+		login := httplogin.New(auth)
+		if a.own != nil {
+			login.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) {
+				a.own(err)
+				w.WriteHeader(http.StatusTeapot)
+			}
+		}
+		mux := http.NewServeMux()
+		login.Mount(mux)
+		mux.Handle("/private", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a.ran.Add(1)
+			fmt.Fprint(w, httplogin.User(r).Subject)
+		})))
+		mux.Handle("/maybe", login.LoadUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, subject(httplogin.User(r)))
+		})))
+		return mux
+	},
+	"ginlogin": func(a *app, auth *core.Authenticator) http.Handler {
+		login := ginlogin.New(auth)
+		if a.own != nil {
+			login.ErrorHandler = func(c *gin.Context, err error) {
+				if !c.IsAborted() || c.Errors.Last() == nil {
+					err = errors.New("not aborted, or Gin does not know the error")
+				}
+				a.own(err)
+				c.Status(http.StatusTeapot)
+			}
+		}
+		router := gin.New()
+		login.Mount(router)
+		private := router.Group("/", login.RequireUser)
+		private.Any("/private", func(c *gin.Context) {
+			a.ran.Add(1)
+			c.String(200, ginlogin.User(c).Subject)
+		})
+		router.Any("/maybe", login.LoadUser, func(c *gin.Context) { c.String(200, subject(ginlogin.User(c))) })
+		return router
+	},
+	"echologin": func(a *app, auth *core.Authenticator) http.Handler {
+		login := echologin.New(auth)
+		router := echo4.New()
+		if a.own != nil {
+			login.ErrorHandler = func(_ echo4.Context, err error) error { return err }
+			router.HTTPErrorHandler = func(err error, c echo4.Context) {
+				var converted *echo4.HTTPError
+				if !errors.As(err, &converted) {
+					err = errors.New("Echo does not know the status")
+				}
+				a.own(err)
+				_ = c.NoContent(http.StatusTeapot)
+			}
+		}
+		login.Mount(router)
+		router.Any("/private", func(c echo4.Context) error {
+			a.ran.Add(1)
+			return c.String(200, echologin.User(c).Subject)
+		}, login.RequireUser)
+		router.Any("/maybe", func(c echo4.Context) error { return c.String(200, subject(echologin.User(c))) }, login.LoadUser)
+		return router
+	},
+	"echo5login": func(a *app, auth *core.Authenticator) http.Handler {
+		login := echo5login.New(auth)
+		router := echo5.New()
+		if a.own != nil {
+			login.ErrorHandler = func(_ *echo5.Context, err error) error { return err }
+			router.HTTPErrorHandler = func(c *echo5.Context, err error) {
+				a.own(err)
+				_ = c.NoContent(http.StatusTeapot)
+			}
+		}
+		login.Mount(router)
+		router.Any("/private", func(c *echo5.Context) error {
+			a.ran.Add(1)
+			return c.String(200, echo5login.User(c).Subject)
+		}, login.RequireUser)
+		router.Any("/maybe", func(c *echo5.Context) error { return c.String(200, subject(echo5login.User(c))) }, login.LoadUser)
+		return router
+	},
+}
+
+func subject(user *core.User) string {
+	if user == nil {
+		return "stranger"
+	}
+	return user.Subject
+}
+
+// stage is one framework's application with its provider and a browser.
+type stage struct {
+	t        *testing.T
+	app      *app
+	provider *logintest.Provider
+	browser  *logintest.Browser
+	log      bytes.Buffer
+}
+
+func everywhere(t *testing.T, story func(t *testing.T, start func(...func(*core.Config)) *stage)) {
+	gin.SetMode(gin.TestMode)
+	for name, build := range frameworks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			story(t, func(change ...func(*core.Config)) *stage { return newStage(t, new(app), build, change...) })
+		})
+	}
+}
+
+func newStage(t *testing.T, a *app, build func(*app, *core.Authenticator) http.Handler, change ...func(*core.Config)) *stage {
+	t.Helper()
+	s := &stage{t: t, app: a, browser: logintest.NewBrowser()}
+	s.provider = logintest.NewProvider(issuer, logintest.Client{
+		ID: "app", Secret: "secret",
+		RedirectURIs: []string{origin + "/auth/callback"}, PostLogoutRedirectURIs: []string{origin + "/maybe"},
+	})
+	config := core.Config{
+		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "secret"}},
+		RedirectURL: origin + "/auth/callback",
+		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
+		AfterLogout: "/maybe",
+		HTTPClient:  s.provider.HTTPClient(),
+		Logger:      slog.New(slog.NewTextHandler(&s.log, nil)),
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	auth, err := core.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.browser.Serve(issuer, s.provider)
+	s.browser.Serve(origin, build(a, auth))
+	return s
+}
+
+func (s *stage) page(page *logintest.Page, err error) *logintest.Page {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return page
+}
+
+// do is a request by a script, or by whoever sets other headers.
+func (s *stage) do(method, path string, header http.Header) *logintest.Page {
+	s.t.Helper()
+	r, err := http.NewRequest(method, origin+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header = header
+	return s.page(s.browser.Do(r))
+}
+
+var script = http.Header{"Sec-Fetch-Mode": {"cors"}, "Accept": {"application/json"}}
+
+func TestAWholeLogin(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
+		s := start()
+		first := s.page(s.browser.Visit(origin + "/private?tab=1"))
+		if first.Status != 303 || !strings.HasPrefix(first.Header.Get("Location"), issuer+"/authorize?") || len(first.Body) != 0 {
+			t.Fatalf("got %d to %q: %s", first.Status, first.Header.Get("Location"), first.Body)
+		}
+		if got := s.app.ran.Load(); got != 0 {
+			t.Fatalf("the private handler ran %d times for a stranger", got)
+		}
+		page := s.page(s.browser.Get(origin + "/private?tab=1"))
+		if page.Status != 200 || string(page.Body) != "ada" || page.URL != origin+"/private?tab=1" {
+			t.Fatalf("got %d at %s: %s", page.Status, page.URL, page.Body)
+		}
+		if got := s.app.ran.Load(); got != 1 {
+			t.Errorf("the private handler ran %d times, want once", got)
+		}
+		if page.Header.Get("Cache-Control") != "private" || page.Header.Get("Vary") != "Cookie" {
+			t.Errorf("got %v", page.Header)
+		}
+		if page := s.do("POST", "/private", script); page.Status != 200 || string(page.Body) != "ada" {
+			t.Errorf("a script of the user's gets %d: %s", page.Status, page.Body)
+		}
+		if page := s.do("GET", "/maybe", script); string(page.Body) != "ada" {
+			t.Errorf("LoadUser: got %s", page.Body)
+		}
+
+		if page := s.do("POST", "/auth/logout", http.Header{"Sec-Fetch-Site": {"cross-site"}}); page.Status != 403 {
+			t.Errorf("a cross-site logout gets %d", page.Status)
+		}
+		if page := s.do("GET", "/private", script); page.Status != 200 {
+			t.Errorf("after it: %d", page.Status)
+		}
+		out := s.page(s.browser.Post(origin+"/auth/logout", nil))
+		if out.Status != 200 || string(out.Body) != "stranger" || len(out.Hops) != 3 {
+			t.Errorf("logout ends with %d at %s after %d hops: %s", out.Status, out.URL, len(out.Hops), out.Body)
+		}
+		ran := s.app.ran.Load()
+		if page := s.do("GET", "/private", script); page.Status != 401 {
+			t.Errorf("after logout: %d", page.Status)
+		}
+		if got := s.app.ran.Load(); got != ran {
+			t.Error("the private handler ran after logout")
+		}
+	})
+}
+
+// The same answers to the letter, and none of them from the private handler.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
+		s := start()
+		page := s.do("GET", "/private", script)
+		want := `{"title":"Unauthorized","status":401,"detail":"Please log in to continue.","code":"login_required","login_url":"/auth/login"}` + "\n"
+		if page.Status != 401 || string(page.Body) != want || page.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("a script gets %d %s", page.Status, page.Body)
+		}
+		if page := s.do("POST", "/private", http.Header{"Accept": {"text/html"}}); page.Status != 401 || !strings.Contains(string(page.Body), "Please log in") {
+			t.Errorf("a form gets %d %s", page.Status, page.Body)
+		}
+		if page := s.do("GET", "/private", http.Header{"Cookie": {"__Host-pixy-session=1forged"}}); page.Status != 401 {
+			t.Errorf("a forged cookie gets %d", page.Status)
+		}
+		if page := s.do("GET", "/maybe", script); page.Status != 200 || string(page.Body) != "stranger" {
+			t.Errorf("LoadUser: got %d %s", page.Status, page.Body)
+		}
+		if page := s.do("GET", "/auth/login", http.Header{"Sec-Purpose": {"prefetch"}}); page.Status != 403 {
+			t.Errorf("a prefetch gets %d", page.Status)
+		}
+		if page := s.do("GET", "/auth/callback?code=x&state=y", script); page.Status != 400 {
+			t.Errorf("a callback of nobody's gets %d", page.Status)
+		}
+		if page := s.do("GET", "/auth/logout", script); page.Status != 405 && page.Status != 404 {
+			t.Errorf("a logout by GET gets %d", page.Status)
+		}
+		s.provider.Misbehave(logintest.Faults{IDToken: func(_, claims map[string]any) { claims["nonce"] = "x" }})
+		bad := s.page(s.browser.Get(origin + "/private"))
+		if bad.Status != 502 || !strings.Contains(string(bad.Body), "id_token_untrusted") || !strings.HasPrefix(bad.Header.Get("Content-Type"), "text/html") {
+			t.Errorf("a bad ID token gets %d %s", bad.Status, bad.Body)
+		}
+		if got := strings.Count(s.log.String(), "\n"); got != 3 {
+			t.Errorf("%d log lines, want 3:\n%s", got, s.log.String())
+		}
+		if got := s.app.ran.Load(); got != 0 {
+			t.Errorf("the private handler ran %d times", got)
+		}
+	})
+}
+
+func TestAStoreThatIsDown(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
+		s := start(func(c *core.Config) { c.Store = downStore{} })
+		s.browser.SetCookie(origin, &http.Cookie{Name: "__Host-pixy-session", Value: "x", Path: "/", Secure: true})
+		for _, path := range []string{"/private", "/maybe"} {
+			page := s.page(s.browser.Visit(origin + path))
+			if page.Status != 503 || page.Header.Get("Retry-After") == "" || !strings.Contains(string(page.Body), "store_unavailable") {
+				t.Errorf("%s: got %d %s", path, page.Status, page.Body)
+			}
+		}
+		if got := s.app.ran.Load(); got != 0 {
+			t.Errorf("the private handler ran %d times", got)
+		}
+	})
+}
+
+type downStore struct{}
+
+func (downStore) Get(*http.Request, string) (*sessions.Session, error) { return nil, io.EOF }
+func (downStore) New(*http.Request, string) (*sessions.Session, error) { return nil, io.EOF }
+func (downStore) Save(*http.Request, http.ResponseWriter, *sessions.Session) error {
+	return io.EOF
+}
+
+// With ErrorHandler set, every error takes the framework's own way, with its
+// type, and the private handler still does not run.
+func TestErrorHandler(t *testing.T) {
+	t.Parallel()
+	gin.SetMode(gin.TestMode)
+	for name, build := range frameworks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			a := &app{own: func(err error) {
+				failure := new(core.Error)
+				if !errors.As(err, &failure) {
+					t.Errorf("got %T: %v", err, err)
+					return
+				}
+				got = append(got, failure.Code)
+			}}
+			s := newStage(t, a, build, func(c *core.Config) {
+				c.OnLogin = func(context.Context, *core.User) error { return errors.New("no") }
+			})
+			for _, page := range []*logintest.Page{
+				s.do("GET", "/private", script),
+				s.do("GET", "/auth/callback?code=x", script),
+				s.do("POST", "/auth/logout", http.Header{"Sec-Fetch-Site": {"cross-site"}}),
+				s.page(s.browser.Get(origin + "/private")),
+			} {
+				if page.Status != http.StatusTeapot {
+					t.Errorf("%s: got %d: %s", page.URL, page.Status, page.Body)
+				}
+			}
+			if want := "login_required attempt_unknown cross_origin_logout login_refused"; strings.Join(got, " ") != want {
+				t.Errorf("got %v, want %s", got, want)
+			}
+			if got := a.ran.Load(); got != 0 {
+				t.Errorf("the private handler ran %d times", got)
+			}
+		})
+	}
+}
+
+// Echo's own error handlers answer with our status and public part only.
+func TestEchosDefaultErrorHandlers(t *testing.T) {
+	t.Parallel()
+	for name, build := range map[string]func(*app, *core.Authenticator) http.Handler{
+		"echologin": func(_ *app, auth *core.Authenticator) http.Handler {
+			login := echologin.New(auth)
+			login.ErrorHandler = func(_ echo4.Context, err error) error { return err }
+			router := echo4.New()
+			router.GET("/private", func(echo4.Context) error { return nil }, login.RequireUser)
+			return router
+		},
+		"echo5login": func(_ *app, auth *core.Authenticator) http.Handler {
+			login := echo5login.New(auth)
+			login.ErrorHandler = func(_ *echo5.Context, err error) error { return err }
+			router := echo5.New()
+			router.GET("/private", func(*echo5.Context) error { return nil }, login.RequireUser)
+			return router
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, new(app), build)
+			page := s.do("GET", "/private", script)
+			if page.Status != 401 || !strings.Contains(string(page.Body), `"code":"login_required"`) || strings.Contains(string(page.Body), "pixy:") {
+				t.Errorf("got %d %s", page.Status, page.Body)
+			}
+		})
+	}
+}
+
+// A net/http user links no framework, and nobody links the test kit.
+func TestDependencies(t *testing.T) {
+	t.Parallel()
+	for pkg, forbidden := range map[string][]string{
+		"../core":               {"gin-gonic", "labstack", "pixy/adapters", "testing", "logintest"},
+		"../core/logintest":     {"gin-gonic", "labstack", "testing", "net/http/httptest", "pixy/core\n"},
+		"../adapters/httplogin": {"gin-gonic", "labstack", "testing", "logintest"},
+		"../adapters/ginlogin":  {"labstack", "logintest"},
+		"../adapters/echologin": {"gin-gonic", "echo/v5", "logintest"},
+	} {
+		var stderr bytes.Buffer
+		command := exec.CommandContext(t.Context(), "go", "list", "-deps", pkg)
+		command.Stderr = &stderr
+		out, err := command.Output()
+		if err != nil {
+			t.Fatalf("%v: %s", err, stderr.String())
+		}
+		for _, name := range forbidden {
+			for line := range strings.Lines(string(out)) {
+				if strings.Contains(line, name) && (name != "testing" || line == "testing\n") {
+					t.Errorf("%s links %s", pkg, strings.TrimSpace(line))
+				}
+			}
+		}
+	}
+}
+
+// Adapters are thin: under 90 lines, at most 8 exported names, no logging.
+func TestAdaptersAreThin(t *testing.T) {
+	t.Parallel()
+	for name := range frameworks {
+		path := filepath.Join(name, name+".go")
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Count(source, []byte("\n")); got >= 90 {
+			t.Errorf("%s has %d lines", path, got)
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, source, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range file.Imports {
+			if strings.Contains(spec.Path.Value, "log") && !strings.Contains(spec.Path.Value, "login") {
+				t.Errorf("%s imports %s", path, spec.Path.Value)
+			}
+		}
+	}
+}
+
+// The README's quick starts are the compiled Examples of the adapters.
+func TestREADMEIsCompiled(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compiled strings.Builder
+	examples, err := filepath.Glob("*/example_test.go")
+	if err != nil || len(examples) != 4 {
+		t.Fatalf("got %v %v", examples, err)
+	}
+	for _, path := range append(examples, "../core/example_test.go") {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compiled.Write(squeeze(source))
+	}
+	blocks := bytes.Split(readme, []byte("```go\n"))[1:]
+	if len(blocks) < 4 {
+		t.Fatalf("only %d blocks of Go", len(blocks))
+	}
+	for _, block := range blocks {
+		code, _, _ := bytes.Cut(block, []byte("```"))
+		if !strings.Contains(compiled.String(), string(squeeze(code))) {
+			t.Errorf("no Example has this code of the README:\n%s", code)
+		}
+	}
+}
+
+// squeeze drops the indentation, which an Example has more of.
+func squeeze(source []byte) []byte {
+	var squeezed bytes.Buffer
+	for line := range bytes.Lines(source) {
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			squeezed.Write(append(line, '\n'))
+		}
+	}
+	return squeezed.Bytes()
+}
