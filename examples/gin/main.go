@@ -27,6 +27,7 @@ func main() {
 			ClientID:     os.Getenv("OIDC_CLIENT_ID"),
 			ClientSecret: os.Getenv("OIDC_CLIENT_SECRET"),
 			Scopes:       strings.Fields(env("OIDC_SCOPES", "openid profile email")),
+			UserInfo:     true, // providers may put name and e-mail nowhere else
 		}},
 		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+"/auth/callback"),
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),

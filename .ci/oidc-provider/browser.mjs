@@ -1,0 +1,81 @@
+// A browser that keeps cookies and sends what browsers send when a page is
+// opened. It follows a redirect only when told to.
+import http from 'node:http';
+
+const navigation = {
+  Accept: 'text/html,application/xhtml+xml,*/*;q=0.8',
+  'Sec-Fetch-Mode': 'navigate',
+  'Sec-Fetch-Dest': 'document',
+  'Sec-Fetch-Site': 'none',
+};
+
+export class Browser {
+  #jar = new Map(); // "host name path" to { name, value, path }: ports share cookies
+  seen = new Set(); // every cookie value there was
+
+  // go makes one request and remembers its cookies.
+  go(method, address, { headers = navigation, body } = {}) {
+    const url = new URL(address);
+    const cookies = [...this.#jar.values()]
+      .filter(({ path }) => url.pathname === path || url.pathname.startsWith(path.endsWith('/') ? path : `${path}/`))
+      .map(({ name, value }) => `${name}=${value}`);
+    const sent = { ...headers };
+    if (cookies.length) sent.Cookie = cookies.join('; ');
+    if (body !== undefined) sent['Content-Type'] = 'application/x-www-form-urlencoded';
+    return new Promise((resolve, reject) => {
+      const request = http.request(url, { method, headers: sent, agent: false }, (response) => {
+        const chunks = [];
+        response.on('data', (chunk) => chunks.push(chunk));
+        response.on('error', reject);
+        response.on('end', () => {
+          for (const line of response.headers['set-cookie'] ?? []) this.#keep(url, line);
+          const location = response.headers.location;
+          resolve({
+            url: url.href,
+            status: response.statusCode,
+            headers: response.headers,
+            location: location && new URL(location, url).href,
+            body: Buffer.concat(chunks).toString(),
+          });
+        });
+      });
+      request.on('error', reject);
+      request.end(body);
+    });
+  }
+
+  get(address) {
+    return this.go('GET', address);
+  }
+
+  // submit sends a form from a page of the address's own origin.
+  submit(address, fields) {
+    const origin = new URL(address).origin;
+    return this.go('POST', address, {
+      headers: { ...navigation, 'Sec-Fetch-Site': 'same-origin', Origin: origin },
+      body: new URLSearchParams(fields).toString(),
+    });
+  }
+
+  // follow goes on while answers redirect, until stop says so of an address.
+  async follow(answer, stop = () => false) {
+    for (let hops = 0; answer.location && !stop(answer.location); hops += 1) {
+      if (hops === 20) throw new Error(`too many redirects, the last to ${answer.location}`);
+      answer = await this.get(answer.location);
+    }
+    return answer;
+  }
+
+  #keep(url, line) {
+    const [pair, ...attributes] = line.split(/;\s*/);
+    const [name, value] = [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)];
+    const attribute = (wanted) => attributes.map((a) => a.split('=')).find(([n]) => n.toLowerCase() === wanted)?.[1];
+    const path = attribute('path') ?? '/';
+    const expires = attribute('expires');
+    const gone = Number(attribute('max-age') ?? 1) <= 0 || (expires && new Date(expires) < new Date());
+    const key = `${url.hostname} ${name} ${path}`;
+    if (gone) this.#jar.delete(key);
+    else this.#jar.set(key, { name, value, path });
+    if (value) this.seen.add(value);
+  }
+}
