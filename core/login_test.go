@@ -569,7 +569,7 @@ func TestCallbackTakesGETOnly(t *testing.T) {
 }
 
 func FuzzCallbackQuery(f *testing.F) {
-	g := newRig(&testing.T{})
+	g := newRig(f)
 	for _, seed := range []string{
 		"", "state=a&code=b", "state=&code=", "state=a&state=a", "error=x&state=y", "code=%00", "%", ";", "a=%zz",
 		"state=" + strings.Repeat("A", 43) + "&code=x", "state=" + strings.Repeat("A", 43) + "-r&code=x", "iss=x&state=\xff",

@@ -27,7 +27,7 @@ var sessionKey = []byte("0123456789abcdef0123456789abcdef")
 
 // A rig is an application, its provider and a browser, all in memory.
 type rig struct {
-	t        *testing.T
+	t        testing.TB
 	provider *logintest.Provider
 	auth     *core.Authenticator
 	browser  *logintest.Browser
@@ -36,7 +36,7 @@ type rig struct {
 	skew     atomic.Int64 // of all clocks but the browser's, in nanoseconds
 }
 
-func newRig(t *testing.T, change ...func(*core.Config)) *rig {
+func newRig(t testing.TB, change ...func(*core.Config)) *rig {
 	t.Helper()
 	g := &rig{t: t, browser: logintest.NewBrowser()}
 	g.provider = logintest.NewProvider(issuer, logintest.Client{
@@ -128,7 +128,7 @@ func (g *rig) toCallback() *url.URL {
 }
 
 // follow walks from a login URL to the callback's URL.
-func follow(t *testing.T, browser *logintest.Browser, from string) *url.URL {
+func follow(t testing.TB, browser *logintest.Browser, from string) *url.URL {
 	t.Helper()
 	for range 3 {
 		if strings.HasPrefix(from, callbackURL) {

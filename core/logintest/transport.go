@@ -52,14 +52,14 @@ func serve(handler http.Handler, r *http.Request) (*http.Response, error) {
 	select {
 	case <-answer.begun:
 	case <-r.Context().Done():
-		read.CloseWithError(r.Context().Err())
+		write.CloseWithError(r.Context().Err())
 		return nil, r.Context().Err()
 	}
 	if answer.err != nil {
 		cancel()
 		return nil, answer.err
 	}
-	stop := context.AfterFunc(r.Context(), func() { read.CloseWithError(r.Context().Err()) })
+	stop := context.AfterFunc(r.Context(), func() { write.CloseWithError(r.Context().Err()) })
 	return &http.Response{
 		StatusCode: answer.status, Status: fmt.Sprintf("%d %s", answer.status, http.StatusText(answer.status)),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
