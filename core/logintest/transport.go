@@ -96,7 +96,7 @@ func (m *memoryResponse) run(handler http.Handler, r *http.Request, done func())
 		switch cause := recover(); {
 		case cause == nil:
 			m.WriteHeader(http.StatusOK)
-			m.body.Close()
+			m.body.CloseWithError(r.Context().Err()) // usually none: the end of the body
 		case cause == http.ErrAbortHandler:
 			m.fail(io.ErrUnexpectedEOF)
 		default:
