@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -57,7 +58,7 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	a := &Authenticator{
 		config:       config,
 		callbackPath: redirect.Path,
-		origin:       redirect.Scheme + "://" + redirect.Host,
+		origin:       redirect.Scheme + "://" + strings.ToLower(redirect.Host),
 		crossOrigin:  http.NewCrossOriginProtection(),
 		now:          now,
 	}

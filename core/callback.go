@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // Callback ends a login: the provider has sent the browser back to RedirectURL
@@ -64,8 +65,8 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, query url
 		return errProviderSaysNo(query)
 	}
 	code, ok := only(query["code"])
-	if !ok {
-		return errBadCallback("%d code parameters, or an empty one", len(query["code"]))
+	if !ok || !validCode(code) {
+		return errBadCallback("%d code parameters, or one that is no code", len(query["code"]))
 	}
 	identity, err := a.provider.redeem(r.Context(), code, attempt)
 	if err != nil {
@@ -120,6 +121,14 @@ func only(values []string) (string, bool) {
 		return "", false
 	}
 	return values[0], true
+}
+
+// validCode reports whether code can be one (RFC 6749 appendix A.11), and of a
+// size that providers send: the browser must not make the token request fail
+// for its form.
+func validCode(code string) bool {
+	const most = 8 << 10 // bytes
+	return len(code) <= most && !strings.ContainsFunc(code, func(c rune) bool { return c < 0x20 || c > 0x7e })
 }
 
 // errProviderSaysNo is an error response (RFC 6749 section 4.1.2.1). Its texts

@@ -169,7 +169,10 @@ func callbackRefusals() []refusal {
 		{name: "code empty", callback: set("code", ""), code: "callback_untrusted"},
 		{name: "code twice", callback: set("code", "a", "b"), code: "callback_untrusted"},
 		{name: "code of nobody", callback: set("code", "made-up"), status: 403, code: "code_refused", spent: true},
-		{name: "code that is hostile", callback: set("code", "<script>\x00\r\n'\""), status: 403, code: "code_refused", spent: true},
+		{name: "code that is hostile", callback: set("code", "<script>'\"&= "), status: 403, code: "code_refused", spent: true},
+		{name: "code with control characters", callback: set("code", "a\r\nb"), code: "callback_untrusted"},
+		{name: "code that is not ASCII", callback: set("code", "ä"), code: "callback_untrusted"},
+		{name: "code that is huge", callback: set("code", strings.Repeat("a", 100<<10)), code: "callback_untrusted"},
 	}
 }
 

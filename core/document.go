@@ -56,11 +56,15 @@ func (d *document[T]) get(ctx context.Context) (*T, error) {
 	if now := d.last.Load(); now != last && now != nil {
 		return now.value, now.err // somebody has just done it
 	}
-	return d.refresh(ctx, last)
+	value, err := d.refresh(ctx, last)
+	if err != nil && last != nil && last.value != nil {
+		return last.value, nil
+	}
+	return value, err
 }
 
 // renew returns a document that is newer than seen, fetching it unless somebody
-// has done so meanwhile.
+// has done so meanwhile, or says why there is none.
 func (d *document[T]) renew(ctx context.Context, seen *T) (*T, error) {
 	if err := d.wait(ctx); err != nil {
 		return nil, err
@@ -85,7 +89,8 @@ func (d *document[T]) wait(ctx context.Context) error {
 // refresh fetches, and keeps what came of it. The caller holds the turn.
 func (d *document[T]) refresh(ctx context.Context, last *fetched[T]) (*T, error) {
 	fetchCtx := ctx
-	if last != nil && last.value != nil {
+	stale := last != nil && last.value != nil
+	if stale {
 		var cancel context.CancelFunc
 		fetchCtx, cancel = context.WithTimeout(ctx, refreshPatience)
 		defer cancel()
@@ -94,12 +99,10 @@ func (d *document[T]) refresh(ctx context.Context, last *fetched[T]) (*T, error)
 	switch {
 	case err == nil:
 		d.last.Store(&fetched[T]{value: value, due: d.now().Add(documentFresh)})
-		return value, nil
-	case last != nil && last.value != nil:
+	case stale:
 		d.last.Store(&fetched[T]{value: last.value, due: d.now().Add(documentRetry)})
-		return last.value, nil
 	case ctx.Err() == nil: // a browser that went away says nothing about the provider
 		d.last.Store(&fetched[T]{err: err, due: d.now().Add(outagePause)})
 	}
-	return nil, err
+	return value, err
 }

@@ -26,7 +26,12 @@ type oidcProvider struct {
 func newOIDCProvider(config Provider, redirectURL string, client *http.Client, now func() time.Time) *oidcProvider {
 	p := &oidcProvider{config: config, redirectURL: redirectURL, client: client, now: now}
 	p.metadata = newDocument(now, func(ctx context.Context) (*metadata, error) {
-		return fetchMetadata(ctx, client, config.Issuer)
+		m, err := fetchMetadata(ctx, client, config.Issuer)
+		if err != nil {
+			return nil, err
+		}
+		_, err = m.authStyle(config.ClientSecret) // found out now, not when a person comes back
+		return m, err
 	})
 	p.idTokens = &idTokens{
 		issuer: config.Issuer, clientID: config.ClientID, now: now,
@@ -42,11 +47,7 @@ func newOIDCProvider(config Provider, redirectURL string, client *http.Client, n
 }
 
 func (p *oidcProvider) discover(ctx context.Context) error {
-	m, err := p.metadata.get(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = m.authStyle(p.config.ClientSecret)
+	_, err := p.metadata.get(ctx)
 	return err
 }
 
