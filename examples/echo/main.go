@@ -4,6 +4,7 @@ package main
 import (
 	"crypto/rand"
 	_ "embed"
+	"encoding/json"
 	"html/template"
 	"io"
 	"log"
@@ -72,7 +73,7 @@ func home(c echo.Context) error {
 
 func me(c echo.Context) error {
 	user := echologin.User(c)
-	var claims map[string]any
+	var claims map[string]json.RawMessage
 	if err := user.Claims(&claims); err != nil {
 		return err
 	}

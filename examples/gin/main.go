@@ -4,6 +4,7 @@ package main
 import (
 	"crypto/rand"
 	_ "embed"
+	"encoding/json"
 	"html/template"
 	"log"
 	"net"
@@ -71,7 +72,7 @@ func home(c *gin.Context) {
 
 func me(c *gin.Context) {
 	user := ginlogin.User(c)
-	var claims map[string]any
+	var claims map[string]json.RawMessage
 	if err := user.Claims(&claims); err != nil {
 		c.String(http.StatusInternalServerError, "your claims cannot be read")
 		return

@@ -68,7 +68,7 @@ func home(w http.ResponseWriter, r *http.Request) {
 
 func me(w http.ResponseWriter, r *http.Request) {
 	user := httplogin.User(r)
-	var claims map[string]any
+	var claims map[string]json.RawMessage
 	if err := user.Claims(&claims); err != nil {
 		http.Error(w, "your claims cannot be read", http.StatusInternalServerError)
 		return
