@@ -1,0 +1,106 @@
+// the same answers in every framework, and what is guarded does not run.
+package adapters_test
+
+import (
+	"bytes"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A net/http user links no framework, and nobody links the test kit.
+func TestDependencies(t *testing.T) {
+	t.Parallel()
+	for pkg, forbidden := range map[string][]string{
+		"../core":               {"gin-gonic", "labstack", "pixy/adapters", "testing", "logintest"},
+		"../core/logintest":     {"gin-gonic", "labstack", "testing", "net/http/httptest", "pixy/core\n"},
+		"../adapters/httplogin": {"gin-gonic", "labstack", "testing", "logintest"},
+		"../adapters/ginlogin":  {"labstack", "logintest"},
+		"../adapters/echologin": {"gin-gonic", "echo/v5", "logintest"},
+	} {
+		var stderr bytes.Buffer
+		command := exec.CommandContext(t.Context(), "go", "list", "-deps", pkg)
+		command.Stderr = &stderr
+		out, err := command.Output()
+		if err != nil {
+			t.Fatalf("%v: %s", err, stderr.String())
+		}
+		for _, name := range forbidden {
+			for line := range strings.Lines(string(out)) {
+				if strings.Contains(line, name) && (name != "testing" || line == "testing\n") {
+					t.Errorf("%s links %s", pkg, strings.TrimSpace(line))
+				}
+			}
+		}
+	}
+}
+
+// Adapters are thin: under 90 lines, at most 8 exported names, no logging.
+func TestAdaptersAreThin(t *testing.T) {
+	t.Parallel()
+	for name := range frameworks {
+		path := filepath.Join(name, name+".go")
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Count(source, []byte("\n")); got >= 90 {
+			t.Errorf("%s has %d lines", path, got)
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, source, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range file.Imports {
+			if strings.Contains(spec.Path.Value, "log") && !strings.Contains(spec.Path.Value, "login") {
+				t.Errorf("%s imports %s", path, spec.Path.Value)
+			}
+		}
+	}
+}
+
+// The README's quick starts are the compiled Examples of the adapters.
+func TestREADMEIsCompiled(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compiled strings.Builder
+	examples, err := filepath.Glob("*/example_test.go")
+	if err != nil || len(examples) != 4 {
+		t.Fatalf("got %v %v", examples, err)
+	}
+	for _, path := range append(examples, "../core/example_test.go") {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compiled.Write(squeeze(source))
+	}
+	blocks := bytes.Split(readme, []byte("```go\n"))[1:]
+	if len(blocks) < 4 {
+		t.Fatalf("only %d blocks of Go", len(blocks))
+	}
+	for _, block := range blocks {
+		code, _, _ := bytes.Cut(block, []byte("```"))
+		if !strings.Contains(compiled.String(), string(squeeze(code))) {
+			t.Errorf("no Example has this code of the README:\n%s", code)
+		}
+	}
+}
+
+// squeeze drops the indentation, which an Example has more of.
+func squeeze(source []byte) []byte {
+	var squeezed bytes.Buffer
+	for line := range bytes.Lines(source) {
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			squeezed.Write(append(line, '\n'))
+		}
+	}
+	return squeezed.Bytes()
+}

@@ -1,0 +1,158 @@
+package core_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// CHECKLIST 4, 5.
+func TestAttemptsNeverRepeat(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	seen := make(map[string]bool)
+	for range 1000 {
+		g.browser.Forget("", "")
+		page := g.visit(origin + "/auth/login")
+		to, err := url.Parse(page.Header.Get("Location"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cookie := (&http.Response{Header: page.Header}).Cookies()[0]
+		verifier := g.auth.AttemptVerifier(cookie.Name, cookie.Value)
+		raw, err := base64.RawURLEncoding.DecodeString(verifier)
+		if err != nil || len(raw) != 32 {
+			t.Fatalf("the verifier is not 32 bytes: %q", verifier)
+		}
+		for _, value := range []string{verifier, to.Query().Get("state"), to.Query().Get("nonce"), to.Query().Get("code_challenge")} {
+			if seen[value] {
+				t.Fatalf("%q comes twice", value)
+			}
+			seen[value] = true
+		}
+	}
+}
+
+// FIELD R1.
+func TestEightTabsAtTheSameInstantAllLogIn(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	callbacks := make([]*url.URL, 8)
+	var tabs sync.WaitGroup
+	for i := range callbacks {
+		tabs.Go(func() {
+			callbacks[i] = follow(t, g.browser, fmt.Sprintf("%s/auth/login?return_to=/tab/%d", origin, i))
+		})
+	}
+	tabs.Wait()
+	for i, callback := range callbacks {
+		tabs.Go(func() {
+			page, err := g.browser.Visit(callback.String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if got, want := page.Header.Get("Location"), fmt.Sprintf("/tab/%d", i); got != want {
+				t.Errorf("tab %d: got %d to %q, want %q", i, page.Status, got, want)
+			}
+		})
+	}
+	tabs.Wait()
+	if got := g.logins.Load(); got != 8 {
+		t.Errorf("got %d logins, want 8", got)
+	}
+	if left := g.cookiesNamed("__Host-pixy-login-"); len(left) != 0 {
+		t.Errorf("%d attempts are left", len(left))
+	}
+}
+
+// CHECKLIST 108.
+func TestAbandonedLoginsStayBounded(t *testing.T) {
+	t.Parallel()
+	for _, returnTo := range []string{"/me", "/" + strings.Repeat("a", 1000), "/" + strings.Repeat("a", 2047)} {
+		t.Run(fmt.Sprint(len(returnTo)), func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t)
+			for range 200 {
+				g.visit(origin + "/auth/login?return_to=" + returnTo)
+			}
+			size := 0
+			for _, cookie := range g.browser.Cookies(origin) {
+				size += len(cookie.Name) + len(cookie.Value) + len("=; ")
+			}
+			if size > 5<<10 {
+				t.Errorf("%d bytes of cookies are left", size)
+			}
+			if got := len(g.cookiesNamed("__Host-pixy-login-")); got > 8 {
+				t.Errorf("%d attempts are left", got)
+			}
+			g.login()
+		})
+	}
+}
+
+func TestTheOldestAttemptGoesFirst(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	first := g.toCallback()
+	second := g.toCallback()
+	for range 7 {
+		g.visit(origin + "/auth/login")
+	}
+	if page := g.visit(second.String()); page.Header.Get("Location") != "/me" {
+		t.Errorf("the second login is lost: %d to %q", page.Status, page.Header.Get("Location"))
+	}
+	g.browser.Forget(origin, "__Host-pixy-session")
+	if page := g.visit(first.String()); !strings.HasPrefix(page.Header.Get("Location"), issuer) {
+		t.Errorf("the first of nine should begin anew: %d to %q", page.Status, page.Header.Get("Location"))
+	}
+}
+
+// FIELD R9: replicas, a restart, and a key that is being rotated.
+func TestALoginEndsOnAnotherProcess(t *testing.T) {
+	t.Parallel()
+	newKey := []byte("another key of thirty-two bytes!")
+	for _, test := range []struct {
+		name  string
+		other func(*core.Config)
+		works bool
+	}{
+		{"same key", func(*core.Config) {}, true},
+		{"key rotated meanwhile", func(c *core.Config) { c.SessionKey, c.OldSessionKeys = newKey, [][]byte{sessionKey} }, true},
+		{"another key", func(c *core.Config) { c.SessionKey = newKey }, false},
+		{"another client", func(c *core.Config) { c.Providers[0].ClientID = "app2" }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t)
+			callback := g.toCallback()
+			g.browser.Serve(origin, g.app(g.newAuth(test.other)))
+			page := g.visit(callback.String())
+			if got := page.Header.Get("Location") == "/me"; got != test.works {
+				t.Fatalf("got %d to %q", page.Status, page.Header.Get("Location"))
+			}
+			if !test.works {
+				if got := g.provider.Count(logintest.Token); got != 0 {
+					t.Errorf("%d token requests", got)
+				}
+				return
+			}
+			if got := g.whoAmI(); got != "I am ada" {
+				t.Errorf("the session does not open: %q", got)
+			}
+			if test.name == "same key" {
+				g.browser.Serve(origin, g.app(g.newAuth()))
+				if got := g.whoAmI(); got != "I am ada" {
+					t.Errorf("the session does not survive a restart: %q", got)
+				}
+			}
+		})
+	}
+}

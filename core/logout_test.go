@@ -1,0 +1,157 @@
+package core_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+func TestLogout(t *testing.T) {
+	t.Parallel()
+	logout := func(g *rig, header http.Header) *logintest.Page {
+		g.t.Helper()
+		r, err := http.NewRequest("POST", origin+"/auth/logout", nil)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		r.Header = header
+		page, err := g.browser.Do(r)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		return page
+	}
+	ours := func() http.Header { return http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {origin}} }
+
+	// CHECKLIST 119.
+	t.Run("here and at the provider", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		g.login()
+		page := logout(g, ours())
+		to, err := url.Parse(page.Header.Get("Location"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := to.Query()
+		if page.Status != 303 || !strings.HasPrefix(to.String(), issuer+"/end-session?") {
+			t.Fatalf("got %d to %v", page.Status, to)
+		}
+		if got := query.Get("post_logout_redirect_uri"); got != origin+"/" {
+			t.Errorf("post_logout_redirect_uri: got %q", got)
+		}
+		if strings.Count(query.Get("id_token_hint"), ".") != 2 || query.Get("client_id") != "app" || len(query.Get("state")) < 20 {
+			t.Errorf("got %v", query)
+		}
+		if left := g.browser.Cookies(origin + "/auth/logout"); len(left) != 0 {
+			t.Errorf("%d cookies are left", len(left))
+		}
+		if end := g.get(to.String()); end.Status != 200 || !strings.HasPrefix(end.URL, origin+"/?state=") {
+			t.Errorf("ends with %d at %s", end.Status, end.URL)
+		}
+	})
+
+	// CHECKLIST 109.
+	for name, header := range map[string]http.Header{
+		"cross-site":               {"Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://evil.example.test"}},
+		"same-site":                {"Sec-Fetch-Site": {"same-site"}, "Origin": {"https://other.example.test"}},
+		"older browser, cross":     {"Origin": {"https://evil.example.test"}},
+		"older browser, null":      {"Origin": {"null"}},
+		"cross-site without words": {"Sec-Fetch-Site": {"cross-site"}},
+	} {
+		t.Run("not for another site: "+name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t)
+			g.login()
+			page := logout(g, header)
+			if page.Status != 403 || !strings.Contains(string(page.Body), "cross_origin_logout") || len(page.Header["Set-Cookie"]) != 0 {
+				t.Errorf("got %d: %s", page.Status, page.Body)
+			}
+			if got := g.whoAmI(); got != "I am ada" {
+				t.Errorf("logged out: %q", got)
+			}
+		})
+	}
+
+	t.Run("behind a proxy that rewrites Host", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		g.login()
+		r, err := http.NewRequest("POST", origin+"/auth/logout", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = "backend:8080"
+		r.Header = http.Header{"Origin": {origin}}
+		page, err := g.browser.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page.Status != 303 || g.whoAmI() != "" {
+			t.Errorf("got %d", page.Status)
+		}
+	})
+
+	t.Run("by POST only", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		g.login()
+		if page := g.get(origin + "/auth/logout"); page.Status != 405 || page.Header.Get("Allow") != "POST" {
+			t.Errorf("got %d, Allow %q", page.Status, page.Header.Get("Allow"))
+		}
+		if g.whoAmI() == "" {
+			t.Error("a GET logged out")
+		}
+	})
+
+	t.Run("a stranger costs nothing", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		page := logout(g, ours())
+		if page.Status != 303 || page.Header.Get("Location") != "/" || len(page.Header["Set-Cookie"]) != 0 {
+			t.Errorf("got %d to %q, %q", page.Status, page.Header.Get("Location"), page.Header["Set-Cookie"])
+		}
+		if got := len(g.provider.Requests()); got != 0 {
+			t.Errorf("%d requests reached the provider", got)
+		}
+	})
+
+	t.Run("with the provider down", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t, func(c *core.Config) { c.AfterLogout = "/goodbye" })
+		g.login()
+		g.browser.Serve(origin, g.app(g.newAuth(func(c *core.Config) { c.AfterLogout = "/goodbye" })))
+		g.provider.Misbehave(logintest.Faults{Intercept: func(logintest.Endpoint, http.ResponseWriter, *http.Request) bool {
+			panic(http.ErrAbortHandler)
+		}})
+		page := logout(g, ours())
+		if page.Status != 303 || page.Header.Get("Location") != "/goodbye" || g.whoAmI() != "" {
+			t.Errorf("got %d to %q", page.Status, page.Header.Get("Location"))
+		}
+	})
+
+	t.Run("at a provider that has no place for it", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		g.provider.Misbehave(logintest.Faults{Discovery: func(m map[string]any) { delete(m, "end_session_endpoint") }})
+		g.login()
+		if page := logout(g, ours()); page.Header.Get("Location") != "/" || g.whoAmI() != "" {
+			t.Errorf("got %d to %q", page.Status, page.Header.Get("Location"))
+		}
+	})
+
+	t.Run("with an ID token too large to keep", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t, func(c *core.Config) { c.SessionClaims = []string{} })
+		g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": strings.Repeat("g", 6000)}}
+		g.login()
+		page := logout(g, ours())
+		if !strings.Contains(page.Header.Get("Location"), "client_id=app") || strings.Contains(page.Header.Get("Location"), "id_token_hint") {
+			t.Errorf("got %q", page.Header.Get("Location"))
+		}
+	})
+}

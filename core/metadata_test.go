@@ -1,0 +1,157 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// CHECKLIST 16, 50, 77 to 79, and the modules oidcc-client-test-discovery-*.
+func TestDiscoverChecksTheMetadata(t *testing.T) {
+	t.Parallel()
+	set := func(name string, value any) func(map[string]any) {
+		return func(m map[string]any) {
+			if m[name] = value; value == nil {
+				delete(m, name)
+			}
+		}
+	}
+	for _, test := range []struct {
+		name     string
+		metadata func(map[string]any)
+		want     string // in the error; "": accepted
+	}{
+		{"nothing unusual", func(map[string]any) {}, ""},
+		{"PKCE not announced", set("code_challenge_methods_supported", nil), ""},
+		{"no logout", set("end_session_endpoint", nil), ""},
+		{"no UserInfo", set("userinfo_endpoint", nil), ""},
+		{"client_secret_post only", set("token_endpoint_auth_methods_supported", []string{"client_secret_post"}), ""},
+		{"no authentication methods", set("token_endpoint_auth_methods_supported", nil), ""},
+		{"authorization endpoint with a query", set("authorization_endpoint", issuer+"/authorize?tenant=a"), ""},
+
+		{"issuer of another", set("issuer", issuer+"INVALID"), "must be equal"},
+		{"issuer with a slash", set("issuer", issuer+"/"), "must be equal"},
+		{"issuer missing", set("issuer", nil), "must be equal"},
+		{"plain PKCE only", set("code_challenge_methods_supported", []string{"plain"}), "S256 is needed"},
+		{"no authorization endpoint", set("authorization_endpoint", nil), "authorization_endpoint is missing"},
+		{"no token endpoint", set("token_endpoint", nil), "token_endpoint is missing"},
+		{"no keys", set("jwks_uri", nil), "jwks_uri is missing"},
+		{"http token endpoint", set("token_endpoint", "http://id.example.test/token"), "token_endpoint is not https"},
+		{"http on loopback, though the issuer is not", set("token_endpoint", "http://127.0.0.1/token"), "token_endpoint is not https"},
+		{"javascript", set("end_session_endpoint", "javascript:alert(1)"), "end_session_endpoint is not"},
+		{"host confusion", set("userinfo_endpoint", "https://id.example.test@evil.example.test/"), "userinfo_endpoint has a user name"},
+		{"relative endpoint", set("jwks_uri", "/jwks"), "jwks_uri is not an absolute URL"},
+		{"fragment", set("authorization_endpoint", issuer+"/a#b"), "authorization_endpoint has a fragment"},
+		{"endpoint that sets a state", set("authorization_endpoint", issuer+"/a?state=x"), "a parameter \"state\" of its own"},
+		{"authentication methods of others", set("token_endpoint_auth_methods_supported", []string{"private_key_jwt"}), "private_key_jwt"},
+		{"wrong type", set("token_endpoint", 7), "not the JSON it should be"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t)
+			g.provider.Misbehave(logintest.Faults{Discovery: test.metadata})
+			err := g.auth.Discover(t.Context())
+			if test.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if test.name != "authorization endpoint with a query" {
+					g.login()
+				}
+				return
+			}
+			if !errors.Is(err, core.ErrUntrusted) || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("got %v, want %q in it", err, test.want)
+			}
+			page := g.visit(origin + "/me")
+			if page.Status != http.StatusBadGateway || len(g.browser.Cookies(origin)) != 0 {
+				t.Errorf("login: got %d and %d cookies", page.Status, len(g.browser.Cookies(origin)))
+			}
+		})
+	}
+}
+
+// Section 6 of the design: kept, refreshed on use, the last good copy stays.
+func TestMetadataIsKept(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	var logins sync.WaitGroup
+	for range 20 {
+		logins.Go(func() {
+			if _, err := g.browser.Visit(origin + "/auth/login"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	logins.Wait()
+	if got := g.provider.Count(logintest.Discovery); got != 1 {
+		t.Errorf("%d discoveries for 20 logins at once, want 1", got)
+	}
+	g.advance(2 * time.Hour)
+	g.visit(origin + "/auth/login")
+	if got := g.provider.Count(logintest.Discovery); got != 2 {
+		t.Errorf("%d discoveries, want 2: stale metadata was not refreshed", got)
+	}
+	down := logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, r *http.Request) bool {
+		if e == logintest.Discovery {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		return e == logintest.Discovery
+	}}
+	g.provider.Misbehave(down)
+	g.advance(2 * time.Hour)
+	for range 10 {
+		if page := g.visit(origin + "/auth/login"); page.Status != http.StatusSeeOther {
+			t.Fatalf("got %d while a refresh fails", page.Status)
+		}
+	}
+	if got := g.provider.Count(logintest.Discovery); got != 3 {
+		t.Errorf("%d discoveries, want 3: a failed refresh is repeated at once", got)
+	}
+
+	// A process that has never seen the provider.
+	second := g.newAuth()
+	before := g.provider.Count(logintest.Discovery)
+	for range 10 {
+		if err := second.Discover(t.Context()); !errors.Is(err, core.ErrUnavailable) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if got := g.provider.Count(logintest.Discovery) - before; got != 1 {
+		t.Errorf("%d requests to a provider that is down, want 1", got)
+	}
+	g.provider.Misbehave(logintest.Faults{})
+	g.advance(3 * time.Second)
+	if err := second.Discover(t.Context()); err != nil {
+		t.Errorf("when it is back: %v", err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	third := g.newAuth()
+	if err := third.Discover(cancelled); !errors.Is(err, core.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if err := third.Discover(t.Context()); err != nil {
+		t.Errorf("a caller who went away spoils it for the next: %v", err)
+	}
+}
+
+// CHECKLIST 79: an issuer with a path and a final slash.
+func TestIssuersWithPathAndSlash(t *testing.T) {
+	t.Parallel()
+	for _, issuer := range []string{"https://id.example.test/", "https://id.example.test/realms/a", "https://id.example.test/realms/a/"} {
+		provider := logintest.NewProvider(issuer, logintest.Client{ID: "app", RedirectURIs: []string{callbackURL}})
+		g := &rig{t: t, provider: provider, browser: logintest.NewBrowser()}
+		g.browser.Serve("https://id.example.test", provider)
+		g.auth = g.newAuth(func(c *core.Config) { c.Providers = []core.Provider{{Issuer: issuer, ClientID: "app"}} })
+		g.browser.Serve(origin, g.app(g.auth))
+		g.login()
+	}
+}

@@ -1,0 +1,79 @@
+package core_test
+
+import (
+	"net/http/httptest"
+	"testing"
+
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+func TestUserCarriesWhatTheProviderSaid(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		keep   []string
+		claims map[string]any
+		want   core.User
+		kept   map[string]bool
+	}{
+		{"everything", nil, map[string]any{
+			"name": "Ada", "email": "ada@example.test", "email_verified": true, "picture": "https://p", "groups": []string{"a"},
+		}, core.User{Name: "Ada", Email: "ada@example.test", EmailVerified: true, Picture: "https://p"},
+			map[string]bool{"groups": true, "name": true, "sub": true, "iss": false, "aud": false, "nonce": false, "exp": false}},
+		{"nothing", nil, nil, core.User{}, map[string]bool{"sub": true, "name": false}},
+		{"verified in quotes is not verified", nil, map[string]any{"email": "a@b", "email_verified": "true"}, core.User{Email: "a@b"}, nil},
+		{"verified as a number is not verified", nil, map[string]any{"email_verified": 1}, core.User{}, nil},
+		{"wrong types", nil, map[string]any{"name": 7, "email": []string{"a"}, "picture": nil}, core.User{}, nil},
+		{"one claim", []string{"groups"}, map[string]any{"name": "Ada", "groups": "g"}, core.User{Name: "Ada"}, map[string]bool{"groups": true, "sub": false, "name": false}},
+		{"no claim", []string{}, map[string]any{"name": "Ada"}, core.User{Name: "Ada"}, map[string]bool{"sub": false, "name": false}},
+		{"awkward text", nil, map[string]any{"name": "Ä\"<b>\u2028\x00"}, core.User{Name: "Ä\"<b>\u2028\x00"}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t, func(c *core.Config) { c.SessionClaims = test.keep })
+			g.provider.User = logintest.User{Subject: "s", Claims: test.claims}
+			g.login()
+			r := httptest.NewRequest("GET", origin+"/", nil)
+			for _, c := range g.browser.Cookies(origin) {
+				r.AddCookie(c)
+			}
+			r, err := g.auth.Authenticate(httptest.NewRecorder(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			user := core.UserFromContext(r.Context())
+			var claims map[string]any
+			if err := user.Claims(&claims); err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range test.kept {
+				if _, got := claims[name]; got != want {
+					t.Errorf("claim %s: got %v, want %v", name, got, want)
+				}
+			}
+			got := core.User{Name: user.Name, Email: user.Email, EmailVerified: user.EmailVerified, Picture: user.Picture}
+			if got != test.want || user.Issuer != issuer || user.Subject != "s" {
+				t.Errorf("got %+v, want %+v", user, test.want)
+			}
+		})
+	}
+}
+
+func TestContextWithUserPassesTheGuard(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	want := &core.User{Issuer: "test", Subject: "ada"}
+	r := httptest.NewRequest("GET", "/", nil)
+	r, err := g.auth.Authenticate(httptest.NewRecorder(), r.WithContext(core.ContextWithUser(r.Context(), want)))
+	if err != nil || core.UserFromContext(r.Context()) != want {
+		t.Errorf("got %v, %v", core.UserFromContext(r.Context()), err)
+	}
+	var claims map[string]any
+	if err := want.Claims(&claims); err != nil || len(claims) != 0 {
+		t.Errorf("claims of a test's user: %v, %v", claims, err)
+	}
+	if got := core.UserFromContext(t.Context()); got != nil {
+		t.Errorf("a context without a user has %v", got)
+	}
+}
