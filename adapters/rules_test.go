@@ -1,4 +1,3 @@
-// the same answers in every framework, and what is guarded does not run.
 package adapters_test
 
 import (

@@ -40,7 +40,7 @@ func TestAttemptsNeverRepeat(t *testing.T) {
 	}
 }
 
-// FIELD R1.
+// One record for each tab: with one for each browser, tabs break each other.
 func TestEightTabsAtTheSameInstantAllLogIn(t *testing.T) {
 	t.Parallel()
 	g := newRig(t)
@@ -115,7 +115,7 @@ func TestTheOldestAttemptGoesFirst(t *testing.T) {
 	}
 }
 
-// FIELD R9: replicas, a restart, and a key that is being rotated.
+// Replicas, a restart, and a key that is being rotated.
 func TestALoginEndsOnAnotherProcess(t *testing.T) {
 	t.Parallel()
 	newKey := []byte("another key of thirty-two bytes!")

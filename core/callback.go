@@ -168,22 +168,3 @@ func errOnLogin(err error) *Error {
 	e.Err = fmt.Errorf("%w: OnLogin: %w", ErrRefused, err)
 	return e
 }
-
-// withLogin tells where the person can try again.
-func withLogin(err error, loginURL string) error {
-	if known := new(Error); errors.As(err, &known) {
-		failure := *known
-		failure.loginURL = loginURL
-		return &failure
-	}
-	return err
-}
-
-// errMethod is a request by a method that a route does not have.
-func errMethod(w http.ResponseWriter, allowed string) *Error {
-	w.Header().Set("Allow", allowed)
-	return &Error{
-		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
-		Public: "This page cannot be used that way. Please go back and try again.",
-	}
-}

@@ -200,7 +200,7 @@ func TestStoresSeeSealedSessionsOnly(t *testing.T) {
 	}
 }
 
-// Promise 4.
+// A request without a session never reaches the store.
 func TestStrangersCostTheStoreNothing(t *testing.T) {
 	t.Parallel()
 	store := newMemoryStore()

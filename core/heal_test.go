@@ -10,7 +10,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// The healing of DESIGN section 4, case by case.
+// Each case ends where a person would want, with at most one restart.
 func TestCallbackHealsItself(t *testing.T) {
 	t.Parallel()
 

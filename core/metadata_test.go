@@ -78,7 +78,7 @@ func TestDiscoverChecksTheMetadata(t *testing.T) {
 	}
 }
 
-// Section 6 of the design: kept, refreshed on use, the last good copy stays.
+// Kept, refreshed on use, and the last good copy stays.
 func TestMetadataIsKept(t *testing.T) {
 	t.Parallel()
 	g := newRig(t)

@@ -12,7 +12,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// FIELD R4.
+// A redirect to another site means nothing to a script, and begins a login that
+// nobody ends.
 func TestGuardRedirectsNavigationsOnly(t *testing.T) {
 	t.Parallel()
 	page := http.Header{"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}}
@@ -101,7 +102,7 @@ func TestGuardTellsProgramsWhereToLogIn(t *testing.T) {
 	}
 }
 
-// Promise 5 and the "no guarded request reaches the provider".
+// Whoever is logged in notices nothing of a provider that is down.
 func TestGuardDoesWithoutTheProvider(t *testing.T) {
 	t.Parallel()
 	g := newRig(t)

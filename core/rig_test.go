@@ -1,5 +1,9 @@
 package core_test
 
+// A comment such as "CHECKLIST 21" over a test names the rule that it shows, by
+// its number in the project's list of what the standards ask of a relying party.
+// Names such as oidcc-client-test are the OpenID Foundation's test modules.
+
 import (
 	"bytes"
 	"context"
