@@ -134,10 +134,11 @@ func (s *gorillaStore) options(maxAge time.Duration) *gorilla.Options {
 	}
 }
 
-// tooLarge recognises securecookie's word for a session that does not fit.
+// tooLarge recognises securecookie's word for a session that does not fit. It
+// sorts that, of all things, with the errors of decoding; saving has no others.
 func tooLarge(err error) error {
 	var cookie securecookie.Error
-	if errors.As(err, &cookie) && cookie.IsUsage() {
+	if errors.As(err, &cookie) && cookie.IsDecode() {
 		return fmt.Errorf("%w: %w", errSessionTooLarge, err)
 	}
 	return err

@@ -17,6 +17,7 @@ import (
 	"github.com/gorilla/sessions"
 
 	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
 )
 
 // memoryStore is a server-side store whose operations are counted.
@@ -278,5 +279,19 @@ func TestAStoreThatIsDownLogsNobodyInOrOut(t *testing.T) {
 	g.browser.SetCookie(origin, &http.Cookie{Name: "__Host-pixy-session", Value: "x", Path: "/", Secure: true})
 	if page := g.fetch("GET", origin+"/me"); page.Status != 503 {
 		t.Errorf("a store that returns no session: got %d", page.Status)
+	}
+}
+
+// gorilla's own cookies have a limit too: the login fails, and says so.
+func TestAStoreThatIsTooSmall(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(c *core.Config) { c.Store = sessions.NewCookieStore([]byte("gorilla-auth-key")) })
+	g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": strings.Repeat("g", 5000)}}
+	page := g.get(origin + "/me")
+	if page.Status != 500 || !strings.Contains(string(page.Body), "session_too_large") || setsSession(page.Header) {
+		t.Errorf("got %d: %s", page.Status, page.Body)
+	}
+	if !strings.Contains(g.log.String(), "does not fit") {
+		t.Errorf("the log does not say why: %s", g.log.String())
 	}
 }

@@ -225,6 +225,17 @@ func lastRefusals() []refusal {
 			}
 		}
 	}
+	ignored := func(map[string]any) {}
+	infoFails := func(status int, contentType, body string) logintest.Faults {
+		return logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, r *http.Request) bool {
+			if e == logintest.UserInfo {
+				w.Header().Set("Content-Type", contentType)
+				w.WriteHeader(status)
+				fmt.Fprint(w, body)
+			}
+			return e == logintest.UserInfo
+		}}
+	}
 	claims := func(bytes int) func(map[string]any) {
 		return func(c map[string]any) { c["groups"] = strings.Repeat("g", bytes) }
 	}
@@ -233,6 +244,13 @@ func lastRefusals() []refusal {
 		{name: "UserInfo of another", config: withUserInfo, userInfo: func(c map[string]any) { c["sub"] = "afterinvalid" }, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "UserInfo of nobody", config: withUserInfo, userInfo: func(c map[string]any) { delete(c, "sub") }, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "UserInfo with a number", config: withUserInfo, userInfo: func(c map[string]any) { c["sub"] = 7 }, status: 502, code: "userinfo_untrusted", spent: true},
+
+		{name: "UserInfo refuses", config: withUserInfo, faults: infoFails(401, "application/json", "{}"), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "UserInfo fails", config: withUserInfo, faults: infoFails(500, "text/plain", "oops"), userInfo: ignored, status: 503, code: "provider_unavailable", spent: true},
+		{name: "UserInfo in HTML", config: withUserInfo, faults: infoFails(200, "text/html", "<html>"), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "UserInfo signed, which nobody would verify", config: withUserInfo, faults: infoFails(200, "application/jwt", `{"sub":"after"}`), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "UserInfo huge", config: withUserInfo, faults: infoFails(200, "application/json", strings.Repeat(" ", 2<<20)), userInfo: ignored, status: 503, code: "provider_unavailable", spent: true},
+		{name: "UserInfo nowhere", config: withUserInfo, userInfo: ignored, metadata: func(m map[string]any) { delete(m, "userinfo_endpoint") }, status: 502, code: "userinfo_untrusted", spent: true},
 
 		{name: "OnLogin refuses", config: onLogin(errors.New("not on the list")), status: 403, code: "login_refused", spent: true},
 		{name: "OnLogin refuses in its own words", config: onLogin(&core.Error{Status: 409, Code: "no_seat", Public: "No seat is left."}), status: 409, code: "no_seat", spent: true},

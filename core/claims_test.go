@@ -1,0 +1,87 @@
+package core
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// CHECKLIST 76.
+func TestDecodeClaimsIsStrict(t *testing.T) {
+	t.Parallel()
+	for payload, ok := range map[string]bool{
+		`{}`:                               true,
+		` {"a":1,"b":{"a":2},"c":[{}]} `:   true,
+		`{"a":1,"A":2}`:                    true, // two names
+		`{"a":1,"a":2}`:                    false,
+		`{"a":1,"\u0061":2}`:               false, // one name in two spellings
+		`{"a":1}{}`:                        false,
+		`{"a":1} x`:                        false,
+		`{"a":1`:                           false,
+		`{"a"}`:                            false,
+		`{"a":}`:                           false,
+		`{1:2}`:                            false,
+		`[]`:                               false,
+		`"a"`:                              false,
+		`null`:                             false,
+		``:                                 false,
+		strings.Repeat(`{"a":`, 20000):     false,
+		`{"a":` + strings.Repeat("[", 1e5): false,
+	} {
+		if _, err := decodeClaims([]byte(payload)); (err == nil) != ok {
+			t.Errorf("%.40s: got %v", payload, err)
+		}
+	}
+}
+
+func TestClaimsHaveTheTypeThatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	c, err := decodeClaims([]byte(`{"text":"a","number":7,"null":null,"aud1":"a","half":1.5,"ISS":"x"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"text": true, "number": false, "null": false, "absent": false, "iss": false} {
+		if _, ok := c.text(name); ok != want {
+			t.Errorf("text %s: got %v", name, ok)
+		}
+	}
+	for name, want := range map[string]bool{"number": true, "half": true, "text": false, "null": false, "absent": false} {
+		if _, ok := c.date(name); ok != want {
+			t.Errorf("date %s: got %v", name, ok)
+		}
+	}
+	if got, _ := c.date("half"); !got.Equal(time.Unix(1, 0)) {
+		t.Errorf("got %v", got)
+	}
+	for payload, want := range map[string]int{`"a"`: 1, `["a","b"]`: 2, `[]`: 0, `7`: 0, `["a",7]`: 0, `null`: 0, `{"a":1}`: 0} {
+		c, err := decodeClaims([]byte(`{"aud":` + payload + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(c.audience()); got != want {
+			t.Errorf("aud %s: got %d, want %d", payload, got, want)
+		}
+	}
+}
+
+func FuzzDecodeClaims(f *testing.F) {
+	for _, seed := range []string{`{}`, `{"a":1,"a":2}`, `{"aud":["a"],"exp":1e300}`, `[`, `{"\ud800":"x"}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		c, err := decodeClaims(payload)
+		if err != nil {
+			return
+		}
+		c.audience()
+		c.date("exp")
+		c.user("i", "s")
+		if kept, err := c.keep(nil).encode(); err != nil {
+			t.Fatalf("%q cannot be encoded: %v", payload, err)
+		} else if kept != "" {
+			if _, err := decodeClaims([]byte(kept)); err != nil {
+				t.Fatalf("%q is kept as %q: %v", payload, kept, err)
+			}
+		}
+	})
+}
