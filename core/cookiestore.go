@@ -58,8 +58,8 @@ func (s *cookieStore) read(r *http.Request) (string, error) {
 func (s *cookieStore) replace(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
 	parts := (1 + len(sealed) + maxCookieValue - 1) / maxCookieValue
 	if parts > maxCookieParts {
-		return fmt.Errorf("%w: %d bytes sealed; keep fewer claims (SessionClaims) or use a Store",
-			errSessionTooLarge, len(sealed))
+		return fmt.Errorf("%w %d cookies: it has %d bytes; keep fewer claims (SessionClaims) or use a Store",
+			errSessionTooLarge, maxCookieParts, len(sealed))
 	}
 	value := strconv.Itoa(parts) + sealed
 	for i := 1; i <= parts; i++ {

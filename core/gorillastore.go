@@ -43,15 +43,26 @@ func (s *gorillaStore) open(r *http.Request) (*gorilla.Session, error) {
 // isStranger tells a cookie that means nothing to the store from a store that
 // is out of order.
 func isStranger(err error) bool {
-	var cookie securecookie.Error
-	if errors.As(err, &cookie) {
-		return cookie.IsDecode()
+	var single securecookie.Error
+	var several securecookie.MultiError
+	switch {
+	case errors.As(err, &several): // one for each key that did not fit; not all are typed
+		return !several.IsUsage() && !several.IsInternal()
+	case errors.As(err, &single):
+		return single.IsDecode()
 	}
 	return errors.Is(err, fs.ErrNotExist) // the file store's word for an ended session
 }
 
+// carried reports whether the request has one cookie that can be the store's:
+// no browser keeps one of more than 4096 bytes.
+func (s *gorillaStore) carried(r *http.Request) bool {
+	value, ok := cookieValue(r, s.name)
+	return ok && len(value) <= 4096
+}
+
 func (s *gorillaStore) read(r *http.Request) (string, error) {
-	if !hasCookie(r, s.name) {
+	if !s.carried(r) {
 		return "", nil // a stranger costs the store nothing
 	}
 	found, err := s.open(r)
@@ -110,7 +121,7 @@ func (s *gorillaStore) erase(w http.ResponseWriter, r *http.Request) error {
 
 // delete removes the browser's session from the store, if it has one.
 func (s *gorillaStore) delete(w http.ResponseWriter, r *http.Request) error {
-	if !hasCookie(r, s.name) {
+	if !s.carried(r) {
 		return nil
 	}
 	found, err := s.open(r)
@@ -134,12 +145,12 @@ func (s *gorillaStore) options(maxAge time.Duration) *gorilla.Options {
 	}
 }
 
-// tooLarge recognises securecookie's word for a session that does not fit. It
-// sorts that, of all things, with the errors of decoding; saving has no others.
+// tooLarge recognises what securecookie says of a session that does not fit: an
+// error without a type of its own, among those of its keys.
 func tooLarge(err error) error {
-	var cookie securecookie.Error
-	if errors.As(err, &cookie) && cookie.IsDecode() {
-		return fmt.Errorf("%w: %w", errSessionTooLarge, err)
+	var several securecookie.MultiError
+	if errors.As(err, &several) && !several.IsUsage() && !several.IsInternal() {
+		return fmt.Errorf("%w the store: %w", errSessionTooLarge, err)
 	}
 	return err
 }

@@ -295,3 +295,25 @@ func TestAStoreThatIsTooSmall(t *testing.T) {
 		t.Errorf("the log does not say why: %s", g.log.String())
 	}
 }
+
+// A cookie that no store understands is a stranger's, whatever is wrong with it.
+func TestCookiesThatNoStoreUnderstands(t *testing.T) {
+	t.Parallel()
+	for name, store := range map[string]sessions.Store{
+		"memory":  newMemoryStore(),
+		"cookies": sessions.NewCookieStore([]byte("gorilla-auth-key"), nil, []byte("a former gorilla key"), nil),
+		"files":   sessions.NewFilesystemStore(t.TempDir(), []byte("gorilla-auth-key")),
+	} {
+		g := newRig(t, func(c *core.Config) { c.Store = store })
+		g.login()
+		good := g.cookiesNamed("__Host-pixy-session")[0].Value
+		for _, value := range []string{"", "x", good[:len(good)-4], good + "A", flip(good[0]) + good[1:], strings.Repeat("A", 8000)} {
+			if err := openWith(g, value); !errors.Is(err, core.ErrNoSession) {
+				t.Errorf("%s, %.20q: got %v", name, value, err)
+			}
+		}
+		if err := openWith(g, good); err != nil {
+			t.Errorf("%s, the good one: got %v", name, err)
+		}
+	}
+}

@@ -95,7 +95,7 @@ type sessionKeeper struct {
 	now      func() time.Time
 }
 
-var errSessionTooLarge = errors.New("the session does not fit in cookies")
+var errSessionTooLarge = errors.New("the session does not fit in")
 
 // load returns the session of a request, or nil if nobody is logged in. A value
 // that does not open, or is over, is a stranger's.
