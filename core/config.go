@@ -113,8 +113,9 @@ type Provider struct {
 	// Scopes to ask for. Nil: openid, profile and email. openid is needed.
 	Scopes []string
 
-	// UserInfo asks the UserInfo endpoint at login too, for claims that are not in
-	// the ID token. The subject must be the same.
+	// UserInfo asks the UserInfo endpoint at login too, if the provider has one:
+	// many providers give name and e-mail nowhere else. The subject must be the
+	// same, or the login fails. What the ID token says comes first.
 	UserInfo bool
 
 	// AuthParams are more parameters for the authorization request, such as

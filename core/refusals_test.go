@@ -250,7 +250,7 @@ func lastRefusals() []refusal {
 		{name: "UserInfo in HTML", config: withUserInfo, faults: infoFails(200, "text/html", "<html>"), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "UserInfo signed, which nobody would verify", config: withUserInfo, faults: infoFails(200, "application/jwt", `{"sub":"after"}`), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "UserInfo huge", config: withUserInfo, faults: infoFails(200, "application/json", strings.Repeat(" ", 2<<20)), userInfo: ignored, status: 503, code: "provider_unavailable", spent: true},
-		{name: "UserInfo nowhere", config: withUserInfo, userInfo: ignored, metadata: func(m map[string]any) { delete(m, "userinfo_endpoint") }, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "UserInfo nowhere", config: withUserInfo, userInfo: ignored, metadata: func(m map[string]any) { delete(m, "userinfo_endpoint") }},
 
 		{name: "OnLogin refuses", config: onLogin(errors.New("not on the list")), status: 403, code: "login_refused", spent: true},
 		{name: "OnLogin refuses in its own words", config: onLogin(&core.Error{Status: 409, Code: "no_seat", Public: "No seat is left."}), status: 409, code: "no_seat", spent: true},

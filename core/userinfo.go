@@ -16,7 +16,7 @@ import (
 // nobody, fails the login: nothing of it is used.
 func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *oauth2.Token, subject string) (claims, error) {
 	if m.UserInfoEndpoint == "" {
-		return nil, errBadUserInfo(errors.New("the provider has no UserInfo endpoint; leave Provider.UserInfo out"))
+		return nil, nil // then the ID token has all there is
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.UserInfoEndpoint, nil)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Command echo is a small application that logs people in with Echo and pixy. Run it, open the URL that it prints, copy it.
+// Command echo is a small application that logs people in with Echo and pixy. Run
+// it, open the URL that it prints, copy it.
 package main
 
 import (

@@ -1,4 +1,5 @@
-// Command gin is a small application that logs people in with Gin and pixy. Run it, open the URL that it prints, copy it.
+// Command gin is a small application that logs people in with Gin and pixy. Run
+// it, open the URL that it prints, copy it.
 package main
 
 import (
