@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -76,19 +77,9 @@ func (c *Config) completePaths(faults *faults) {
 		faults.add("RedirectURL has a user name, query or fragment; leave it out (RFC 6749 section 3.1.2)")
 	}
 	beside := path.Dir(path.Clean("/" + u.Path))
-	for _, p := range []struct {
-		name  string
-		path  *string
-		other string
-	}{
-		{"LoginPath", &c.LoginPath, path.Join(beside, "login")},
-		{"LogoutPath", &c.LogoutPath, path.Join(beside, "logout")},
-		{"AfterLogout", &c.AfterLogout, home},
-	} {
-		if *p.path == "" {
-			*p.path = p.other
-		}
-	}
+	c.LoginPath = cmp.Or(c.LoginPath, path.Join(beside, "login"))
+	c.LogoutPath = cmp.Or(c.LogoutPath, path.Join(beside, "logout"))
+	c.AfterLogout = cmp.Or(c.AfterLogout, home)
 	checkRoute(faults, "RedirectURL's path", u.EscapedPath())
 	checkRoute(faults, "LoginPath", c.LoginPath)
 	checkRoute(faults, "LogoutPath", c.LogoutPath)
