@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -69,6 +70,9 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	a.provider = newOIDCProvider(config.Providers[0], config.RedirectURL, providerClient(config.HTTPClient), now)
 	return a, a.openCookies(redirect.Scheme == "https")
 }
+
+// Format prints no more than what a is, whatever the verb: it holds secrets.
+func (a *Authenticator) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pixy.Authenticator") }
 
 // openCookies sets up what is kept in browsers. Secure cookies carry a prefix
 // that makes browsers refuse them from anybody but this very host (RFC 6265bis

@@ -10,7 +10,9 @@ import (
 )
 
 // What can go wrong, sorted by what a caller can do about it. Every error of an
-// [Authenticator]'s handlers is an [*Error] that wraps one of these.
+// [Authenticator]'s handlers is an [*Error], and wraps one of these unless only
+// its Code tells more: a wrong method, a login that is no navigation, a session
+// that is too large.
 var (
 	// ErrNoSession: nobody is logged in. Status 401. Send them to log in.
 	ErrNoSession = errors.New("pixy: nobody is logged in")

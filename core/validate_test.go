@@ -147,7 +147,11 @@ func TestConfigPrintsWithoutSecrets(t *testing.T) {
 	config.Providers[0].ClientSecret = "canary-secret"
 	config.OldSessionKeys = [][]byte{keyB}
 	var out bytes.Buffer
-	for _, value := range []any{config, &config, config.Providers, config.Providers[0], &config.Providers[0]} {
+	auth, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []any{config, &config, config.Providers, config.Providers[0], &config.Providers[0], auth, struct{ A *Authenticator }{auth}} {
 		fmt.Fprintf(&out, "%v %+v %#v %s %q\n", value, value, value, value, value)
 		slog.New(slog.NewJSONHandler(&out, nil)).Info("config", "config", value)
 		slog.New(slog.NewTextHandler(&out, nil)).Info("config", "config", value)

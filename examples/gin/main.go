@@ -33,6 +33,8 @@ func main() {
 		}},
 		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+"/auth/callback"),
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
+		LoginPath:   "/auth/login",
+		LogoutPath:  "/auth/logout",
 	}
 	for key := range strings.SplitSeq(os.Getenv("OLD_SESSION_KEYS"), ",") {
 		if key != "" {
