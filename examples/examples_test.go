@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,18 @@ const sessionKey = "any string of thirty-two bytes or more"
 var binaries string
 
 func TestExamples(t *testing.T) {
+	for _, pattern := range []string{"*/*", "../adapters/*/*.go"} {
+		sources, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, source := range sources {
+			// Looked at so that go test runs this anew when one of them changes.
+			if _, err := os.Stat(source); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	binaries = t.TempDir()
 	arguments := []string{"build", "-o", binaries + string(filepath.Separator)}
 	for _, name := range examples {
