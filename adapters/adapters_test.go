@@ -32,6 +32,10 @@ const (
 	origin = "https://app.example.test"
 )
 
+// Gin's mode is a variable of the whole program: set once, before tests run in
+// parallel.
+func init() { gin.SetMode(gin.TestMode) }
+
 // An app has /private behind RequireUser, /maybe behind LoadUser, and the
 // login's routes. Ran counts the calls of the private handler. If own is set,
 // errors go to it, through the framework's own way.
@@ -142,7 +146,6 @@ type stage struct {
 }
 
 func everywhere(t *testing.T, story func(t *testing.T, start func(...func(*core.Config)) *stage)) {
-	gin.SetMode(gin.TestMode)
 	for name, build := range frameworks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -320,7 +323,6 @@ func (downStore) Save(*http.Request, http.ResponseWriter, *sessions.Session) err
 // type, and the private handler still does not run.
 func TestErrorHandler(t *testing.T) {
 	t.Parallel()
-	gin.SetMode(gin.TestMode)
 	for name, build := range frameworks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
