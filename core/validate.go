@@ -55,8 +55,8 @@ func (c *Config) checkKeys(faults *faults) {
 		switch {
 		case len(key) < minKeyBytes:
 			faults.add("%s has %d bytes; give %d or more random ones, for example from `openssl rand -base64 32`", name, len(key), minKeyBytes)
-		case bytes.Count(key, key[:1]) == len(key):
-			faults.add("%s is one byte repeated; give random ones, for example from `openssl rand -base64 32`", name)
+		case bytes.Count(key, []byte{0}) == len(key): // made, and never filled
+			faults.add("%s is all zeros; give random bytes, for example from `openssl rand -base64 32`", name)
 		}
 	}
 	check("SessionKey", c.SessionKey)
