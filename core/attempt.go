@@ -84,7 +84,8 @@ func (a *attempt) expired(now time.Time) bool {
 
 // encode lays the attempt out as version, time, then five length-prefixed strings.
 func (a *attempt) encode() []byte {
-	b := []byte{attemptVersion}
+	b := make([]byte, 1, 512)
+	b[0] = attemptVersion
 	b = binary.BigEndian.AppendUint64(b, uint64(a.begun.UnixNano()))
 	for _, s := range []string{a.state, a.nonce, a.verifier, a.provider, a.returnTo} {
 		b = appendString(b, s)
@@ -109,9 +110,9 @@ func decodeAttempt(b []byte) (*attempt, bool) {
 // attempts keeps the attempts of each browser in its cookies. They are never in
 // a Store: a stranger must not be able to fill it.
 type attempts struct {
-	sealer *sealer
-	prefix string // of the cookies' names
-	secure bool
+	sealer  *sealer
+	prefix  string // of the cookies' names
+	cookies cookieKind
 }
 
 // cookieName is derived from the state, so that the callback finds its attempt
@@ -126,7 +127,7 @@ func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) {
 	name := s.cookieName(a.state)
 	value := s.sealer.seal(name, a.encode())
 	s.evict(w, r, len(name)+len(value))
-	s.setCookie(w, name, value, int(attemptLifetime.Seconds()))
+	s.cookies.set(w, name, value, attemptLifetime)
 }
 
 // evict makes room for a cookie of size bytes.
@@ -149,7 +150,7 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, size int) {
 	}
 	slices.SortFunc(all, func(a, b waiting) int { return a.begun.Compare(b.begun) })
 	for len(all) > 0 && (len(all) >= maxAttempts || size > maxAttemptBytes) {
-		s.setCookie(w, all[0].name, "", -1)
+		s.cookies.remove(w, all[0].name)
 		size -= all[0].size
 		all = all[1:]
 	}
@@ -176,13 +177,5 @@ func (s *attempts) find(r *http.Request, state string) *attempt {
 
 // remove deletes the attempt that state belongs to: each is used once.
 func (s *attempts) remove(w http.ResponseWriter, state string) {
-	s.setCookie(w, s.cookieName(state), "", -1)
-}
-
-func (s *attempts) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{
-		Name: name, Value: value, MaxAge: maxAge,
-		// Lax, not Strict: the callback is a navigation that another site begins.
-		Path: "/", Secure: s.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	s.cookies.remove(w, s.cookieName(state))
 }

@@ -23,7 +23,13 @@ type Authenticator struct {
 	crossOrigin  *http.CrossOriginProtection
 	callbackPath string
 	origin       string // of RedirectURL
-	now          func() time.Time
+
+	// providerID is what attempts and logout hints are bound to: whoever changes
+	// the provider or the client in a rolling deployment gets no answer meant for
+	// the former.
+	providerID string
+
+	now func() time.Time
 }
 
 // HandlerFunc serves a request or returns an error, never both: with an error,
@@ -60,6 +66,7 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 		config:       config,
 		callbackPath: redirect.Path,
 		origin:       redirect.Scheme + "://" + strings.ToLower(redirect.Host),
+		providerID:   config.Providers[0].ClientID + " " + config.Providers[0].Issuer,
 		crossOrigin:  http.NewCrossOriginProtection(),
 		now:          now,
 	}
@@ -89,18 +96,20 @@ func (a *Authenticator) openCookies(secure bool) error {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
-	var vault vault = &cookieStore{name: host + "pixy-session", secure: secure}
+	everywhere := cookieKind{path: "/", secure: secure}
+	var vault vault = &cookieStore{name: host + "pixy-session", cookies: everywhere}
 	if a.config.Store != nil {
 		vault = &gorillaStore{store: a.config.Store, name: host + "pixy-session", secure: secure}
 	}
-	a.attempts = &attempts{sealer: attemptSealer, prefix: host + "pixy-login-", secure: secure}
+	a.attempts = &attempts{sealer: attemptSealer, prefix: host + "pixy-login-", cookies: everywhere}
 	a.sessions = &sessionKeeper{
 		vault: vault, sealer: sessionSealer, issuer: a.config.Providers[0].Issuer,
 		lifetime: a.config.SessionLifetime, idle: a.config.SessionIdle, now: a.now,
 	}
 	a.hints = &logoutHints{
-		sealer: hintSealer, name: path + "pixy-logout", provider: a.providerID(),
-		path: a.config.LogoutPath, secure: secure, lifetime: a.config.SessionLifetime,
+		sealer: hintSealer, name: path + "pixy-logout", provider: a.providerID,
+		cookies:  cookieKind{path: a.config.LogoutPath, secure: secure},
+		lifetime: a.config.SessionLifetime,
 	}
 	return nil
 }
@@ -155,8 +164,10 @@ func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error
 // noStore marks an answer as one that nobody may keep, and whose URL nobody may
 // pass on: the callback's holds a code.
 func noStore(w http.ResponseWriter) {
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Referrer-Policy", "no-referrer")
+	values := [...]string{"no-store", "no-referrer"} // one allocation for both
+	header := w.Header()
+	header["Cache-Control"] = values[:1:1]
+	header["Referrer-Policy"] = values[1:]
 }
 
 // redirect answers 303: whatever the method was, a browser goes on with GET.

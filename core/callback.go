@@ -34,7 +34,7 @@ func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 		return a.report(w, r, a.heal(w, r, query, nil))
 	}
 	a.attempts.remove(w, attempt.state) // used up, whatever comes of it
-	if attempt.expired(a.now()) || attempt.provider != a.providerID() {
+	if attempt.expired(a.now()) || attempt.provider != a.providerID {
 		return a.report(w, r, a.heal(w, r, query, attempt))
 	}
 	if err := a.finish(w, r, query, attempt); err != nil {
@@ -128,7 +128,12 @@ func only(values []string) (string, bool) {
 // for its form.
 func validCode(code string) bool {
 	const most = 8 << 10 // bytes
-	return len(code) <= most && !strings.ContainsFunc(code, func(c rune) bool { return c < 0x20 || c > 0x7e })
+	return len(code) <= most && isPrintable(code)
+}
+
+// isPrintable reports whether s is printable ASCII: VSCHAR in RFC 6749 appendix A.
+func isPrintable(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c < 0x20 || c > 0x7e })
 }
 
 // errProviderSaysNo is an error response (RFC 6749 section 4.1.2.1). Its texts

@@ -23,8 +23,8 @@ const (
 // first part says how many there are. The parts are sealed as one value, so a
 // part that is missing, doubled, swapped or foreign spoils the whole.
 type cookieStore struct {
-	name   string
-	secure bool
+	name    string
+	cookies cookieKind
 }
 
 // partName is the name of the i-th cookie, counted from one.
@@ -64,7 +64,7 @@ func (s *cookieStore) replace(w http.ResponseWriter, r *http.Request, sealed str
 	value := strconv.Itoa(parts) + sealed
 	for i := 1; i <= parts; i++ {
 		n := min(len(value), maxCookieValue)
-		s.setCookie(w, s.partName(i), value[:n], int(maxAge.Seconds()))
+		s.cookies.set(w, s.partName(i), value[:n], maxAge)
 		value = value[n:]
 	}
 	s.expire(w, r, parts+1)
@@ -85,17 +85,7 @@ func (s *cookieStore) erase(w http.ResponseWriter, r *http.Request) error {
 func (s *cookieStore) expire(w http.ResponseWriter, r *http.Request, first int) {
 	for i := first; i <= maxCookieParts; i++ {
 		if name := s.partName(i); hasCookie(r, name) {
-			s.setCookie(w, name, "", -1)
+			s.cookies.remove(w, name)
 		}
 	}
-}
-
-func (s *cookieStore) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{
-		Name: name, Value: value, MaxAge: maxAge,
-		// Lax, not Strict: a Strict cookie is not sent on the navigation that
-		// follows the provider's redirect, nor on a link in an e-mail, and the
-		// person would look logged out.
-		Path: "/", Secure: s.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
 }

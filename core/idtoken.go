@@ -2,6 +2,8 @@ package core
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -10,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 )
 
@@ -21,9 +22,8 @@ const (
 	maxSubject    = 255             // OpenID Connect Core section 2
 )
 
-// idTokens checks ID tokens. go-oidc verifies the signature, the allow-list of
-// algorithms, iss, aud, exp, nbf and at_hash; the rest of OpenID Connect Core
-// section 3.1.3.7 is left to its caller, and is here.
+// idTokens checks ID tokens. The signature is go-jose's to verify; everything
+// else that OpenID Connect Core section 3.1.3.7 asks for is here.
 type idTokens struct {
 	issuer   string
 	clientID string
@@ -31,31 +31,33 @@ type idTokens struct {
 	now      func() time.Time
 }
 
-// verify returns the claims of a genuine token that answers the login with nonce.
-func (t *idTokens) verify(ctx context.Context, token, accessToken, nonce string, algs []string) (claims, error) {
+// verify returns the claims of a genuine token, signed by one of algs, that
+// answers the login with nonce and came with accessToken.
+func (t *idTokens) verify(ctx context.Context, token, accessToken, nonce string, algs []jose.SignatureAlgorithm) (claims, error) {
 	if len(token) > maxIDToken {
 		return nil, errBadIDToken(fmt.Errorf("%d bytes long", len(token)))
 	}
-	keySet := &signingKeys{keys: t.keys}
-	verifier := oidc.NewVerifier(t.issuer, keySet, &oidc.Config{
-		ClientID: t.clientID, SupportedSigningAlgs: algs, Now: t.now,
-	})
-	verified, err := verifier.Verify(ctx, token)
-	if down := new(Error); errors.As(keySet.err, &down) {
-		return nil, down // the keys could not be had: says nothing about the token
+	signed, err := jose.ParseSignedCompact(token, algs)
+	if err != nil {
+		return nil, errBadIDToken(errors.New(clip(err.Error())))
+	}
+	payload, err := t.keys.verify(ctx, signed)
+	if down := new(Error); errors.As(err, &down) {
+		return nil, err // the keys could not be had: says nothing about the token
 	}
 	if err != nil {
 		return nil, errBadIDToken(err)
 	}
-	c, err := decodeClaims(keySet.payload)
+	header := signed.Signatures[0].Protected
+	c, err := decodeClaims(payload)
 	if err == nil {
-		err = checkType(token)
+		err = checkType(header)
 	}
 	if err == nil {
 		err = t.check(c, nonce)
 	}
-	if err == nil && c["at_hash"] != nil {
-		err = verified.VerifyAccessToken(accessToken)
+	if err == nil {
+		err = checkAccessToken(c, header.Algorithm, accessToken)
 	}
 	if err != nil {
 		return nil, errBadIDToken(err)
@@ -63,9 +65,8 @@ func (t *idTokens) verify(ctx context.Context, token, accessToken, nonce string,
 	return c, nil
 }
 
-// check repeats iss, aud and exp on the claims as they are spelled, because
-// go-oidc reads them with encoding/json, which takes "ISS" for "iss" and a
-// quoted number for a number.
+// check compares the claims, each as it is spelled: "ISS" is not "iss", and a
+// quoted number is no number.
 func (t *idTokens) check(c claims, nonce string) error {
 	now := t.now()
 	issuer, _ := c.text("iss")
@@ -104,18 +105,8 @@ func (t *idTokens) check(c claims, nonce string) error {
 }
 
 // checkType refuses tokens of another kind that say so (RFC 8725 section 3.11).
-// The header was verified with the rest.
-func checkType(token string) error {
-	encoded, _, _ := strings.Cut(token, ".")
-	decoded, err := base64.RawURLEncoding.DecodeString(encoded)
-	if err != nil {
-		return errors.New("the header is not base64url")
-	}
-	header, err := decodeClaims(decoded)
-	if err != nil {
-		return fmt.Errorf("header: %w", err)
-	}
-	typ, _ := header.text("typ")
+func checkType(header jose.Header) error {
+	typ, _ := header.ExtraHeaders[jose.HeaderType].(string)
 	switch strings.TrimPrefix(strings.ToLower(typ), "application/") {
 	case "at+jwt", "logout+jwt", "dpop+jwt", "secevent+jwt":
 		return fmt.Errorf("it is of type %q", clip(typ))
@@ -123,28 +114,34 @@ func checkType(token string) error {
 	return nil
 }
 
+// checkAccessToken compares at_hash, if there is one: half of the access token's
+// hash, by the hash function of the ID token's algorithm (section 3.1.3.8).
+func checkAccessToken(c claims, alg, accessToken string) error {
+	if c["at_hash"] == nil {
+		return nil
+	}
+	var sum []byte
+	switch {
+	case strings.HasSuffix(alg, "256"):
+		sum256 := sha256.Sum256([]byte(accessToken))
+		sum = sum256[:]
+	case strings.HasSuffix(alg, "384"):
+		sum384 := sha512.Sum384([]byte(accessToken))
+		sum = sum384[:]
+	default: // 512, and EdDSA, which is Ed25519 here and hashes with SHA-512
+		sum512 := sha512.Sum512([]byte(accessToken))
+		sum = sum512[:]
+	}
+	if got, _ := c.text("at_hash"); got != base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2]) {
+		return errors.New("at_hash is not the access token's")
+	}
+	return nil
+}
+
 func validSubject(sub string) bool {
-	return sub != "" && len(sub) <= maxSubject &&
-		!strings.ContainsFunc(sub, func(c rune) bool { return c < 0x20 || c > 0x7e })
+	return sub != "" && len(sub) <= maxSubject && isPrintable(sub)
 }
 
 func errBadIDToken(err error) *Error {
 	return errBadProvider("id_token_untrusted", "ID token: %w", err)
-}
-
-// signingKeys shows the keys to go-oidc for one verification. It holds on to
-// the error, because go-oidc passes on its text only, and to the payload.
-type signingKeys struct {
-	keys    *keys
-	payload []byte
-	err     error
-}
-
-func (s *signingKeys) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	algs := make([]jose.SignatureAlgorithm, len(asymmetric))
-	for i, alg := range asymmetric {
-		algs[i] = jose.SignatureAlgorithm(alg) // go-oidc has narrowed it already
-	}
-	s.payload, s.err = s.keys.verify(ctx, token, algs)
-	return s.payload, s.err
 }

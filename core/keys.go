@@ -64,12 +64,8 @@ func fetchKeys(ctx context.Context, client *http.Client, from string) (*[]jose.J
 var errBadSignature = errors.New("no key of the provider verifies the signature")
 
 // verify returns the payload of a token that one of the provider's keys has
-// signed by one of algs.
-func (k *keys) verify(ctx context.Context, token string, algs []jose.SignatureAlgorithm) ([]byte, error) {
-	signed, err := jose.ParseSignedCompact(token, algs)
-	if err != nil {
-		return nil, err
-	}
+// signed. An [*Error] means that the keys could not be had.
+func (k *keys) verify(ctx context.Context, signed *jose.JSONWebSignature) ([]byte, error) {
 	set, err := k.set.get(ctx)
 	if err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
 
 // begin sends the browser to the provider with a new attempt.
 func (a *Authenticator) begin(w http.ResponseWriter, r *http.Request, returnTo string, restart bool) error {
-	attempt := newAttempt(a.providerID(), a.returnTo(returnTo), restart, a.now())
+	attempt := newAttempt(a.providerID, a.returnTo(returnTo), restart, a.now())
 	to, err := a.provider.authorizationURL(r.Context(), attempt)
 	if err != nil {
 		return withLogin(err, a.loginURL(returnTo))
@@ -35,12 +35,6 @@ func (a *Authenticator) begin(w http.ResponseWriter, r *http.Request, returnTo s
 	a.attempts.save(w, r, attempt)
 	redirect(w, to)
 	return nil
-}
-
-// providerID is what an attempt is bound to: whoever changes the provider or
-// the client in a rolling deployment gets no answer meant for the former.
-func (a *Authenticator) providerID() string {
-	return a.config.Providers[0].ClientID + " " + a.config.Providers[0].Issuer
 }
 
 // returnTo is safeReturnTo, and never one of the login's own routes: that would
@@ -80,7 +74,11 @@ func mayNavigate(r *http.Request) bool {
 
 func isPrefetch(r *http.Request) bool {
 	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
-		purpose := strings.ToLower(r.Header.Get(name))
+		purpose := r.Header.Get(name)
+		if purpose == "" {
+			continue
+		}
+		purpose = strings.ToLower(purpose)
 		if strings.Contains(purpose, "prefetch") || strings.Contains(purpose, "preview") {
 			return true
 		}

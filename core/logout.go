@@ -54,8 +54,7 @@ type logoutHints struct {
 	sealer   *sealer
 	name     string // of the cookie
 	provider string // sealed under: a token is never shown to another provider
-	path     string
-	secure   bool
+	cookies  cookieKind
 	lifetime time.Duration
 }
 
@@ -64,10 +63,10 @@ type logoutHints struct {
 func (h *logoutHints) save(w http.ResponseWriter, idToken string) {
 	value := h.sealer.seal(h.provider, []byte(idToken))
 	if len(value) > maxCookieValue {
-		h.setCookie(w, "", -1)
+		h.cookies.remove(w, h.name)
 		return
 	}
-	h.setCookie(w, value, int(h.lifetime.Seconds()))
+	h.cookies.set(w, h.name, value, h.lifetime)
 }
 
 // take removes the hint and returns it, or "" if there is none.
@@ -75,15 +74,8 @@ func (h *logoutHints) take(w http.ResponseWriter, r *http.Request) string {
 	if !hasCookie(r, h.name) {
 		return ""
 	}
-	h.setCookie(w, "", -1)
+	h.cookies.remove(w, h.name)
 	value, _ := cookieValue(r, h.name)
 	idToken, _ := h.sealer.open(h.provider, value)
 	return string(idToken)
-}
-
-func (h *logoutHints) setCookie(w http.ResponseWriter, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{
-		Name: h.name, Value: value, MaxAge: maxAge,
-		Path: h.path, Secure: h.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
 }

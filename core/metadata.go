@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/oauth2"
 )
 
@@ -28,6 +29,8 @@ type metadata struct {
 	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
 	SigningAlgs           []string `json:"id_token_signing_alg_values_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
+
+	authorizationRequest string // made of the endpoint and the configuration
 }
 
 // fetchMetadata asks issuer for its metadata and checks it.
@@ -124,18 +127,21 @@ func (m *metadata) authStyle(secret string) (oauth2.AuthStyle, error) {
 
 // asymmetric are the signature algorithms that an ID token may have: never
 // none, and no HMAC, whose key would be the client secret.
-var asymmetric = []string{
-	"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA",
+var asymmetric = []jose.SignatureAlgorithm{
+	jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.EdDSA,
 }
 
 // signingAlgs is what the provider announces, less what is not acceptable. The
 // fallback is the algorithm that every provider must support (Discovery section 3).
-func (m *metadata) signingAlgs() []string {
-	algs := slices.DeleteFunc(slices.Clone(m.SigningAlgs), func(alg string) bool {
-		return !slices.Contains(asymmetric, alg)
-	})
+func (m *metadata) signingAlgs() []jose.SignatureAlgorithm {
+	var algs []jose.SignatureAlgorithm
+	for _, alg := range asymmetric {
+		if slices.Contains(m.SigningAlgs, string(alg)) {
+			algs = append(algs, alg)
+		}
+	}
 	if len(algs) == 0 {
-		return []string{"RS256"}
+		return []jose.SignatureAlgorithm{jose.RS256}
 	}
 	return algs
 }

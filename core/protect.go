@@ -82,10 +82,14 @@ func localPart(from string) string {
 
 // markPrivate keeps shared caches away from what is meant for one person.
 func markPrivate(header http.Header) {
-	if header.Get("Cache-Control") == "" {
-		header.Set("Cache-Control", "private")
+	values := [...]string{"private", "Cookie"} // one allocation for both
+	if len(header["Cache-Control"]) == 0 {
+		header["Cache-Control"] = values[:1:1]
 	}
-	if !slices.Contains(header["Vary"], "Cookie") {
-		header.Add("Vary", "Cookie")
+	switch vary := header["Vary"]; {
+	case len(vary) == 0:
+		header["Vary"] = values[1:]
+	case !slices.Contains(vary, "Cookie"):
+		header["Vary"] = append(vary, "Cookie")
 	}
 }

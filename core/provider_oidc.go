@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -30,6 +31,7 @@ func newOIDCProvider(config Provider, redirectURL string, client *http.Client, n
 		if err != nil {
 			return nil, err
 		}
+		m.authorizationRequest = p.authorizationRequest(m.AuthorizationEndpoint)
 		_, err = m.authStyle(config.ClientSecret) // found out now, not when a person comes back
 		return m, err
 	})
@@ -60,26 +62,27 @@ func reservedParam(name string) bool {
 }
 
 // authorizationURL is the request of RFC 6749 section 4.1.1 with the challenge
-// of RFC 7636 section 4.3, whatever the metadata says about PKCE.
+// of RFC 7636 section 4.3, whatever the metadata says about PKCE. What it adds
+// is base64url and stands in a query as it is.
 func (p *oidcProvider) authorizationURL(ctx context.Context, a *attempt) (string, error) {
 	m, err := p.metadata.get(ctx)
 	if err != nil {
 		return "", err
 	}
+	return m.authorizationRequest + "&state=" + a.state + "&nonce=" + a.nonce +
+		"&code_challenge_method=S256&code_challenge=" + a.challenge(), nil
+}
+
+// authorizationRequest is what all authorization requests have in common.
+func (p *oidcProvider) authorizationRequest(endpoint string) string {
 	query := url.Values{
-		"response_type":         {"code"},
-		"client_id":             {p.config.ClientID},
-		"redirect_uri":          {p.redirectURL},
-		"scope":                 {strings.Join(p.config.Scopes, " ")},
-		"state":                 {a.state},
-		"nonce":                 {a.nonce},
-		"code_challenge":        {a.challenge()},
-		"code_challenge_method": {"S256"},
+		"response_type": {"code"},
+		"client_id":     {p.config.ClientID},
+		"redirect_uri":  {p.redirectURL},
+		"scope":         {strings.Join(p.config.Scopes, " ")},
 	}
-	for name, values := range p.config.AuthParams {
-		query[name] = values
-	}
-	return withQuery(m.AuthorizationEndpoint, query), nil
+	maps.Copy(query, p.config.AuthParams)
+	return withQuery(endpoint, query)
 }
 
 // withQuery adds to a query that the endpoint may have already (RFC 6749 section 3.1).

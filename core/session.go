@@ -81,9 +81,9 @@ type vault interface {
 	erase(w http.ResponseWriter, r *http.Request) error
 }
 
-// sessionSeal is the name that sessions are sealed under. It is the same in
-// every vault, and not the cookie's: a session may move from one to another.
-const sessionSeal = "session"
+// sessionSeal is the name that sessions are sealed under: none, because their
+// purpose has keys of its own and a session may move from one vault to another.
+const sessionSeal = ""
 
 // sessionKeeper begins, finds and ends sessions.
 type sessionKeeper struct {
@@ -145,8 +145,11 @@ func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, user *User
 // touch renews found when a quarter of the idle limit has passed, so that not
 // every request writes a cookie. The absolute end stays where it is.
 func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *session) error {
+	if s.idle == 0 {
+		return nil
+	}
 	now := s.now()
-	if s.idle == 0 || now.Sub(found.seen) < s.idle/4 {
+	if now.Sub(found.seen) < s.idle/4 {
 		return nil
 	}
 	renewed := *found

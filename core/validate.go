@@ -91,9 +91,9 @@ func (c *Config) completePaths(faults *faults) {
 	}
 }
 
-// checkRoute accepts what all routers understand alike.
+// checkRoute accepts what all routers, and the Path of a cookie, take as it is.
 func checkRoute(faults *faults, name, p string) {
-	if len(p) < 2 || path.Clean(p) != p || p[0] != '/' || strings.ContainsAny(p, `{}:*%?#\ `) || !localPath(p) {
+	if len(p) < 2 || path.Clean(p) != p || p[0] != '/' || strings.ContainsAny(p, `{}:*%?#\;, `) || !isPrintable(p) || !localPath(p) {
 		faults.add("%s cannot be a route; give a plain path such as /auth/login, without a final slash, escapes or wildcards", name)
 	}
 }

@@ -1,0 +1,316 @@
+package adapters_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+	"github.com/gorilla/securecookie"
+	"github.com/gorilla/sessions"
+	echo4 "github.com/labstack/echo/v4"
+	echo5 "github.com/labstack/echo/v5"
+
+	"github.com/pixyauth/pixy/adapters/echo5login"
+	"github.com/pixyauth/pixy/adapters/echologin"
+	"github.com/pixyauth/pixy/adapters/ginlogin"
+	"github.com/pixyauth/pixy/adapters/httplogin"
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// Cookies of the site's own, in front of ours.
+const otherCookies = "theme=dark; _ga=GA1.2.1234567890.1234567890; csrf=0123456789abcdef; "
+
+// claimsOfAUser are 13, some 600 bytes of JSON.
+func claimsOfAUser() map[string]any {
+	claims := map[string]any{"name": "Ada Lovelace", "email": "ada@example.test", "email_verified": true}
+	for i := range 10 {
+		claims[fmt.Sprintf("claim_%d", i)] = fmt.Sprintf("a value of thirty characters %d", i)
+	}
+	return claims
+}
+
+// guarded is a request of somebody who is logged in, and its floor.
+type guarded struct {
+	auth    *core.Authenticator
+	request *http.Request
+	session string // Cookie header, without others
+	floor   func()
+}
+
+func newGuarded(b *testing.B, change ...func(*core.Config)) *guarded {
+	b.Helper()
+	provider := logintest.NewProvider(issuer, logintest.Client{ID: "app", RedirectURIs: []string{origin + "/auth/callback"}})
+	provider.User = logintest.User{Subject: "248289761001", Claims: claimsOfAUser()}
+	config := core.Config{
+		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app"}},
+		RedirectURL: origin + "/auth/callback",
+		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
+		HTTPClient:  provider.HTTPClient(),
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	auth, err := core.New(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	browser := logintest.NewBrowser()
+	browser.Serve(issuer, provider)
+	browser.Serve(origin, frameworks["httplogin"](new(app), auth))
+	if page, err := browser.Get(origin + "/private"); err != nil || page.Status != http.StatusOK {
+		b.Fatal(page, err)
+	}
+	g := &guarded{auth: auth, request: httptest.NewRequest("GET", origin+"/private", nil)}
+	for _, c := range browser.Cookies(origin + "/private") {
+		g.session += c.Name + "=" + c.Value
+	}
+	g.setCookies(otherCookies + g.session)
+
+	floor := newFloorGuard(b)
+	r := httptest.NewRequest("GET", origin+"/private", nil)
+	_, value, _ := strings.Cut(g.session, "=")
+	r.Header.Set("Cookie", otherCookies+floor.seal(len(value)))
+	if floor.authenticate(r) == nil {
+		b.Fatal("the floor refuses")
+	}
+	g.floor = func() { floor.authenticate(r) }
+	return g
+}
+
+func (g *guarded) setCookies(header string) { g.request.Header.Set("Cookie", header) }
+
+// requests returns a function that has handler serve the request, and fails if
+// the answer is not want.
+func (g *guarded) requests(b *testing.B, handler http.Handler, want int) func() {
+	w := &nobody{header: make(http.Header)}
+	return func() {
+		clear(w.header)
+		w.status = http.StatusOK
+		handler.ServeHTTP(w, g.request)
+		if w.status != want {
+			b.Fatalf("got %d, want %d", w.status, want)
+		}
+	}
+}
+
+// nobody reads an answer.
+type nobody struct {
+	header http.Header
+	status int
+}
+
+func (w *nobody) Header() http.Header         { return w.header }
+func (w *nobody) Write(b []byte) (int, error) { return len(b), nil }
+func (w *nobody) WriteHeader(status int)      { w.status = status }
+
+// guards serve /private to users, without writing anything.
+var guards = map[string]func(*core.Authenticator) http.Handler{
+	"nethttp": func(auth *core.Authenticator) http.Handler {
+		return httplogin.New(auth).RequireUser(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			mustHaveUser(httplogin.User(r))
+		}))
+	},
+	"gin": func(auth *core.Authenticator) http.Handler {
+		router := gin.New()
+		router.GET("/private", ginlogin.New(auth).RequireUser, func(c *gin.Context) { mustHaveUser(ginlogin.User(c)) })
+		return router
+	},
+	"echo": func(auth *core.Authenticator) http.Handler {
+		router := echo4.New()
+		router.GET("/private", func(c echo4.Context) error { mustHaveUser(echologin.User(c)); return nil }, echologin.New(auth).RequireUser)
+		return router
+	},
+	"echo5": func(auth *core.Authenticator) http.Handler {
+		router := echo5.New()
+		router.GET("/private", func(c *echo5.Context) error { mustHaveUser(echo5login.User(c)); return nil }, echo5login.New(auth).RequireUser)
+		return router
+	},
+}
+
+func mustHaveUser(user *core.User) {
+	if user.Subject == "" {
+		panic("nobody")
+	}
+}
+
+// What runs on every request of every user.
+func BenchmarkGuard(b *testing.B) {
+	g := newGuarded(b)
+	for _, name := range []string{"nethttp", "gin", "echo", "echo5"} {
+		b.Run(name, func(b *testing.B) {
+			compare(b, g.floor, g.requests(b, guards[name](g.auth), http.StatusOK))
+		})
+	}
+	b.Run("claims asked for", func(b *testing.B) {
+		handler := httplogin.New(g.auth).RequireUser(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			var claims map[string]any
+			if err := httplogin.User(r).Claims(&claims); err != nil || len(claims) < 13 {
+				b.Fatal(len(claims), err)
+			}
+		}))
+		compare(b, g.floor, g.requests(b, handler, http.StatusOK))
+	})
+	b.Run("two cores", func(b *testing.B) {
+		handler := guards["nethttp"](g.auth)
+		speedup(b, func() func() { return g.requests(b, handler, http.StatusOK) })
+	})
+}
+
+// Requests that are refused, as multiples of one that passes: nobody gets more
+// work out of the application by forging.
+func BenchmarkRefusal(b *testing.B) {
+	g := newGuarded(b)
+	handler := guards["nethttp"](g.auth)
+	passes := g.requests(b, handler, http.StatusOK)
+	foreign := newGuarded(b, func(c *core.Config) { c.SessionKey = []byte("another key of thirty-two bytes!") })
+	middle := len(g.session) / 2
+	for name, session := range map[string]string{
+		"stranger":        "",
+		"tampered with":   g.session[:middle] + "AAAA" + g.session[middle+4:],
+		"of another key":  foreign.session,
+		"large and void":  "__Host-pixy-session=1" + strings.Repeat("A", 4000),
+		"twice":           g.session + "; " + g.session,
+		"without an end":  "__Host-pixy-session=2" + strings.Repeat("A", 3000),
+		"parts that lack": strings.Replace(g.session, "=1", "=2", 1),
+	} {
+		b.Run(name, func(b *testing.B) {
+			refused := *g
+			refused.request = g.request.Clone(b.Context())
+			refused.setCookies(otherCookies + session)
+			authenticate := refused.refusals(b)
+			compare(b, passes, authenticate)
+		})
+	}
+}
+
+// refusals asks whether the request may pass, and fails if it may. What the
+// application answers then is not measured.
+func (g *guarded) refusals(b *testing.B) func() {
+	w := &nobody{header: make(http.Header)}
+	return func() {
+		clear(w.header)
+		if _, err := g.auth.Authenticate(w, g.request); !errors.Is(err, core.ErrNoSession) {
+			b.Fatal("passes")
+		}
+	}
+}
+
+// What a request costs must not depend on what it does not need: each row is a
+// multiple of the plain guarded request.
+func BenchmarkScale(b *testing.B) {
+	g := newGuarded(b)
+	plain := g.requests(b, guards["nethttp"](g.auth), http.StatusOK)
+	b.Run("another sealed cookie of 3 KB", func(b *testing.B) {
+		more := *g
+		more.request = g.request.Clone(b.Context())
+		more.setCookies(otherCookies + "__Host-pixy-tokens=1" + strings.Repeat("A", 3000) + "; " + g.session)
+		compare(b, plain, more.requests(b, guards["nethttp"](g.auth), http.StatusOK))
+	})
+	for _, keys := range []int{1, 8} {
+		b.Run(fmt.Sprintf("%d old keys, sealed by the oldest", keys), func(b *testing.B) {
+			old := [][]byte{[]byte("0123456789abcdef0123456789abcdef")}
+			for i := 1; i < keys; i++ {
+				old = append([][]byte{fmt.Appendf(nil, "old session key number %d of many more", i)}, old...)
+			}
+			rotated := newGuarded(b, func(c *core.Config) {
+				c.SessionKey, c.OldSessionKeys = []byte("the session key of thirty-two bytes"), old
+			})
+			rotated.request = g.request
+			compare(b, plain, rotated.requests(b, guards["nethttp"](rotated.auth), http.StatusOK))
+		})
+	}
+}
+
+// A session in a gorilla store costs what the store costs, and little more. The
+// store here keeps gob in memory under an id in a signed cookie.
+func BenchmarkGorillaStore(b *testing.B) {
+	store := newGobStore()
+	g := newGuarded(b, func(c *core.Config) { c.Store = store })
+	compare(b, func() {
+		if session, err := store.New(g.request, "__Host-pixy-session"); err != nil || session.IsNew {
+			b.Fatal(err)
+		}
+	}, g.requests(b, guards["nethttp"](g.auth), http.StatusOK))
+}
+
+// Gorilla's cookie session as tutorials use it, with the claims as a profile, as
+// a multiple of pixy's.
+func BenchmarkTutorialSession(b *testing.B) {
+	g := newGuarded(b)
+	key := []byte("0123456789abcdef0123456789abcdef")
+	store := sessions.NewCookieStore(key, key)
+	w := httptest.NewRecorder()
+	session, _ := store.New(g.request, "session")
+	gob.Register(map[string]any{})
+	session.Values["profile"] = claimsOfAUser()
+	if err := session.Save(g.request, w); err != nil {
+		b.Fatal(err)
+	}
+	request := httptest.NewRequest("GET", origin+"/private", nil)
+	request.Header.Set("Cookie", otherCookies+strings.Split(w.Header().Get("Set-Cookie"), ";")[0])
+	compare(b, g.requests(b, guards["nethttp"](g.auth), http.StatusOK), func() {
+		session, err := store.Get(request.WithContext(context.Background()), "session")
+		if err != nil || session.Values["profile"].(map[string]any)["name"] != "Ada Lovelace" {
+			b.Fatal(err)
+		}
+	})
+}
+
+// gobStore is a gorilla store like those on a server, without the server.
+type gobStore struct {
+	codec  securecookie.Codec
+	mu     sync.RWMutex
+	values map[string][]byte
+}
+
+func newGobStore() *gobStore {
+	return &gobStore{codec: securecookie.New([]byte("store-key"), nil), values: make(map[string][]byte)}
+}
+
+func (s *gobStore) Get(r *http.Request, name string) (*sessions.Session, error) {
+	return sessions.GetRegistry(r).Get(s, name)
+}
+
+func (s *gobStore) New(r *http.Request, name string) (*sessions.Session, error) {
+	session := sessions.NewSession(s, name)
+	session.IsNew = true
+	cookie, err := r.Cookie(name)
+	if err != nil {
+		return session, nil
+	}
+	if err := s.codec.Decode(name, cookie.Value, &session.ID); err != nil {
+		return session, err
+	}
+	s.mu.RLock()
+	value, ok := s.values[session.ID]
+	s.mu.RUnlock()
+	if !ok {
+		return session, nil
+	}
+	session.IsNew = false
+	return session, gob.NewDecoder(bytes.NewReader(value)).Decode(&session.Values)
+}
+
+func (s *gobStore) Save(_ *http.Request, w http.ResponseWriter, session *sessions.Session) error {
+	session.ID = rand.Text()
+	var value bytes.Buffer
+	if err := gob.NewEncoder(&value).Encode(session.Values); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.values[session.ID] = value.Bytes()
+	s.mu.Unlock()
+	encoded, err := s.codec.Encode(session.Name(), session.ID)
+	http.SetCookie(w, sessions.NewCookie(session.Name(), encoded, session.Options))
+	return err
+}

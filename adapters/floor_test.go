@@ -1,0 +1,153 @@
+package adapters_test
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/base64"
+	"encoding/binary"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The floor is the least that a request can cost: hand-written, for one
+// application only, checking nothing that does not have to be computed. What
+// pixy costs is told as a multiple of it, because machines differ and are noisy
+// while a ratio taken in one run is not.
+
+// compare reports what subject costs as a multiple of floor: the median of many
+// pairs of measurements, each taken one right after the other, and each long
+// enough to pay for its own garbage.
+func compare(b *testing.B, floor, subject func()) {
+	b.Helper()
+	const half = 10 * time.Millisecond
+	floors, subjects := callsIn(half, floor), callsIn(half, subject)
+	var ratios, times []float64
+	for b.Loop() {
+		least, took := nanoseconds(floors, floor), nanoseconds(subjects, subject)
+		ratios = append(ratios, took/least)
+		times = append(times, took)
+	}
+	b.ReportMetric(median(times), "ns/op") // of the subject alone
+	b.ReportMetric(median(ratios), "floors")
+	b.ReportMetric(testing.AllocsPerRun(200, subject), "allocs")
+}
+
+// callsIn is about how many calls fit into a time.
+func callsIn(limit time.Duration, call func()) int {
+	calls := 0
+	for start := time.Now(); time.Since(start) < limit; calls++ {
+		call()
+	}
+	return calls
+}
+
+// nanoseconds is what one of so many calls takes.
+func nanoseconds(calls int, call func()) float64 {
+	start := time.Now()
+	for range calls {
+		call()
+	}
+	return float64(time.Since(start)) / float64(calls)
+}
+
+func median(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// floorGuard opens one sealed cookie among others and puts what it names into
+// the request's context.
+type floorGuard struct {
+	aead cipher.AEAD
+	name string
+}
+
+type floorUser struct {
+	ends   int64
+	record string
+}
+
+func newFloorGuard(b *testing.B) *floorGuard {
+	block, err := aes.NewCipher(make([]byte, 32))
+	if err != nil {
+		b.Fatal(err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &floorGuard{aead: aead, name: "__Host-floor="}
+}
+
+// seal makes a cookie whose value is as long as length.
+func (f *floorGuard) seal(length int) string {
+	record := make([]byte, base64.RawURLEncoding.DecodedLen(length)-f.aead.NonceSize()-f.aead.Overhead())
+	binary.BigEndian.PutUint64(record, 1<<40)
+	nonce := make([]byte, f.aead.NonceSize())
+	return f.name + base64.RawURLEncoding.EncodeToString(f.aead.Seal(nonce, nonce, record, nil))
+}
+
+func (f *floorGuard) authenticate(r *http.Request) *http.Request {
+	header := r.Header["Cookie"][0]
+	value := header[strings.Index(header, f.name)+len(f.name):]
+	if end := strings.IndexByte(value, ';'); end >= 0 {
+		value = value[:end]
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(value)
+	if err != nil {
+		return nil
+	}
+	n := f.aead.NonceSize()
+	record, err := f.aead.Open(sealed[n:n], sealed[:n], sealed[n:], nil)
+	if err != nil {
+		return nil
+	}
+	user := &floorUser{ends: int64(binary.BigEndian.Uint64(record)), record: string(record[8:])}
+	if time.Now().Unix() > user.ends {
+		return nil
+	}
+	return r.WithContext(context.WithValue(r.Context(), floorKey{}, user))
+}
+
+type floorKey struct{}
+
+// speedup reports how much more two cores do than one. The one must collect its
+// own garbage too: a second core that did it would hide half of the work.
+func speedup(b *testing.B, subject func() func()) {
+	b.Helper()
+	if runtime.NumCPU() < 2 {
+		b.Skip("needs two cores")
+	}
+	const calls = 1 << 14
+	// An empty program's heap is so small that it does little else than collect.
+	heap := make([]byte, 64<<20)
+	defer runtime.KeepAlive(heap)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	onCores := func(cores int) time.Duration {
+		runtime.GOMAXPROCS(cores)
+		var workers sync.WaitGroup
+		start := time.Now()
+		for range cores {
+			call := subject()
+			workers.Go(func() {
+				for range calls {
+					call()
+				}
+			})
+		}
+		workers.Wait()
+		return time.Since(start)
+	}
+	var ratios []float64
+	for b.Loop() {
+		ratios = append(ratios, 2*float64(onCores(1))/float64(onCores(2)))
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(ratios), "speedup")
+}
