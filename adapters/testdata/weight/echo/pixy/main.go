@@ -1,0 +1,38 @@
+// What an application weighs with pixy. It says when it listens, and ends.
+package main
+
+import (
+	"log"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/pixyauth/pixy/adapters/echologin"
+	"github.com/pixyauth/pixy/core"
+)
+
+func main() {
+	auth, err := core.New(core.Config{
+		Providers:   []core.Provider{{Issuer: "https://id.example.com", ClientID: "my-app"}},
+		RedirectURL: "https://app.example.com/auth/callback",
+		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	login := echologin.New(auth)
+	router := echo.New()
+	login.Mount(router)
+	router.GET("/me", func(c echo.Context) error { return c.String(200, echologin.User(c).Name) }, login.RequireUser)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if os.Getenv("SERVE") == "" {
+		os.Stdout.WriteString("listening\n")
+		return
+	}
+	log.Fatal(http.Serve(listener, router))
+}

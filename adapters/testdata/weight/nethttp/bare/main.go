@@ -1,0 +1,24 @@
+// What an application weighs without pixy. It says when it listens, and ends.
+package main
+
+import (
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+)
+
+func main() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/me", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") })
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if os.Getenv("SERVE") == "" {
+		os.Stdout.WriteString("listening\n")
+		return
+	}
+	log.Fatal(http.Serve(listener, mux))
+}
