@@ -10,14 +10,17 @@ import (
 
 // cookies yields the name and value of each cookie of a request. It scans the
 // header instead of parsing it: a guarded request needs one cookie among many.
-// What is not a name and a value is passed over.
+// What is not a name and a value is passed over. Only blanks and tabs are
+// trimmed, as browsers do (RFC 6265bis section 5.6): another site of the domain
+// can plant a cookie whose name is ours but for a Unicode space before it, which
+// no prefix of ours stops a browser from taking.
 func cookies(r *http.Request) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		for _, header := range r.Header["Cookie"] {
 			for header != "" {
 				var pair string
 				pair, header, _ = strings.Cut(header, ";")
-				name, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
+				name, value, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
 				if ok && !yield(name, value) {
 					return
 				}
