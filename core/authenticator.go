@@ -103,7 +103,8 @@ func (a *Authenticator) openCookies(secure bool) error {
 	}
 	a.attempts = &attempts{sealer: attemptSealer, prefix: host + "pixy-login-", cookies: everywhere}
 	a.sessions = &sessionKeeper{
-		vault: vault, sealer: sessionSealer, issuer: a.config.Providers[0].Issuer,
+		vault: vault, sealer: sessionSealer,
+		issuer: a.config.Providers[0].Issuer, client: a.config.Providers[0].ClientID,
 		lifetime: a.config.SessionLifetime, idle: a.config.SessionIdle, now: a.now,
 	}
 	a.hints = &logoutHints{
@@ -146,9 +147,14 @@ func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error
 	if errors.Is(err, ErrUnavailable) {
 		w.Header().Set("Retry-After", "10") // seconds
 	}
-	if errors.Is(err, ErrNoSession) {
-		return failure
+	if failure.Code != codeNoSession {
+		a.log(r, failure)
 	}
+	return failure
+}
+
+// log writes the line of a failure, and gives it a reference.
+func (a *Authenticator) log(r *http.Request, failure *Error) {
 	failure.Reference = reference()
 	provider := a.config.Providers[0]
 	a.config.Logger.LogAttrs(r.Context(), slog.LevelWarn, "pixy: request failed",
@@ -158,7 +164,6 @@ func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error
 		slog.String("issuer", provider.Issuer),
 		slog.String("error", failure.Error()),
 	)
-	return failure
 }
 
 // noStore marks an answer as one that nobody may keep, and whose URL nobody may

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -11,28 +12,37 @@ import (
 // Authenticate returns r with its user in the context, for [UserFromContext].
 // It uses no network, unless Store does, and never talks to the provider. The
 // error wraps [ErrNoSession] if nobody is logged in, which is not logged, or
-// [ErrUnavailable] if the Store is down, which logs nobody out. A request whose
-// context has a user already passes as it is.
+// [ErrUnavailable] if the Store is down, which logs nobody out. A request that
+// this Authenticator has let through already, or a test by [ContextWithUser],
+// passes as it is.
 //
 // It may set cookies, so call it before the handler writes anything. It marks
-// the answer as private to this user (Cache-Control, Vary); a handler that
-// knows better can say otherwise.
+// the answer as private to this user (Cache-Control, Vary). A handler may be
+// stricter, and must never say public.
 func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
-	if UserFromContext(r.Context()) != nil {
+	if a.hasPassed(r) {
 		return r, nil
 	}
 	markPrivate(w.Header())
 	session, err := a.sessions.load(r)
-	if err == nil && session != nil {
-		err = a.sessions.touch(w, r, session)
-	}
 	if err != nil {
 		return nil, a.report(w, r, err)
 	}
 	if session == nil {
 		return nil, a.report(w, r, errNoSession(a.config.LoginPath))
 	}
-	return r.WithContext(ContextWithUser(r.Context(), &session.user)), nil
+	if err := a.sessions.touch(w, r, session); err != nil {
+		a.log(r, asError(err)) // the session is good for a while yet
+	}
+	session.attached = attached{&session.user, a}
+	return r.WithContext(context.WithValue(r.Context(), attachedKey{}, &session.attached)), nil
+}
+
+// hasPassed reports whether r has been let through: by this Authenticator, or by
+// a test. The user of another Authenticator is a stranger here.
+func (a *Authenticator) hasPassed(r *http.Request) bool {
+	found, ok := r.Context().Value(attachedKey{}).(*attached)
+	return ok && found.user != nil && (found.by == a || found.by == nil)
 }
 
 // Challenge answers a request that Authenticate has turned away with err. A
@@ -45,7 +55,7 @@ func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err er
 		return a.report(w, r, err)
 	}
 	if isNavigation(r) {
-		return a.report(w, r, a.begin(w, r, r.URL.RequestURI(), false))
+		return a.report(w, r, a.begin(w, r, requestedURL(r), false))
 	}
 	loginURL := a.config.LoginPath
 	if r.Header.Get("HX-Request") == "true" {

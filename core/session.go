@@ -17,16 +17,19 @@ const (
 // A session is what is remembered after a login. Its record is laid out so that
 // a guarded request reads the few fixed fields and leaves the claims alone:
 //
-//	version ‖ ends ‖ last seen ‖ flags ‖ issuer ‖ subject ‖ name ‖ email ‖ picture ‖ claims
+//	version ‖ ends ‖ last seen ‖ flags ‖ issuer ‖ client ‖ subject ‖ name ‖ email ‖ picture ‖ claims
 //
 // Times are seconds since 1970, strings have their length before them, and the
 // claims are a JSON object that reaches to the end. Both limits are in here,
 // under the seal, and not only in the cookie's attributes, which a browser or a
 // thief may ignore.
 type session struct {
-	ends time.Time // absolute: nothing extends it
-	seen time.Time // last renewal, for the idle limit
-	user User
+	ends   time.Time // absolute: nothing extends it
+	seen   time.Time // last renewal, for the idle limit
+	client string    // whom the provider let the user in to
+	user   User
+
+	attached attached // for the request's context; not in the record
 }
 
 func (s *session) encode() []byte {
@@ -40,7 +43,7 @@ func (s *session) encode() []byte {
 	}
 	b = append(b, flags)
 	u := &s.user
-	for _, field := range [...]string{u.Issuer, u.Subject, u.Name, u.Email, u.Picture} {
+	for _, field := range [...]string{u.Issuer, s.client, u.Subject, u.Name, u.Email, u.Picture} {
 		b = appendString(b, field)
 	}
 	return append(b, u.claims...)
@@ -58,7 +61,7 @@ func decodeSession(b []byte) (*session, bool) {
 	u := &s.user
 	u.EmailVerified = b[17]&flagEmailVerified != 0
 	rest, ok := string(b[sessionFixed:]), true
-	for _, field := range [...]*string{&u.Issuer, &u.Subject, &u.Name, &u.Email, &u.Picture} {
+	for _, field := range [...]*string{&u.Issuer, &s.client, &u.Subject, &u.Name, &u.Email, &u.Picture} {
 		if *field, rest, ok = cutString(rest); !ok {
 			return nil, false
 		}
@@ -89,7 +92,8 @@ const sessionSeal = ""
 type sessionKeeper struct {
 	vault    vault
 	sealer   *sealer
-	issuer   string        // sessions of another issuer are a stranger's
+	issuer   string        // sessions of another issuer
+	client   string        // … or another client are a stranger's
 	lifetime time.Duration // absolute
 	idle     time.Duration // zero: none
 	now      func() time.Time
@@ -112,7 +116,7 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 		return nil, nil
 	}
 	found, ok := decodeSession(record)
-	if !ok || found.user.Issuer != s.issuer || s.over(found) {
+	if !ok || found.user.Issuer != s.issuer || found.client != s.client || s.over(found) {
 		return nil, nil
 	}
 	return found, nil
@@ -127,7 +131,7 @@ func (s *sessionKeeper) over(found *session) bool {
 // was never seen before (RFC 6265bis section 8.4).
 func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, user *User) error {
 	now := s.now()
-	fresh := &session{ends: now.Add(s.lifetime), seen: now, user: *user}
+	fresh := &session{ends: now.Add(s.lifetime), seen: now, client: s.client, user: *user}
 	err := s.vault.replace(w, r, s.sealer.seal(sessionSeal, fresh.encode()), s.lifetime)
 	switch {
 	case errors.Is(err, errSessionTooLarge):
@@ -158,6 +162,11 @@ func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *ses
 	if err != nil {
 		return errStoreDown(err)
 	}
+	// A shared cache that keeps this answer hands out somebody's session.
+	// The second header (RFC 9213) is for handlers that drop the first, as
+	// net/http's file server does for an error.
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("CDN-Cache-Control", "no-store")
 	return nil
 }
 

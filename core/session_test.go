@@ -115,7 +115,7 @@ func TestSessionsEnd(t *testing.T) {
 			t.Error("renewed at once")
 		}
 		g.advance(19 * time.Minute)
-		if page := g.fetch("GET", origin+"/me"); !setsSession(page.Header) || page.Header.Get("Cache-Control") != "private" {
+		if page := g.fetch("GET", origin+"/me"); !setsSession(page.Header) || page.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("not renewed: %v", page.Header)
 		}
 		g.advance(20*time.Minute + time.Second)

@@ -41,18 +41,25 @@ func (u *User) Claims(v any) error {
 	return json.Unmarshal([]byte(u.claims), v)
 }
 
-type userKey struct{}
+// attached is what a request's context holds.
+type attached struct {
+	user *User
+	by   *Authenticator // nil: by a test
+}
+
+type attachedKey struct{}
 
 // UserFromContext returns the user whom [Authenticator.Authenticate] attached
 // to a request's context, or nil if nobody is logged in.
 func UserFromContext(ctx context.Context) *User {
-	user, _ := ctx.Value(userKey{}).(*User)
-	return user
+	if found, ok := ctx.Value(attachedKey{}).(*attached); ok {
+		return found.user
+	}
+	return nil
 }
 
 // ContextWithUser returns a context in which user is logged in. It is meant for
-// tests of protected handlers: [Authenticator.Authenticate] lets a request pass
-// whose context has a user already.
+// tests of protected handlers: every guard lets such a request pass.
 func ContextWithUser(ctx context.Context, user *User) context.Context {
-	return context.WithValue(ctx, userKey{}, user)
+	return context.WithValue(ctx, attachedKey{}, &attached{user: user})
 }
