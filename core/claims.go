@@ -108,6 +108,24 @@ func (c claims) keep(names []string) claims {
 	return kept
 }
 
+// add puts in the claims of more that c lacks. Whether an address or a number
+// is verified is said by whoever gave it, and by nobody else.
+func (c claims) add(more claims) {
+	for _, pair := range [...][2]string{{"email", "email_verified"}, {"phone_number", "phone_number_verified"}} {
+		switch value, verified := pair[0], pair[1]; {
+		case c[value] != nil:
+			delete(more, verified)
+		case more[value] != nil:
+			delete(c, verified)
+		}
+	}
+	for name, value := range more {
+		if c[name] == nil {
+			c[name] = value
+		}
+	}
+}
+
 // encode gives the JSON object, or nothing for an empty one.
 func (c claims) encode() (string, error) {
 	if len(c) == 0 {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -138,11 +139,7 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 		if err != nil {
 			return nil, err
 		}
-		for name, value := range more {
-			if claims[name] == nil { // what is signed comes first
-				claims[name] = value
-			}
-		}
+		claims.add(more) // what is signed comes first
 	}
 	return &identity{user: claims.user(p.config.Issuer, subject), claims: claims, idToken: raw}, nil
 }
@@ -159,7 +156,8 @@ func (p *oidcProvider) exchange(ctx context.Context, m *metadata, code, verifier
 	}
 	token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, p.client), code, oauth2.VerifierOption(verifier))
 	if err != nil {
-		return nil, exchangeError(err, code, verifier, p.config.ClientSecret)
+		basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(p.config.ClientID) + ":" + url.QueryEscape(p.config.ClientSecret)))
+		return nil, exchangeError(err, code, verifier, p.config.ClientSecret, basic)
 	}
 	return token, nil
 }
