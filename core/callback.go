@@ -25,10 +25,7 @@ func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet { // HEAD, too, would use the code up
 		return a.report(w, r, errMethod(w, http.MethodGet))
 	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		query = nil // not from a provider: nothing in it counts
-	}
+	query := r.URL.Query() // without what is malformed
 	attempt := a.match(r, query)
 	if attempt == nil {
 		return a.report(w, r, a.heal(w, r, query, nil))
@@ -97,7 +94,7 @@ func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, query url.V
 	}
 	switch session, err := a.sessions.load(r); {
 	case err != nil:
-		return err
+		return withLogin(err, a.loginURL(returnTo))
 	case session != nil: // the login has succeeded already
 		redirect(w, a.returnTo(returnTo))
 		return nil
@@ -153,11 +150,19 @@ func errProviderSaysNo(query url.Values) *Error {
 	return e
 }
 
-// errOnLogin is a refusal by the application, in its words if it gives any.
+// errOnLogin is a refusal by the application, in its words if it gives any, or
+// an outage of what it depends on.
 func errOnLogin(err error) *Error {
 	e := &Error{
 		Status: http.StatusForbidden, Code: "login_refused",
 		Public: "You are not allowed to use this application with this account.",
+	}
+	if errors.Is(err, ErrUnavailable) {
+		e.Status, e.Code = http.StatusServiceUnavailable, "login_unavailable"
+		e.Public = "You cannot be logged in at the moment. Please try again in a minute."
+		e.Err = fmt.Errorf("OnLogin: %w", err)
+	} else {
+		e.Err = fmt.Errorf("%w: OnLogin: %w", ErrRefused, err)
 	}
 	if theirs := new(Error); errors.As(err, &theirs) {
 		if theirs.Status != 0 {
@@ -170,6 +175,5 @@ func errOnLogin(err error) *Error {
 			e.Public = theirs.Public
 		}
 	}
-	e.Err = fmt.Errorf("%w: OnLogin: %w", ErrRefused, err)
 	return e
 }

@@ -135,9 +135,12 @@ func reference() string { return rand.Text()[:8] }
 // The failures that more than one place reports. The rest is made where it
 // happens, so that a check and its error stand together.
 
+// codeNoSession is the code of the one failure that is not logged.
+const codeNoSession = "login_required"
+
 func errNoSession(loginURL string) *Error {
 	return &Error{
-		Status: http.StatusUnauthorized, Code: "login_required",
+		Status: http.StatusUnauthorized, Code: codeNoSession,
 		Public: "Please log in to continue.",
 		Err:    ErrNoSession, loginURL: loginURL,
 	}

@@ -16,13 +16,14 @@ import (
 // While the provider is down and has never been up, it is [ErrUnavailable].
 func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
+	returnTo := r.URL.Query().Get("return_to")
 	if !mayNavigate(r) {
-		return a.report(w, r, &Error{
+		return a.report(w, r, withLogin(&Error{
 			Status: http.StatusForbidden, Code: "not_a_navigation",
 			Public: "Logging in works only when a page is opened, not from within one. Please open the login page.",
-		})
+		}, a.loginURL(returnTo)))
 	}
-	return a.report(w, r, a.begin(w, r, r.URL.Query().Get("return_to"), false))
+	return a.report(w, r, a.begin(w, r, returnTo, false))
 }
 
 // begin sends the browser to the provider with a new attempt.
@@ -43,6 +44,7 @@ func (a *Authenticator) returnTo(s string) string {
 	s = safeReturnTo(s)
 	path, _, _ := strings.Cut(s, "?")
 	path, _, _ = strings.Cut(path, "#")
+	path, _ = url.PathUnescape(path) // it can be: s is safe
 	switch path {
 	case a.callbackPath, a.config.LoginPath, a.config.LogoutPath:
 		return home

@@ -92,7 +92,7 @@ func checkEndpoint(endpoint string, allowHTTP bool) error {
 	}
 	u, err := url.Parse(endpoint)
 	switch {
-	case err != nil || u.Host == "":
+	case err != nil || u.Hostname() == "":
 		return errors.New("is not an absolute URL")
 	case u.User != nil:
 		return errors.New("has a user name or password in it")
@@ -159,8 +159,12 @@ func getJSON(ctx context.Context, client *http.Client, from string, into any) er
 		return errProviderDown(err)
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return errProviderDown(fmt.Errorf("%s answered %d", from, response.StatusCode))
+	switch status := response.StatusCode; {
+	case status == http.StatusOK:
+	case status >= 500, status == http.StatusRequestTimeout, status == http.StatusTooManyRequests:
+		return errProviderDown(fmt.Errorf("%s answered %d", from, status))
+	default:
+		return errBadProvider("provider_metadata_invalid", "%s answered %d; check Issuer (redirects are not followed)", from, status)
 	}
 	body, err := io.ReadAll(response.Body)
 	if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {

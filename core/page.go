@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"html/template"
 	"net/http"
 )
@@ -15,10 +14,7 @@ import (
 // error's status, code, public text and reference. An error of another kind is
 // a 500 with a public text of ours, and is logged. It writes the whole answer.
 func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err error) {
-	if !errors.Is(err, ErrNoSession) {
-		err = a.report(w, r, err)
-	}
-	failure := asError(err)
+	failure := asError(a.report(w, r, err))
 	noStore(w)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	contentType, body := "application/problem+json", problem(failure)
@@ -41,7 +37,7 @@ func problem(failure *Error) []byte {
 func page(failure *Error, r *http.Request) []byte {
 	again := failure.loginURL
 	if again == "" && r.Method == http.MethodGet && failure.Status >= 500 {
-		again = safeReturnTo(r.URL.RequestURI())
+		again = safeReturnTo(requestedURL(r))
 	}
 	action := "Try again"
 	if failure.Status == http.StatusUnauthorized {

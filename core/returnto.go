@@ -1,6 +1,7 @@
 package core
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"unicode"
@@ -30,10 +31,30 @@ func safeReturnTo(returnTo string) string {
 	}
 	// Servers and proxies that decode too eagerly must find nothing either.
 	decoded, err := url.PathUnescape(path)
-	if err != nil || !localPath(decoded) {
+	if err != nil || !localPath(decoded) || hasDotSegment(decoded) {
 		return home
 	}
 	return returnTo
+}
+
+// hasDotSegment reports whether a path has "." or ".." in it, which no browser
+// asks for: it resolves them first, and "/.//host" would become "//host".
+func hasDotSegment(path string) bool {
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// requestedURL is what the browser has asked for, without the host: a router
+// may have taken a prefix away from r.URL.
+func requestedURL(r *http.Request) string {
+	if strings.HasPrefix(r.RequestURI, "/") {
+		return r.RequestURI
+	}
+	return r.URL.RequestURI()
 }
 
 // localPath reports whether s begins with exactly one slash and holds no

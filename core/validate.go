@@ -68,7 +68,7 @@ func (c *Config) checkKeys(faults *faults) {
 func (c *Config) completePaths(faults *faults) {
 	u, err := url.Parse(c.RedirectURL)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
 		faults.add("RedirectURL is not an absolute https URL; give the registered one, such as https://app.example.com/auth/callback")
 		return
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):

@@ -71,7 +71,7 @@ func User(c *gin.Context) *core.User { return core.UserFromContext(c.Request.Con
 
 func (l *Login) fail(c *gin.Context, err error) {
 	c.Abort()
-	_ = c.Error(err)
+	_ = c.Error(err).SetType(gin.ErrorTypePublic) // Gin's logger prints the private ones, and pixy has logged it
 	if l.ErrorHandler == nil {
 		l.auth.ServeError(c.Writer, c.Request, err)
 		return
