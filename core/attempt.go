@@ -24,6 +24,10 @@ const (
 	maxAttempts     = 8
 	maxAttemptBytes = 4 << 10
 
+	// maxEvictions bounds how many cookies one answer takes away: whoever sends
+	// thousands must not get thousands of headers back.
+	maxEvictions = 32
+
 	attemptVersion = 1
 
 	// restartMark ends the state of an attempt that was begun to heal a lost one.
@@ -149,7 +153,10 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, size int) {
 		size += item.size
 	}
 	slices.SortFunc(all, func(a, b waiting) int { return a.begun.Compare(b.begun) })
-	for len(all) > 0 && (len(all) >= maxAttempts || size > maxAttemptBytes) {
+	for range min(len(all), maxEvictions) {
+		if len(all) < maxAttempts && size <= maxAttemptBytes {
+			return
+		}
 		s.cookies.remove(w, all[0].name)
 		size -= all[0].size
 		all = all[1:]

@@ -37,7 +37,7 @@ func (s *cookieStore) partName(i int) string {
 
 func (s *cookieStore) read(r *http.Request) (string, error) {
 	value, ok := cookieValue(r, s.name)
-	if !ok || value == "" {
+	if !ok || value == "" || len(value) > maxCookieValue {
 		return "", nil
 	}
 	parts := int(value[0]) - '0' // capped before anything else is read
@@ -47,7 +47,7 @@ func (s *cookieStore) read(r *http.Request) (string, error) {
 	sealed := value[1:]
 	for i := 2; i <= parts; i++ {
 		part, ok := cookieValue(r, s.partName(i))
-		if !ok {
+		if !ok || len(part) > maxCookieValue {
 			return "", nil
 		}
 		sealed += part

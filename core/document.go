@@ -56,11 +56,14 @@ func (d *document[T]) get(ctx context.Context) (*T, error) {
 	if now := d.last.Load(); now != last && now != nil {
 		return now.value, now.err // somebody has just done it
 	}
-	value, err := d.refresh(ctx, last)
-	if err != nil && last != nil && last.value != nil {
+	if last == nil || last.value == nil {
+		return d.refresh(ctx, last, 0)
+	}
+	value, err := d.refresh(ctx, last, refreshPatience)
+	if err != nil {
 		return last.value, nil
 	}
-	return value, err
+	return value, nil
 }
 
 // renew returns a document that is newer than seen, fetching it unless somebody
@@ -74,7 +77,7 @@ func (d *document[T]) renew(ctx context.Context, seen *T) (*T, error) {
 	if last != nil && last.value != nil && last.value != seen {
 		return last.value, nil
 	}
-	return d.refresh(ctx, last)
+	return d.refresh(ctx, last, 0)
 }
 
 func (d *document[T]) wait(ctx context.Context) error {
@@ -86,22 +89,23 @@ func (d *document[T]) wait(ctx context.Context) error {
 	}
 }
 
-// refresh fetches, and keeps what came of it. The caller holds the turn.
-func (d *document[T]) refresh(ctx context.Context, last *fetched[T]) (*T, error) {
+// refresh fetches, and keeps what came of it. The caller holds the turn, and
+// waits no longer than patience, if that is not zero.
+func (d *document[T]) refresh(ctx context.Context, last *fetched[T], patience time.Duration) (*T, error) {
 	fetchCtx := ctx
-	stale := last != nil && last.value != nil
-	if stale {
+	if patience > 0 {
 		var cancel context.CancelFunc
-		fetchCtx, cancel = context.WithTimeout(ctx, refreshPatience)
+		fetchCtx, cancel = context.WithTimeout(ctx, patience)
 		defer cancel()
 	}
 	value, err := d.fetch(fetchCtx)
 	switch {
 	case err == nil:
 		d.last.Store(&fetched[T]{value: value, due: d.now().Add(documentFresh)})
-	case stale:
+	case ctx.Err() != nil: // a browser that went away says nothing about the provider
+	case last != nil && last.value != nil:
 		d.last.Store(&fetched[T]{value: last.value, due: d.now().Add(documentRetry)})
-	case ctx.Err() == nil: // a browser that went away says nothing about the provider
+	default:
 		d.last.Store(&fetched[T]{err: err, due: d.now().Add(outagePause)})
 	}
 	return value, err
