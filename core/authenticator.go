@@ -117,8 +117,9 @@ func (a *Authenticator) openCookies(secure bool) error {
 
 // Discover fetches the provider's metadata now instead of at the first login,
 // and reports what is wrong with it. It is for applications that would rather
-// not start than start without a provider, and for health checks: while the
-// metadata is fresh it costs nothing. The error is an [*Error] that wraps
+// not start than start without a provider. While the metadata is fresh it costs
+// nothing, and while there is an older copy that logins can go on with, it is no
+// error that there is no newer one. The error is an [*Error] that wraps
 // [ErrUnavailable] or [ErrUntrusted]; it is not logged.
 func (a *Authenticator) Discover(ctx context.Context) error {
 	return a.provider.discover(ctx)

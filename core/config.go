@@ -23,7 +23,8 @@ const (
 // SessionKey are needed; the zero value of everything else is a good default.
 // [New] copies it: changes made later have no effect.
 //
-// A Config prints and logs without its secrets.
+// A Config prints and logs without its secrets, unless it is an unexported field
+// of another struct, whose methods fmt cannot call.
 type Config struct {
 	// Providers who may say who somebody is. Exactly one, for now.
 	Providers []Provider
@@ -44,17 +45,19 @@ type Config struct {
 	// put the former SessionKey here until SessionLifetime has passed.
 	OldSessionKeys [][]byte
 
-	// Store keeps the sessions on a server. Nil: sealed cookies, which need
-	// nothing to run. Either way a session is sealed before it leaves this
-	// package; what lies in the Store is useless to whoever reads it. Logins in
-	// flight are always in cookies, so that strangers cannot fill the Store.
+	// Store keeps the sessions on a server, within limits of its own: those of
+	// gorilla's stores are 30 days and 4 KB. Nil: sealed cookies, which need nothing
+	// to run. Either way a session is sealed before it leaves this package; what
+	// lies in the Store is useless to whoever reads it. Logins in flight are always
+	// in cookies, so that strangers cannot fill the Store.
 	Store sessions.Store
 
-	// SessionLifetime is how long a login lasts, whatever happens. Zero: 12 hours.
+	// SessionLifetime is how long a login lasts at most. Zero: 12 hours.
 	SessionLifetime time.Duration
 
-	// SessionIdle ends a session that has not been used for so long. It is
-	// renewed when a quarter of it has passed. Zero: no such limit.
+	// SessionIdle ends a session that has not been used for so long, or for up to
+	// a quarter less: that much has to pass before a use is written down. Zero: no
+	// such limit.
 	SessionIdle time.Duration
 
 	// SessionClaims names the claims that a session keeps for [User.Claims]. Nil:
@@ -78,8 +81,9 @@ type Config struct {
 	// starts: to create the account, or to refuse by returning an error. The
 	// session that was there before survives a refusal. What it changes in the
 	// User is not kept. It runs in the request's context and must be safe for
-	// concurrent use. Return an [*Error] to choose what the person reads. Nil:
-	// everybody whom the provider knows may come in.
+	// concurrent use. Return an [*Error] to choose what the person reads, or wrap
+	// [ErrUnavailable] if the answer cannot be had at the moment. Nil: everybody
+	// whom the provider knows may come in.
 	OnLogin func(context.Context, *User) error
 
 	// HTTPClient reaches the provider. Nil: a client that uses the default
@@ -87,7 +91,8 @@ type Config struct {
 	// 1 MB, and, if its Timeout is zero, takes 10 seconds at most.
 	HTTPClient *http.Client
 
-	// Logger gets one line for each failure, at level Warn. Nil: slog.Default().
+	// Logger gets one line for each failure, at level Warn. Nil: what
+	// slog.Default() is when New is called.
 	Logger *slog.Logger
 }
 

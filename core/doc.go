@@ -39,8 +39,13 @@
 //
 // This package does not decide who may do what: that is the application's. It
 // keeps no list of users, no access tokens and no refresh tokens. A session in
-// a cookie cannot be ended from the server before its time; use a Store if it
-// must be.
+// a cookie cannot be ended from the server before its time, and an answer that
+// renews it may arrive after a logout; use a Store if it must end. Parameters
+// that ask the provider for something, such as acr_values and prompt, are
+// requests: what came of them is OnLogin's to look at.
+//
+// Two Authenticators on one host share the names of their cookies, and log each
+// other's users out. Nobody passes the guard of one by the session of the other.
 //
 // # Cookies
 //
@@ -65,6 +70,7 @@
 //	provider_refused          403     the provider reports another error; see the log
 //	code_refused              403     the provider does not take the code or its verifier; try again
 //	login_refused             403     OnLogin said no
+//	login_unavailable         503     OnLogin wrapped ErrUnavailable; try again
 //	not_a_navigation          403     login from a prefetch, a frame or a script; open it as a page
 //	cross_origin_logout       403     another site asked to log out; use a form of this site's
 //	method_not_allowed        405     wrong method for a route

@@ -1,12 +1,12 @@
 package core
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"html/template"
+	"html"
 	"net/http"
+	"strings"
 )
 
 // ServeError is the default answer to an error of this package: a plain page
@@ -32,8 +32,9 @@ func problem(failure *Error) []byte {
 	return append(b, '\n')
 }
 
-// page is what a person reads. Everything that is not ours is escaped, and
-// there is nothing that is not ours but the place to go on to.
+// page is what a person reads. Every text is escaped, also our own. It does
+// without html/template, which would keep every method of a program alive and
+// add two megabytes to it, for five places to fill in.
 func page(failure *Error, r *http.Request) []byte {
 	again := failure.loginURL
 	if again == "" && r.Method == http.MethodGet && failure.Status >= 500 {
@@ -43,20 +44,21 @@ func page(failure *Error, r *http.Request) []byte {
 	if failure.Status == http.StatusUnauthorized {
 		action = "Log in"
 	}
-	var b bytes.Buffer
-	err := pageTemplate.Execute(&b, map[string]any{
-		"Style":     template.CSS(pageStyle),
-		"Title":     pageTitle(failure.Status),
-		"Text":      failure.Public,
-		"Action":    action,
-		"Again":     again,
-		"Code":      failure.Code,
-		"Reference": failure.Reference,
-	})
-	if err != nil {
-		return []byte(template.HTMLEscapeString(failure.Public))
+	button, footer := "", ""
+	if again != "" {
+		button = `<a class="main" href="` + html.EscapeString(again) + `">` + action + `</a>`
 	}
-	return b.Bytes()
+	if failure.Reference != "" {
+		footer = `<footer>If you ask for help, give this reference: <code>` + html.EscapeString(failure.Reference) +
+			`</code> (<code>` + html.EscapeString(failure.Code) + `</code>)</footer>`
+	}
+	return []byte(strings.NewReplacer(
+		"{style}", pageStyle,
+		"{title}", html.EscapeString(pageTitle(failure.Status)),
+		"{text}", html.EscapeString(failure.Public),
+		"{button}", button,
+		"{footer}", footer,
+	).Replace(pageHTML))
 }
 
 func pageTitle(status int) string {
@@ -96,22 +98,22 @@ footer{margin-top:1.75rem;color:var(--soft);font-size:.875rem}
 code{font-family:ui-monospace,monospace}
 `
 
-var pageTemplate = template.Must(template.New("error").Parse(`<!doctype html>
+const pageHTML = `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
-<title>{{.Title}}</title>
-<style>{{.Style}}</style>
+<title>{title}</title>
+<style>{style}</style>
 </head>
 <body>
 <main>
-<h1>{{.Title}}</h1>
-<p>{{.Text}}</p>
-<nav>{{with .Again}}<a class="main" href="{{.}}">{{$.Action}}</a>{{end}}<a href="/">Home</a></nav>
-{{with .Reference}}<footer>If you ask for help, give this reference: <code>{{.}}</code> (<code>{{$.Code}}</code>)</footer>{{end}}
+<h1>{title}</h1>
+<p>{text}</p>
+<nav>{button}<a href="/">Home</a></nav>
+{footer}
 </main>
 </body>
 </html>
-`))
+`
