@@ -77,9 +77,11 @@ type Config struct {
 	// OnLogin is called when a login has passed all checks and before a session
 	// starts: to create the account, or to refuse by returning an error. The
 	// session that was there before survives a refusal. What it changes in the
-	// User is not kept. It runs in the request's context and must be safe for
-	// concurrent use. Return an [*Error] to choose what the person reads. Nil:
-	// everybody whom the provider knows may come in.
+	// User is not kept. It must be safe for concurrent use. Its context has the
+	// request's values, and does not end when the browser leaves: the code is
+	// spent by then, and a reload may be waiting for the outcome. Return an
+	// [*Error] to choose what the person reads. Nil: everybody whom the provider
+	// knows may come in.
 	OnLogin func(context.Context, *User) error
 
 	// HTTPClient reaches the provider. Nil: a client that uses the default
