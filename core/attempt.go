@@ -180,7 +180,7 @@ func (s *attempts) remove(w http.ResponseWriter, state string) {
 }
 
 func (s *attempts) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{
+	setCookie(w, &http.Cookie{
 		Name: name, Value: value, MaxAge: maxAge,
 		// Lax, not Strict: the callback is a navigation that another site begins.
 		Path: "/", Secure: s.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,

@@ -3,6 +3,7 @@ package core
 import (
 	"iter"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -63,5 +64,18 @@ func cookiesWithPrefix(r *http.Request, prefix string) iter.Seq2[string, string]
 				return
 			}
 		}
+	}
+}
+
+// setCookie sets a cookie, in place of what this answer has set under the same
+// name so far: no answer may have two (RFC 6265bis section 4.1.1).
+func setCookie(w http.ResponseWriter, cookie *http.Cookie) {
+	unsetCookie(w.Header(), cookie.Name)
+	http.SetCookie(w, cookie)
+}
+
+func unsetCookie(header http.Header, name string) {
+	if lines, ok := header["Set-Cookie"]; ok {
+		header["Set-Cookie"] = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+"=") })
 	}
 }

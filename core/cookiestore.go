@@ -91,7 +91,7 @@ func (s *cookieStore) expire(w http.ResponseWriter, r *http.Request, first int) 
 }
 
 func (s *cookieStore) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{
+	setCookie(w, &http.Cookie{
 		Name: name, Value: value, MaxAge: maxAge,
 		// Lax, not Strict: a Strict cookie is not sent on the navigation that
 		// follows the provider's redirect, nor on a link in an e-mail, and the

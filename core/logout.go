@@ -82,7 +82,7 @@ func (h *logoutHints) take(w http.ResponseWriter, r *http.Request) string {
 }
 
 func (h *logoutHints) setCookie(w http.ResponseWriter, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{
+	setCookie(w, &http.Cookie{
 		Name: h.name, Value: value, MaxAge: maxAge,
 		Path: h.path, Secure: h.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
