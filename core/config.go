@@ -122,7 +122,9 @@ type Provider struct {
 
 	// AuthParams are more parameters for the authorization request, such as
 	// prompt. Those that the protocol needs cannot be set, and none twice but
-	// resource (RFC 8707).
+	// resource (RFC 8707). A max_age, in seconds, is also checked: the ID token
+	// must say that the person has authenticated since (auth_time). Of acr_values
+	// and the like the outcome is OnLogin's to check.
 	AuthParams url.Values
 }
 
