@@ -156,3 +156,74 @@ func TestALoginEndsOnAnotherProcess(t *testing.T) {
 		})
 	}
 }
+
+// What is no attempt of this browser.
+func TestCallbackWithoutItsAttemptStartsNothing(t *testing.T) {
+	t.Parallel()
+	state := func(values ...string) func(*rig, url.Values) {
+		return func(_ *rig, query url.Values) { query["state"] = values }
+	}
+	// cookie changes the value of the attempt's cookie.
+	cookie := func(change func(g *rig, name, value string) string) func(*rig, url.Values) {
+		return func(g *rig, query url.Values) {
+			name := g.auth.AttemptCookie(query.Get("state"))
+			for _, c := range g.browser.Cookies(origin) {
+				if c.Name == name {
+					g.browser.SetCookie(origin, &http.Cookie{Name: name, Value: change(g, name, c.Value), Path: "/", Secure: true})
+					return
+				}
+			}
+			g.t.Fatal("no cookie for the attempt")
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*rig, url.Values)
+	}{
+		{"rule 21: state missing", func(_ *rig, q url.Values) { q.Del("state") }},
+		{"rule 21: state empty", state("")},
+		{"rule 21: state of nobody", state(strings.Repeat("A", 43))},
+		{"rule 21: state cut short", func(_ *rig, q url.Values) { q.Set("state", q.Get("state")[:42]) }},
+		{"rule 21: state longer", func(_ *rig, q url.Values) { q.Set("state", q.Get("state")+"A") }},
+		{"rule 33: state twice", func(_ *rig, q url.Values) { q.Add("state", q.Get("state")) }},
+		{"rule 11: cookie cut short", cookie(func(_ *rig, _, v string) string { return v[:len(v)-2] })},
+		{"rule 11: cookie tampered with", cookie(func(_ *rig, _, v string) string { return v[:40] + flip(v[40]) + v[41:] })},
+		{"rule 106: cookie empty", cookie(func(*rig, string, string) string { return "" })},
+		{"rule 11: cookie of another attempt", cookie(func(g *rig, name, _ string) string {
+			other := g.toCallback().Query().Get("state")
+			for _, c := range g.browser.Cookies(origin) {
+				if c.Name == g.auth.AttemptCookie(other) {
+					return c.Value
+				}
+			}
+			return ""
+		})},
+		{"rule 11: record of another state under the right name", cookie(func(g *rig, name, _ string) string {
+			other := g.auth.AttemptCookie(g.toCallback().Query().Get("state"))
+			for _, c := range g.browser.Cookies(origin) {
+				if c.Name == other {
+					record, _ := g.auth.OpenAttempt(other, c.Value)
+					return g.auth.SealAttempt(name, record)
+				}
+			}
+			return ""
+		})},
+		{"record that is none", cookie(func(g *rig, name, _ string) string { return g.auth.SealAttempt(name, []byte("\x01")) })},
+		{"rule 11: a session as an attempt", cookie(func(g *rig, _, _ string) string { return g.auth.SealSession([]byte("\x01")) })},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t)
+			callback := g.toCallback()
+			query := callback.Query()
+			test.change(g, query)
+			page := g.visit(callbackURL + "?" + query.Encode())
+			if page.Status != 303 && page.Status != 400 || page.Header.Get("Location") == "/me" || setsSession(page.Header) {
+				t.Errorf("got %d to %q", page.Status, page.Header.Get("Location"))
+			}
+			if got := g.provider.Count(logintest.Token) + int(g.logins.Load()); got != 0 {
+				t.Errorf("%d token requests and logins", got)
+			}
+		})
+	}
+}

@@ -18,6 +18,7 @@ type Authenticator struct {
 	config       Config
 	provider     provider
 	attempts     *attempts
+	flights      flights
 	sessions     *sessionKeeper
 	hints        *logoutHints
 	crossOrigin  *http.CrossOriginProtection

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -65,25 +66,36 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, query url
 	if !ok || !validCode(code) {
 		return errBadCallback("%d code parameters, or one that is no code", len(query["code"]))
 	}
-	identity, err := a.provider.redeem(r.Context(), code, attempt)
+	identity, err := a.flights.join(r.Context(), attempt.state, func(ctx context.Context) (*identity, error) {
+		return a.redeem(ctx, code, attempt)
+	})
 	if err != nil {
 		return err
 	}
-	user := identity.user
-	if user.claims, err = identity.claims.keep(a.config.SessionClaims).encode(); err != nil {
-		return err
-	}
-	if a.config.OnLogin != nil {
-		theirs := user
-		if err := a.config.OnLogin(r.Context(), &theirs); err != nil {
-			return errOnLogin(err)
-		}
-	}
-	if err := a.sessions.start(w, r, &user); err != nil {
+	if err := a.sessions.start(w, r, &identity.user); err != nil {
 		return err
 	}
 	a.hints.save(w, identity.idToken)
 	return nil
+}
+
+// redeem trades the code for somebody whom provider and application both let in.
+func (a *Authenticator) redeem(ctx context.Context, code string, attempt *attempt) (*identity, error) {
+	identity, err := a.provider.redeem(ctx, code, attempt)
+	if err != nil {
+		return nil, err
+	}
+	identity.user.claims, err = identity.claims.keep(a.config.SessionClaims).encode()
+	if err != nil {
+		return nil, err
+	}
+	if a.config.OnLogin != nil {
+		theirs := identity.user
+		if err := a.config.OnLogin(ctx, &theirs); err != nil {
+			return nil, errOnLogin(err)
+		}
+	}
+	return identity, nil
 }
 
 // heal answers a callback whose attempt is gone or, if it is not nil, over.

@@ -123,3 +123,54 @@ func (row refusal) install(provider *logintest.Provider) {
 	}
 	provider.Misbehave(faults)
 }
+
+func TestCallbackTakesGETOnly(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	callback := g.toCallback()
+	for _, method := range []string{"HEAD", "POST", "PUT"} {
+		r, err := http.NewRequest(method, callback.String(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := g.browser.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page.Status != http.StatusMethodNotAllowed || page.Header.Get("Allow") == "" {
+			t.Errorf("%s: got %d, Allow %q", method, page.Status, page.Header.Get("Allow"))
+		}
+	}
+	if got := g.provider.Count(logintest.Token); got != 0 {
+		t.Errorf("%d token requests", got)
+	}
+	if page := g.get(callback.String()); string(page.Body) != "I am ada" {
+		t.Errorf("the attempt is used up: %s", page.Body)
+	}
+}
+
+func FuzzCallbackQuery(f *testing.F) {
+	g := newRig(f)
+	for _, seed := range []string{
+		"", "state=a&code=b", "state=&code=", "state=a&state=a", "error=x&state=y", "code=%00", "%", ";", "a=%zz",
+		"state=" + strings.Repeat("A", 43) + "&code=x", "state=" + strings.Repeat("A", 43) + "-r&code=x", "iss=x&state=\xff",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		r := &http.Request{
+			Method: "GET", URL: &url.URL{Scheme: "https", Host: "app.example.test", Path: "/auth/callback", RawQuery: query},
+			Header: http.Header{"Accept": {"text/html"}},
+		}
+		page, err := g.browser.Do(r.WithContext(t.Context()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page.Status >= 500 || setsSession(page.Header) {
+			t.Fatalf("%q: got %d", query, page.Status)
+		}
+		if g.provider.Count(logintest.Token) != 0 {
+			t.Fatalf("%q: a token request", query)
+		}
+	})
+}

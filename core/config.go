@@ -80,10 +80,12 @@ type Config struct {
 	// OnLogin is called when a login has passed all checks and before a session
 	// starts: to create the account, or to refuse by returning an error. The
 	// session that was there before survives a refusal. What it changes in the
-	// User is not kept. It runs in the request's context and must be safe for
-	// concurrent use. Return an [*Error] to choose what the person reads, or wrap
-	// [ErrUnavailable] if the answer cannot be had at the moment. Nil: everybody
-	// whom the provider knows may come in.
+	// User is not kept. It must be safe for concurrent use. Its context has the
+	// request's values, and does not end when the browser leaves: the code is
+	// spent by then, and a reload may be waiting for the outcome. Return an
+	// [*Error] to choose what the person reads, or wrap [ErrUnavailable] if the
+	// answer cannot be had at the moment. Nil: everybody whom the provider knows
+	// may come in.
 	OnLogin func(context.Context, *User) error
 
 	// HTTPClient reaches the provider. Nil: a client that uses the default
@@ -125,7 +127,9 @@ type Provider struct {
 
 	// AuthParams are more parameters for the authorization request, such as
 	// prompt. Those that the protocol needs cannot be set, and none twice but
-	// resource (RFC 8707).
+	// resource (RFC 8707). A max_age, in seconds, is also checked: the ID token
+	// must say that the person has authenticated since (auth_time). Of acr_values
+	// and the like the outcome is OnLogin's to check.
 	AuthParams url.Values
 }
 

@@ -3,6 +3,7 @@ package core
 import (
 	"iter"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,9 +91,18 @@ func (k cookieKind) set(w http.ResponseWriter, name, value string, maxAge time.D
 	if k.secure {
 		secure = "; Secure"
 	}
+	unsetCookie(w.Header(), name)
 	w.Header().Add("Set-Cookie",
 		name+"="+value+"; Path="+k.path+"; Max-Age="+age+"; HttpOnly"+secure+"; SameSite=Lax")
 }
 
 // remove takes a cookie away.
 func (k cookieKind) remove(w http.ResponseWriter, name string) { k.set(w, name, "", 0) }
+
+// unsetCookie takes back what this answer has set under a name so far: no answer
+// may set a cookie twice (RFC 6265bis section 4.1.1).
+func unsetCookie(header http.Header, name string) {
+	if lines, ok := header["Set-Cookie"]; ok {
+		header["Set-Cookie"] = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+"=") })
+	}
+}

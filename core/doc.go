@@ -28,7 +28,8 @@
 //     client authentication that the metadata names; token_type is Bearer;
 //   - the ID token: signature by a key of the provider's, by an asymmetric
 //     algorithm that it announces; iss, aud, azp, exp, iat, nbf, nonce, sub;
-//     at_hash if present; not a token of another kind;
+//     at_hash if present; auth_time if max_age was asked for; not a token of
+//     another kind;
 //   - UserInfo, if asked for: the same sub;
 //   - OnLogin, which is the application's own check.
 //

@@ -88,6 +88,7 @@ func (s *gorillaStore) replace(w http.ResponseWriter, r *http.Request, sealed st
 	if err := s.delete(heldResponse{header: make(http.Header)}, r); err != nil {
 		return fmt.Errorf("forgetting the former session: %w", err)
 	}
+	unsetCookie(w.Header(), s.name)
 	for _, cookie := range held.header["Set-Cookie"] {
 		w.Header().Add("Set-Cookie", cookie)
 	}
@@ -115,6 +116,7 @@ func (s *gorillaStore) erase(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// Also for a cookie that the store does not know.
+	unsetCookie(w.Header(), s.name)
 	http.SetCookie(w, gorilla.NewCookie(s.name, "", s.options(-time.Second)))
 	return nil
 }

@@ -1,256 +1,253 @@
 package core_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// Each case ends where a person would want, with at most one restart.
-func TestCallbackHealsItself(t *testing.T) {
-	t.Parallel()
+// A healing is a callback that is opened when it should not be, or not any
+// more, and where its person ends: nowhere that they would not want to be, and
+// with one automatic restart at most.
+type healing struct {
+	name  string
+	given func(g *rig, callback *url.URL) *url.URL // what happens before, and what is opened then
 
-	t.Run("back button or reload, logged in", func(t *testing.T) {
-		t.Parallel()
-		g := newRig(t)
-		callback := g.toCallback()
-		g.get(callback.String())
-		tokens := g.provider.Count(logintest.Token)
-		page := g.visit(callback.String())
-		if page.Status != 303 || page.Header.Get("Location") != "/" || setsSession(page.Header) {
-			t.Errorf("got %d to %q", page.Status, page.Header.Get("Location"))
-		}
-		if got := g.provider.Count(logintest.Token); got != tokens {
-			t.Errorf("%d more token requests", got-tokens)
-		}
-		if g.whoAmI() != "I am ada" {
-			t.Error("the session is gone")
-		}
-	})
-
-	// CHECKLIST 20, 23.
-	t.Run("another browser begins a login of its own", func(t *testing.T) {
-		t.Parallel()
-		g := newRig(t)
-		callback := g.toCallback()
-		g.browser.Forget("", "")
-		page := g.visit(callback.String())
-		if !strings.HasPrefix(page.Header.Get("Location"), issuer+"/authorize?") || setsSession(page.Header) {
-			t.Errorf("got %d to %q", page.Status, page.Header.Get("Location"))
-		}
-		if got := g.provider.Count(logintest.Token); got != 0 {
-			t.Errorf("%d token requests", got)
-		}
-	})
-
-	t.Run("cookies blocked: one restart, then a page", func(t *testing.T) {
-		t.Parallel()
-		g := newRig(t)
-		at := g.toCallback()
-		g.browser.Forget("", "")
-		at = follow(t, g.browser, g.visit(at.String()).Header.Get("Location"))
-		g.browser.Forget("", "")
-		page := g.visit(at.String())
-		if page.Status != 400 || !strings.Contains(string(page.Body), "attempt_unknown") || !strings.Contains(string(page.Body), "Try again") {
-			t.Errorf("got %d: %s", page.Status, page.Body)
-		}
-		if got := g.provider.Count(logintest.Token); got != 0 {
-			t.Errorf("%d token requests", got)
-		}
-	})
-
-	// CHECKLIST 24.
-	t.Run("expired: begun anew, to the same place", func(t *testing.T) {
-		t.Parallel()
-		g := newRig(t)
-		callback := g.toCallback()
-		g.advance(10*time.Minute + time.Second)
-		page := g.visit(callback.String())
-		if !strings.HasPrefix(page.Header.Get("Location"), issuer+"/authorize?") {
-			t.Fatalf("got %d to %q", page.Status, page.Header.Get("Location"))
-		}
-		callback = follow(t, g.browser, page.Header.Get("Location"))
-		if page := g.visit(callback.String()); page.Header.Get("Location") != "/me" {
-			t.Errorf("got %d to %q, want /me", page.Status, page.Header.Get("Location"))
-		}
-	})
-
-	// CHECKLIST 31: who pressed Cancel must not be sent back.
-	t.Run("error without an attempt: a page that repeats nothing", func(t *testing.T) {
-		t.Parallel()
-		g := newRig(t)
-		callback := g.toCallback()
-		g.browser.Forget("", "")
-		page := g.visit(callbackURL + "?error=access_denied&error_description=call+0900&state=" + callback.Query().Get("state"))
-		if page.Status != 400 || strings.Contains(string(page.Body), "0900") {
-			t.Errorf("got %d: %s", page.Status, page.Body)
-		}
-	})
+	ends     string // path that the browser shows in the end
+	user     string // who is logged in there; "": nobody
+	restarts int    // logins that the callback begins by itself
+	redeems  int    // how often the code in the callback is sent
+	page     string // code on the error page; "": none
 }
 
-// CHECKLIST 21, 33, 106, 107: what is no attempt of this browser.
-func TestCallbackWithoutItsAttemptStartsNothing(t *testing.T) {
+var healings = []healing{
+	{name: "nothing unusual", given: asItIs, ends: "/me", user: "ada", redeems: 1},
+
+	{name: "rules 9, 22: back button or reload after the login", ends: "/", user: "ada",
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.get(callback.String())
+			return callback
+		}},
+	{name: "a second tab has logged in meanwhile", ends: "/me", user: "ada", redeems: 1,
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.login()
+			return callback
+		}},
+	{name: "logged in elsewhere meanwhile, as somebody else: the last login counts", ends: "/me", user: "ada", redeems: 1,
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.provider.User = logintest.User{Subject: "grace"}
+			g.login()
+			return callback
+		}},
+	{name: "logged in elsewhere meanwhile, and the attempt has expired", ends: "/me", user: "ada",
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.advance(11 * time.Minute)
+			g.login()
+			return callback
+		}},
+	{name: "logged in elsewhere meanwhile, and the attempt is gone", ends: "/", user: "ada",
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.forgetAttempt(callback)
+			g.login()
+			return callback
+		}},
+	{name: "logged in elsewhere meanwhile, and the provider's error comes late", ends: "/", user: "ada",
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.forgetAttempt(callback)
+			g.login()
+			return cancelled(callback)
+		}},
+
+	{name: "rule 24: the attempt has expired", ends: "/me", user: "ada", restarts: 1,
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.advance(10*time.Minute + time.Second)
+			return callback
+		}},
+	{name: "rule 24: expired, and so has the login begun instead", ends: "/auth/callback", page: "attempt_unknown",
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.advance(11 * time.Minute)
+			again := follow(g.t, g.browser, g.visit(callback.String()).Header.Get("Location"))
+			g.advance(11 * time.Minute)
+			return again
+		}},
+	{name: "rules 9, 20, 23: opened in another browser, which gets a login of its own", ends: "/", user: "ada", restarts: 1,
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.browser.Forget("", "")
+			return callback
+		}},
+	{name: "the application's key is another since", ends: "/", user: "ada", restarts: 1,
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.browser.Serve(origin, g.app(g.newAuth(func(c *core.Config) { c.SessionKey = []byte("another key of thirty-two bytes!") })))
+			return callback
+		}},
+	{name: "cookies are blocked: one restart, then a page", ends: "/auth/callback", restarts: 1, page: "attempt_unknown",
+		given: func(g *rig, callback *url.URL) *url.URL {
+			app := g.app(g.auth)
+			g.browser.Serve(origin, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				r.Header.Del("Cookie")
+				app.ServeHTTP(w, r)
+			}))
+			return callback
+		}},
+	{name: "rule 31: an error of unknown origin, to which nobody is sent back", ends: "/auth/callback", page: "attempt_unknown",
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.browser.Forget("", "")
+			return cancelled(callback)
+		}},
+	{name: "rule 31: a stranger's error leaves the login in flight alone", ends: "/me", user: "ada", redeems: 1,
+		given: func(g *rig, callback *url.URL) *url.URL {
+			for _, state := range []string{"", "&state=x", "&state=" + strings.Repeat("A", 43)} {
+				g.visit(callbackURL + "?error=access_denied" + state)
+			}
+			return callback
+		}},
+}
+
+func asItIs(_ *rig, callback *url.URL) *url.URL { return callback }
+
+// cancelled is the callback of somebody who has pressed Cancel at the provider.
+func cancelled(callback *url.URL) *url.URL {
+	query := callback.Query()
+	query.Del("code")
+	query.Set("error", "access_denied")
+	query.Set("error_description", "call 0900")
+	u := *callback
+	u.RawQuery = query.Encode()
+	return &u
+}
+
+func (g *rig) forgetAttempt(callback *url.URL) {
+	g.browser.Forget(origin, g.auth.AttemptCookie(callback.Query().Get("state")))
+}
+
+func TestCallbackHealsItself(t *testing.T) {
 	t.Parallel()
-	state := func(values ...string) func(*rig, url.Values) {
-		return func(_ *rig, query url.Values) { query["state"] = values }
-	}
-	// cookie changes the value of the attempt's cookie.
-	cookie := func(change func(g *rig, name, value string) string) func(*rig, url.Values) {
-		return func(g *rig, query url.Values) {
-			name := g.auth.AttemptCookie(query.Get("state"))
-			for _, c := range g.browser.Cookies(origin) {
-				if c.Name == name {
-					g.browser.SetCookie(origin, &http.Cookie{Name: name, Value: change(g, name, c.Value), Path: "/", Secure: true})
-					return
-				}
-			}
-			g.t.Fatal("no cookie for the attempt")
-		}
-	}
-	for _, test := range []struct {
-		name   string
-		change func(*rig, url.Values)
-	}{
-		{"state missing", func(_ *rig, q url.Values) { q.Del("state") }},
-		{"state empty", state("")},
-		{"state of nobody", state(strings.Repeat("A", 43))},
-		{"state cut short", func(_ *rig, q url.Values) { q.Set("state", q.Get("state")[:42]) }},
-		{"state longer", func(_ *rig, q url.Values) { q.Set("state", q.Get("state")+"A") }},
-		{"state twice", func(_ *rig, q url.Values) { q.Add("state", q.Get("state")) }},
-		{"cookie cut short", cookie(func(_ *rig, _, v string) string { return v[:len(v)-2] })},
-		{"cookie tampered with", cookie(func(_ *rig, _, v string) string { return v[:40] + flip(v[40]) + v[41:] })},
-		{"cookie empty", cookie(func(*rig, string, string) string { return "" })},
-		{"cookie of another attempt", cookie(func(g *rig, name, _ string) string {
-			other := g.toCallback().Query().Get("state")
-			for _, c := range g.browser.Cookies(origin) {
-				if c.Name == g.auth.AttemptCookie(other) {
-					return c.Value
-				}
-			}
-			return ""
-		})},
-		{"record of another state under the right name", cookie(func(g *rig, name, _ string) string {
-			other := g.auth.AttemptCookie(g.toCallback().Query().Get("state"))
-			for _, c := range g.browser.Cookies(origin) {
-				if c.Name == other {
-					record, _ := g.auth.OpenAttempt(other, c.Value)
-					return g.auth.SealAttempt(name, record)
-				}
-			}
-			return ""
-		})},
-		{"record that is none", cookie(func(g *rig, name, _ string) string { return g.auth.SealAttempt(name, []byte("\x01")) })},
-		{"a session as an attempt", cookie(func(g *rig, _, _ string) string { return g.auth.SealSession([]byte("\x01")) })},
-	} {
-		t.Run(test.name, func(t *testing.T) {
+	for _, row := range healings {
+		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			g := newRig(t)
 			callback := g.toCallback()
-			query := callback.Query()
-			test.change(g, query)
-			page := g.visit(callbackURL + "?" + query.Encode())
-			if page.Status != 303 && page.Status != 400 || page.Header.Get("Location") == "/me" || setsSession(page.Header) {
-				t.Errorf("got %d to %q", page.Status, page.Header.Get("Location"))
+			opened := row.given(g, callback)
+			begun, redeemed := g.provider.Count(logintest.Authorization), g.redeemed(opened)
+			page := g.get(opened.String())
+
+			at, err := url.Parse(page.URL)
+			if err != nil || at.Path != row.ends {
+				t.Errorf("ends at %s, want %s: %d %s", page.URL, row.ends, page.Status, page.Body)
 			}
-			if got := g.provider.Count(logintest.Token) + int(g.logins.Load()); got != 0 {
-				t.Errorf("%d token requests and logins", got)
+			if got := g.provider.Count(logintest.Authorization) - begun; got != row.restarts {
+				t.Errorf("began %d logins by itself, want %d", got, row.restarts)
+			}
+			if got := g.redeemed(opened) - redeemed; got != row.redeems {
+				t.Errorf("sent the code %d times, want %d", got, row.redeems)
+			}
+			if got := strings.TrimPrefix(g.whoAmI(), "I am "); got != row.user {
+				t.Errorf("%q is logged in, want %q", got, row.user)
+			}
+			body := string(page.Body)
+			if row.page != "" && (page.Status != 400 || !strings.Contains(body, "<code>"+row.page+"</code>") ||
+				!strings.Contains(body, "Try again") || strings.Contains(body, "0900")) {
+				t.Errorf("got %d, want a page that says %s, how to go on, and nothing from outside: %s", page.Status, row.page, body)
+			}
+			if row.page == "" && page.Status != 200 {
+				t.Errorf("got %d: %s", page.Status, body)
 			}
 		})
 	}
 }
 
-// RFC 6265bis section 8.6: two cookies of one name are nobody's.
-func TestDoubledCookiesAreNobodys(t *testing.T) {
-	t.Parallel()
-	g := newRig(t)
-	callback := g.toCallback()
-	attempt := g.cookiesNamed("__Host-pixy-login-")[0]
-	r, err := http.NewRequest("GET", callback.String(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Cookie", attempt.Name+"="+attempt.Value) // the browser sends it once more
-	page, err := g.browser.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if setsSession(page.Header) || g.provider.Count(logintest.Token) != 0 {
-		t.Errorf("a doubled attempt logs in: %d", page.Status)
-	}
-
-	g.browser.Forget("", "")
-	g.login()
-	session := g.cookiesNamed("__Host-pixy-session")[0]
-	for _, other := range []string{session.Value, "x", ""} {
-		for _, header := range [][]string{
-			{session.Name + "=" + session.Value + "; " + session.Name + "=" + other},
-			{session.Name + "=" + other, session.Name + "=" + session.Value},
-		} {
-			r, err := http.NewRequest("GET", origin+"/me", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Header["Cookie"] = header
-			stranger := logintest.NewBrowser()
-			stranger.Serve(origin, g.app(g.auth))
-			if page, err := stranger.Do(r); err != nil || page.Status != http.StatusUnauthorized {
-				t.Errorf("a doubled session is taken: %v %v", page, err)
-			}
+// redeemed counts how often the code of a callback was sent to the token endpoint.
+func (g *rig) redeemed(callback *url.URL) (times int) {
+	for _, request := range g.provider.Requests() {
+		if request.Endpoint == logintest.Token && request.Form.Get("code") == callback.Query().Get("code") {
+			times++
 		}
 	}
+	return times
 }
 
-func TestCallbackTakesGETOnly(t *testing.T) {
+// A double click, or a reload while the page is loading: two callbacks of one
+// login, of which the second comes while the first is at the token endpoint.
+func TestCallbacksAtTheSameMomentShareOneOutcome(t *testing.T) {
 	t.Parallel()
-	g := newRig(t)
-	callback := g.toCallback()
-	for _, method := range []string{"HEAD", "POST", "PUT"} {
-		r, err := http.NewRequest(method, callback.String(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		page, err := g.browser.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if page.Status != http.StatusMethodNotAllowed || page.Header.Get("Allow") == "" {
-			t.Errorf("%s: got %d, Allow %q", method, page.Status, page.Header.Get("Allow"))
-		}
-	}
-	if got := g.provider.Count(logintest.Token); got != 0 {
-		t.Errorf("%d token requests", got)
-	}
-	if page := g.get(callback.String()); string(page.Body) != "I am ada" {
-		t.Errorf("the attempt is used up: %s", page.Body)
-	}
-}
-
-func FuzzCallbackQuery(f *testing.F) {
-	g := newRig(f)
-	for _, seed := range []string{
-		"", "state=a&code=b", "state=&code=", "state=a&state=a", "error=x&state=y", "code=%00", "%", ";", "a=%zz",
-		"state=" + strings.Repeat("A", 43) + "&code=x", "state=" + strings.Repeat("A", 43) + "-r&code=x", "iss=x&state=\xff",
+	for _, row := range []struct {
+		name   string
+		leaves bool // the first one's browser does not wait for the answer
+		token  func(answer map[string]any)
+		code   string // on both error pages; "": both log in
+	}{
+		{name: "rules 22, 48: double submit"},
+		{name: "rules 22, 48: reload while the page is loading", leaves: true},
+		{name: "rules 22, 48: double submit of a login that fails", code: "token_response_untrusted",
+			token: func(answer map[string]any) { answer["token_type"] = "mac" }},
 	} {
-		f.Add(seed)
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := newRig(t)
+				goOn := make(chan struct{})
+				g.provider.Misbehave(logintest.Faults{Token: row.token, Intercept: func(e logintest.Endpoint, _ http.ResponseWriter, _ *http.Request) bool {
+					if e == logintest.Token {
+						<-goOn
+					}
+					return false
+				}})
+				callback := g.toCallback()
+				ctx, leave := context.WithCancel(t.Context())
+				defer leave()
+				answers := make(chan *logintest.Page, 2)
+				open := func(ctx context.Context) {
+					r, err := http.NewRequestWithContext(ctx, "GET", callback.String(), nil)
+					if err != nil {
+						t.Error(err)
+					}
+					r.Header.Set("Accept", "text/html")
+					if page, err := g.browser.Do(r); err == nil {
+						answers <- page
+					}
+				}
+				go open(ctx)
+				synctest.Wait() // the first is at the token endpoint
+				go open(t.Context())
+				synctest.Wait() // the second waits for it
+				want := 2
+				if row.leaves {
+					want = 1
+					leave()
+					synctest.Wait()
+				}
+				close(goOn)
+				synctest.Wait()
+				if len(answers) != want {
+					t.Fatalf("%d answers, want %d", len(answers), want)
+				}
+				for range want {
+					page := <-answers
+					if row.code != "" {
+						if setsSession(page.Header) || !strings.Contains(string(page.Body), row.code) {
+							t.Errorf("got %d: %s", page.Status, page.Body)
+						}
+					} else if page.Header.Get("Location") != "/me" || !setsSession(page.Header) {
+						t.Errorf("got %d to %q: %s", page.Status, page.Header.Get("Location"), page.Body)
+					}
+				}
+				if got := g.provider.Count(logintest.Token); got != 1 {
+					t.Errorf("%d token requests, want 1", got)
+				}
+				if got := g.logins.Load(); row.code == "" && got != 1 {
+					t.Errorf("called OnLogin %d times, want once", got)
+				}
+				if got := g.whoAmI(); (got == "I am ada") != (row.code == "") {
+					t.Errorf("%q is logged in", got)
+				}
+			})
+		})
 	}
-	f.Fuzz(func(t *testing.T, query string) {
-		r := &http.Request{
-			Method: "GET", URL: &url.URL{Scheme: "https", Host: "app.example.test", Path: "/auth/callback", RawQuery: query},
-			Header: http.Header{"Accept": {"text/html"}},
-		}
-		page, err := g.browser.Do(r.WithContext(t.Context()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if page.Status >= 500 || setsSession(page.Header) {
-			t.Fatalf("%q: got %d", query, page.Status)
-		}
-		if g.provider.Count(logintest.Token) != 0 {
-			t.Fatalf("%q: a token request", query)
-		}
-	})
 }

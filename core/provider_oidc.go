@@ -133,6 +133,9 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 	if err != nil {
 		return nil, err
 	}
+	if err := checkAge(claims, p.config.AuthParams.Get("max_age"), a.begun); err != nil {
+		return nil, err
+	}
 	subject, _ := claims.text("sub")
 	if p.config.UserInfo {
 		more, err := p.userInfo(ctx, m, token, subject)

@@ -163,6 +163,20 @@ func idTokenRefusals() []refusal {
 	claim("events: a logout token", "events", map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}})
 	rows = append(rows, refusal{name: "at_hash missing is fine", claim: func(c map[string]any) { delete(c, "at_hash") }})
 
+	maxAge := func(name string, authTime any, code string) {
+		rows = append(rows, refusal{name: name, code: code, status: 502, spent: true, config: func(c *core.Config) {
+			c.Providers[0].AuthParams = url.Values{"max_age": {"300"}}
+		}, claim: func(c map[string]any) {
+			if c["auth_time"] = authTime; authTime == nil {
+				delete(c, "auth_time")
+			}
+		}})
+	}
+	maxAge("rule 69: auth_time within max_age", now.Add(-5*time.Minute).Unix(), "")
+	maxAge("rule 69: auth_time before max_age", now.Add(-7*time.Minute).Unix(), untrusted)
+	maxAge("rule 69: auth_time missing although max_age was asked for", nil, untrusted)
+	maxAge("rule 69: auth_time a string", fmt.Sprint(now.Unix()), untrusted)
+
 	header := func(name string, header func(map[string]any)) {
 		rows = append(rows, refusal{name: name, status: 502, code: untrusted, spent: true, header: header})
 	}

@@ -107,7 +107,10 @@ func (g *rig) app(auth *core.Authenticator) http.Handler {
 		}
 		fmt.Fprint(w, "I am ", core.UserFromContext(authenticated.Context()).Subject)
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mux.ServeHTTP(w, r)
+		checkSetCookies(g.t, r, w.Header())
+	})
 }
 
 func (g *rig) now() time.Time { return time.Now().Add(time.Duration(g.skew.Load())) }

@@ -125,6 +125,8 @@ func (p *Provider) complete(prefix string, faults *faults) {
 			faults.add("%sAuthParams sets %s, which belongs to the protocol; leave it out", prefix, name)
 		case len(values) != 1 && name != "resource":
 			faults.add("%sAuthParams has %d values for %s; give one (RFC 6749 section 3.1)", prefix, len(values), name)
+		case name == "max_age" && !isSeconds(values[0]):
+			faults.add("%sAuthParams has max_age %q; give seconds, such as 3600 (OpenID Connect Core section 3.1.2.1)", prefix, values[0])
 		}
 	}
 }

@@ -44,6 +44,10 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"no openid", func(c *Config) { c.Providers[0].Scopes = []string{"email"} }, "Providers[0].Scopes lacks openid"},
 		{"reserved parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"state": {"x"}} }, "AuthParams sets state"},
 		{"PKCE parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"code_challenge_method": {"plain"}} }, "AuthParams sets code_challenge_method"},
+		{"rule 69: max_age", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"0"}} }, ""},
+		{"rule 69: max_age that is no number of seconds", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"1h"}} }, "AuthParams has max_age"},
+		{"rule 69: max_age that is negative", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"-1"}} }, "AuthParams has max_age"},
+		{"rule 69: max_age that is empty", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {""}} }, "AuthParams has max_age"},
 		{"repeated parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"prompt": {"a", "b"}} }, "AuthParams has 2 values for prompt"},
 
 		{"no key", func(c *Config) { c.SessionKey = nil }, "SessionKey has 0 bytes; give 32"},
