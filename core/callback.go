@@ -85,17 +85,19 @@ func (a *Authenticator) redeem(ctx context.Context, code string, attempt *attemp
 	if err != nil {
 		return nil, err
 	}
-	identity.user.claims, err = identity.claims.keep(a.config.SessionClaims).encode()
-	if err != nil {
+	if identity.user.claims, err = identity.claims.keep(nil).encode(); err != nil {
 		return nil, err
 	}
-	if a.config.OnLogin != nil {
+	if a.config.OnLogin != nil { // which sees all claims, also those that are not kept
 		theirs := identity.user
 		if err := a.config.OnLogin(ctx, &theirs); err != nil {
 			return nil, errOnLogin(err)
 		}
 	}
-	return identity, nil
+	if a.config.SessionClaims != nil {
+		identity.user.claims, err = identity.claims.keep(a.config.SessionClaims).encode()
+	}
+	return identity, err
 }
 
 // heal answers a callback whose attempt is gone or, if it is not nil, over.

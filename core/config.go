@@ -79,8 +79,8 @@ type Config struct {
 
 	// OnLogin is called when a login has passed all checks and before a session
 	// starts: to create the account, or to refuse by returning an error. The
-	// session that was there before survives a refusal. What it changes in the
-	// User is not kept. It must be safe for concurrent use. Its context has the
+	// session that was there before survives a refusal. The User has all claims,
+	// whatever SessionClaims says, and what OnLogin changes in it is not kept. It must be safe for concurrent use. Its context has the
 	// request's values, and does not end when the browser leaves: the code is
 	// spent by then, and a reload may be waiting for the outcome. Return an
 	// [*Error] to choose what the person reads, or wrap [ErrUnavailable] if the

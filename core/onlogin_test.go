@@ -1,0 +1,71 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// OnLogin decides by claims that no session has to carry afterwards.
+func TestOnLoginSeesAllClaims(t *testing.T) {
+	t.Parallel()
+	var groups []string
+	g := newRig(t, func(c *core.Config) {
+		c.SessionClaims = []string{}
+		c.OnLogin = func(_ context.Context, user *core.User) error {
+			var claims struct{ Groups []string }
+			err := user.Claims(&claims)
+			groups = claims.Groups
+			user.Subject = "somebody else" // which is not kept
+			return err
+		}
+	})
+	g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": []string{"admins"}}}
+	g.login()
+	if len(groups) != 1 || groups[0] != "admins" {
+		t.Errorf("got %v", groups)
+	}
+	if got := g.whoAmI(); got != "I am ada" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestOnLoginSaysWhatItIs(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		err    error
+		status int
+		code   string
+	}{
+		{"a refusal", errors.New("not on the list"), 403, "login_refused"},
+		{"an outage", fmt.Errorf("database: %w", core.ErrUnavailable), 503, "login_unavailable"},
+		{"a refusal in its own words", &core.Error{Status: 409, Code: "no_seat", Public: "No seat is left."}, 409, "no_seat"},
+		{"an error of another kind of request", core.ErrNoSession, 403, "login_refused"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t, func(c *core.Config) {
+				c.OnLogin = func(context.Context, *core.User) error { return test.err }
+			})
+			page := g.get(origin + "/me")
+			if page.Status != test.status || !strings.Contains(string(page.Body), "<code>"+test.code+"</code>") {
+				t.Errorf("got %d: %s", page.Status, page.Body)
+			}
+			if got := page.Header.Get("Retry-After") != ""; got != (test.status == 503) {
+				t.Errorf("Retry-After: %v", got)
+			}
+			if lines := strings.Count(g.log.String(), "\n"); lines != 1 || !strings.Contains(g.log.String(), test.code) {
+				t.Errorf("logged as %s", g.log.String())
+			}
+			if got := g.whoAmI(); got != "" {
+				t.Errorf("%q is logged in", got)
+			}
+		})
+	}
+}
