@@ -15,22 +15,15 @@ import (
 // concurrent use, starts no goroutine and needs no closing. It keeps nothing
 // about any user; what it knows is the provider's metadata and keys.
 type Authenticator struct {
-	config       Config
-	provider     provider
-	attempts     *attempts
-	flights      flights
-	sessions     *sessionKeeper
-	hints        *logoutHints
-	crossOrigin  *http.CrossOriginProtection
-	callbackPath string
-	origin       string // of RedirectURL
-
-	// providerID is what attempts and logout hints are bound to: whoever changes
-	// the provider or the client in a rolling deployment gets no answer meant for
-	// the former.
-	providerID string
-
-	now func() time.Time
+	config        Config
+	registrations registrations
+	attempts      *attempts
+	flights       flights
+	sessions      *sessionKeeper
+	hints         *logoutHints
+	crossOrigin   *http.CrossOriginProtection
+	origin        string // of RedirectURL
+	now           func() time.Time
 }
 
 // HandlerFunc serves a request or returns an error, never both: with an error,
@@ -64,18 +57,16 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 		return nil, err
 	}
 	a := &Authenticator{
-		config:       config,
-		callbackPath: redirect.Path,
-		origin:       redirect.Scheme + "://" + strings.ToLower(redirect.Host),
-		providerID:   config.Providers[0].ClientID + " " + config.Providers[0].Issuer,
-		crossOrigin:  http.NewCrossOriginProtection(),
-		now:          now,
+		config:        config,
+		registrations: register(config, redirect.Path, now),
+		origin:        redirect.Scheme + "://" + strings.ToLower(redirect.Host),
+		crossOrigin:   http.NewCrossOriginProtection(),
+		now:           now,
 	}
 	// A proxy may rewrite Host, which is what Origin is compared with otherwise.
 	if err := a.crossOrigin.AddTrustedOrigin(a.origin); err != nil {
 		return nil, err
 	}
-	a.provider = newOIDCProvider(config.Providers[0], config.RedirectURL, providerClient(config.HTTPClient), now)
 	return a, a.openCookies(redirect.Scheme == "https")
 }
 
@@ -104,36 +95,36 @@ func (a *Authenticator) openCookies(secure bool) error {
 	}
 	a.attempts = &attempts{sealer: attemptSealer, prefix: host + "pixy-login-", cookies: everywhere}
 	a.sessions = &sessionKeeper{
-		vault: vault, sealer: sessionSealer,
-		issuer: a.config.Providers[0].Issuer, client: a.config.Providers[0].ClientID,
+		vault: vault, sealer: sessionSealer, registrations: a.registrations,
 		lifetime: a.config.SessionLifetime, idle: a.config.SessionIdle, now: a.now,
 	}
 	a.hints = &logoutHints{
-		sealer: hintSealer, name: path + "pixy-logout", provider: a.providerID,
+		sealer: hintSealer, name: path + "pixy-logout", registrations: a.registrations,
 		cookies:  cookieKind{path: a.config.LogoutPath, secure: secure},
 		lifetime: a.config.SessionLifetime,
 	}
 	return nil
 }
 
-// Discover fetches the provider's metadata now instead of at the first login,
+// Discover fetches the providers' metadata now instead of at the first login,
 // and reports what is wrong with it. It is for applications that would rather
 // not start than start without a provider. While the metadata is fresh it costs
 // nothing, and while there is an older copy that logins can go on with, it is no
-// error that there is no newer one. The error is an [*Error] that wraps
-// [ErrUnavailable] or [ErrUntrusted]; it is not logged.
+// error that there is no newer one. The error has an [*Error] for each provider
+// that cannot be used, which wraps [ErrUnavailable] or [ErrUntrusted]; it is not
+// logged.
 func (a *Authenticator) Discover(ctx context.Context) error {
-	return a.provider.discover(ctx)
+	return a.registrations.discover(ctx)
 }
 
-// Routes lists what to mount: login, callback and logout. Paths are exact and
-// have no wildcards. A router adapter loops over them.
+// Routes lists what to mount: login, a callback for each provider, and logout.
+// Paths are exact and have no wildcards. A router adapter loops over them.
 func (a *Authenticator) Routes() []Route {
-	return []Route{
-		{http.MethodGet, a.config.LoginPath, a.Login},
-		{http.MethodGet, a.callbackPath, a.Callback},
-		{http.MethodPost, a.config.LogoutPath, a.Logout},
+	routes := []Route{{http.MethodGet, a.config.LoginPath, a.Login}}
+	for _, at := range a.registrations {
+		routes = append(routes, Route{http.MethodGet, at.callbackPath, a.Callback})
 	}
+	return append(routes, Route{http.MethodPost, a.config.LogoutPath, a.Logout})
 }
 
 // report makes err an *Error of its own with a reference, and logs it: once,
@@ -158,7 +149,12 @@ func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error
 // log writes the line of a failure, and gives it a reference.
 func (a *Authenticator) log(r *http.Request, failure *Error) {
 	failure.Reference = reference()
-	provider := a.config.Providers[0]
+	var provider Provider // none, if it is not known whose failure it is
+	if failure.from != nil {
+		provider = failure.from.config
+	} else if len(a.registrations) == 1 {
+		provider = a.registrations[0].config
+	}
 	a.config.Logger.LogAttrs(r.Context(), slog.LevelWarn, "pixy: request failed",
 		slog.String("code", failure.Code),
 		slog.String("reference", failure.Reference),

@@ -27,16 +27,22 @@ func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 		return a.report(w, r, errMethod(w, http.MethodGet))
 	}
 	query := r.URL.Query() // without what is malformed
+	at := a.registrations.calledBack(r)
 	attempt := a.match(r, query)
 	if attempt == nil {
-		return a.report(w, r, a.heal(w, r, query, nil))
+		return a.report(w, r, a.heal(w, r, at, query, nil))
 	}
 	a.attempts.remove(w, attempt.state) // used up, whatever comes of it
-	if attempt.expired(a.now()) || attempt.provider != a.providerID {
-		return a.report(w, r, a.heal(w, r, query, attempt))
+	begunAt := a.registrations.withID(attempt.provider)
+	if attempt.expired(a.now()) || begunAt == nil {
+		return a.report(w, r, a.heal(w, r, at, query, attempt))
 	}
-	if err := a.finish(w, r, query, attempt); err != nil {
-		return a.report(w, r, withLogin(err, a.loginURL(attempt.returnTo)))
+	if at != begunAt { // RFC 9700 section 4.4: one provider's answer for a login at another
+		err := errBadCallback("the callback of another provider than that of the login")
+		return a.report(w, r, from(begunAt, withLogin(err, a.loginURL(begunAt, attempt.returnTo))))
+	}
+	if err := a.finish(w, r, at, query, attempt); err != nil {
+		return a.report(w, r, from(begunAt, withLogin(err, a.loginURL(begunAt, attempt.returnTo))))
 	}
 	redirect(w, a.returnTo(attempt.returnTo))
 	return nil
@@ -55,8 +61,8 @@ func (a *Authenticator) match(r *http.Request, query url.Values) *attempt {
 // finish goes from a matched callback to a session. The order matters: nothing
 // is sent anywhere before the answer is known to come from the provider that
 // was asked, and nobody is told before everything has been checked.
-func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, query url.Values, attempt *attempt) error {
-	if err := a.provider.checkIssuer(r.Context(), query["iss"]); err != nil {
+func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *registration, query url.Values, attempt *attempt) error {
+	if err := at.checkIssuer(r.Context(), query["iss"]); err != nil {
 		return err
 	}
 	if query.Has("error") {
@@ -67,21 +73,21 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, query url
 		return errBadCallback("%d code parameters, or one that is no code", len(query["code"]))
 	}
 	identity, err := a.flights.join(r.Context(), attempt.state, func(ctx context.Context) (*identity, error) {
-		return a.redeem(ctx, code, attempt)
+		return a.redeem(ctx, at, code, attempt)
 	})
 	if err != nil {
 		return err
 	}
-	if err := a.sessions.start(w, r, &identity.user); err != nil {
+	if err := a.sessions.start(w, r, at, &identity.user); err != nil {
 		return err
 	}
-	a.hints.save(w, identity.idToken)
+	a.hints.save(w, at, identity.idToken)
 	return nil
 }
 
 // redeem trades the code for somebody whom provider and application both let in.
-func (a *Authenticator) redeem(ctx context.Context, code string, attempt *attempt) (*identity, error) {
-	identity, err := a.provider.redeem(ctx, code, attempt)
+func (a *Authenticator) redeem(ctx context.Context, at *registration, code string, attempt *attempt) (*identity, error) {
+	identity, err := at.redeem(ctx, code, attempt)
 	if err != nil {
 		return nil, err
 	}
@@ -101,14 +107,14 @@ func (a *Authenticator) redeem(ctx context.Context, code string, attempt *attemp
 }
 
 // heal answers a callback whose attempt is gone or, if it is not nil, over.
-func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, query url.Values, over *attempt) error {
+func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, at *registration, query url.Values, over *attempt) error {
 	returnTo := home
 	if over != nil {
 		returnTo = over.returnTo
 	}
 	switch session, err := a.sessions.load(r); {
 	case err != nil:
-		return withLogin(err, a.loginURL(returnTo))
+		return withLogin(err, a.loginURL(at, returnTo))
 	case session != nil: // the login has succeeded already
 		redirect(w, a.returnTo(returnTo))
 		return nil
@@ -116,13 +122,13 @@ func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, query url.V
 	state, _ := only(query["state"])
 	restarted, ok := wellFormedState(state)
 	if ok && !restarted && !query.Has("error") && mayNavigate(r) {
-		return a.begin(w, r, returnTo, true)
+		return a.begin(w, r, at, returnTo, true)
 	}
 	return withLogin(&Error{
 		Status: http.StatusBadRequest, Code: "attempt_unknown",
 		Public: "This login has ended or was begun in another browser. Please try again. If you see this page once more, allow cookies for this site.",
 		Err:    ErrUnknownAttempt,
-	}, a.loginURL(returnTo))
+	}, a.loginURL(at, returnTo))
 }
 
 // only returns the value of a parameter that occurs once and is not empty: no

@@ -26,12 +26,15 @@ const (
 // A Config prints and logs without its secrets, unless it is an unexported field
 // of another struct, whose methods fmt cannot call.
 type Config struct {
-	// Providers who may say who somebody is. Exactly one, for now.
+	// Providers who may say who somebody is: one, or several with a Name each, of
+	// which the person chooses one.
 	Providers []Provider
 
 	// RedirectURL is the callback's public URL, exactly as it is registered with
 	// the provider, such as https://app.example.com/auth/callback. Its path is
-	// where the callback is served. Its scheme decides whether cookies are Secure
+	// where the callback is served. With several providers, each has a callback of
+	// its own, and it is that URL followed by a slash and the provider's Name. Its
+	// scheme decides whether cookies are Secure
 	// and carry the __Host- prefix: https, or http for a loopback host only.
 	// Nothing is ever derived from a request's Host or forwarded headers.
 	RedirectURL string
@@ -101,7 +104,10 @@ type Config struct {
 // Provider is an OpenID provider and this application's registration there.
 // Issuer and ClientID are needed.
 type Provider struct {
-	// Name calls the provider by name in logs. Empty: the issuer's host.
+	// Name calls the provider by name in logs and, if there are several, to the
+	// person who chooses, in the login's parameter provider, and at the end of the
+	// callback's path: letters, digits, - and _. It is needed, and must be unique,
+	// if there are several. Empty: the issuer's host.
 	Name string
 
 	// Issuer is the provider's identifier, exactly as the provider spells it,

@@ -50,7 +50,8 @@ type Error struct {
 	Reference string // short and random; the log line of this failure carries it too
 	Err       error  // for the log
 
-	loginURL string // where a login can be started, if that helps
+	loginURL string        // where a login can be started, if that helps
+	from     *registration // whose answer it was, if that is known
 }
 
 // Error returns the text for the log. Do not show it to the person: that is
@@ -178,6 +179,16 @@ func errStoreDown(err error) *Error {
 		Public: "Your session cannot be read at the moment. Please try again in a minute.",
 		Err:    fmt.Errorf("%w: session store: %w", ErrUnavailable, err),
 	}
+}
+
+// from tells with which provider it was.
+func from(r *registration, err error) error {
+	if known := new(Error); errors.As(err, &known) {
+		failure := *known
+		failure.from = r
+		return &failure
+	}
+	return err
 }
 
 // withLogin tells where the person can try again.

@@ -3,6 +3,7 @@ package core
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -11,27 +12,57 @@ import (
 // person ends afterwards is the query parameter return_to, if it is a path of
 // this application, else "/". It does not look whether somebody is logged in.
 //
+// With several providers, the query parameter provider names one; without it,
+// the answer is a page on which the person chooses.
+//
 // Only a navigation begins a login. Prefetches, frames and fetch requests get
 // an [*Error] with status 403: each would leave an attempt that nobody ends.
 // While the provider is down and has never been up, it is [ErrUnavailable].
 func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
-	returnTo := r.URL.Query().Get("return_to")
+	query := r.URL.Query()
+	returnTo := query.Get("return_to")
 	if !mayNavigate(r) {
 		return a.report(w, r, withLogin(&Error{
 			Status: http.StatusForbidden, Code: "not_a_navigation",
 			Public: "Logging in works only when a page is opened, not from within one. Please open the login page.",
-		}, a.loginURL(returnTo)))
+		}, a.loginURL(nil, returnTo)))
 	}
-	return a.report(w, r, a.begin(w, r, returnTo, false))
+	at := a.only()
+	if query.Has("provider") {
+		if at = a.registrations.named(query.Get("provider")); at == nil {
+			return a.report(w, r, withLogin(&Error{
+				Status: http.StatusNotFound, Code: "provider_unknown",
+				Public: "This application does not know that login provider. Please choose another one.",
+			}, a.loginURL(nil, returnTo)))
+		}
+	}
+	if at == nil {
+		a.serveChooser(w, returnTo)
+		return nil
+	}
+	return a.report(w, r, a.begin(w, r, at, returnTo, false))
 }
 
-// begin sends the browser to the provider with a new attempt.
-func (a *Authenticator) begin(w http.ResponseWriter, r *http.Request, returnTo string, restart bool) error {
-	attempt := newAttempt(a.providerID, a.returnTo(returnTo), restart, a.now())
-	to, err := a.provider.authorizationURL(r.Context(), attempt)
+// only returns the registration that needs no choice, or nil.
+func (a *Authenticator) only() *registration {
+	if len(a.registrations) == 1 {
+		return a.registrations[0]
+	}
+	return nil
+}
+
+// begin sends the browser to the provider with a new attempt, or, if it is not
+// said which, to where the person chooses one.
+func (a *Authenticator) begin(w http.ResponseWriter, r *http.Request, at *registration, returnTo string, restart bool) error {
+	if at == nil {
+		redirect(w, a.loginURL(nil, returnTo))
+		return nil
+	}
+	attempt := newAttempt(at.id, a.returnTo(returnTo), restart, a.now())
+	to, err := at.authorizationURL(r.Context(), attempt)
 	if err != nil {
-		return withLogin(err, a.loginURL(returnTo))
+		return from(at, withLogin(err, a.loginURL(at, returnTo)))
 	}
 	a.attempts.save(w, r, attempt)
 	redirect(w, to)
@@ -45,19 +76,27 @@ func (a *Authenticator) returnTo(s string) string {
 	path, _, _ := strings.Cut(s, "?")
 	path, _, _ = strings.Cut(path, "#")
 	path, _ = url.PathUnescape(path) // it can be: s is safe
-	switch path {
-	case a.callbackPath, a.config.LoginPath, a.config.LogoutPath:
+	if path == a.config.LoginPath || path == a.config.LogoutPath ||
+		slices.ContainsFunc(a.registrations, func(r *registration) bool { return r.callbackPath == path }) {
 		return home
 	}
 	return s
 }
 
-// loginURL is where a login that ends at returnTo can be begun.
-func (a *Authenticator) loginURL(returnTo string) string {
-	if returnTo = a.returnTo(returnTo); returnTo == home {
+// loginURL is where a login that ends at returnTo can be begun: at a certain
+// provider, or, if at is nil, at one that the person chooses.
+func (a *Authenticator) loginURL(at *registration, returnTo string) string {
+	query := make(url.Values, 2)
+	if at != nil && len(a.registrations) > 1 {
+		query.Set("provider", at.config.Name)
+	}
+	if returnTo = a.returnTo(returnTo); returnTo != home {
+		query.Set("return_to", returnTo)
+	}
+	if len(query) == 0 {
 		return a.config.LoginPath
 	}
-	return a.config.LoginPath + "?return_to=" + url.QueryEscape(returnTo)
+	return a.config.LoginPath + "?" + query.Encode()
 }
 
 // mayNavigate reports whether r can be a page being opened at the top of a

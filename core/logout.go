@@ -34,10 +34,13 @@ func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 	if err := a.sessions.end(w, r); err != nil {
 		return a.report(w, r, err)
 	}
-	hint := a.hints.take(w, r)
-	if session != nil || hint != "" {
+	at, hint := a.hints.take(w, r)
+	if session != nil && session.registration != at {
+		at, hint = session.registration, ""
+	}
+	if at != nil {
 		// Nothing depends on the state that comes back: whoever returns is logged out.
-		to := a.provider.logoutURL(r.Context(), hint, a.origin+a.config.AfterLogout, randomText())
+		to := at.logoutURL(r.Context(), hint, a.origin+a.config.AfterLogout, randomText())
 		if to != "" {
 			redirect(w, to)
 			return nil
@@ -51,17 +54,17 @@ func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 // logout, in a sealed cookie that only the logout path receives. So it burdens
 // no other request, and the session's record need not hold it.
 type logoutHints struct {
-	sealer   *sealer
-	name     string // of the cookie
-	provider string // sealed under: a token is never shown to another provider
-	cookies  cookieKind
-	lifetime time.Duration
+	sealer        *sealer
+	name          string        // of the cookie
+	registrations registrations // whose id it is sealed under: a token is shown to no other provider
+	cookies       cookieKind
+	lifetime      time.Duration
 }
 
 // save replaces the hint of any earlier login. A token too large for a cookie
 // is left out: logout works without it, though some providers then ask.
-func (h *logoutHints) save(w http.ResponseWriter, idToken string) {
-	value := h.sealer.seal(h.provider, []byte(idToken))
+func (h *logoutHints) save(w http.ResponseWriter, at *registration, idToken string) {
+	value := h.sealer.seal(at.id, []byte(idToken))
 	if len(value) > maxCookieValue {
 		h.cookies.remove(w, h.name)
 		return
@@ -69,13 +72,18 @@ func (h *logoutHints) save(w http.ResponseWriter, idToken string) {
 	h.cookies.set(w, h.name, value, h.lifetime)
 }
 
-// take removes the hint and returns it, or "" if there is none.
-func (h *logoutHints) take(w http.ResponseWriter, r *http.Request) string {
+// take removes the hint and returns it and whose it is, or nothing if there is
+// none.
+func (h *logoutHints) take(w http.ResponseWriter, r *http.Request) (*registration, string) {
 	if !hasCookie(r, h.name) {
-		return ""
+		return nil, ""
 	}
 	h.cookies.remove(w, h.name)
 	value, _ := cookieValue(r, h.name)
-	idToken, _ := h.sealer.open(h.provider, value)
-	return string(idToken)
+	for _, at := range h.registrations {
+		if idToken, ok := h.sealer.open(at.id, value); ok {
+			return at, string(idToken)
+		}
+	}
+	return nil, ""
 }

@@ -69,3 +69,11 @@ func TestOnLoginSaysWhatItIs(t *testing.T) {
 		})
 	}
 }
+
+// remember is an OnLogin that keeps issuer and subject of everybody.
+func remember(seen *[]string) func(context.Context, *core.User) error {
+	return func(_ context.Context, user *core.User) error {
+		*seen = append(*seen, user.Issuer+" "+user.Subject)
+		return nil
+	}
+}

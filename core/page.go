@@ -15,27 +15,17 @@ import (
 // a 500 with a public text of ours, and is logged. It writes the whole answer.
 func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err error) {
 	failure := asError(a.report(w, r, err))
-	noStore(w)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	contentType, body := "application/problem+json", problem(failure)
 	if acceptsHTML(r) {
-		w.Header().Set("Content-Security-Policy", pagePolicy)
-		contentType, body = "text/html; charset=utf-8", page(failure, r)
+		servePage(w, failure.Status, pageTitle(failure.Status), errorPage(failure, r))
+		return
 	}
-	w.Header().Set("Content-Type", contentType)
-	w.WriteHeader(failure.Status)
-	w.Write(body)
+	body, _ := json.Marshal(failure) // strings and a number: cannot fail
+	serve(w, failure.Status, "application/problem+json", append(body, '\n'))
 }
 
-func problem(failure *Error) []byte {
-	b, _ := json.Marshal(failure) // strings and a number: cannot fail
-	return append(b, '\n')
-}
-
-// page is what a person reads. Every text is escaped, also our own. It does
-// without html/template, which would keep every method of a program alive and
-// add two megabytes to it, for five places to fill in.
-func page(failure *Error, r *http.Request) []byte {
+// errorPage is what a person reads below the title. Every text is escaped, also
+// our own.
+func errorPage(failure *Error, r *http.Request) string {
 	again := failure.loginURL
 	if again == "" && r.Method == http.MethodGet && failure.Status >= 500 {
 		again = safeReturnTo(requestedURL(r))
@@ -49,16 +39,41 @@ func page(failure *Error, r *http.Request) []byte {
 		button = `<a class="main" href="` + html.EscapeString(again) + `">` + action + `</a>`
 	}
 	if failure.Reference != "" {
-		footer = `<footer>If you ask for help, give this reference: <code>` + html.EscapeString(failure.Reference) +
+		footer = `
+<footer>If you ask for help, give this reference: <code>` + html.EscapeString(failure.Reference) +
 			`</code> (<code>` + html.EscapeString(failure.Code) + `</code>)</footer>`
 	}
-	return []byte(strings.NewReplacer(
+	return "<p>" + html.EscapeString(failure.Public) + "</p>\n<nav>" + button + `<a href="/">Home</a></nav>` + footer
+}
+
+// serveChooser lets the person choose a provider for a login that ends at returnTo.
+func (a *Authenticator) serveChooser(w http.ResponseWriter, returnTo string) {
+	var list strings.Builder
+	for _, at := range a.registrations {
+		list.WriteString("\n<li><a class=\"main\" href=\"" + html.EscapeString(a.loginURL(at, returnTo)) + "\">" +
+			html.EscapeString(at.config.Name) + "</a></li>")
+	}
+	servePage(w, http.StatusOK, "Log in with", "<ul>"+list.String()+"\n</ul>\n<nav><a href=\"/\">Home</a></nav>")
+}
+
+// servePage answers with a page of ours. It does without html/template, which
+// would keep every method of a program alive and add two megabytes to it.
+func servePage(w http.ResponseWriter, status int, title, main string) {
+	w.Header().Set("Content-Security-Policy", pagePolicy)
+	serve(w, status, "text/html; charset=utf-8", []byte(strings.NewReplacer(
 		"{style}", pageStyle,
-		"{title}", html.EscapeString(pageTitle(failure.Status)),
-		"{text}", html.EscapeString(failure.Public),
-		"{button}", button,
-		"{footer}", footer,
-	).Replace(pageHTML))
+		"{title}", html.EscapeString(title),
+		"{main}", main,
+	).Replace(pageHTML)))
+}
+
+// serve writes a whole answer.
+func serve(w http.ResponseWriter, status int, contentType string, body []byte) {
+	noStore(w)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	w.Write(body)
 }
 
 func pageTitle(status int) string {
@@ -90,6 +105,9 @@ body{margin:0;min-height:100vh;display:grid;place-items:center;background:var(--
 main{box-sizing:border-box;width:min(30rem,100% - 2rem);margin:1rem;padding:2.25rem;background:var(--paper);border-radius:.75rem;box-shadow:0 1px 2px #0002,0 8px 24px #0001}
 h1{margin:0 0 .75rem;font-size:1.5rem;line-height:1.25}
 p{margin:0 0 1.5rem}
+ul{margin:0 0 1.5rem;padding:0;list-style:none}
+li{margin:0 0 .75rem}
+li a.main{display:block;text-align:center}
 nav{display:flex;gap:1.25rem;align-items:center;flex-wrap:wrap}
 a{color:var(--mark)}
 a.main{padding:.6rem 1.2rem;border-radius:.5rem;background:var(--mark);color:var(--on-mark);text-decoration:none;font-weight:600}
@@ -110,9 +128,7 @@ const pageHTML = `<!doctype html>
 <body>
 <main>
 <h1>{title}</h1>
-<p>{text}</p>
-<nav>{button}<a href="/">Home</a></nav>
-{footer}
+{main}
 </main>
 </body>
 </html>

@@ -55,11 +55,11 @@ func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err er
 		return a.report(w, r, err)
 	}
 	if isNavigation(r) {
-		return a.report(w, r, a.begin(w, r, requestedURL(r), false))
+		return a.report(w, r, a.begin(w, r, a.only(), requestedURL(r), false))
 	}
 	loginURL := a.config.LoginPath
 	if r.Header.Get("HX-Request") == "true" {
-		loginURL = a.loginURL(localPart(r.Header.Get("HX-Current-URL")))
+		loginURL = a.loginURL(nil, localPart(r.Header.Get("HX-Current-URL")))
 		w.Header().Set("HX-Redirect", loginURL)
 	}
 	return a.report(w, r, withLogin(err, loginURL))

@@ -29,7 +29,9 @@ type session struct {
 	client string    // whom the provider let the user in to
 	user   User
 
-	attached attached // for the request's context; not in the record
+	// Not in the record:
+	registration *registration // that of issuer and client
+	attached     attached      // for the request's context
 }
 
 func (s *session) encode() []byte {
@@ -90,13 +92,12 @@ const sessionSeal = ""
 
 // sessionKeeper begins, finds and ends sessions.
 type sessionKeeper struct {
-	vault    vault
-	sealer   *sealer
-	issuer   string        // sessions of another issuer
-	client   string        // … or another client are a stranger's
-	lifetime time.Duration // absolute
-	idle     time.Duration // zero: none
-	now      func() time.Time
+	vault         vault
+	sealer        *sealer
+	registrations registrations // sessions of others are a stranger's
+	lifetime      time.Duration // absolute
+	idle          time.Duration // zero: none
+	now           func() time.Time
 }
 
 var errSessionTooLarge = errors.New("the session does not fit in")
@@ -116,7 +117,10 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 		return nil, nil
 	}
 	found, ok := decodeSession(record)
-	if !ok || found.user.Issuer != s.issuer || found.client != s.client || s.over(found) {
+	if !ok || s.over(found) {
+		return nil, nil
+	}
+	if found.registration = s.registrations.of(found.user.Issuer, found.client); found.registration == nil {
 		return nil, nil
 	}
 	return found, nil
@@ -129,9 +133,9 @@ func (s *sessionKeeper) over(found *session) bool {
 
 // start logs user in. The session is a new one: its id, if the store has ids,
 // was never seen before (RFC 6265bis section 8.4).
-func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, user *User) error {
+func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, at *registration, user *User) error {
 	now := s.now()
-	fresh := &session{ends: now.Add(s.lifetime), seen: now, client: s.client, user: *user}
+	fresh := &session{ends: now.Add(s.lifetime), seen: now, client: at.config.ClientID, user: *user}
 	err := s.vault.replace(w, r, s.sealer.seal(sessionSeal, fresh.encode()), s.lifetime)
 	switch {
 	case errors.Is(err, errSessionTooLarge):

@@ -18,12 +18,13 @@ import (
 func (c Config) withDefaults() (Config, error) {
 	var faults faults
 	c.Providers = slices.Clone(c.Providers)
-	if len(c.Providers) != 1 {
-		faults.add("Providers has %d entries; give exactly one (several are not supported yet)", len(c.Providers))
+	if len(c.Providers) == 0 {
+		faults.add("Providers is empty; give at least one")
 	}
 	for i := range c.Providers {
 		c.Providers[i].complete(fmt.Sprintf("Providers[%d].", i), &faults)
 	}
+	c.checkNames(&faults)
 	c.checkKeys(&faults)
 	c.completePaths(&faults)
 	if c.SessionLifetime < 0 {
@@ -48,6 +49,37 @@ type faults []error
 
 func (f *faults) add(format string, args ...any) {
 	*f = append(*f, fmt.Errorf("pixy: Config."+format, args...))
+}
+
+// checkNames tells several providers apart: by name, because callbacks differ
+// in it, and by issuer, because answers do (RFC 9207 section 4).
+func (c *Config) checkNames(faults *faults) {
+	if len(c.Providers) == 1 {
+		p := &c.Providers[0]
+		if u, err := url.Parse(p.Issuer); err == nil {
+			p.Name = cmp.Or(p.Name, u.Host)
+		}
+		return
+	}
+	for i, p := range c.Providers {
+		if !validName(p.Name) {
+			faults.add("Providers[%d].Name cannot be the end of a path; with several providers, give each letters, digits, - or _", i)
+		}
+		for j, other := range c.Providers[:i] {
+			if strings.EqualFold(p.Name, other.Name) {
+				faults.add("Providers[%d].Name is that of Providers[%d]; give each its own", i, j)
+			}
+			if p.Issuer != "" && p.Issuer == other.Issuer {
+				faults.add("Providers[%d].Issuer is that of Providers[%d]; one issuer can be one provider only (RFC 9207 section 4)", i, j)
+			}
+		}
+	}
+}
+
+func validName(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(c rune) bool {
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_')
+	})
 }
 
 func (c *Config) checkKeys(faults *faults) {
@@ -86,8 +118,15 @@ func (c *Config) completePaths(faults *faults) {
 	if safeReturnTo(c.AfterLogout) != c.AfterLogout {
 		faults.add("AfterLogout is not a path of this application; give one such as /goodbye")
 	}
-	if u.Path == c.LoginPath || u.Path == c.LogoutPath || c.LoginPath == c.LogoutPath {
-		faults.add("LoginPath, LogoutPath and RedirectURL's path must be three different paths, and two of them are the same")
+	routes := []string{c.LoginPath, c.LogoutPath, u.Path}
+	if len(c.Providers) > 1 {
+		for _, p := range c.Providers {
+			routes = append(routes, u.Path+"/"+p.Name)
+		}
+	}
+	slices.Sort(routes)
+	if len(slices.Compact(routes)) < len(routes) {
+		faults.add("LoginPath, LogoutPath and RedirectURL's path must be different paths, and two of them are the same")
 	}
 }
 
@@ -105,10 +144,6 @@ func (p *Provider) complete(prefix string, faults *faults) {
 		faults.add("%sIssuer is missing; give the provider's URL, exactly as it spells it", prefix)
 	case err != nil || checkEndpoint(p.Issuer, true) != nil || u.RawQuery != "" || strings.ContainsAny(p.Issuer, "?#"):
 		faults.add("%sIssuer is not an https URL without query and fragment; give the provider's URL, exactly as it spells it (http is for loopback only)", prefix)
-	default:
-		if p.Name == "" {
-			p.Name = u.Host
-		}
 	}
 	if p.ClientID == "" {
 		faults.add("%sClientID is missing; the provider gives it to you when you register the application", prefix)

@@ -19,6 +19,15 @@ func goodConfig() Config {
 	}
 }
 
+func twoProviders() Config {
+	c := goodConfig()
+	c.Providers = []Provider{
+		{Name: "one", Issuer: "https://one.example.test", ClientID: "app"},
+		{Name: "two", Issuer: "https://two.example.test", ClientID: "app"},
+	}
+	return c
+}
+
 func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -33,8 +42,13 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"repeated resource", func(c *Config) { c.Providers[0].AuthParams = url.Values{"resource": {"a", "b"}} }, ""},
 		{"issuer with path and slash", func(c *Config) { c.Providers[0].Issuer = "https://id.example.test/a/" }, ""},
 
-		{"no provider", func(c *Config) { c.Providers = nil }, "Providers has 0 entries; give exactly one"},
-		{"two providers", func(c *Config) { c.Providers = append(c.Providers, c.Providers[0]) }, "Providers has 2 entries; give exactly one"},
+		{"no provider", func(c *Config) { c.Providers = nil }, "Providers is empty; give at least one"},
+		{"two providers", func(c *Config) { *c = twoProviders() }, ""},
+		{"two providers, one without a name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "" }, "Providers[1].Name cannot be the end of a path"},
+		{"two providers, a name that is a path", func(c *Config) { *c = twoProviders(); c.Providers[0].Name = "a/b" }, "Providers[0].Name cannot be the end of a path"},
+		{"two providers of one name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "ONE" }, "Providers[1].Name is that of Providers[0]"},
+		{"rule 30: two providers of one issuer", func(c *Config) { *c = twoProviders(); c.Providers[1].Issuer = c.Providers[0].Issuer }, "Providers[1].Issuer is that of Providers[0]"},
+		{"two providers, a callback that is the login", func(c *Config) { *c = twoProviders(); c.LoginPath = "/auth/callback/two" }, "must be different paths"},
 		{"no issuer", func(c *Config) { c.Providers[0].Issuer = "" }, "Providers[0].Issuer is missing"},
 		{"http issuer", func(c *Config) { c.Providers[0].Issuer = "http://id.example.test" }, "Providers[0].Issuer is not an https URL"},
 		{"issuer with query", func(c *Config) { c.Providers[0].Issuer = "https://id.example.test?a" }, "Providers[0].Issuer is not an https URL"},
@@ -67,8 +81,8 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"wildcard", func(c *Config) { c.LoginPath = "/auth/:name" }, "LoginPath cannot be a route"},
 		{"final slash", func(c *Config) { c.LogoutPath = "/auth/logout/" }, "LogoutPath cannot be a route"},
 		{"dots", func(c *Config) { c.LogoutPath = "/auth/../logout" }, "LogoutPath cannot be a route"},
-		{"paths that clash", func(c *Config) { c.LoginPath = "/auth/callback" }, "must be three different paths"},
-		{"default paths that clash", func(c *Config) { c.RedirectURL = "https://app.example.test/auth/login" }, "must be three different paths"},
+		{"paths that clash", func(c *Config) { c.LoginPath = "/auth/callback" }, "must be different paths"},
+		{"default paths that clash", func(c *Config) { c.RedirectURL = "https://app.example.test/auth/login" }, "must be different paths"},
 		{"logout to another site", func(c *Config) { c.AfterLogout = "https://other.example.test/" }, "AfterLogout is not a path"},
 		{"logout to another host", func(c *Config) { c.AfterLogout = "//other.example.test/" }, "AfterLogout is not a path"},
 

@@ -1,0 +1,97 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"path"
+	"time"
+)
+
+// A registration is what this application has with one provider: a client id,
+// and a callback of its own (RFC 9700 section 4.4.2).
+type registration struct {
+	provider
+	config       Provider
+	callbackPath string
+
+	// id is what attempts and logout hints are bound to: whoever changes a
+	// provider or a client in a rolling deployment gets no answer meant for the
+	// former.
+	id string
+}
+
+// registrations are all of them, in the order of Config.Providers.
+type registrations []*registration
+
+// register makes them. With several providers, each one's callback ends in its
+// name.
+func register(config Config, callbackPath string, now func() time.Time) registrations {
+	all := make(registrations, len(config.Providers))
+	client := providerClient(config.HTTPClient)
+	for i, p := range config.Providers {
+		redirectURL, callbackPath := config.RedirectURL, callbackPath
+		if len(all) > 1 {
+			redirectURL += "/" + p.Name
+			callbackPath += "/" + p.Name
+		}
+		all[i] = &registration{
+			provider: newOIDCProvider(p, redirectURL, client, now),
+			config:   p, callbackPath: callbackPath, id: p.ClientID + " " + p.Issuer,
+		}
+	}
+	return all
+}
+
+// named returns the one with a name, or nil.
+func (all registrations) named(name string) *registration {
+	for _, r := range all {
+		if r.config.Name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// of returns the one whose provider let a user in, or nil if there is none any more.
+func (all registrations) of(issuer, client string) *registration {
+	for _, r := range all {
+		if r.config.Issuer == issuer && r.config.ClientID == client {
+			return r
+		}
+	}
+	return nil
+}
+
+// withID returns the one that an attempt is bound to, or nil.
+func (all registrations) withID(id string) *registration {
+	for _, r := range all {
+		if r.id == id {
+			return r
+		}
+	}
+	return nil
+}
+
+// calledBack returns the one whose callback a request is for. Several differ in
+// the last segment of the path, which is the provider's name; what comes before
+// it, a router may have taken away.
+func (all registrations) calledBack(r *http.Request) *registration {
+	if len(all) == 1 {
+		return all[0]
+	}
+	return all.named(path.Base(r.URL.Path))
+}
+
+func (all registrations) discover(ctx context.Context) error {
+	var failures []error
+	for _, r := range all {
+		if err := r.discover(ctx); err != nil {
+			failures = append(failures, from(r, err))
+		}
+	}
+	if len(failures) == 1 {
+		return failures[0]
+	}
+	return errors.Join(failures...)
+}
