@@ -1,83 +1,93 @@
 package core_test
 
 import (
+	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// CHECKLIST 4, 5.
 func TestAttemptsNeverRepeat(t *testing.T) {
 	t.Parallel()
-	g := newRig(t)
-	seen := make(map[string]bool)
-	for range 1000 {
-		g.browser.Forget("", "")
-		page := g.visit(origin + "/auth/login")
-		to, err := url.Parse(page.Header.Get("Location"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		cookie := (&http.Response{Header: page.Header}).Cookies()[0]
-		verifier := g.auth.AttemptVerifier(cookie.Name, cookie.Value)
-		raw, err := base64.RawURLEncoding.DecodeString(verifier)
-		if err != nil || len(raw) != 32 {
-			t.Fatalf("the verifier is not 32 bytes: %q", verifier)
-		}
-		for _, value := range []string{verifier, to.Query().Get("state"), to.Query().Get("nonce"), to.Query().Get("code_challenge")} {
-			if seen[value] {
-				t.Fatalf("%q comes twice", value)
+	t.Run("rules 4, 5: a verifier, a state and a nonce of 32 bytes each, none twice in a thousand logins", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		seen := make(map[string]bool)
+		for range 1000 {
+			g.browser.Forget("", "")
+			page := g.visit(origin + "/auth/login")
+			to, err := url.Parse(page.Header.Get("Location"))
+			if err != nil {
+				t.Fatal(err)
 			}
-			seen[value] = true
+			cookie := (&http.Response{Header: page.Header}).Cookies()[0]
+			verifier := g.auth.AttemptVerifier(cookie.Name, cookie.Value)
+			raw, err := base64.RawURLEncoding.DecodeString(verifier)
+			if err != nil || len(raw) != 32 {
+				t.Fatalf("the verifier is not 32 bytes: %q", verifier)
+			}
+			for _, value := range []string{verifier, to.Query().Get("state"), to.Query().Get("nonce"), to.Query().Get("code_challenge")} {
+				if seen[value] {
+					t.Fatalf("%q comes twice", value)
+				}
+				seen[value] = true
+			}
 		}
-	}
+	})
 }
 
 // One record for each tab: with one for each browser, tabs break each other.
 func TestEightTabsAtTheSameInstantAllLogIn(t *testing.T) {
 	t.Parallel()
-	g := newRig(t)
-	callbacks := make([]*url.URL, 8)
-	var tabs sync.WaitGroup
-	for i := range callbacks {
-		tabs.Go(func() {
-			callbacks[i] = follow(t, g.browser, fmt.Sprintf("%s/auth/login?return_to=/tab/%d", origin, i))
-		})
-	}
-	tabs.Wait()
-	for i, callback := range callbacks {
-		tabs.Go(func() {
-			page, err := g.browser.Visit(callback.String())
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if got, want := page.Header.Get("Location"), fmt.Sprintf("/tab/%d", i); got != want {
-				t.Errorf("tab %d: got %d to %q, want %q", i, page.Status, got, want)
-			}
-		})
-	}
-	tabs.Wait()
-	if got := g.logins.Load(); got != 8 {
-		t.Errorf("got %d logins, want 8", got)
-	}
-	if left := g.cookiesNamed("__Host-pixy-login-"); len(left) != 0 {
-		t.Errorf("%d attempts are left", len(left))
-	}
+	t.Run("rules 5, 108: each tab has its own", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		callbacks := make([]*url.URL, 8)
+		var tabs sync.WaitGroup
+		for i := range callbacks {
+			tabs.Go(func() {
+				callbacks[i] = follow(t, g.browser, fmt.Sprintf("%s/auth/login?return_to=/tab/%d", origin, i))
+			})
+		}
+		tabs.Wait()
+		for i, callback := range callbacks {
+			tabs.Go(func() {
+				page, err := g.browser.Visit(callback.String())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if got, want := page.Header.Get("Location"), fmt.Sprintf("/tab/%d", i); got != want {
+					t.Errorf("tab %d: got %d to %q, want %q", i, page.Status, got, want)
+				}
+			})
+		}
+		tabs.Wait()
+		if got := g.logins.Load(); got != 8 {
+			t.Errorf("got %d logins, want 8", got)
+		}
+		if left := g.cookiesNamed("__Host-pixy-login-"); len(left) != 0 {
+			t.Errorf("%d attempts are left", len(left))
+		}
+	})
 }
 
-// CHECKLIST 108.
 func TestAbandonedLoginsStayBounded(t *testing.T) {
 	t.Parallel()
 	for _, returnTo := range []string{"/me", "/" + strings.Repeat("a", 1000), "/" + strings.Repeat("a", 2047)} {
-		t.Run(fmt.Sprint(len(returnTo)), func(t *testing.T) {
+		t.Run(fmt.Sprint("rule 108: return-to of bytes: ", len(returnTo)), func(t *testing.T) {
 			t.Parallel()
 			g := newRig(t)
 			for range 200 {
@@ -100,19 +110,47 @@ func TestAbandonedLoginsStayBounded(t *testing.T) {
 
 func TestTheOldestAttemptGoesFirst(t *testing.T) {
 	t.Parallel()
-	g := newRig(t)
-	first := g.toCallback()
-	second := g.toCallback()
-	for range 7 {
-		g.visit(origin + "/auth/login")
+	t.Run("rule 108: of thirty tabs the last eight log in", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		var callbacks []*url.URL
+		for i := range 30 {
+			g.advance(time.Second)
+			callbacks = append(callbacks, follow(t, g.browser, fmt.Sprintf("%s/auth/login?return_to=/tab/%d", origin, i)))
+		}
+		for i, callback := range callbacks[22:] {
+			if got, want := g.visit(callback.String()).Header.Get("Location"), fmt.Sprintf("/tab/%d", 22+i); got != want {
+				t.Errorf("got to %q, want %q", got, want)
+			}
+		}
+		g.browser.Forget(origin, "__Host-pixy-session")
+		if page := g.visit(callbacks[21].String()); !strings.HasPrefix(page.Header.Get("Location"), issuer) {
+			t.Errorf("the one before should begin anew: %d to %q", page.Status, page.Header.Get("Location"))
+		}
+	})
+}
+
+// Without a source of randomness Go ends the program; nothing guessable is sent.
+func TestNoLoginWithoutRandomness(t *testing.T) {
+	t.Parallel()
+	const child = "PIXY_TEST_WITHOUT_RANDOMNESS"
+	if os.Getenv(child) != "" {
+		g := newRig(t)
+		g.visit(origin + "/auth/login") // the metadata is known now
+		rand.Reader = iotest.ErrReader(errors.New("no randomness"))
+		page := g.visit(origin + "/auth/login")
+		fmt.Println("sent to", page.Header.Get("Location"))
+		return
 	}
-	if page := g.visit(second.String()); page.Header.Get("Location") != "/me" {
-		t.Errorf("the second login is lost: %d to %q", page.Status, page.Header.Get("Location"))
-	}
-	g.browser.Forget(origin, "__Host-pixy-session")
-	if page := g.visit(first.String()); !strings.HasPrefix(page.Header.Get("Location"), issuer) {
-		t.Errorf("the first of nine should begin anew: %d to %q", page.Status, page.Header.Get("Location"))
-	}
+	t.Run("rule 4: no login without randomness", func(t *testing.T) {
+		t.Parallel()
+		command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoLoginWithoutRandomness$")
+		command.Env = append(os.Environ(), child+"=1")
+		output, err := command.CombinedOutput()
+		if err == nil || !strings.Contains(string(output), "no randomness") || strings.Contains(string(output), "sent to") {
+			t.Errorf("got %v: %s", err, output)
+		}
+	})
 }
 
 // Replicas, a restart, and a key that is being rotated.
@@ -127,7 +165,8 @@ func TestALoginEndsOnAnotherProcess(t *testing.T) {
 		{"same key", func(*core.Config) {}, true},
 		{"key rotated meanwhile", func(c *core.Config) { c.SessionKey, c.OldSessionKeys = newKey, [][]byte{sessionKey} }, true},
 		{"another key", func(c *core.Config) { c.SessionKey = newKey }, false},
-		{"another client", func(c *core.Config) { c.Providers[0].ClientID = "app2" }, false},
+		{"rule 5: another client", func(c *core.Config) { c.Providers[0].ClientID = "app2" }, false},
+		{"rules 25, 26, 47: another provider", func(c *core.Config) { c.Providers[0].Issuer = "https://other.example.test" }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,8 @@
 package core_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -72,7 +74,10 @@ func TestCallbackRefuses(t *testing.T) {
 					t.Error("started a session")
 				}
 			}
-			if got := g.logins.Load() - logins; got != 0 && !strings.HasPrefix(row.name, "OnLogin") {
+			if strings.Contains(string(page.Body), "canary") || strings.Contains(g.log.String(), "canary-client-secret") {
+				t.Errorf("shows what came from outside, or a secret:\n%s\n%s", page.Body, g.log.String())
+			}
+			if got := g.logins.Load() - logins; got != 0 && !strings.Contains(row.name, "OnLogin") {
 				t.Errorf("called OnLogin %d times", got)
 			}
 			if got := g.provider.Count(logintest.Token) - tokens; got != map[bool]int{true: 1}[row.spent] {
@@ -124,29 +129,126 @@ func (row refusal) install(provider *logintest.Provider) {
 	provider.Misbehave(faults)
 }
 
+// A code of the attacker's own login, put into a callback of the victim's. PKCE
+// is the provider's to check; where one does not, the nonce has to hold.
+func TestCallbackTakesNoOtherLoginsCode(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		faults logintest.Faults
+		code   string
+	}{
+		{"rule 8: the provider checks PKCE", logintest.Faults{}, "code_refused"},
+		{"rule 8: the provider ignores PKCE", ignoringPKCE(), "id_token_untrusted"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t)
+			g.provider.Misbehave(test.faults)
+			attacker := logintest.NewBrowser()
+			attacker.Serve(issuer, g.provider)
+			attacker.Serve(origin, g.app(g.auth))
+			g.provider.User = logintest.User{Subject: "mallory"}
+			theirs := follow(t, attacker, origin+"/auth/login")
+			g.provider.User = logintest.User{}
+			ours := g.toCallback()
+			query := ours.Query()
+			query.Set("code", theirs.Query().Get("code"))
+			page := g.get(callbackURL + "?" + query.Encode())
+			if !strings.Contains(string(page.Body), test.code) || g.whoAmI() != "" {
+				t.Errorf("got %d, and %q is logged in: %s", page.Status, g.whoAmI(), page.Body)
+			}
+			if got := g.logins.Load(); got != 0 {
+				t.Errorf("called OnLogin %d times", got)
+			}
+			g.login() // without the attack it works, with this provider too
+		})
+	}
+}
+
+// ignoringPKCE is a provider that gives a token for any code and verifier.
+func ignoringPKCE() logintest.Faults {
+	const verifier = "known-to-everybody-known-to-everybody-known"
+	sum := sha256.Sum256([]byte(verifier))
+	challenge := base64.RawURLEncoding.EncodeToString(sum[:])
+	return logintest.Faults{Intercept: func(e logintest.Endpoint, _ http.ResponseWriter, r *http.Request) bool {
+		switch e {
+		case logintest.Authorization:
+			query := r.URL.Query()
+			query.Set("code_challenge", challenge)
+			r.URL.RawQuery = query.Encode()
+		case logintest.Token:
+			r.PostForm.Set("code_verifier", verifier)
+		}
+		return false
+	}}
+}
+
+// The callback's URL holds a code: nobody may keep it or pass it on.
+func TestCallbackLeavesItsURL(t *testing.T) {
+	t.Parallel()
+	headers := map[string]string{"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+	for _, test := range []struct {
+		name   string
+		change func(url.Values)
+		status int
+	}{
+		{"rules 37, 38: a login that succeeds goes to a clean URL", func(url.Values) {}, 303},
+		{"rules 37, 38: a login that fails has a page without foreign content", func(q url.Values) { q.Set("iss", "x") }, 400},
+		{"rules 37, 38: a login that is begun anew", func(q url.Values) { q.Set("state", strings.Repeat("A", 43)) }, 303},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t)
+			callback := g.toCallback()
+			query := callback.Query()
+			test.change(query)
+			page := g.visit(callbackURL + "?" + query.Encode())
+			if page.Status != test.status {
+				t.Fatalf("got %d: %s", page.Status, page.Body)
+			}
+			for name, want := range headers {
+				if got := page.Header.Get(name); got != want {
+					t.Errorf("%s: got %q, want %q", name, got, want)
+				}
+			}
+			code := callback.Query().Get("code")
+			if shown := page.Header.Get("Location") + string(page.Body); strings.Contains(shown, code) {
+				t.Errorf("shows the code: %s", shown)
+			}
+			if policy := page.Header.Get("Content-Security-Policy"); len(page.Body) > 0 && !strings.HasPrefix(policy, "default-src 'none'") {
+				t.Errorf("Content-Security-Policy: got %q", policy)
+			}
+		})
+	}
+}
+
 func TestCallbackTakesGETOnly(t *testing.T) {
 	t.Parallel()
-	g := newRig(t)
-	callback := g.toCallback()
-	for _, method := range []string{"HEAD", "POST", "PUT"} {
-		r, err := http.NewRequest(method, callback.String(), nil)
-		if err != nil {
-			t.Fatal(err)
+	t.Run("rule 39: HEAD, POST and PUT", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		callback := g.toCallback()
+		for _, method := range []string{"HEAD", "POST", "PUT"} {
+			r, err := http.NewRequest(method, callback.String(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page, err := g.browser.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if page.Status != http.StatusMethodNotAllowed || page.Header.Get("Allow") == "" {
+				t.Errorf("%s: got %d, Allow %q", method, page.Status, page.Header.Get("Allow"))
+			}
 		}
-		page, err := g.browser.Do(r)
-		if err != nil {
-			t.Fatal(err)
+		if got := g.provider.Count(logintest.Token); got != 0 {
+			t.Errorf("%d token requests", got)
 		}
-		if page.Status != http.StatusMethodNotAllowed || page.Header.Get("Allow") == "" {
-			t.Errorf("%s: got %d, Allow %q", method, page.Status, page.Header.Get("Allow"))
+		if page := g.get(callback.String()); string(page.Body) != "I am ada" {
+			t.Errorf("the attempt is used up: %s", page.Body)
 		}
-	}
-	if got := g.provider.Count(logintest.Token); got != 0 {
-		t.Errorf("%d token requests", got)
-	}
-	if page := g.get(callback.String()); string(page.Body) != "I am ada" {
-		t.Errorf("the attempt is used up: %s", page.Body)
-	}
+	})
 }
 
 func FuzzCallbackQuery(f *testing.F) {

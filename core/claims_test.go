@@ -6,30 +6,29 @@ import (
 	"time"
 )
 
-// CHECKLIST 76.
 func TestDecodeClaimsIsStrict(t *testing.T) {
 	t.Parallel()
-	for payload, ok := range map[string]bool{
-		`{}`:                               true,
-		` {"a":1,"b":{"a":2},"c":[{}]} `:   true,
-		`{"a":1,"A":2}`:                    true, // two names
-		`{"a":1,"a":2}`:                    false,
-		`{"a":1,"\u0061":2}`:               false, // one name in two spellings
-		`{"a":1}{}`:                        false,
-		`{"a":1} x`:                        false,
-		`{"a":1`:                           false,
-		`{"a"}`:                            false,
-		`{"a":}`:                           false,
-		`{1:2}`:                            false,
-		`[]`:                               false,
-		`"a"`:                              false,
-		`null`:                             false,
-		``:                                 false,
-		strings.Repeat(`{"a":`, 20000):     false,
-		`{"a":` + strings.Repeat("[", 1e5): false,
+	for name, payloads := range map[string][]string{
+		"rule 76: a member twice":         {`{"a":1,"a":2}`, `{"sub":"a","x":{},"sub":"a"}`},
+		"rule 76: twice in two spellings": {`{"a":1,"\u0061":2}`},
+		"rule 76: something follows":      {`{"a":1}{}`, `{"a":1} x`, `{"a":1}]`},
+		"rule 76: cut short":              {`{"a":1`, `{"a"`, `{`},
+		"rule 76: malformed":              {`{"a"}`, `{"a":}`, `{1:2}`, `{"a":1,}`, `{"a":01}`},
+		"rule 76: another type":           {`[]`, `"a"`, `null`, `7`, ``},
+		"rule 76: nested without an end":  {strings.Repeat(`{"a":`, 20000), `{"a":` + strings.Repeat("[", 1e5)},
 	} {
-		if _, err := decodeClaims([]byte(payload)); (err == nil) != ok {
-			t.Errorf("%.40s: got %v", payload, err)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, payload := range payloads {
+				if _, err := decodeClaims([]byte(payload)); err == nil {
+					t.Errorf("%.40s is accepted", payload)
+				}
+			}
+		})
+	}
+	for _, payload := range []string{`{}`, ` {"a":1,"b":{"a":2},"c":[{}]} `, `{"a":1,"A":2}`} {
+		if _, err := decodeClaims([]byte(payload)); err != nil {
+			t.Errorf("%s: got %v", payload, err)
 		}
 	}
 }

@@ -1,15 +1,12 @@
 package core_test
 
 import (
-	"bytes"
-	"encoding/gob"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,94 +16,6 @@ import (
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
 )
-
-// memoryStore is a server-side store whose operations are counted.
-type memoryStore struct {
-	codec securecookie.Codec
-
-	mu     sync.Mutex
-	values map[string][]byte
-	reads  int
-	writes int
-	down   error
-	nobody bool // New gives nil
-}
-
-func newMemoryStore() *memoryStore {
-	return &memoryStore{codec: securecookie.New([]byte("store-key"), nil), values: make(map[string][]byte)}
-}
-
-func (s *memoryStore) Get(r *http.Request, name string) (*sessions.Session, error) {
-	return sessions.GetRegistry(r).Get(s, name)
-}
-
-func (s *memoryStore) New(r *http.Request, name string) (*sessions.Session, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.nobody {
-		return nil, nil
-	}
-	session := sessions.NewSession(s, name)
-	session.Options = &sessions.Options{Path: "/elsewhere", SameSite: http.SameSiteNoneMode} // a careless default
-	session.IsNew = true
-	cookie, err := r.Cookie(name)
-	if err != nil {
-		return session, nil
-	}
-	s.reads++
-	if s.down != nil {
-		return session, s.down
-	}
-	if err := s.codec.Decode(name, cookie.Value, &session.ID); err != nil {
-		return session, err
-	}
-	if value, ok := s.values[session.ID]; ok {
-		session.IsNew = false
-		return session, gob.NewDecoder(bytes.NewReader(value)).Decode(&session.Values)
-	}
-	return session, nil
-}
-
-func (s *memoryStore) Save(_ *http.Request, w http.ResponseWriter, session *sessions.Session) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.writes++
-	if s.down != nil {
-		return s.down
-	}
-	if session.Options.MaxAge <= 0 {
-		delete(s.values, session.ID)
-		http.SetCookie(w, sessions.NewCookie(session.Name(), "", session.Options))
-		return nil
-	}
-	if session.ID == "" {
-		session.ID = string(securecookie.GenerateRandomKey(16))
-	}
-	var value bytes.Buffer
-	if err := gob.NewEncoder(&value).Encode(session.Values); err != nil {
-		return err
-	}
-	s.values[session.ID] = value.Bytes()
-	encoded, err := s.codec.Encode(session.Name(), session.ID)
-	if err != nil {
-		return err
-	}
-	http.SetCookie(w, sessions.NewCookie(session.Name(), encoded, session.Options))
-	return nil
-}
-
-// fail makes every operation fail from now on; nil ends it.
-func (s *memoryStore) fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.down = err
-}
-
-func (s *memoryStore) counts() (reads, writes, kept int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reads, s.writes, len(s.values)
-}
 
 func TestAnyGorillaStoreCarriesSessions(t *testing.T) {
 	t.Parallel()
@@ -177,28 +86,40 @@ func openWith(g *rig, cookie string) error {
 	return err
 }
 
-// CHECKLIST 101, 103: what lies in the store is useless to whoever reads it.
+// What lies in the store is useless to whoever reads it.
 func TestStoresSeeSealedSessionsOnly(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	g := newRig(t, func(c *core.Config) { c.Store = sessions.NewFilesystemStore(dir, []byte("gorilla-auth-key")) })
-	g.login()
-	files, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("got %v %v", files, err)
-	}
-	content, err := os.ReadFile(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	values := make(map[any]any)
-	if err := securecookie.DecodeMulti("__Host-pixy-session", string(content), &values, securecookie.CodecsFromPairs([]byte("gorilla-auth-key"))...); err != nil {
-		t.Fatal(err)
-	}
-	sealed, ok := values["pixy"].(string)
-	if len(values) != 1 || !ok || strings.Contains(sealed, "ada") {
-		t.Errorf("the store sees %v", values)
-	}
+	t.Run("rules 101, 103: the dump of a store", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		g := newRig(t, func(c *core.Config) { c.Store = sessions.NewFilesystemStore(dir, []byte("gorilla-auth-key")) })
+		g.login()
+		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("got %v %v", files, err)
+		}
+		content, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := make(map[any]any)
+		if err := securecookie.DecodeMulti("__Host-pixy-session", string(content), &values, securecookie.CodecsFromPairs([]byte("gorilla-auth-key"))...); err != nil {
+			t.Fatal(err)
+		}
+		sealed, ok := values["pixy"].(string)
+		if len(values) != 1 || !ok || strings.Contains(sealed, "ada") {
+			t.Errorf("the store sees %v", values)
+		}
+		id, ok := strings.CutPrefix(filepath.Base(files[0]), "session_")
+		if !ok || len(id) < 26 { // 128 bits in base32
+			t.Errorf("the id is %q", id)
+		}
+		for _, value := range []string{id, sealed, string(content), "1" + sealed} {
+			if err := openWith(g, value); !errors.Is(err, core.ErrNoSession) {
+				t.Errorf("%.20q logs in: %v", value, err)
+			}
+		}
+	})
 }
 
 // A request without a session never reaches the store.

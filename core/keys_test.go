@@ -16,72 +16,75 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// CHECKLIST 80: the modules oidcc-client-test-signing-key-rotation*.
 func TestKeysMayRotateAtAnyTime(t *testing.T) {
 	t.Parallel()
-	g := newRig(t)
-	for range 4 {
-		g.browser.Forget("", "")
-		g.login()
-		g.provider.RotateKeys()
-	}
-	callback := g.toCallback()
-	g.provider.RotateKeys() // just before signing
-	if page := g.get(callback.String()); page.Status != 200 {
-		t.Errorf("got %d", page.Status)
-	}
+	t.Run("rule 80: between logins and within one", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		for range 4 {
+			g.browser.Forget("", "")
+			g.login()
+			g.provider.RotateKeys()
+		}
+		callback := g.toCallback()
+		g.provider.RotateKeys() // just before signing
+		if page := g.get(callback.String()); page.Status != 200 {
+			t.Errorf("got %d", page.Status)
+		}
+	})
 }
 
-// CHECKLIST 81.
 func TestUnknownKeysDoNotFloodTheProvider(t *testing.T) {
 	t.Parallel()
-	g := newRig(t)
-	start := time.Now()
-	frozen, err := core.NewAt(g.config(), func() time.Time { return start })
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.provider.Now = func() time.Time { return start }
-	g.browser.Serve(origin, g.app(frozen))
-	g.login()
-	n := 0
-	g.provider.Misbehave(logintest.Faults{IDToken: func(header, _ map[string]any) {
-		n++
-		header["kid"] = fmt.Sprint("unknown", n)
-	}})
-	before := g.provider.Count(logintest.JWKS)
-	for range 100 {
-		if page := g.visit(g.toCallback().String()); page.Status != http.StatusBadGateway {
-			t.Fatalf("got %d", page.Status)
+	t.Run("rule 81: a thousand unknown keys, few fetches", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		start := time.Now()
+		frozen, err := core.NewAt(g.config(), func() time.Time { return start })
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if got := g.provider.Count(logintest.JWKS) - before; got > 5 {
-		t.Errorf("%d fetches of the keys, want 5 at most", got)
-	}
-	// Keys that cannot be had say nothing about the token.
-	start = start.Add(time.Minute)
-	g.provider.Misbehave(logintest.Faults{
-		IDToken: func(header, _ map[string]any) { header["kid"] = "unknown" },
-		Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
-			if e == logintest.JWKS {
-				w.WriteHeader(http.StatusInternalServerError)
+		g.provider.Now = func() time.Time { return start }
+		g.browser.Serve(origin, g.app(frozen))
+		g.login()
+		n := 0
+		g.provider.Misbehave(logintest.Faults{IDToken: func(header, _ map[string]any) {
+			n++
+			header["kid"] = fmt.Sprint("unknown", n)
+		}})
+		before := g.provider.Count(logintest.JWKS)
+		for range 100 {
+			if page := g.visit(g.toCallback().String()); page.Status != http.StatusBadGateway {
+				t.Fatalf("got %d", page.Status)
 			}
-			return e == logintest.JWKS
-		},
+		}
+		if got := g.provider.Count(logintest.JWKS) - before; got > 5 {
+			t.Errorf("%d fetches of the keys, want 5 at most", got)
+		}
+		// Keys that cannot be had say nothing about the token.
+		start = start.Add(time.Minute)
+		g.provider.Misbehave(logintest.Faults{
+			IDToken: func(header, _ map[string]any) { header["kid"] = "unknown" },
+			Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
+				if e == logintest.JWKS {
+					w.WriteHeader(http.StatusInternalServerError)
+				}
+				return e == logintest.JWKS
+			},
+		})
+		if page := g.visit(g.toCallback().String()); page.Status != http.StatusServiceUnavailable {
+			t.Errorf("with the keys down: got %d", page.Status)
+		}
+		// The provider's clock goes on, and so does its real rotation.
+		g.provider.Misbehave(logintest.Faults{})
+		g.provider.RotateKeys()
+		start = start.Add(time.Second)
+		if page := g.visit(g.toCallback().String()); page.Status != http.StatusSeeOther {
+			t.Errorf("a real rotation is not let through: %d", page.Status)
+		}
 	})
-	if page := g.visit(g.toCallback().String()); page.Status != http.StatusServiceUnavailable {
-		t.Errorf("with the keys down: got %d", page.Status)
-	}
-	// The provider's clock goes on, and so does its real rotation.
-	g.provider.Misbehave(logintest.Faults{})
-	g.provider.RotateKeys()
-	start = start.Add(time.Second)
-	if page := g.visit(g.toCallback().String()); page.Status != http.StatusSeeOther {
-		t.Errorf("a real rotation is not let through: %d", page.Status)
-	}
 }
 
-// CHECKLIST 82, 83, and 6 and 7 of the basic modules.
 func TestKeySetsHoldMoreThanIsUnderstood(t *testing.T) {
 	t.Parallel()
 	decoy, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -92,7 +95,7 @@ func TestKeySetsHoldMoreThanIsUnderstood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, kid := range map[string]bool{"with key ids": true, "without": false} {
+	for name, kid := range map[string]bool{"rules 82, 83: with key ids": true, "rules 82, 83: without": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newRig(t)
@@ -128,7 +131,7 @@ func TestKeySetsHoldMoreThanIsUnderstood(t *testing.T) {
 			g.login()
 		})
 	}
-	t.Run("a key for encryption does not verify", func(t *testing.T) {
+	t.Run("rule 83: a key for encryption does not verify", func(t *testing.T) {
 		t.Parallel()
 		g := newRig(t)
 		g.provider.Misbehave(logintest.Faults{JWKS: func(set map[string]any) {
@@ -138,6 +141,32 @@ func TestKeySetsHoldMoreThanIsUnderstood(t *testing.T) {
 		}})
 		if page := g.visit(g.toCallback().String()); page.Status != http.StatusBadGateway {
 			t.Errorf("got %d", page.Status)
+		}
+	})
+	t.Run("rule 83: a key for another algorithm does not verify", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		g.provider.Misbehave(logintest.Faults{JWKS: func(set map[string]any) {
+			set["keys"].([]any)[0].(map[string]any)["alg"] = "PS256" // and the token is RS256
+		}})
+		if page := g.visit(g.toCallback().String()); page.Status != http.StatusBadGateway {
+			t.Errorf("got %d", page.Status)
+		}
+	})
+	t.Run("rule 81: known keys go on working while the set is down", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		g.login()
+		g.provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
+			if e == logintest.JWKS {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+			return e == logintest.JWKS
+		}})
+		for range 3 {
+			g.advance(2 * time.Hour) // stale, and the refresh fails
+			g.browser.Forget("", "")
+			g.login()
 		}
 	})
 }

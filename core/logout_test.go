@@ -27,8 +27,7 @@ func TestLogout(t *testing.T) {
 	}
 	ours := func() http.Header { return http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {origin}} }
 
-	// CHECKLIST 119.
-	t.Run("here and at the provider", func(t *testing.T) {
+	t.Run("rule 119: here and at the provider", func(t *testing.T) {
 		t.Parallel()
 		g := newRig(t)
 		g.login()
@@ -55,7 +54,18 @@ func TestLogout(t *testing.T) {
 		}
 	})
 
-	// CHECKLIST 109.
+	t.Run("rule 119: logged out before the redirect, whatever comes back", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		g.login()
+		logout(g, ours()) // nobody opens the provider's page
+		for _, query := range []string{"", "?state=", "?state=wrong", "?error=access_denied"} {
+			if page := g.get(origin + "/" + query); page.Status != 200 || g.whoAmI() != "" {
+				t.Errorf("after %q: got %d, and %q is logged in", query, page.Status, g.whoAmI())
+			}
+		}
+	})
+
 	for name, header := range map[string]http.Header{
 		"cross-site":               {"Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://evil.example.test"}},
 		"same-site":                {"Sec-Fetch-Site": {"same-site"}, "Origin": {"https://other.example.test"}},
@@ -63,7 +73,7 @@ func TestLogout(t *testing.T) {
 		"older browser, null":      {"Origin": {"null"}},
 		"cross-site without words": {"Sec-Fetch-Site": {"cross-site"}},
 	} {
-		t.Run("not for another site: "+name, func(t *testing.T) {
+		t.Run("rule 109: not for another site, "+name, func(t *testing.T) {
 			t.Parallel()
 			g := newRig(t)
 			g.login()
@@ -77,7 +87,7 @@ func TestLogout(t *testing.T) {
 		})
 	}
 
-	t.Run("behind a proxy that rewrites Host", func(t *testing.T) {
+	t.Run("rule 109: by our own site, behind a proxy that rewrites Host", func(t *testing.T) {
 		t.Parallel()
 		g := newRig(t)
 		g.login()
@@ -96,7 +106,7 @@ func TestLogout(t *testing.T) {
 		}
 	})
 
-	t.Run("by POST only", func(t *testing.T) {
+	t.Run("rule 109: by POST only", func(t *testing.T) {
 		t.Parallel()
 		g := newRig(t)
 		g.login()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +14,6 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// CHECKLIST 16, 50, 77 to 79, and the modules oidcc-client-test-discovery-*.
 func TestDiscoverChecksTheMetadata(t *testing.T) {
 	t.Parallel()
 	set := func(name string, value any) func(map[string]any) {
@@ -34,23 +34,23 @@ func TestDiscoverChecksTheMetadata(t *testing.T) {
 		{"no UserInfo", set("userinfo_endpoint", nil), ""},
 		{"client_secret_post only", set("token_endpoint_auth_methods_supported", []string{"client_secret_post"}), ""},
 		{"no authentication methods", set("token_endpoint_auth_methods_supported", nil), ""},
-		{"authorization endpoint with a query", set("authorization_endpoint", issuer+"/authorize?tenant=a"), ""},
+		{"rule 16: authorization endpoint with a query", set("authorization_endpoint", issuer+"/authorize?tenant=a"), ""},
 
-		{"issuer of another", set("issuer", issuer+"INVALID"), "must be equal"},
-		{"issuer with a slash", set("issuer", issuer+"/"), "must be equal"},
-		{"issuer missing", set("issuer", nil), "must be equal"},
-		{"plain PKCE only", set("code_challenge_methods_supported", []string{"plain"}), "S256 is needed"},
+		{"rule 77: issuer of another", set("issuer", issuer+"INVALID"), "must be equal"},
+		{"rule 77: issuer with a slash", set("issuer", issuer+"/"), "must be equal"},
+		{"rule 77: issuer missing", set("issuer", nil), "must be equal"},
+		{"rule 6: plain PKCE only", set("code_challenge_methods_supported", []string{"plain"}), "S256 is needed"},
 		{"no authorization endpoint", set("authorization_endpoint", nil), "authorization_endpoint is missing"},
 		{"no token endpoint", set("token_endpoint", nil), "token_endpoint is missing"},
 		{"no keys", set("jwks_uri", nil), "jwks_uri is missing"},
-		{"http token endpoint", set("token_endpoint", "http://id.example.test/token"), "token_endpoint is not https"},
-		{"http on loopback, though the issuer is not", set("token_endpoint", "http://127.0.0.1/token"), "token_endpoint is not https"},
-		{"javascript", set("end_session_endpoint", "javascript:alert(1)"), "end_session_endpoint is not"},
+		{"rule 50: http token endpoint", set("token_endpoint", "http://id.example.test/token"), "token_endpoint is not https"},
+		{"rule 50: http on loopback, though the issuer is not", set("token_endpoint", "http://127.0.0.1/token"), "token_endpoint is not https"},
+		{"rule 50: javascript", set("end_session_endpoint", "javascript:alert(1)"), "end_session_endpoint is not"},
 		{"host confusion", set("userinfo_endpoint", "https://id.example.test@evil.example.test/"), "userinfo_endpoint has a user name"},
 		{"relative endpoint", set("jwks_uri", "/jwks"), "jwks_uri is not an absolute URL"},
 		{"fragment", set("authorization_endpoint", issuer+"/a#b"), "authorization_endpoint has a fragment"},
-		{"endpoint that sets a state", set("authorization_endpoint", issuer+"/a?state=x"), "a parameter \"state\" of its own"},
-		{"authentication methods of others", set("token_endpoint_auth_methods_supported", []string{"private_key_jwt"}), "private_key_jwt"},
+		{"rule 15: endpoint that sets a state", set("authorization_endpoint", issuer+"/a?state=x"), "a parameter \"state\" of its own"},
+		{"rule 46: authentication methods of others", set("token_endpoint_auth_methods_supported", []string{"private_key_jwt"}), "private_key_jwt"},
 		{"wrong type", set("token_endpoint", 7), "not the JSON it should be"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestDiscoverChecksTheMetadata(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if test.name != "authorization endpoint with a query" {
+				if !strings.HasPrefix(test.name, "rule 16") {
 					g.login()
 				}
 				return
@@ -143,15 +143,58 @@ func TestMetadataIsKept(t *testing.T) {
 	}
 }
 
-// CHECKLIST 79: an issuer with a path and a final slash.
 func TestIssuersWithPathAndSlash(t *testing.T) {
 	t.Parallel()
-	for _, issuer := range []string{"https://id.example.test/", "https://id.example.test/realms/a", "https://id.example.test/realms/a/"} {
-		provider := logintest.NewProvider(issuer, logintest.Client{ID: "app", RedirectURIs: []string{callbackURL}})
-		g := &rig{t: t, provider: provider, browser: logintest.NewBrowser()}
-		g.browser.Serve("https://id.example.test", provider)
-		g.auth = g.newAuth(func(c *core.Config) { c.Providers = []core.Provider{{Issuer: issuer, ClientID: "app"}} })
-		g.browser.Serve(origin, g.app(g.auth))
-		g.login()
+	for name, issuer := range map[string]string{
+		"rule 79: a host and a slash":        "https://id.example.test/",
+		"rule 79: a path":                    "https://id.example.test/realms/a",
+		"rule 79: a path with a final slash": "https://id.example.test/realms/a/",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			provider := logintest.NewProvider(issuer, logintest.Client{ID: "app", RedirectURIs: []string{callbackURL}})
+			g := &rig{t: t, provider: provider, browser: logintest.NewBrowser()}
+			g.browser.Serve("https://id.example.test", provider)
+			g.auth = g.newAuth(func(c *core.Config) { c.Providers = []core.Provider{{Issuer: issuer, ClientID: "app"}} })
+			g.browser.Serve(origin, g.app(g.auth))
+			g.login()
+		})
 	}
+}
+
+// Nothing but the issuer is configured, and the metadata may change.
+func TestEndpointsComeFromTheMetadata(t *testing.T) {
+	t.Parallel()
+	t.Run("rule 78: endpoints move with the metadata", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		g.login()
+		g.provider.Misbehave(logintest.Faults{
+			Discovery: func(m map[string]any) {
+				for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint"} {
+					m[name] = m[name].(string) + "?moved=yes"
+				}
+			},
+			Intercept: func(e logintest.Endpoint, w http.ResponseWriter, r *http.Request) bool {
+				old := e != logintest.Discovery && r.URL.Query().Get("moved") == ""
+				if old {
+					w.WriteHeader(http.StatusGone)
+				}
+				return old
+			},
+		})
+		g.advance(2 * time.Hour)
+		g.browser.Forget("", "")
+		g.login()
+		if _, err := g.browser.Post(origin+"/auth/logout", nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range []logintest.Endpoint{logintest.Authorization, logintest.Token, logintest.JWKS, logintest.EndSession} {
+			requests := g.provider.Requests()
+			i := slices.IndexFunc(requests, func(r logintest.Request) bool { return r.Endpoint == e && r.Query.Has("moved") })
+			if i < 0 {
+				t.Errorf("%s was not asked where it is now", e)
+			}
+		}
+	})
 }

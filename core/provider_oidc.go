@@ -123,7 +123,8 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 		return nil, err
 	}
 	if !strings.EqualFold(token.TokenType, "Bearer") { // RFC 6749 section 7.1
-		return nil, errBadProvider("token_response_untrusted", "token_type is %q, not Bearer", clip(token.TokenType))
+		return nil, errBadProvider("token_response_untrusted", "token_type is %q, not Bearer",
+			clip(redact(token.TokenType, []string{token.AccessToken})))
 	}
 	raw, ok := token.Extra("id_token").(string)
 	if !ok || raw == "" {

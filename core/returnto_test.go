@@ -6,27 +6,28 @@ import (
 	"testing"
 )
 
-// CHECKLIST 117.
-func TestReturnToKeepsLocalPaths(t *testing.T) {
+func TestReturnTo(t *testing.T) {
 	t.Parallel()
-	for _, good := range []string{
-		"/", "/me", "/a/b/", "/me?tab=1", "/me?y=a%20b&next=https://other.example/x", "/me#part",
-		"/search?q=%2F%2Fother.example", "/caf%C3%A9", "/café", "/a%25b", "/a:b@c", "/?x=//y",
-		"/" + strings.Repeat("a", maxReturnTo-1),
-	} {
-		if got := safeReturnTo(good); got != good {
-			t.Errorf("%.60q became %q", good, got)
+	t.Run("rule 117: local paths are kept", func(t *testing.T) {
+		t.Parallel()
+		for _, good := range []string{
+			"/", "/me", "/a/b/", "/me?tab=1", "/me?y=a%20b&next=https://other.example/x", "/me#part",
+			"/search?q=%2F%2Fother.example", "/caf%C3%A9", "/café", "/a%25b", "/a:b@c", "/?x=//y",
+			"/" + strings.Repeat("a", maxReturnTo-1),
+		} {
+			if got := safeReturnTo(good); got != good {
+				t.Errorf("%.60q became %q", good, got)
+			}
 		}
-	}
-}
-
-func TestReturnToSendsEverythingElseHome(t *testing.T) {
-	t.Parallel()
-	for _, bad := range returnToAttacks {
-		if got := safeReturnTo(bad); got != home {
-			t.Errorf("%.60q became %q", bad, got)
+	})
+	t.Run("rule 117: everything else leads home", func(t *testing.T) {
+		t.Parallel()
+		for _, bad := range returnToAttacks {
+			if got := safeReturnTo(bad); got != home {
+				t.Errorf("%.60q became %q", bad, got)
+			}
 		}
-	}
+	})
 }
 
 var returnToAttacks = []string{

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -9,39 +10,166 @@ import (
 	"time"
 
 	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// CHECKLIST 94 to 105, 128.
+// A session of two cookies whose ID token is small enough for a third.
+var manyGroups = logintest.Faults{UserInfo: func(claims map[string]any) { claims["groups"] = strings.Repeat("g", 4000) }}
+
+func askUserInfo(c *core.Config) { c.Providers[0].UserInfo = true }
+
 func TestSessionCookieAttributes(t *testing.T) {
 	t.Parallel()
-	g := newRig(t)
-	callback := g.toCallback()
-	page := g.visit(callback.String())
-	seen := make(map[string]*http.Cookie)
+	g := newRig(t, askUserInfo)
+	g.provider.Misbehave(manyGroups)
+	page := g.visit(g.toCallback().String())
+	set := make(map[string]*http.Cookie) // but for the attempt's, which is deleted
 	for _, c := range (&http.Response{Header: page.Header}).Cookies() {
-		if seen[c.Name] != nil {
-			t.Errorf("%s is set twice", c.Name)
-		}
-		seen[c.Name] = c
-		if !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Domain != "" {
-			t.Errorf("got %v", c)
-		}
-		if len(c.Name)+len(c.Value) > 4096 {
-			t.Errorf("%s has %d bytes", c.Name, len(c.Name)+len(c.Value))
+		if c.MaxAge >= 0 {
+			set[c.Name] = c
 		}
 	}
-	session, hint := seen["__Host-pixy-session"], seen["__Secure-pixy-logout"]
-	if session == nil || session.Path != "/" || session.MaxAge != 12*3600 {
-		t.Errorf("session: got %v", session)
-	}
-	if hint == nil || hint.Path != "/auth/logout" {
-		t.Errorf("logout hint: got %v", hint)
-	}
-	for _, cookie := range g.browser.Cookies(origin + "/me") {
-		if strings.Contains(cookie.Name, "logout") {
-			t.Error("the hint is sent to pages")
+	all := func(ok func(*http.Cookie) bool) func(*testing.T) {
+		return func(t *testing.T) {
+			for _, c := range set {
+				if !ok(c) {
+					t.Errorf("got %v", c)
+				}
+			}
 		}
 	}
+	hint := func(c *http.Cookie) bool { return c.Name == "__Secure-pixy-logout" }
+	t.Run("rule 94: Secure", all(func(c *http.Cookie) bool { return c.Secure }))
+	t.Run("rule 95: HttpOnly", all(func(c *http.Cookie) bool { return c.HttpOnly }))
+	t.Run("rule 96: Lax", all(func(c *http.Cookie) bool { return c.SameSite == http.SameSiteLaxMode }))
+	t.Run("rule 98: all paths, but for the logout hint", all(func(c *http.Cookie) bool {
+		return c.Path == "/" && !hint(c) || c.Path == "/auth/logout" && hint(c)
+	}))
+	t.Run("rule 99: no Domain", all(func(c *http.Cookie) bool { return c.Domain == "" }))
+	t.Run("rule 100: prefix", all(func(c *http.Cookie) bool { return strings.HasPrefix(c.Name, "__Host-pixy-session") || hint(c) }))
+	t.Run("rule 105: three at most, of 4096 bytes", func(t *testing.T) {
+		if len(set) != 3 || set["__Host-pixy-session-2"] == nil {
+			t.Errorf("got %d", len(set))
+		}
+		all(func(c *http.Cookie) bool { return len(c.Name)+len(c.Value) <= 4096 })(t)
+	})
+	t.Run("no longer than the session", all(func(c *http.Cookie) bool { return c.MaxAge == 12*3600 }))
+	t.Run("the hint is sent to the logout alone", func(t *testing.T) {
+		for _, cookie := range g.browser.Cookies(origin + "/me") {
+			if strings.Contains(cookie.Name, "logout") {
+				t.Errorf("/me receives %v", cookie)
+			}
+		}
+	})
+}
+
+// Only a RedirectURL on loopback makes cookies that are not Secure.
+func TestCookiesOnLoopback(t *testing.T) {
+	t.Parallel()
+	t.Run("rule 94: plain http for development, if RedirectURL says so", func(t *testing.T) {
+		t.Parallel()
+		const local = "http://127.0.0.1:8080"
+		g := newRig(t)
+		auth := g.newAuth(func(c *core.Config) { c.RedirectURL = local + "/auth/callback" })
+		g.browser.Serve(local, g.app(auth))
+		page := g.visit(local + "/auth/login")
+		cookies := (&http.Response{Header: page.Header}).Cookies()
+		if len(cookies) != 1 || cookies[0].Secure || !strings.HasPrefix(cookies[0].Name, "pixy-login-") || !cookies[0].HttpOnly {
+			t.Errorf("got %v", cookies)
+		}
+	})
+}
+
+// What was in the browser before a login is worth nothing after it.
+func TestLoginReplacesTheSession(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*core.Config){
+		"rule 102: in cookies":   func(*core.Config) {},
+		"rule 102: with a store": func(c *core.Config) { c.Store = newMemoryStore() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t, change)
+			g.provider.User = logintest.User{Subject: "mallory"}
+			g.login()
+			planted := g.cookiesNamed("__Host-pixy-session")[0]
+			g.browser.Forget("", "")
+			g.browser.SetCookie(origin, &http.Cookie{Name: planted.Name, Value: planted.Value, Path: "/", Secure: true})
+			g.provider.User = logintest.User{}
+			g.visit(g.toCallback().String())
+			if got := g.cookiesNamed("__Host-pixy-session"); len(got) != 1 || got[0].Value == planted.Value {
+				t.Errorf("the planted session is still there: %v", got)
+			}
+			if got := g.whoAmI(); got != "I am ada" {
+				t.Errorf("%q is logged in", got)
+			}
+			if err := openWith(g, planted.Value); strings.HasSuffix(name, "store") && !errors.Is(err, core.ErrNoSession) {
+				t.Errorf("the planted session is still good: %v", err)
+			}
+		})
+	}
+}
+
+// Browsers drop cookies as they like: each in turn, and the person goes on or
+// logs in anew.
+func TestCookiesMayVanish(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		cookie string
+		user   string // who is still logged in
+	}{
+		{"rule 106: the session", "__Host-pixy-session", ""},
+		{"rule 106: its second part", "__Host-pixy-session-2", ""},
+		{"rule 106: the logout hint", "__Secure-pixy-logout", "I am ada"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t, askUserInfo)
+			g.provider.Misbehave(manyGroups)
+			g.login()
+			before := len(g.cookiesNamed("__"))
+			g.browser.Forget(origin+"/auth/logout", test.cookie)
+			if got := len(g.cookiesNamed("__")); got != before-1 {
+				t.Fatalf("%d cookies are left of %d", got, before)
+			}
+			if got := g.whoAmI(); got != test.user {
+				t.Errorf("got %q", got)
+			}
+			g.login()
+			if page, err := g.browser.Post(origin+"/auth/logout", nil); err != nil || page.Status != 200 || g.whoAmI() != "" {
+				t.Errorf("logout: %v %v", page, err)
+			}
+		})
+	}
+}
+
+// Two providers may know the same subject, and two people one address.
+func TestUsersAreKnownByIssuerAndSubject(t *testing.T) {
+	t.Parallel()
+	seen := make(map[core.User]bool)
+	for _, issuer := range []string{"https://one.example.test", "https://two.example.test"} {
+		for _, subject := range []string{"ada", "grace"} {
+			provider := logintest.NewProvider(issuer, logintest.Client{ID: "app", RedirectURIs: []string{callbackURL}})
+			provider.User = logintest.User{Subject: subject, Claims: map[string]any{"email": "shared@example.test"}}
+			g := &rig{t: t, provider: provider, browser: logintest.NewBrowser()}
+			g.browser.Serve(issuer, provider)
+			g.auth = g.newAuth(func(c *core.Config) {
+				c.Providers = []core.Provider{{Issuer: issuer, ClientID: "app"}}
+				c.OnLogin = func(_ context.Context, u *core.User) error {
+					seen[core.User{Issuer: u.Issuer, Subject: u.Subject}] = true
+					return nil
+				}
+			})
+			g.browser.Serve(origin, g.app(g.auth))
+			g.login()
+		}
+	}
+	t.Run("rule 88: same subject, same address, four users", func(t *testing.T) {
+		if len(seen) != 4 {
+			t.Errorf("got %v", seen)
+		}
+	})
 }
 
 func TestGuardTakesNoForgedSession(t *testing.T) {
@@ -63,24 +191,32 @@ func TestGuardTakesNoForgedSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]string{
-		"empty": "", "cut short": good[:len(good)-3], "longer": good + "AAAA", "tampered with": good[:50] + flip(good[50]) + good[51:],
-		"zero parts": "0" + good[1:], "two parts of one": "2" + good[1:], "nine parts": "9" + good[1:], "no count": good[1:],
-		"another key":       other.cookiesNamed("__Host-pixy-session")[0].Value,
-		"a logout hint":     "1" + hint,
-		"an attempt":        "1" + attemptValue,
-		"a record cut off":  "1" + g.auth.SealSession([]byte("\x01")),
-		"an empty record":   "1" + g.auth.SealSession(nil),
-		"another version":   "1" + g.auth.SealSession(append([]byte{99}, make([]byte, 64)...)),
-		"another issuer":    (&http.Response{Header: w.Header()}).Cookies()[0].Value,
-		"quoted":            `"` + good + `"`,
-		"enormous":          "1" + strings.Repeat("A", 500<<10),
-		"control character": "1\x01" + good[2:],
+		"rule 101: empty":              "",
+		"rule 101: cut short":          good[:len(good)-3],
+		"rule 101: longer":             good + "AAAA",
+		"rule 101: tampered with":      good[:50] + flip(good[50]) + good[51:],
+		"rule 101: zero parts":         "0" + good[1:],
+		"rule 101: two parts of one":   "2" + good[1:],
+		"rule 101: nine parts":         "9" + good[1:],
+		"rule 101: no count":           good[1:],
+		"rule 101: another key":        other.cookiesNamed("__Host-pixy-session")[0].Value,
+		"rule 101: a logout hint":      "1" + hint,
+		"rule 101: an attempt":         "1" + attemptValue,
+		"rule 101: a record cut off":   "1" + g.auth.SealSession([]byte("\x01")),
+		"rule 101: an empty record":    "1" + g.auth.SealSession(nil),
+		"rule 101: another version":    "1" + g.auth.SealSession(append([]byte{99}, make([]byte, 64)...)),
+		"rule 88: another issuer":      (&http.Response{Header: w.Header()}).Cookies()[0].Value,
+		"rule 104: quoted":             `"` + good + `"`,
+		"rule 105: enormous":           "1" + strings.Repeat("A", 500<<10),
+		"rule 104: control characters": "1\x01" + good[2:],
 	} {
-		r := httptest.NewRequest("GET", origin+"/me", nil)
-		r.Header.Set("Cookie", "__Host-pixy-session="+value)
-		if _, err := g.auth.Authenticate(httptest.NewRecorder(), r); !errors.Is(err, core.ErrNoSession) {
-			t.Errorf("%s: got %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", origin+"/me", nil)
+			r.Header.Set("Cookie", "__Host-pixy-session="+value)
+			if _, err := g.auth.Authenticate(httptest.NewRecorder(), r); !errors.Is(err, core.ErrNoSession) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 	r := httptest.NewRequest("GET", origin+"/me", nil)
 	r.Header.Set("Cookie", "a=b; __Host-pixy-session="+good+"; c")

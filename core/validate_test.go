@@ -47,22 +47,22 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"two providers, one without a name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "" }, "Providers[1].Name cannot be the end of a path"},
 		{"two providers, a name that is a path", func(c *Config) { *c = twoProviders(); c.Providers[0].Name = "a/b" }, "Providers[0].Name cannot be the end of a path"},
 		{"two providers of one name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "ONE" }, "Providers[1].Name is that of Providers[0]"},
-		{"rule 30: two providers of one issuer", func(c *Config) { *c = twoProviders(); c.Providers[1].Issuer = c.Providers[0].Issuer }, "Providers[1].Issuer is that of Providers[0]"},
+		{"rule 30: two providers with one issuer", func(c *Config) { *c = twoProviders(); c.Providers[1].Issuer = c.Providers[0].Issuer }, "Providers[1].Issuer is that of Providers[0]"},
 		{"two providers, a callback that is the login", func(c *Config) { *c = twoProviders(); c.LoginPath = "/auth/callback/two" }, "must be different paths"},
 		{"no issuer", func(c *Config) { c.Providers[0].Issuer = "" }, "Providers[0].Issuer is missing"},
-		{"http issuer", func(c *Config) { c.Providers[0].Issuer = "http://id.example.test" }, "Providers[0].Issuer is not an https URL"},
+		{"rule 50: http issuer", func(c *Config) { c.Providers[0].Issuer = "http://id.example.test" }, "Providers[0].Issuer is not an https URL"},
 		{"issuer with query", func(c *Config) { c.Providers[0].Issuer = "https://id.example.test?a" }, "Providers[0].Issuer is not an https URL"},
 		{"issuer with password", func(c *Config) { c.Providers[0].Issuer = "https://u:p@id.example.test" }, "Providers[0].Issuer is not an https URL"},
 		{"issuer of another scheme", func(c *Config) { c.Providers[0].Issuer = "javascript:alert(1)" }, "Providers[0].Issuer is not an https URL"},
 		{"no client", func(c *Config) { c.Providers[0].ClientID = "" }, "Providers[0].ClientID is missing"},
-		{"no openid", func(c *Config) { c.Providers[0].Scopes = []string{"email"} }, "Providers[0].Scopes lacks openid"},
-		{"reserved parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"state": {"x"}} }, "AuthParams sets state"},
-		{"PKCE parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"code_challenge_method": {"plain"}} }, "AuthParams sets code_challenge_method"},
+		{"rule 12: no openid", func(c *Config) { c.Providers[0].Scopes = []string{"email"} }, "Providers[0].Scopes lacks openid"},
+		{"rule 15: reserved parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"state": {"x"}} }, "AuthParams sets state"},
+		{"rule 15: PKCE parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"code_challenge_method": {"plain"}} }, "AuthParams sets code_challenge_method"},
 		{"rule 69: max_age", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"0"}} }, ""},
 		{"rule 69: max_age that is no number of seconds", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"1h"}} }, "AuthParams has max_age"},
 		{"rule 69: max_age that is negative", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"-1"}} }, "AuthParams has max_age"},
 		{"rule 69: max_age that is empty", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {""}} }, "AuthParams has max_age"},
-		{"repeated parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"prompt": {"a", "b"}} }, "AuthParams has 2 values for prompt"},
+		{"rule 15: repeated parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"prompt": {"a", "b"}} }, "AuthParams has 2 values for prompt"},
 
 		{"no key", func(c *Config) { c.SessionKey = nil }, "SessionKey has 0 bytes; give 32"},
 		{"short key", func(c *Config) { c.SessionKey = keyA[:31] }, "SessionKey has 31 bytes; give 32"},
@@ -71,11 +71,11 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"short old key", func(c *Config) { c.OldSessionKeys = [][]byte{keyB, keyA[:3]} }, "OldSessionKeys[1] has 3 bytes"},
 
 		{"no redirect URL", func(c *Config) { c.RedirectURL = "" }, "RedirectURL is not an absolute https URL"},
-		{"relative redirect URL", func(c *Config) { c.RedirectURL = "/auth/callback" }, "RedirectURL is not an absolute https URL"},
-		{"http redirect URL", func(c *Config) { c.RedirectURL = "http://app.example.test/auth/callback" }, "RedirectURL is plain http"},
-		{"http that only looks like loopback", func(c *Config) { c.RedirectURL = "http://127.0.0.1.example.test/auth/callback" }, "RedirectURL is plain http"},
-		{"fragment", func(c *Config) { c.RedirectURL += "#x" }, "RedirectURL has a user name, query or fragment"},
-		{"empty fragment", func(c *Config) { c.RedirectURL += "#" }, "RedirectURL has a user name, query or fragment"},
+		{"rule 13: relative redirect URL", func(c *Config) { c.RedirectURL = "/auth/callback" }, "RedirectURL is not an absolute https URL"},
+		{"rules 50, 94: http redirect URL", func(c *Config) { c.RedirectURL = "http://app.example.test/auth/callback" }, "RedirectURL is plain http"},
+		{"rules 50, 94: http that only looks like loopback", func(c *Config) { c.RedirectURL = "http://127.0.0.1.example.test/auth/callback" }, "RedirectURL is plain http"},
+		{"rule 13: fragment", func(c *Config) { c.RedirectURL += "#x" }, "RedirectURL has a user name, query or fragment"},
+		{"rule 13: empty fragment", func(c *Config) { c.RedirectURL += "#" }, "RedirectURL has a user name, query or fragment"},
 		{"query", func(c *Config) { c.RedirectURL += "?x=y" }, "RedirectURL has a user name, query or fragment"},
 		{"no path", func(c *Config) { c.RedirectURL = "https://app.example.test" }, "RedirectURL's path cannot be a route"},
 		{"wildcard", func(c *Config) { c.LoginPath = "/auth/:name" }, "LoginPath cannot be a route"},
@@ -83,8 +83,8 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"dots", func(c *Config) { c.LogoutPath = "/auth/../logout" }, "LogoutPath cannot be a route"},
 		{"paths that clash", func(c *Config) { c.LoginPath = "/auth/callback" }, "must be different paths"},
 		{"default paths that clash", func(c *Config) { c.RedirectURL = "https://app.example.test/auth/login" }, "must be different paths"},
-		{"logout to another site", func(c *Config) { c.AfterLogout = "https://other.example.test/" }, "AfterLogout is not a path"},
-		{"logout to another host", func(c *Config) { c.AfterLogout = "//other.example.test/" }, "AfterLogout is not a path"},
+		{"rule 117: logout to another site", func(c *Config) { c.AfterLogout = "https://other.example.test/" }, "AfterLogout is not a path"},
+		{"rule 117: logout to another host", func(c *Config) { c.AfterLogout = "//other.example.test/" }, "AfterLogout is not a path"},
 
 		{"negative lifetime", func(c *Config) { c.SessionLifetime = -1 }, "SessionLifetime is negative"},
 		{"lifetime under a second", func(c *Config) { c.SessionLifetime = time.Millisecond }, "SessionLifetime is 1ms"},
@@ -159,31 +159,33 @@ func TestRoutesFollowTheRedirectURL(t *testing.T) {
 	}
 }
 
-// CHECKLIST 127.
 func TestConfigPrintsWithoutSecrets(t *testing.T) {
 	t.Parallel()
-	config := goodConfig()
-	config.Providers[0].ClientSecret = "canary-secret"
-	config.OldSessionKeys = [][]byte{keyB}
-	var out bytes.Buffer
-	auth, err := New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, value := range []any{config, &config, config.Providers, config.Providers[0], &config.Providers[0], auth, struct{ A *Authenticator }{auth}} {
-		fmt.Fprintf(&out, "%v %+v %#v %s %q\n", value, value, value, value, value)
-		slog.New(slog.NewJSONHandler(&out, nil)).Info("config", "config", value)
-		slog.New(slog.NewTextHandler(&out, nil)).Info("config", "config", value)
-	}
-	if b, err := json.Marshal(config.Providers); err == nil {
-		out.Write(b)
-	}
-	for _, secret := range []string{"canary-secret", string(keyA), string(keyB), fmt.Sprint(keyA), fmt.Sprintf("%x", keyA)} {
-		if strings.Contains(out.String(), strings.Trim(secret, "[]")) {
-			t.Errorf("%q is in:\n%s", secret, out.String())
+	t.Run("rule 127: whatever prints or logs it", func(t *testing.T) {
+		t.Parallel()
+		config := goodConfig()
+		config.Providers[0].ClientSecret = "canary-secret"
+		config.OldSessionKeys = [][]byte{keyB}
+		var out bytes.Buffer
+		auth, err := New(config)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if !strings.Contains(out.String(), redacted) {
-		t.Errorf("nothing says %s", redacted)
-	}
+		for _, value := range []any{config, &config, config.Providers, config.Providers[0], &config.Providers[0], auth, struct{ A *Authenticator }{auth}} {
+			fmt.Fprintf(&out, "%v %+v %#v %s %q\n", value, value, value, value, value)
+			slog.New(slog.NewJSONHandler(&out, nil)).Info("config", "config", value)
+			slog.New(slog.NewTextHandler(&out, nil)).Info("config", "config", value)
+		}
+		if b, err := json.Marshal(config.Providers); err == nil {
+			out.Write(b)
+		}
+		for _, secret := range []string{"canary-secret", string(keyA), string(keyB), fmt.Sprint(keyA), fmt.Sprintf("%x", keyA)} {
+			if strings.Contains(out.String(), strings.Trim(secret, "[]")) {
+				t.Errorf("%q is in:\n%s", secret, out.String())
+			}
+		}
+		if !strings.Contains(out.String(), redacted) {
+			t.Errorf("nothing says %s", redacted)
+		}
+	})
 }
