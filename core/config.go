@@ -101,8 +101,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Provider is an OpenID provider and this application's registration there.
-// Issuer and ClientID are needed.
+// Provider is somebody who knows the users, and this application's registration
+// there. ClientID is needed, and Issuer or OAuth2.
 type Provider struct {
 	// Name calls the provider by name in logs and, if there are several, to the
 	// person who chooses, in the login's parameter provider, and at the end of the
@@ -112,8 +112,12 @@ type Provider struct {
 
 	// Issuer is the provider's identifier, exactly as the provider spells it,
 	// final slash included: the https URL that has
-	// /.well-known/openid-configuration under it. http is for loopback only.
+	// /.well-known/openid-configuration under it. http is for loopback only. With
+	// OAuth2 it may be empty, and is the scheme and host of AuthURL then.
 	Issuer string
+
+	// OAuth2 is for a provider without OpenID Connect. Nil: it has OpenID Connect.
+	OAuth2 *OAuth2
 
 	// ClientID is what the provider calls this application.
 	ClientID string
@@ -123,7 +127,8 @@ type Provider struct {
 	// choice. Empty: a public client, which has PKCE alone.
 	ClientSecret string
 
-	// Scopes to ask for. Nil: openid, profile and email. openid is needed.
+	// Scopes to ask for. Nil: openid, profile and email, or none with OAuth2.
+	// openid is needed, but with OAuth2.
 	Scopes []string
 
 	// UserInfo asks the UserInfo endpoint at login too, if the provider has one:
@@ -186,5 +191,6 @@ func (p Provider) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.LogValue().Strin
 func (p Provider) MarshalJSON() ([]byte, error) {
 	type plain Provider
 	p.ClientSecret = redactedIf(p.ClientSecret != "")
+	p.OAuth2 = nil // has a function
 	return json.Marshal(plain(p))
 }

@@ -65,7 +65,7 @@ type logoutHints struct {
 // is left out: logout works without it, though some providers then ask.
 func (h *logoutHints) save(w http.ResponseWriter, at *registration, idToken string) {
 	value := h.sealer.seal(at.id, []byte(idToken))
-	if len(value) > maxCookieValue {
+	if idToken == "" || len(value) > maxCookieValue {
 		h.cookies.remove(w, h.name)
 		return
 	}

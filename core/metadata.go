@@ -30,15 +30,13 @@ type metadata struct {
 	SigningAlgs           []string `json:"id_token_signing_alg_values_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
 
-	authorizationRequest string // made of the endpoint and the configuration
+	commonRequest string // made of the endpoint and the configuration
 }
 
-// fetchMetadata asks issuer for its metadata and checks it.
-func fetchMetadata(ctx context.Context, client *http.Client, issuer string) (*metadata, error) {
-	// Discovery section 4.1: without the issuer's final slash, if it has one.
+// fetchMetadata asks for an issuer's metadata and checks it.
+func fetchMetadata(ctx context.Context, client *http.Client, issuer, from string) (*metadata, error) {
 	var m metadata
-	err := getJSON(ctx, client, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration", &m)
-	if err != nil {
+	if err := getJSON(ctx, client, from, &m); err != nil {
 		return nil, err
 	}
 	if err := m.check(issuer); err != nil {
@@ -56,7 +54,6 @@ func (m *metadata) check(issuer string) error {
 		return fmt.Errorf("the provider supports PKCE by %q only; S256 is needed (RFC 7636 section 4.2)",
 			clip(strings.Join(m.ChallengeMethods, " ")))
 	}
-	allowHTTP := strings.HasPrefix(issuer, "http:") // which config allows on loopback only
 	var faults []error
 	for _, endpoint := range []struct {
 		name, url string
@@ -64,14 +61,13 @@ func (m *metadata) check(issuer string) error {
 	}{
 		{"authorization_endpoint", m.AuthorizationEndpoint, true},
 		{"token_endpoint", m.TokenEndpoint, true},
-		{"jwks_uri", m.JWKSURI, true},
 		{"userinfo_endpoint", m.UserInfoEndpoint, false},
 		{"end_session_endpoint", m.EndSessionEndpoint, false},
 	} {
 		if endpoint.url == "" && !endpoint.required {
 			continue
 		}
-		if err := checkEndpoint(endpoint.url, allowHTTP); err != nil {
+		if err := checkEndpoint(endpoint.url, m.allowHTTP()); err != nil {
 			faults = append(faults, fmt.Errorf("%s %w", endpoint.name, err))
 		}
 	}
@@ -83,6 +79,23 @@ func (m *metadata) check(issuer string) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// allowHTTP: config allows an http issuer on loopback only.
+func (m *metadata) allowHTTP() bool { return strings.HasPrefix(m.Issuer, "http:") }
+
+// checkIssuer: compared whenever it is there, and demanded if the metadata
+// promises it. Simple string comparison, as RFC 9207 section 2.4 asks.
+func (m *metadata) checkIssuer(iss []string) error {
+	switch {
+	case len(iss) > 1:
+		return errBadCallback("%d iss parameters", len(iss))
+	case len(iss) == 0 && m.IssParameter:
+		return errBadCallback("no iss parameter, although the provider promises one (RFC 9207)")
+	case len(iss) == 1 && iss[0] != m.Issuer:
+		return errBadCallback("the iss parameter is not the provider (RFC 9207)")
+	}
+	return nil
 }
 
 // checkEndpoint accepts https, and http on loopback if that is allowed.

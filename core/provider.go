@@ -1,6 +1,9 @@
 package core
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // provider is what the rest of this package needs of whoever knows the users.
 // Implementations are safe for concurrent use. Errors are *Error.
@@ -16,6 +19,13 @@ type provider interface {
 	// logoutURL is where the browser is sent to end the provider's own session,
 	// or "" if the provider offers no such place or is not to be reached.
 	logoutURL(ctx context.Context, idTokenHint, returnURL, state string) string
+}
+
+func newProvider(grant codeGrant, now func() time.Time) provider {
+	if grant.config.OAuth2 != nil {
+		return newOAuth2Provider(grant, now)
+	}
+	return newOIDCProvider(grant, now)
 }
 
 // identity is the outcome of a login.

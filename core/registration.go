@@ -36,7 +36,7 @@ func register(config Config, callbackPath string, now func() time.Time) registra
 			callbackPath += "/" + p.Name
 		}
 		all[i] = &registration{
-			provider: newOIDCProvider(p, redirectURL, client, now),
+			provider: newProvider(codeGrant{config: p, redirectURL: redirectURL, client: client}, now),
 			config:   p, callbackPath: callbackPath, id: p.ClientID + " " + p.Issuer,
 		}
 	}

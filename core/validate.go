@@ -138,19 +138,24 @@ func checkRoute(faults *faults, name, p string) {
 }
 
 func (p *Provider) complete(prefix string, faults *faults) {
-	u, err := url.Parse(p.Issuer)
+	if p.OAuth2 != nil {
+		p.completeOAuth2(prefix, faults)
+	}
 	switch {
-	case p.Issuer == "":
+	case p.Issuer == "" && p.OAuth2 == nil:
 		faults.add("%sIssuer is missing; give the provider's URL, exactly as it spells it", prefix)
-	case err != nil || checkEndpoint(p.Issuer, true) != nil || u.RawQuery != "" || strings.ContainsAny(p.Issuer, "?#"):
+	case p.Issuer != "" && (checkEndpoint(p.Issuer, true) != nil || strings.ContainsAny(p.Issuer, "?#")):
 		faults.add("%sIssuer is not an https URL without query and fragment; give the provider's URL, exactly as it spells it (http is for loopback only)", prefix)
 	}
 	if p.ClientID == "" {
 		faults.add("%sClientID is missing; the provider gives it to you when you register the application", prefix)
 	}
-	if p.Scopes == nil {
+	p.Scopes = slices.Clone(p.Scopes)
+	switch {
+	case p.OAuth2 != nil:
+	case p.Scopes == nil:
 		p.Scopes = []string{"openid", "profile", "email"}
-	} else if p.Scopes = slices.Clone(p.Scopes); !slices.Contains(p.Scopes, "openid") {
+	case !slices.Contains(p.Scopes, "openid"):
 		faults.add("%sScopes lacks openid; add it, or leave Scopes nil (OpenID Connect Core section 3.1.2.1)", prefix)
 	}
 	p.AuthParams = cloneValues(p.AuthParams)
@@ -163,6 +168,38 @@ func (p *Provider) complete(prefix string, faults *faults) {
 		case name == "max_age" && !isSeconds(values[0]):
 			faults.add("%sAuthParams has max_age %q; give seconds, such as 3600 (OpenID Connect Core section 3.1.2.1)", prefix, values[0])
 		}
+	}
+}
+
+// completeOAuth2 checks what a provider without OpenID Connect needs.
+func (p *Provider) completeOAuth2(prefix string, faults *faults) {
+	c := *p.OAuth2
+	p.OAuth2 = &c
+	if c.FetchUser == nil {
+		faults.add("%sOAuth2.FetchUser is missing; it has to ask the provider who it is", prefix)
+	}
+	if p.UserInfo {
+		faults.add("%sUserInfo is of OpenID Connect; leave it out and ask in OAuth2.FetchUser", prefix)
+	}
+	if p.AuthParams.Has("max_age") {
+		faults.add("%sAuthParams has max_age, which only an ID token can confirm; leave it out", prefix)
+	}
+	if c.AuthMethod != "" && c.AuthMethod != "client_secret_basic" && c.AuthMethod != "client_secret_post" {
+		faults.add("%sOAuth2.AuthMethod is %q; give client_secret_basic or client_secret_post", prefix, c.AuthMethod)
+	}
+	if c.AuthURL == "" && c.TokenURL == "" {
+		if p.Issuer == "" {
+			faults.add("%sOAuth2 has no AuthURL and TokenURL; give both, or an Issuer that has metadata (RFC 8414)", prefix)
+		}
+		return
+	}
+	for _, endpoint := range [...]struct{ name, url string }{{"AuthURL", c.AuthURL}, {"TokenURL", c.TokenURL}} {
+		if err := checkEndpoint(endpoint.url, true); err != nil {
+			faults.add("%sOAuth2.%s %v; give the provider's endpoint", prefix, endpoint.name, err)
+		}
+	}
+	if u, err := url.Parse(c.AuthURL); err == nil && p.Issuer == "" && checkEndpoint(c.AuthURL, true) == nil {
+		p.Issuer = u.Scheme + "://" + u.Host
 	}
 }
 

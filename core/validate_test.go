@@ -2,9 +2,11 @@ package core
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -26,6 +28,13 @@ func twoProviders() Config {
 		{Name: "two", Issuer: "https://two.example.test", ClientID: "app"},
 	}
 	return c
+}
+
+func oauth2Example() Provider {
+	return Provider{ClientID: "app", OAuth2: &OAuth2{
+		AuthURL: "https://id.example.test/authorize", TokenURL: "https://id.example.test/token",
+		FetchUser: func(context.Context, *http.Client) (map[string]any, error) { return nil, nil },
+	}}
 }
 
 func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
@@ -63,6 +72,31 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"rule 69: max_age that is negative", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"-1"}} }, "AuthParams has max_age"},
 		{"rule 69: max_age that is empty", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {""}} }, "AuthParams has max_age"},
 		{"rule 15: repeated parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"prompt": {"a", "b"}} }, "AuthParams has 2 values for prompt"},
+
+		{"OAuth 2.0", func(c *Config) { c.Providers[0] = oauth2Example() }, ""},
+		{"OAuth 2.0 by metadata", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].Issuer, c.Providers[0].OAuth2.AuthURL, c.Providers[0].OAuth2.TokenURL = "https://id.example.test", "", ""
+		}, ""},
+		{"OAuth 2.0 without endpoints", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].OAuth2.AuthURL, c.Providers[0].OAuth2.TokenURL = "", ""
+		}, "OAuth2 has no AuthURL and TokenURL"},
+		{"OAuth 2.0 with half of them", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.TokenURL = "" }, "OAuth2.TokenURL is missing"},
+		{"OAuth 2.0 by http", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].OAuth2.AuthURL = "http://id.example.test/a"
+		}, "OAuth2.AuthURL is not https"},
+		{"OAuth 2.0 without FetchUser", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.FetchUser = nil }, "OAuth2.FetchUser is missing"},
+		{"OAuth 2.0 with UserInfo", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].UserInfo = true }, "UserInfo is of OpenID Connect"},
+		{"OAuth 2.0 with max_age", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].AuthParams = url.Values{"max_age": {"1"}}
+		}, "AuthParams has max_age, which only an ID token"},
+		{"OAuth 2.0 with a signed secret", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].OAuth2.AuthMethod = "private_key_jwt"
+		}, "OAuth2.AuthMethod is"},
 
 		{"no key", func(c *Config) { c.SessionKey = nil }, "SessionKey has 0 bytes; give 32"},
 		{"short key", func(c *Config) { c.SessionKey = keyA[:31] }, "SessionKey has 31 bytes; give 32"},

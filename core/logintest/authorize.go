@@ -80,9 +80,6 @@ func checkAuthorization(request url.Values) *refusal {
 	if request.Get("response_type") != "code" {
 		return &refusal{"unsupported_response_type", "response_type must be code"}
 	}
-	if !slices.Contains(strings.Fields(request.Get("scope")), "openid") {
-		return &refusal{"invalid_scope", "scope must contain openid"}
-	}
 	return checkChallenge(request)
 }
 

@@ -67,6 +67,9 @@ const (
 	EndSession    Endpoint = "/end-session"
 )
 
+// oauth2Metadata is where the metadata is, too (RFC 8414 section 3.1).
+const oauth2Metadata = "/.well-known/oauth-authorization-server"
+
 // Request is what an endpoint received. It holds whatever secrets were sent.
 type Request struct {
 	Endpoint Endpoint
@@ -116,6 +119,9 @@ func (p *Provider) now() time.Time {
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, ok := strings.CutPrefix(r.URL.Path, p.path)
 	endpoint := Endpoint(path)
+	if r.URL.Path == oauth2Metadata+p.path {
+		endpoint, ok = Discovery, true
+	}
 	handle := map[Endpoint]http.HandlerFunc{
 		Discovery:     p.serveDiscovery,
 		Authorization: p.serveAuthorization,

@@ -92,7 +92,6 @@ func TestAuthorizationRequests(t *testing.T) {
 		{"longer redirect_uri", func(q url.Values) { q.Set("redirect_uri", callback+"/x") }, false, ""},
 		{"redirect_uri twice", func(q url.Values) { q.Add("redirect_uri", callback) }, false, ""},
 		{"implicit", func(q url.Values) { q.Set("response_type", "id_token") }, true, "unsupported_response_type"},
-		{"no openid", func(q url.Values) { q.Set("scope", "profile") }, true, "invalid_scope"},
 		{"state twice", func(q url.Values) { q.Add("state", "x") }, true, "invalid_request"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

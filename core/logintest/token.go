@@ -156,7 +156,9 @@ func (p *Provider) issue(g *grant, scopes []string, first bool) map[string]any {
 		"token_type":   "Bearer",
 		"expires_in":   int(accessLifetime.Seconds()),
 		"scope":        strings.Join(scopes, " "),
-		"id_token":     p.idToken(g, scopes, access, first),
+	}
+	if slices.Contains(g.scopes, "openid") { // else the request is one of plain OAuth 2.0
+		response["id_token"] = p.idToken(g, scopes, access, first)
 	}
 	if slices.Contains(g.scopes, "offline_access") {
 		response["refresh_token"] = p.newToken(&token{grant: g, refresh: true, scopes: scopes, expires: p.now().Add(refreshLifetime)})

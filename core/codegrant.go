@@ -1,0 +1,140 @@
+package core
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/oauth2"
+)
+
+// A codeGrant makes the two requests of the authorization code grant (RFC 6749
+// section 4.1) with PKCE, for one registration.
+type codeGrant struct {
+	config      Provider
+	redirectURL string
+	client      *http.Client
+}
+
+// reservedParam reports whether an authorization parameter is this library's to set.
+func reservedParam(name string) bool {
+	return slices.Contains([]string{
+		"client_id", "client_secret", "code", "code_challenge", "code_challenge_method", "nonce",
+		"redirect_uri", "request", "request_uri", "response_mode", "response_type", "scope", "state",
+	}, name)
+}
+
+// commonRequest is what all authorization requests have in common (RFC 6749
+// section 4.1.1).
+func (g *codeGrant) commonRequest(endpoint string) string {
+	query := url.Values{
+		"response_type": {"code"},
+		"client_id":     {g.config.ClientID},
+		"redirect_uri":  {g.redirectURL},
+	}
+	if len(g.config.Scopes) > 0 {
+		query.Set("scope", strings.Join(g.config.Scopes, " "))
+	}
+	maps.Copy(query, g.config.AuthParams)
+	return withQuery(endpoint, query)
+}
+
+// authorizationRequest adds what is of this attempt: the challenge of RFC 7636
+// section 4.3, whatever the metadata says about PKCE. It is base64url and stands
+// in a query as it is.
+func authorizationRequest(common string, a *attempt) string {
+	return common + "&state=" + a.state + "&code_challenge_method=S256&code_challenge=" + a.challenge()
+}
+
+// prepare finds out now, and not when a person comes back, whether this client
+// can use the provider's endpoints.
+func (g *codeGrant) prepare(m *metadata) error {
+	m.commonRequest = g.commonRequest(m.AuthorizationEndpoint)
+	_, err := m.authStyle(g.config.ClientSecret)
+	return err
+}
+
+// withQuery adds to a query that the endpoint may have already (RFC 6749 section 3.1).
+func withQuery(endpoint string, query url.Values) string {
+	if strings.Contains(endpoint, "?") {
+		return endpoint + "&" + query.Encode()
+	}
+	return endpoint + "?" + query.Encode()
+}
+
+// exchange is the token request of RFC 6749 section 4.1.3 and RFC 7636 section 4.5.
+// The code is sent once, with the verifier.
+func (g *codeGrant) exchange(ctx context.Context, m *metadata, code, verifier string) (*oauth2.Token, error) {
+	style, err := m.authStyle(g.config.ClientSecret)
+	if err != nil {
+		return nil, err
+	}
+	config := oauth2.Config{
+		ClientID: g.config.ClientID, ClientSecret: g.config.ClientSecret, RedirectURL: g.redirectURL,
+		Endpoint: oauth2.Endpoint{TokenURL: m.TokenEndpoint, AuthStyle: style},
+	}
+	token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, g.client), code, oauth2.VerifierOption(verifier))
+	if err != nil {
+		basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(g.config.ClientID) + ":" + url.QueryEscape(g.config.ClientSecret)))
+		return nil, exchangeError(err, code, verifier, g.config.ClientSecret, basic)
+	}
+	if !strings.EqualFold(token.TokenType, "Bearer") { // RFC 6749 section 7.1
+		return nil, errBadProvider("token_response_untrusted", "token_type is %q, not Bearer",
+			clip(redact(token.TokenType, []string{token.AccessToken})))
+	}
+	return token, nil
+}
+
+// exchangeError sorts what went wrong by whose fault it is. The texts of
+// x/oauth2 hold the answer's body, and the answer may repeat the request: only
+// the error members of RFC 6749 section 5.2 are kept, without any secret.
+func exchangeError(err error, secrets ...string) error {
+	var answer *oauth2.RetrieveError
+	var connection *url.Error
+	switch {
+	case errors.As(err, &connection):
+		return errProviderDown(err)
+	case !errors.As(err, &answer):
+		return errBadProvider("token_response_untrusted", "the token endpoint's answer cannot be read")
+	}
+	status := answer.Response.StatusCode
+	reported := &ProviderError{
+		Code:        redact(answer.ErrorCode, secrets),
+		Description: redact(answer.ErrorDescription, secrets),
+	}
+	switch {
+	case answer.ErrorCode == "invalid_grant":
+		return &Error{
+			Status: http.StatusForbidden, Code: "code_refused",
+			Public: "The login provider did not accept this login. Please try again.",
+			Err:    fmt.Errorf("%w: token endpoint: %w", ErrRefused, reported),
+		}
+	case status >= 500, status == http.StatusTooManyRequests:
+		return errProviderDown(fmt.Errorf("the token endpoint answered %d", status))
+	case answer.ErrorCode != "":
+		return &Error{
+			Status: http.StatusBadGateway, Code: "client_refused",
+			Public: "The login provider does not accept this application. Please tell us.",
+			Err:    fmt.Errorf("%w: token endpoint: %w", ErrRefused, reported),
+		}
+	}
+	return errBadProvider("token_response_untrusted", "the token endpoint answered %d without an OAuth error", status)
+}
+
+// redact takes secrets out of a text of the provider's, as they are and as a
+// form spells them.
+func redact(text string, secrets []string) string {
+	for _, secret := range secrets {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, redacted)
+			text = strings.ReplaceAll(text, url.QueryEscape(secret), redacted)
+		}
+	}
+	return text
+}
