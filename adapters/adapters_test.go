@@ -387,3 +387,25 @@ func TestEchosDefaultErrorHandlers(t *testing.T) {
 		})
 	}
 }
+
+// A test signs somebody in without a provider, whatever the framework.
+func TestSignedIn(t *testing.T) {
+	t.Parallel()
+	for name, build := range frameworks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := new(app)
+			s := newStage(t, a, func(a *app, auth *core.Authenticator) http.Handler {
+				return logintest.SignedIn(build(a, auth), logintest.User{Subject: "grace"})
+			})
+			for _, path := range []string{"/private", "/maybe"} {
+				if page := s.do("POST", path, script); page.Status != 200 || string(page.Body) != "grace" {
+					t.Errorf("%s: got %d %s", path, page.Status, page.Body)
+				}
+			}
+			if got := s.provider.Count(logintest.Discovery); got != 0 || a.ran.Load() != 1 {
+				t.Errorf("the provider was asked %d times, the private handler ran %d times", got, a.ran.Load())
+			}
+		})
+	}
+}
