@@ -64,7 +64,8 @@ type Target struct {
 //
 // First it walks one honest login and logout. If they do not work, it says so
 // and attacks nothing. The attacks run one after another, each with browsers of
-// its own, against the one application; they need no network, and some seconds.
+// its own, against the one application. They use no network, and take a second
+// or two.
 //
 // An application that passes is not proved secure: it withstands these attacks.
 // Attack looks at the login and the session, and at no other page but Private.
@@ -160,5 +161,10 @@ func (t Target) complete() (Target, error) {
 	t.LogoutPath = cmp.Or(t.LogoutPath, path.Join(path.Dir(u.Path), "logout"))
 	t.Issuer = cmp.Or(t.Issuer, defaultIssuer)
 	t.ClientID = cmp.Or(t.ClientID, "app")
+	for _, p := range []string{t.Private, t.LoginPath, t.LogoutPath} {
+		if p[0] != '/' {
+			return t, fmt.Errorf("Target has %q, which is not the path of a page", p)
+		}
+	}
 	return t, nil
 }

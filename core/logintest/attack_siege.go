@@ -1,6 +1,7 @@
 package logintest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -45,7 +46,9 @@ func newSiege(target Target) (*siege, error) {
 	}
 	s.origin = originOf(s.callback)
 	s.provider = s.newProvider(target.Issuer)
-	s.app = target.Start(s.provider)
+	if s.app = target.Start(s.provider); s.app == nil {
+		return nil, errors.New("Target.Start returned nil")
+	}
 	s.ada = s.person("ada-1815", "Ada Lovelace", "ada@example.test")
 	s.mallory = s.person("mallory-666", "Mallory Mallet", "mallory@example.test")
 	s.provider.Authenticate = nil

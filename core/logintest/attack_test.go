@@ -178,6 +178,8 @@ func TestAttackNeedsAnHonestLogin(t *testing.T) {
 		want   string
 	}{
 		"no application":    {logintest.Target{}, "Target.Start is nil"},
+		"nothing started":   {logintest.Target{Start: func(*logintest.Provider) http.Handler { return nil }}, "Target.Start returned nil"},
+		"no path":           {logintest.Target{Start: start, Private: "me"}, `"me", which is not the path of a page`},
 		"no URL":            {logintest.Target{Start: start, RedirectURL: "/auth/callback"}, "Target.RedirectURL"},
 		"no scheme of ours": {logintest.Target{Start: start, RedirectURL: "app://x/callback"}, "Target.RedirectURL"},
 		"other login path": {logintest.Target{Start: start, LoginPath: "/login"},
