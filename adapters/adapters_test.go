@@ -37,11 +37,12 @@ const (
 func init() { gin.SetMode(gin.TestMode) }
 
 // An app has /private behind RequireUser, /maybe behind LoadUser, and the
-// login's routes. Ran counts the calls of the private handler. If own is set,
-// errors go to it, through the framework's own way.
+// login's routes. Ran counts the calls of the private handler, which writes page
+// and the subject. If own is set, errors go to it, through the framework's own way.
 type app struct {
-	ran atomic.Int32
-	own func(error)
+	ran  atomic.Int32
+	page string
+	own  func(error)
 }
 
 // frameworks build the same application each. Both handlers answer with the
@@ -59,7 +60,7 @@ var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 		login.Mount(mux)
 		mux.Handle("/private", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			a.ran.Add(1)
-			fmt.Fprint(w, httplogin.User(r).Subject)
+			fmt.Fprint(w, a.page, httplogin.User(r).Subject)
 		})))
 		mux.Handle("/maybe", login.LoadUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, subject(httplogin.User(r)))
@@ -82,7 +83,7 @@ var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 		private := router.Group("/", login.RequireUser)
 		private.Any("/private", func(c *gin.Context) {
 			a.ran.Add(1)
-			c.String(200, ginlogin.User(c).Subject)
+			c.String(200, a.page+ginlogin.User(c).Subject)
 		})
 		router.Any("/maybe", login.LoadUser, func(c *gin.Context) { c.String(200, subject(ginlogin.User(c))) })
 		return router
@@ -104,7 +105,7 @@ var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 		login.Mount(router)
 		router.Any("/private", func(c echo4.Context) error {
 			a.ran.Add(1)
-			return c.String(200, echologin.User(c).Subject)
+			return c.String(200, a.page+echologin.User(c).Subject)
 		}, login.RequireUser)
 		router.Any("/maybe", func(c echo4.Context) error { return c.String(200, subject(echologin.User(c))) }, login.LoadUser)
 		return router
@@ -122,7 +123,7 @@ var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 		login.Mount(router)
 		router.Any("/private", func(c *echo5.Context) error {
 			a.ran.Add(1)
-			return c.String(200, echo5login.User(c).Subject)
+			return c.String(200, a.page+echo5login.User(c).Subject)
 		}, login.RequireUser)
 		router.Any("/maybe", func(c *echo5.Context) error { return c.String(200, subject(echo5login.User(c))) }, login.LoadUser)
 		return router
@@ -383,6 +384,28 @@ func TestEchosDefaultErrorHandlers(t *testing.T) {
 			page := s.do("GET", "/private", script)
 			if page.Status != 401 || !strings.Contains(string(page.Body), `"code":"login_required"`) || strings.Contains(string(page.Body), "pixy:") {
 				t.Errorf("got %d %s", page.Status, page.Body)
+			}
+		})
+	}
+}
+
+// A test signs somebody in without a provider, whatever the framework.
+func TestSignedIn(t *testing.T) {
+	t.Parallel()
+	for name, build := range frameworks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := new(app)
+			s := newStage(t, a, func(a *app, auth *core.Authenticator) http.Handler {
+				return logintest.SignedIn(build(a, auth), logintest.User{Subject: "grace"})
+			})
+			for _, path := range []string{"/private", "/maybe"} {
+				if page := s.do("POST", path, script); page.Status != 200 || string(page.Body) != "grace" {
+					t.Errorf("%s: got %d %s", path, page.Status, page.Body)
+				}
+			}
+			if got := s.provider.Count(logintest.Discovery); got != 0 || a.ran.Load() != 1 {
+				t.Errorf("the provider was asked %d times, the private handler ran %d times", got, a.ran.Load())
 			}
 		})
 	}

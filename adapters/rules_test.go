@@ -11,12 +11,13 @@ import (
 	"testing"
 )
 
-// A net/http user links no framework, and nobody links the test kit.
+// A net/http user links no framework, and nobody links the test kit, which
+// itself knows core for the sake of SignedIn, and neither a framework nor testing.
 func TestDependencies(t *testing.T) {
 	t.Parallel()
 	for pkg, forbidden := range map[string][]string{
 		"../core":               {"gin-gonic", "labstack", "pixy/adapters", "testing", "logintest"},
-		"../core/logintest":     {"gin-gonic", "labstack", "testing", "net/http/httptest", "pixy/core\n"},
+		"../core/logintest":     {"gin-gonic", "labstack", "testing", "net/http/httptest", "pixy/adapters"},
 		"../adapters/httplogin": {"gin-gonic", "labstack", "testing", "logintest"},
 		"../adapters/ginlogin":  {"labstack", "logintest"},
 		"../adapters/echologin": {"gin-gonic", "echo/v5", "logintest"},
@@ -62,7 +63,7 @@ func TestAdaptersAreThin(t *testing.T) {
 	}
 }
 
-// The README's quick starts are the compiled Examples of the adapters.
+// The README's Go code is that of compiled examples.
 func TestREADMEIsCompiled(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../README.md")
@@ -74,7 +75,7 @@ func TestREADMEIsCompiled(t *testing.T) {
 	if err != nil || len(examples) != 4 {
 		t.Fatalf("got %v %v", examples, err)
 	}
-	for _, path := range append(examples, "../core/example_test.go") {
+	for _, path := range append(examples, "../core/example_test.go", "../core/logintest/example_test.go") {
 		source, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

@@ -43,4 +43,12 @@ func (a *Authenticator) AttemptVerifier(name, value string) string {
 	return attempt.verifier
 }
 
+// What is tested by itself, from outside the package because logintest, which
+// knows this package, has the list of attacks.
+
 var SafeReturnTo = safeReturnTo
+
+const (
+	Home        = home
+	MaxReturnTo = maxReturnTo
+)

@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 )
 
 // User is the person who is logged in, as the provider described them at login.
@@ -30,10 +32,37 @@ type User struct {
 	claims string // JSON object; parsed only when asked for
 }
 
+// NewUser returns the user whom a login at issuer would make of claims: what
+// their names stand for in OpenID Connect Core section 5.1, and the rest for
+// [User.Claims], as if [Config.SessionClaims] were nil. It is meant for tests,
+// and checks nothing but that there could be such a user. The error says what
+// is wrong: no issuer, a sub that is missing or not 1 to 255 ASCII characters,
+// or claims that JSON cannot say.
+func NewUser(issuer string, claims map[string]any) (*User, error) {
+	encoded, err := json.Marshal(claims)
+	if err != nil {
+		return nil, fmt.Errorf("pixy: NewUser: %w", err)
+	}
+	decoded, err := decodeClaims(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("pixy: NewUser: the claims are %w", err)
+	}
+	subject, _ := decoded.text("sub")
+	switch {
+	case issuer == "":
+		return nil, errors.New("pixy: NewUser: the issuer is empty")
+	case !validSubject(subject):
+		return nil, errors.New("pixy: NewUser: sub is missing or not 1 to 255 ASCII characters")
+	}
+	user := decoded.user(issuer, subject)
+	user.claims, err = decoded.keep(nil).encode()
+	return &user, err
+}
+
 // Claims decodes the claims that the session kept (see [Config.SessionClaims])
 // into v, like [json.Unmarshal]. Each call parses them anew; a request that
 // does not call it pays nothing for them. A User without claims, such as one
-// made by a test, has the empty object.
+// that is written down in a test, has the empty object; [NewUser] makes one with.
 func (u *User) Claims(v any) error {
 	if u.claims == "" {
 		return json.Unmarshal([]byte("{}"), v)

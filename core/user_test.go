@@ -1,7 +1,10 @@
 package core_test
 
 import (
+	"math"
 	"net/http/httptest"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/pixyauth/pixy/core"
@@ -75,5 +78,75 @@ func TestContextWithUserPassesTheGuard(t *testing.T) {
 	}
 	if got := core.UserFromContext(t.Context()); got != nil {
 		t.Errorf("a context without a user has %v", got)
+	}
+}
+
+// A user made for a test is the one whom a login would have made.
+func TestNewUserIsWhomALoginMakes(t *testing.T) {
+	t.Parallel()
+	given := map[string]any{
+		"name": "Ada", "email": "ada@example.test", "email_verified": true, "picture": "https://p", "groups": []any{"a", "b"},
+	}
+	g := newRig(t)
+	g.provider.User = logintest.User{Subject: "ada", Claims: given}
+	g.login()
+	r := httptest.NewRequest("GET", origin+"/", nil)
+	for _, c := range g.browser.Cookies(origin) {
+		r.AddCookie(c)
+	}
+	r, err := g.auth.Authenticate(httptest.NewRecorder(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := core.UserFromContext(r.Context())
+
+	claims := map[string]any{"sub": "ada", "iss": issuer, "aud": "app", "exp": 1, "nonce": "n"}
+	for name, value := range given {
+		claims[name] = value
+	}
+	got, err := core.NewUser(issuer, claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Issuer != want.Issuer || got.Subject != want.Subject || got.Name != want.Name || got.Email != want.Email ||
+		got.EmailVerified != want.EmailVerified || got.Picture != want.Picture {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	var gotClaims, wantClaims map[string]any
+	if err := got.Claims(&gotClaims); err != nil {
+		t.Fatal(err)
+	}
+	if err := want.Claims(&wantClaims); err != nil {
+		t.Fatal(err)
+	}
+	delete(wantClaims, "auth_time") // says when the login was
+	if !reflect.DeepEqual(gotClaims, wantClaims) {
+		t.Errorf("got claims %v, want %v", gotClaims, wantClaims)
+	}
+}
+
+func TestNewUserRefusesWhoCannotBe(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, issuer string
+		claims       map[string]any
+		want         string
+	}{
+		{"no issuer", "", map[string]any{"sub": "ada"}, "issuer"},
+		{"no claims", issuer, nil, "not a JSON object"},
+		{"no sub", issuer, map[string]any{"name": "Ada"}, "sub"},
+		{"an empty sub", issuer, map[string]any{"sub": ""}, "sub"},
+		{"a sub that is a number", issuer, map[string]any{"sub": 7}, "sub"},
+		{"a long sub", issuer, map[string]any{"sub": strings.Repeat("a", 256)}, "sub"},
+		{"a sub that is not ASCII", issuer, map[string]any{"sub": "ä"}, "sub"},
+		{"what JSON cannot say", issuer, map[string]any{"sub": "ada", "x": math.Inf(1)}, "unsupported value"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			user, err := core.NewUser(test.issuer, test.claims)
+			if err == nil || user != nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, %v, want an error about %s", user, err, test.want)
+			}
+		})
 	}
 }

@@ -58,6 +58,7 @@ func TestExamples(t *testing.T) {
 			t.Run("two processes", func(t *testing.T) { testTwoProcesses(t, name) })
 			t.Run("provider down", func(t *testing.T) { testProviderDown(t, name) })
 			t.Run("bad variables", func(t *testing.T) { testBadVariables(t, name) })
+			t.Run("attacks", func(t *testing.T) { testAttacks(t, name) })
 		})
 	}
 }

@@ -49,7 +49,7 @@ func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 		badRequest(w, "This redirect_uri is not registered for this client: "+redirectURI)
 		return
 	}
-	if why := checkAuthorization(request); why != nil {
+	if why := p.checkAuthorization(request); why != nil {
 		p.respond(w, redirectURI, why.values(), request.Get("state"))
 		return
 	}
@@ -73,12 +73,15 @@ func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 	p.respond(w, redirectURI, url.Values{"code": {code}}, request.Get("state"))
 }
 
-func checkAuthorization(request url.Values) *refusal {
+func (p *Provider) checkAuthorization(request url.Values) *refusal {
 	if name, ok := repeated(request); ok {
 		return &refusal{"invalid_request", name + " occurs twice"}
 	}
 	if request.Get("response_type") != "code" {
 		return &refusal{"unsupported_response_type", "response_type must be code"}
+	}
+	if p.misbehaviour().NoPKCE {
+		return nil
 	}
 	return checkChallenge(request)
 }

@@ -3,6 +3,18 @@
 // a [Browser] that keeps cookies and walks a login. Both work in memory, without
 // a socket, and both are safe for parallel tests.
 //
+// [Attack] puts them to use: it attacks an application's login, whatever it is
+// made with, and says in one sentence each what an attack has shown.
+//
+//	func TestAttack(t *testing.T) {
+//		logintest.Attack(t, logintest.Target{Start: func(provider *logintest.Provider) http.Handler {
+//			return newApp(provider.Issuer(), provider.HTTPClient())
+//		}})
+//	}
+//
+// [SignedIn] is for tests of what is behind the login: it signs a user in
+// without any provider. For tests of your own there are the parts:
+//
 //	provider := logintest.NewProvider("https://id.example.test", logintest.Client{
 //		ID: "app", RedirectURIs: []string{"https://app.example.test/auth/callback"},
 //	})

@@ -2,7 +2,11 @@ package logintest_test
 
 import (
 	"fmt"
+	"log"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"testing"
 
 	"github.com/pixyauth/pixy/adapters/httplogin"
 	"github.com/pixyauth/pixy/core"
@@ -44,4 +48,51 @@ func Example() {
 	}
 	fmt.Println(page.Status, string(page.Body), "after", len(page.Hops), "hops")
 	// Output: 200 Hello, Grace Hopper after 4 hops
+}
+
+// newApp is an application: what it mounts in production, told where its
+// provider is.
+func newApp(issuer string, client *http.Client) http.Handler {
+	auth, err := core.New(core.Config{
+		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app"}},
+		RedirectURL: "https://app.example.test/auth/callback",
+		SessionKey:  []byte("thirty-two random bytes or more!"),
+		HTTPClient:  client,
+		Logger:      slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	login := httplogin.New(auth)
+	app := http.NewServeMux()
+	login.Mount(app)
+	app.Handle("/me", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "Hello, %s", httplogin.User(r).Name)
+	})))
+	return app
+}
+
+// The test that an application should have.
+func TestAttack(t *testing.T) {
+	logintest.Attack(t, logintest.Target{Start: func(provider *logintest.Provider) http.Handler {
+		return newApp(provider.Issuer(), provider.HTTPClient())
+	}})
+}
+
+func ExampleAttack() {
+	var t *testing.T // what a test function is given
+	logintest.Attack(t, logintest.Target{Start: func(provider *logintest.Provider) http.Handler {
+		return newApp(provider.Issuer(), provider.HTTPClient())
+	}})
+}
+
+// A test of what is behind the guard, without a login.
+func ExampleSignedIn() {
+	ada := logintest.User{Subject: "ada", Claims: map[string]any{"name": "Ada"}}
+	app := logintest.SignedIn(newApp("https://id.example.test", nil), ada)
+
+	answer := httptest.NewRecorder()
+	app.ServeHTTP(answer, httptest.NewRequest("GET", "/me", nil))
+	fmt.Println(answer.Code, answer.Body)
+	// Output: 200 Hello, Ada
 }

@@ -15,6 +15,11 @@ type Faults struct {
 	// Authorization edits the query that the browser takes to the application.
 	Authorization func(query url.Values)
 
+	// NoPKCE has the provider look at neither code challenge nor verifier, like
+	// one that has never heard of RFC 7636. All that stops a stolen code is then
+	// the application's.
+	NoPKCE bool
+
 	// Token edits the token response.
 	Token func(response map[string]any)
 

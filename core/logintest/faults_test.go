@@ -89,3 +89,31 @@ func TestRequestsAreRecorded(t *testing.T) {
 		t.Errorf("remembers %d", got)
 	}
 }
+
+// A provider without PKCE takes what one with PKCE refuses.
+func TestNoPKCE(t *testing.T) {
+	t.Parallel()
+	forEachClient(t, func(t *testing.T, b *bench) {
+		b.provider.Misbehave(logintest.Faults{NoPKCE: true})
+		bare := b.request()
+		bare.Del("code_challenge")
+		bare.Del("code_challenge_method")
+		for name, request := range map[string]url.Values{"no challenge": bare, "a challenge": b.request()} {
+			for _, verifier := range []string{"", "another-verifier-of-forty-three-characters-x"} {
+				_, query := b.authorize(request)
+				form := b.form(query.Get("code"))
+				form.Set("code_verifier", verifier)
+				if status, answer := b.token(form); status != http.StatusOK || answer["id_token"] == nil {
+					t.Errorf("%s and verifier %q: got %d %v", name, verifier, status, answer)
+				}
+				if status, _ := b.token(form); status != http.StatusBadRequest {
+					t.Errorf("%s: the code works twice: got %d", name, status)
+				}
+			}
+		}
+		b.provider.Misbehave(logintest.Faults{})
+		if _, query := b.authorize(bare); query.Get("error") != "invalid_request" {
+			t.Errorf("after the fault: got %v", query)
+		}
+	})
+}

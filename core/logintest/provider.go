@@ -169,6 +169,13 @@ func (p *Provider) Requests() []Request {
 	return append([]Request(nil), p.requests...)
 }
 
+// forget drops what Requests returns.
+func (p *Provider) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.requests = nil
+}
+
 // Count returns how many requests an endpoint has received. Most attacks are
 // shown to fail by a request that did not come.
 func (p *Provider) Count(e Endpoint) int {

@@ -1,0 +1,65 @@
+package adapters_test
+
+import (
+	"log/slog"
+	"net/http"
+	"testing"
+
+	"github.com/gorilla/sessions"
+
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// The attack kit finds nothing in any framework, on https and on http loopback,
+// whether sessions are in cookies or in a Store.
+func TestAttack(t *testing.T) {
+	t.Parallel()
+	for name, build := range frameworks {
+		for scheme, redirectURL := range map[string]string{
+			"https": origin + "/auth/callback", "http": "http://127.0.0.1:8080/auth/callback",
+		} {
+			t.Run(name+" on "+scheme, func(t *testing.T) {
+				t.Parallel()
+				attack(t, build, redirectURL)
+			})
+		}
+	}
+	t.Run("with a Store", func(t *testing.T) {
+		t.Parallel()
+		store := sessions.NewFilesystemStore(t.TempDir(), []byte("0123456789abcdef0123456789abcdef"))
+		store.MaxLength(0)
+		attack(t, frameworks["httplogin"], origin+"/auth/callback", func(c *core.Config) { c.Store = store })
+	})
+	t.Run("public client, other paths", func(t *testing.T) {
+		t.Parallel()
+		attack(t, frameworks["httplogin"], origin+"/callback", func(c *core.Config) {
+			c.LoginPath, c.LogoutPath, c.AfterLogout = "/sign-in", "/sign-out", "/maybe"
+			c.Providers[0].ClientSecret, c.Providers[0].UserInfo = "", false
+		})
+	})
+}
+
+func attack(t *testing.T, build func(*app, *core.Authenticator) http.Handler, redirectURL string, change ...func(*core.Config)) {
+	config := core.Config{
+		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret", UserInfo: true}},
+		RedirectURL: redirectURL,
+		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
+		Logger:      slog.New(slog.DiscardHandler),
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	logintest.Attack(t, logintest.Target{
+		RedirectURL: redirectURL, Private: "/private", LoginPath: config.LoginPath, LogoutPath: config.LogoutPath,
+		ClientSecret: config.Providers[0].ClientSecret,
+		Start: func(provider *logintest.Provider) http.Handler {
+			config.HTTPClient = provider.HTTPClient()
+			auth, err := core.New(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return build(&app{page: "the private page of "}, auth)
+		},
+	})
+}

@@ -1,0 +1,170 @@
+package logintest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+)
+
+// Target is an application for [Attack]. Start is needed; the zero value of
+// everything else is a good default.
+type Target struct {
+	// Start returns the application with all that is mounted in production, in
+	// any framework, configured to log in at provider: by its Issuer and
+	// HTTPClient, and with the ClientID, ClientSecret and RedirectURL of this
+	// Target. It is called once. The application must let in whoever the provider
+	// knows; a claim that it demands of everybody can be put into provider.User.
+	Start func(provider *Provider) http.Handler
+
+	// RedirectURL is the application's callback. Its origin is the application's,
+	// and its scheme decides whether cookies must be Secure: plain http is for
+	// loopback. Empty: https://app.example.test/auth/callback.
+	RedirectURL string
+
+	// Private is a page for users only that shows the subject, the name or the
+	// e-mail address of who is logged in. Empty: "/me".
+	Private string
+
+	// LoginPath is where a GET begins a login. Empty: "login" beside the callback,
+	// as /auth/login is beside /auth/callback.
+	LoginPath string
+
+	// LogoutPath is where a POST ends the session. It gets the hidden fields of
+	// the forms on Private, which may be needed against forgery. Empty: "logout"
+	// beside the callback.
+	LogoutPath string
+
+	// Issuer is the provider's identifier. An application that runs in a process
+	// of its own cannot reach the default: give a URL on loopback, and have Start
+	// serve the provider there. Empty: https://id.example.test, in memory.
+	Issuer string
+
+	// ClientID is what the provider calls the application. Empty: "app".
+	ClientID string
+
+	// ClientSecret proves that it is the application. Empty: a public client.
+	ClientSecret string
+}
+
+// Attack does to an application what such applications have been attacked with:
+// forged, swapped, replayed and doubled callbacks, hostile providers and ID
+// tokens, planted and altered cookies, redirects to elsewhere, and more, each in
+// a sub-test of its own. A sub-test fails with one sentence: what went wrong, and
+// what an application must do instead.
+//
+//	func TestAttack(t *testing.T) {
+//		logintest.Attack(t, logintest.Target{Start: func(provider *logintest.Provider) http.Handler {
+//			return newApp(provider.Issuer(), provider.HTTPClient())
+//		}})
+//	}
+//
+// First it walks one honest login and logout. If they do not work, it says so
+// and attacks nothing. The attacks run one after another, each with browsers of
+// its own, against the one application. They use no network, and take a second
+// or two.
+//
+// An application that passes is not proved secure: it withstands these attacks.
+// Attack looks at the login and the session, and at no other page but Private.
+//
+// A [*testing.T] is a T. So is everything else with these methods.
+func Attack[T interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Run(name string, f func(T)) bool
+}](t T, target Target) {
+	t.Helper()
+	s, err := newSiege(target)
+	if err == nil {
+		err = s.honestly()
+	}
+	if err != nil {
+		t.Fatalf("logintest: nothing was attacked, because an honest login does not work: %v", err)
+		return // a T of another kind may go on
+	}
+	defer s.provider.Misbehave(Faults{})
+	for _, a := range attacks() {
+		t.Run(a.name, func(t T) {
+			t.Helper()
+			if what := s.suffer(a); what != "" {
+				t.Errorf("%s: an application must %s", what, a.must)
+			}
+		})
+	}
+}
+
+// An attack is one thing that somebody may try.
+type attack struct {
+	name string       // of its sub-test: stable, because people write it after -run
+	must string       // what an application must do instead of what was found
+	run  func(*siege) // ends with found if the attack succeeds
+}
+
+func attacks() []attack {
+	return slices.Concat(stateAttacks, pkceAttacks, providerAttacks, tokenAttacks(), sessionAttacks,
+		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, answerAttacks)
+}
+
+// A finding is what went wrong. It travels as a panic from wherever an attack
+// notices it, so that attacks can be read as what they do.
+type finding string
+
+func found(format string, args ...any) { panic(finding(fmt.Sprintf(format, args...))) }
+
+// suffer runs an attack and returns what it found.
+func (s *siege) suffer(a attack) (what string) {
+	defer func() {
+		switch cause := recover().(type) {
+		case nil:
+		case finding:
+			what = string(cause)
+		default:
+			panic(cause)
+		}
+	}()
+	s.reset()
+	a.run(s)
+	return ""
+}
+
+// honestly walks a login and a logout, and learns what attacks need to know.
+func (s *siege) honestly() error {
+	what := s.suffer(attack{run: func(s *siege) {
+		b := s.newBrowser()
+		s.strangers = s.private(b).Status
+		s.signIn(b, s.ada)
+		s.userInfo = s.provider.Count(UserInfo) > 0
+		s.logOut(b)
+	}})
+	if what == "" {
+		return nil
+	}
+	return errors.New(what)
+}
+
+// complete fills in what was left out, and checks what was not.
+func (t Target) complete() (Target, error) {
+	t.RedirectURL = cmp.Or(t.RedirectURL, "https://app.example.test/auth/callback")
+	u, err := url.Parse(t.RedirectURL)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path == "":
+		return t, fmt.Errorf("Target.RedirectURL %q is not the URL of a callback", t.RedirectURL)
+	case t.Start == nil:
+		return t, errors.New("Target.Start is nil")
+	}
+	t.Private = cmp.Or(t.Private, "/me")
+	t.LoginPath = cmp.Or(t.LoginPath, path.Join(path.Dir(u.Path), "login"))
+	t.LogoutPath = cmp.Or(t.LogoutPath, path.Join(path.Dir(u.Path), "logout"))
+	t.Issuer = cmp.Or(t.Issuer, defaultIssuer)
+	t.ClientID = cmp.Or(t.ClientID, "app")
+	for _, p := range []string{t.Private, t.LoginPath, t.LogoutPath} {
+		if p[0] != '/' {
+			return t, fmt.Errorf("Target has %q, which is not the path of a page", p)
+		}
+	}
+	return t, nil
+}

@@ -1,0 +1,175 @@
+package logintest
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// Attacks by requests of other kinds than a person's who opens a page.
+var requestAttacks = []attack{
+	{"private page for strangers",
+		"end a stranger's request in the guard, so that nothing of the page is written, not even after a redirect",
+		pageLeaked},
+	{"scripts without a session",
+		"answer 401 or 403 to a script of a stranger's, which cannot log in wherever it is sent",
+		scriptsRedirected},
+	{"prefetches and frames",
+		"begin logins for pages that are opened only, not for prefetches, frames, images and scripts (Sec-Purpose, Sec-Fetch-Dest)",
+		loginsBegunUnasked},
+	{"garbage",
+		"take every input for hostile, and answer 4xx to what makes no sense",
+		garbage},
+}
+
+// requestsOf are one by a person who opens a page, by a script and by an older script.
+func requestsOf(method, address string) []*http.Request {
+	var requests []*http.Request
+	for _, header := range []http.Header{
+		{"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}, "Sec-Fetch-Site": {"none"}, "Accept": {"text/html,*/*;q=0.8"}},
+		{"Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Dest": {"empty"}, "Sec-Fetch-Site": {"same-origin"}, "Accept": {"application/json"}},
+		{"X-Requested-With": {"XMLHttpRequest"}, "Accept": {"application/json"}},
+	} {
+		r, err := http.NewRequest(method, address, nil)
+		if err != nil {
+			found("Target.Private is no path (%v)", err)
+		}
+		r.Header = header
+		requests = append(requests, r)
+	}
+	return requests
+}
+
+// pageLeaked compares what strangers get with what is on the private page for
+// everybody, and on no other page.
+func pageLeaked(s *siege) {
+	address := s.at(s.target.Private, nil)
+	private := s.privateTexts()
+	if len(private) == 0 {
+		return
+	}
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		for _, r := range requestsOf(method, address) {
+			body := s.send(s.newBrowser(), r).Body
+			var leaked int
+			for _, text := range private {
+				if bytes.Contains(body, []byte(text)) {
+					leaked++
+				}
+			}
+			if 2*leaked >= len(private) {
+				found("a stranger's %s got what is on %s, for example %.40q", method, s.target.Private, private[0])
+			}
+		}
+	}
+}
+
+var texts = regexp.MustCompile("[^<>\n\x00]+")
+
+// privateTexts returns the pieces of the private page that are the same for Ada
+// and Mallory, and are on no page that everybody can open.
+func (s *siege) privateTexts() []string {
+	pages := make([]string, 2)
+	for i, user := range []User{s.ada, s.mallory} {
+		b := s.newBrowser()
+		s.signIn(b, user)
+		page := string(s.private(b).Body)
+		for _, mark := range []string{called(user), user.Claims["email"].(string), user.Subject} {
+			page = strings.ReplaceAll(page, mark, "\x00")
+		}
+		pages[i] = page
+	}
+	var public bytes.Buffer
+	for _, path := range []string{"/", "/no-such-page", s.callback.Path} {
+		public.Write(s.get(s.newBrowser(), s.at(path, nil), "none").Body)
+	}
+	var private []string
+	for _, text := range texts.FindAllString(pages[0], -1) {
+		text = strings.TrimSpace(text)
+		if len(text) > 2 && strings.Contains(pages[1], text) && !strings.Contains(public.String(), text) {
+			private = append(private, text)
+		}
+	}
+	return private
+}
+
+func scriptsRedirected(s *siege) {
+	for _, r := range requestsOf(http.MethodGet, s.at(s.target.Private, nil))[1:] {
+		page := s.send(s.newBrowser(), r)
+		if page.Status != http.StatusUnauthorized && page.Status != http.StatusForbidden {
+			found("a script of a stranger's got status %d from %s", page.Status, s.target.Private)
+		}
+	}
+}
+
+func loginsBegunUnasked(s *siege) {
+	for _, unasked := range []struct {
+		what   string
+		header http.Header
+	}{
+		{"a prefetch", http.Header{"Sec-Purpose": {"prefetch"}}},
+		{"a prerender", http.Header{"Sec-Purpose": {"prefetch;prerender"}}},
+		{"a prefetch", http.Header{"Purpose": {"prefetch"}}},
+		{"a frame", http.Header{"Sec-Fetch-Dest": {"iframe"}}},
+		{"a frame", http.Header{"Sec-Fetch-Dest": {"frame"}}},
+		{"an object", http.Header{"Sec-Fetch-Dest": {"object"}}},
+		{"an embedded page", http.Header{"Sec-Fetch-Dest": {"embed"}}},
+		{"an image", http.Header{"Sec-Fetch-Dest": {"image"}, "Sec-Fetch-Mode": {"no-cors"}, "Sec-Fetch-User": nil}},
+		{"a script", http.Header{"Sec-Fetch-Dest": {"empty"}, "Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-User": nil}},
+	} {
+		for _, path := range []string{s.target.LoginPath, s.target.Private} {
+			b := s.newBrowser()
+			b.Header = unasked.header
+			before := s.provider.Count(Authorization)
+			s.walk(b, s.at(path, nil), "none", s.isCallback)
+			if s.provider.Count(Authorization) != before {
+				found("%s of %s began a login", unasked.what, path)
+			}
+		}
+	}
+}
+
+// garbage sends what no browser and no provider would.
+func garbage(s *siege) {
+	long := strings.Repeat("A", 30<<10)
+	likely := strings.Repeat("A", 43) // what a state or a code may look like
+	queries := []string{
+		"", "%", "%zz=%zz", ";", "&&&", "a[]=b", "state=%00&code=%00", "state=%ff&code=%ff", "state=" + likely + "&code=x", "state=x&code=" + long,
+		"state=" + long, "state=a&state=b&code=x", "error=x&state=" + likely, "error=" + long, "error=%ff", "code=x", "iss=x&iss=y", "return_to=" + long,
+	}
+	values := []string{"", "x", "%", `"`, "=", likely, "1" + likely, "9", strings.Repeat("=", 3000), "e30.e30.e30", "bnVsbA==", "\xff", "null", "{}", "[]"}
+	names := []string{""}
+	for _, c := range s.cookiesOf(s.ada) {
+		names = append(names, c.Name)
+	}
+	for _, c := range s.begin(s.newBrowser(), s.ada).browser.Cookies(s.target.RedirectURL) {
+		names = append(names, c.Name)
+	}
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodOptions} {
+		for _, path := range []string{s.target.LoginPath, s.callback.Path, s.target.LogoutPath, s.target.Private} {
+			for i, query := range queries {
+				s.survives(method, path, query, names[i%len(names)]+"="+values[i%len(values)])
+			}
+			if method != http.MethodGet {
+				continue
+			}
+			for _, name := range names {
+				for _, value := range values {
+					s.survives(method, path, "state="+likely+"&code=x", name+"="+value)
+				}
+			}
+		}
+	}
+}
+
+func (s *siege) survives(method, path, query, cookie string) {
+	u := &url.URL{Scheme: s.callback.Scheme, Host: s.callback.Host}
+	u.Path, _, _ = strings.Cut(path, "?")
+	u.RawQuery = query
+	r := &http.Request{Method: method, URL: u, Header: http.Header{"Cookie": {cookie}, "Accept": {"text/html"}}}
+	if page := s.send(s.newBrowser(), r); page.Status >= 500 {
+		found("%s %s with query %.60q and cookie %.60q got status %d", method, path, query, cookie, page.Status)
+	}
+}

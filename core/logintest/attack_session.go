@@ -1,0 +1,107 @@
+package logintest
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Attacks on how a session begins and ends.
+var sessionAttacks = []attack{
+	{"session fixation",
+		"begin a new session at each login, and never take over a value that the browser had before",
+		sessionFixed},
+	{"session after a failed login",
+		"leave the session alone until a new login has passed every check",
+		sessionKept},
+	{"logout by another site",
+		"check at the logout that the request comes from its own pages, by Sec-Fetch-Site and Origin or by a token in the form",
+		logoutForged},
+	{"logout by a link",
+		"end sessions by POST only, because any page can make a browser GET",
+		logoutByLink},
+}
+
+// sessionFixed plants cookies in Ada's browser before she logs in, and looks
+// afterwards whom they stand for.
+func sessionFixed(s *siege) {
+	private := s.at(s.target.Private, nil)
+	strangers := s.newBrowser() // Mallory's, before any login
+	s.private(strangers)
+	s.try(strangers, s.mallory, nil)
+	chosen := make(map[string]*http.Cookie)
+	for _, c := range slices.Concat(s.carriers(s.cookiesOf(s.ada))...) {
+		chosen[c.Name] = &http.Cookie{Name: c.Name, Value: "chosenbymallory0123456789"}
+	}
+	for _, c := range strangers.Cookies(private) {
+		chosen[c.Name] = c
+	}
+	var planted []*http.Cookie
+	for _, c := range chosen {
+		planted = append(planted, c)
+	}
+	for _, plant := range []struct {
+		what    string
+		cookies []*http.Cookie
+	}{
+		{"a session that Mallory had planted before", planted},
+		{"Mallory's own session, planted before,", s.cookiesOf(s.mallory)},
+	} {
+		b := s.newBrowser()
+		for _, c := range plant.cookies {
+			b.SetCookie(private, &http.Cookie{Name: c.Name, Value: c.Value, Path: "/", Secure: s.secure()})
+		}
+		s.finish(s.begin(b, s.ada))
+		if who := s.visitorWith(plant.cookies); who == called(s.ada) {
+			found("%s became %s's when she logged in", plant.what, called(s.ada))
+		}
+	}
+}
+
+func sessionKept(s *siege) {
+	b := s.newBrowser()
+	s.signIn(b, s.ada)
+	s.open(b, s.at(s.callback.Path, url.Values{"code": {"x"}, "state": {"nobodys"}}))
+	s.expect(b, called(s.ada), "a callback of nobody's")
+	s.open(b, s.begin(b, s.ada).altered(func(q url.Values) {
+		q.Del("code")
+		q.Set("error", "access_denied")
+	}))
+	s.expect(b, called(s.ada), "a login that the provider denied")
+	s.misbehave(Faults{IDToken: func(_, claims map[string]any) { claims["nonce"] = "another-nonce" }})
+	s.finish(s.begin(b, s.mallory))
+	s.expect(b, called(s.ada), "a login with a bad ID token")
+}
+
+func logoutForged(s *siege) {
+	b := s.newBrowser()
+	s.signIn(b, s.ada)
+	for _, site := range []struct{ fetch, origin string }{
+		{"cross-site", evilOrigin}, {"cross-site", "null"}, {"same-site", evilOrigin}, {"", evilOrigin}, {"", "null"},
+	} {
+		r, err := b.navigation(http.MethodPost, s.at(s.target.LogoutPath, nil), url.Values{}, site.fetch)
+		if err != nil {
+			found("Target.LogoutPath is no path (%v)", err)
+		}
+		r.Header.Set("Origin", site.origin)
+		if site.fetch == "" { // an older browser
+			for name := range r.Header {
+				if strings.HasPrefix(name, "Sec-Fetch-") {
+					r.Header.Del(name)
+				}
+			}
+		}
+		s.send(b, r)
+		s.expect(b, called(s.ada), "a POST to the logout from a page of another site's")
+	}
+}
+
+func logoutByLink(s *siege) {
+	b := s.newBrowser()
+	s.signIn(b, s.ada)
+	for _, site := range []string{"none", "cross-site"} {
+		s.get(b, s.at(s.target.LogoutPath, nil), site)
+		s.expect(b, called(s.ada), "a GET of the logout")
+	}
+}

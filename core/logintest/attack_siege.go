@@ -1,0 +1,165 @@
+package logintest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// A siege is an application under attack. Ada is who uses it; Mallory is who
+// attacks, and has an account as well.
+type siege struct {
+	target   Target
+	origin   string // of the application
+	callback *url.URL
+	app      http.Handler
+	provider *Provider
+	ada      User
+	mallory  User
+
+	strangers int                 // the status that the private page has for them
+	userInfo  bool                // the application calls UserInfo
+	edit      func(*http.Request) // changes what browsers send to the application
+}
+
+const (
+	nobody   = ""
+	somebody = "somebody"
+)
+
+const (
+	evilHost   = "evil.example.test"
+	evilOrigin = "https://" + evilHost
+)
+
+func newSiege(target Target) (*siege, error) {
+	target, err := target.complete()
+	if err != nil {
+		return nil, err
+	}
+	s := &siege{target: target}
+	if s.callback, err = url.Parse(target.RedirectURL); err != nil {
+		return nil, err
+	}
+	s.origin = originOf(s.callback)
+	s.provider = s.newProvider(target.Issuer)
+	if s.app = target.Start(s.provider); s.app == nil {
+		return nil, errors.New("Target.Start returned nil")
+	}
+	s.ada = s.person("ada-1815", "Ada Lovelace", "ada@example.test")
+	s.mallory = s.person("mallory-666", "Mallory Mallet", "mallory@example.test")
+	s.provider.Authenticate = nil
+	return s, nil
+}
+
+// newProvider returns a provider at which the application is registered.
+func (s *siege) newProvider(issuer string) *Provider {
+	return NewProvider(issuer, Client{
+		ID: s.target.ClientID, Secret: s.target.ClientSecret, RedirectURIs: []string{s.target.RedirectURL},
+	})
+}
+
+// person has the claims that Start gave everybody, and some that tell apart.
+func (s *siege) person(subject, name, email string) User {
+	claims := map[string]any{"email_verified": true}
+	maps.Copy(claims, s.provider.User.Claims)
+	claims["name"], claims["email"] = name, email
+	return User{Subject: subject, Claims: claims}
+}
+
+func called(u User) string { return u.Claims["name"].(string) }
+
+// reset makes the provider honest again, but that it does without PKCE: an
+// application must not live on what the provider checks.
+func (s *siege) reset() {
+	s.edit = nil
+	s.misbehave(Faults{})
+	s.provider.forget()
+}
+
+func (s *siege) misbehave(faults Faults) {
+	faults.NoPKCE = true
+	s.provider.Misbehave(faults)
+}
+
+func (s *siege) newBrowser() *Browser {
+	b := NewBrowser()
+	b.Serve(s.origin, s.app)
+	if issuer, err := url.Parse(s.target.Issuer); err == nil {
+		b.Serve(originOf(issuer), s.provider)
+	}
+	return b
+}
+
+func originOf(u *url.URL) string { return u.Scheme + "://" + u.Host }
+
+// at is the address of a path of the application, with more in its query.
+func (s *siege) at(path string, query url.Values) string {
+	switch {
+	case len(query) == 0:
+		return s.origin + path
+	case strings.Contains(path, "?"):
+		return s.origin + path + "&" + query.Encode()
+	}
+	return s.origin + path + "?" + query.Encode()
+}
+
+// private opens the private page.
+func (s *siege) private(b *Browser) *Page {
+	hops, _ := s.walk(b, s.at(s.target.Private, nil), "none", func(next *url.URL) bool {
+		return originOf(next) != s.origin || s.isCallback(next)
+	})
+	return &Page{Hop: hops[len(hops)-1], Hops: hops}
+}
+
+// identify returns whom a private page is for: somebody if it shows neither Ada
+// nor Mallory but is a page that strangers do not get.
+func (s *siege) identify(page *Page) string {
+	ada, mallory := shows(page.Body, s.ada), shows(page.Body, s.mallory)
+	switch {
+	case page.Status >= 500:
+		found("%s answered %d", s.target.Private, page.Status)
+	case ada && mallory:
+		return called(s.ada) + " and " + called(s.mallory)
+	case ada:
+		return called(s.ada)
+	case mallory:
+		return called(s.mallory)
+	case page.Status/100 == 2 && s.strangers/100 != 2:
+		return somebody
+	}
+	return nobody
+}
+
+func shows(body []byte, user User) bool {
+	for _, mark := range []string{user.Subject, called(user), fmt.Sprint(user.Claims["email"])} {
+		if strings.Contains(string(body), mark) {
+			return true
+		}
+	}
+	return false
+}
+
+// visitor returns who is logged in with a browser.
+func (s *siege) visitor(b *Browser) string { return s.identify(s.private(b)) }
+
+// expect demands that want is logged in with a browser, whatever was tried.
+func (s *siege) expect(b *Browser, want, cause string) {
+	switch got := s.visitor(b); got {
+	case want:
+	case nobody:
+		found("%s ended the session of %s", cause, want)
+	default:
+		found("%s logged the browser in as %s", cause, got)
+	}
+}
+
+// expectNoTokenRequest demands that the token endpoint was not called again.
+func (s *siege) expectNoTokenRequest(before int, cause string) {
+	if s.provider.Count(Token) != before {
+		found("%s led to a token request", cause)
+	}
+}

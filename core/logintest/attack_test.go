@@ -1,0 +1,291 @@
+package logintest_test
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// A recorder is a T that keeps what it is told, and runs only the sub-tests that
+// it wants.
+type recorder struct {
+	wants    func(name string) bool
+	names    []string
+	failures map[string]string
+	fatal    string
+}
+
+func (r *recorder) Helper() {}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.failures[r.names[len(r.names)-1]] += fmt.Sprintf(format, args...)
+}
+
+func (r *recorder) Fatalf(format string, args ...any) { r.fatal += fmt.Sprintf(format, args...) }
+
+func (r *recorder) Run(name string, f func(*recorder)) bool {
+	r.names = append(r.names, name)
+	if r.wants(name) {
+		f(r)
+	}
+	return r.failures[name] == ""
+}
+
+// attack runs the attacks that are wanted.
+func attack(target logintest.Target, wants func(string) bool) *recorder {
+	r := &recorder{wants: wants, failures: make(map[string]string)}
+	logintest.Attack(r, target)
+	return r
+}
+
+func every(string) bool { return true }
+
+// tutorialFails is what a weak login hears, attack by attack.
+var tutorialFails = [][2]string{
+	{"login begun in another browser",
+		`the callback of a login by Mallory, opened in a fresh browser, logged the browser in as Mallory Mallet: an application must look a state up only among the logins that this very browser has begun, and refuse it before any token request`},
+	{"state missing or empty",
+		`a callback without a state logged the browser in as Mallory Mallet: an application must refuse a callback without its one, non-empty state before any token request`},
+	{"parameters doubled",
+		`a callback with two state parameters logged the browser in as Ada Lovelace: an application must refuse a callback that has a parameter twice (RFC 6749 section 3.1)`},
+	{"state of another login",
+		`a callback with the state of one login and the code of another in the same browser logged the browser in as Mallory Mallet: an application must keep a record for each login, and use only the verifier and the nonce of the one that the state belongs to`},
+	{"code of another login",
+		`a code of Mallory's, put into a login that Ada had begun, logged the browser in as Mallory Mallet: an application must send this login's code_verifier with the code, and demand this login's nonce in the ID token`},
+	{"callback opened twice",
+		`a callback that was opened a second time led to a token request: an application must use a login up with its first callback, so that a second one redeems nothing and changes no session`},
+	{"protocol values set by a link",
+		`the login took state from the link that began it: an application must make state, nonce and verifier itself, and take no parameter of the protocol from a request of the browser's`},
+	{"text in an error response",
+		`an error response that no login was waiting for had its text shown: an application must answer a failed login in words of its own, because whoever makes a link chooses what error_description says`},
+	{"PKCE",
+		`the code_challenge_method was "plain", not S256: an application must draw a code_verifier for each login, send its S256 challenge with the login, and it with the code (RFC 7636)`},
+	{"secrets within reach of the browser",
+		`the code_verifier could be read in cookie login: an application must keep verifiers, tokens and its client secret on the server, or encrypt them before a cookie holds them`},
+	{"answer of another provider",
+		`a callback with the iss and the code of another provider led to a token request: an application must compare the callback's iss with the issuer at which this login was begun, before any token request (RFC 9207 section 2.4)`},
+	{"answer without iss",
+		`a callback without iss logged the browser in as Ada Lovelace: an application must refuse a callback without iss, before any token request, if the provider's metadata promises one (RFC 9207 section 2.4)`},
+	{"ID token without a signature",
+		`a login with an ID token without a signature logged the browser in as Ada Lovelace: an application must verify the ID token's signature, for which alg none is no algorithm`},
+	{"ID token with an HMAC of the public key",
+		`a login with an ID token with an HMAC of the public key logged the browser in as Ada Lovelace: an application must accept asymmetric algorithms only, whatever the ID token's header says (RFC 8725 section 3.1)`},
+	{"ID token of another issuer",
+		`a login with an ID token of another issuer logged the browser in as Ada Lovelace: an application must compare the ID token's iss with the issuer at which the login was begun`},
+	{"ID token for another client",
+		`a login with an ID token for another client logged the browser in as Ada Lovelace: an application must find its own client_id in the ID token's aud`},
+	{"ID token for more clients than one",
+		`a login with an ID token for more clients than one logged the browser in as Ada Lovelace: an application must refuse audiences in the ID token's aud that it does not trust`},
+	{"ID token with another azp",
+		`a login with an ID token with another azp logged the browser in as Ada Lovelace: an application must refuse an ID token whose azp is not its own client_id`},
+	{"ID token that has expired",
+		`a login with an ID token that has expired logged the browser in as Ada Lovelace: an application must refuse an ID token whose exp is past`},
+	{"ID token without iat",
+		`a login with an ID token without iat logged the browser in as Ada Lovelace: an application must demand iat in the ID token (OpenID Connect Core section 2)`},
+	{"ID token with another nonce",
+		`a login with an ID token with another nonce logged the browser in as Ada Lovelace: an application must compare the ID token's nonce with the one of this login`},
+	{"ID token without nonce",
+		`a login with an ID token without nonce logged the browser in as Ada Lovelace: an application must send a nonce with each login, and demand it in the ID token`},
+	{"ID token without sub",
+		`a login with an ID token without sub logged the browser in as Ada Lovelace: an application must demand a sub in the ID token, because neither name nor e-mail address is an identity`},
+	{"ID token signed with another key",
+		`a login with an ID token signed with another key logged the browser in as Ada Lovelace: an application must verify the ID token's signature with the keys of the provider's jwks_uri`},
+	{"UserInfo about somebody else",
+		`a login with UserInfo about somebody else logged the browser in as Mallory Mallet: an application must refuse a UserInfo answer whose sub is not the ID token's (OpenID Connect Core section 5.3.2)`},
+	{"session after a failed login",
+		`a login that the provider denied ended the session of Ada Lovelace: an application must leave the session alone until a new login has passed every check`},
+	{"logout by another site",
+		`a POST to the logout from a page of another site's ended the session of Ada Lovelace: an application must check at the logout that the request comes from its own pages, by Sec-Fetch-Site and Origin or by a token in the form`},
+	{"logout by a link",
+		`a GET of the logout ended the session of Ada Lovelace: an application must end sessions by POST only, because any page can make a browser GET`},
+	{"cookie attributes",
+		`cookie login was not HttpOnly, was not SameSite=Lax or Strict, was not Secure, had no prefix: an application must set the login's cookies HttpOnly, SameSite=Lax or Strict, without Domain, at most 4096 bytes, once in an answer, and on https Secure with the prefix __Host- (or __Secure-, for a narrower Path)`},
+	{"cookies planted by a sibling host",
+		`a callback of Mallory's, opened where a sibling host had planted the cookies of her login, logged the browser in as Mallory Mallet: an application must name the login's cookies with the prefix __Host-, which no other host can set`},
+	{"cookies doubled",
+		`of two cookies of one name, Mallory's before or after Ada's, Mallory's counted: an application must trust neither of two cookies of one name, because one of them has been planted`},
+	{"cookie of one purpose used for another",
+		`cookie mail with the value of cookie session let Ada Lovelace in: an application must authenticate what a cookie is for together with its value, for example with a key for each purpose`},
+	{"cookie altered",
+		`cookie mail, altered, still let Ada Lovelace in: an application must authenticate each cookie's value, for example with AES-GCM or HMAC, and let nobody in by one that has been changed`},
+	{"parts and counts of cookies forged",
+		`GET /me got no answer (logintest: the handler panicked: runtime error: makeslice: len out of range): an application must bound the number of a session's cookies before it reads them, and take every odd one for a stranger's`},
+	{"open redirect at the login",
+		`"https://evil.example.test" as the place to go on to sent the browser to https://evil.example.test: an application must send browsers only to paths that begin with one slash, neither slash nor backslash after it, and hold no control character or white space`},
+	{"open redirect at the logout",
+		`"https://evil.example.test" as the place to go on to sent the browser to https://evil.example.test: an application must end a logout at a page that its configuration names, or check where to go as at the login`},
+	{"header injection",
+		`a line break in a parameter got into header Location: an application must put nothing that a request brings into a header unless it is free of control characters`},
+	{"Host and forwarded headers",
+		`a forged header changed the redirect_uri to https://evil.example.test/auth/callback: an application must take its own URL from its configuration, and believe neither Host nor forwarded headers`},
+	{"private page for strangers",
+		`a stranger's GET got what is on /me, for example "Your secret page": an application must end a stranger's request in the guard, so that nothing of the page is written, not even after a redirect`},
+	{"scripts without a session",
+		`a script of a stranger's got status 302 from /me: an application must answer 401 or 403 to a script of a stranger's, which cannot log in wherever it is sent`},
+	{"prefetches and frames",
+		`a prefetch of /auth/login began a login: an application must begin logins for pages that are opened only, not for prefetches, frames, images and scripts (Sec-Purpose, Sec-Fetch-Dest)`},
+	{"garbage",
+		`GET /auth/callback with query "" and cookie "=" got status 500: an application must take every input for hostile, and answer 4xx to what makes no sense`},
+	{"code in the address bar",
+		`the callback was answered with a page, so that the code stayed in its address: an application must answer a callback with a redirect to a URL without code and state, which histories and Referer keep`},
+	{"answers in caches",
+		`a login was answered without Cache-Control: no-store: an application must answer at the login and at the callback with Cache-Control: no-store`},
+}
+
+// Every attack succeeds against a login that is weak in that respect, and says
+// so in its own words.
+func TestWeakLoginFailsAttackByAttack(t *testing.T) {
+	t.Parallel()
+	r := attack(logintest.Target{Start: new(tutorial).start}, every)
+	if r.fatal != "" {
+		t.Fatal(r.fatal)
+	}
+	for _, want := range tutorialFails {
+		if got := r.failures[want[0]]; got != want[1] {
+			t.Errorf("%s:\ngot  %s\nwant %s", want[0], got, want[1])
+		}
+		delete(r.failures, want[0])
+	}
+	for name, sentence := range r.failures {
+		t.Errorf("%s is not in the table: %s", name, sentence)
+	}
+	if doubled := slices.Compact(slices.Sorted(slices.Values(r.names))); len(doubled) != len(r.names) {
+		t.Error("two attacks have one name")
+	}
+	for _, name := range r.names { // red here, or in one of the variants
+		inTable := func(want [2]string) bool { return want[0] == name }
+		inVariant := func(v variant) bool { return v.attack == name && v.want != "" }
+		if !slices.ContainsFunc(tutorialFails, inTable) && !slices.ContainsFunc(variants, inVariant) {
+			t.Errorf("%s has never been seen to succeed", name)
+		}
+	}
+}
+
+// Nothing is attacked that does not work.
+func TestAttackNeedsAnHonestLogin(t *testing.T) {
+	t.Parallel()
+	start := func(p *logintest.Provider) http.Handler { return new(tutorial).start(p) }
+	for name, test := range map[string]struct {
+		target logintest.Target
+		want   string
+	}{
+		"no application":    {logintest.Target{}, "Target.Start is nil"},
+		"nothing started":   {logintest.Target{Start: func(*logintest.Provider) http.Handler { return nil }}, "Target.Start returned nil"},
+		"no path":           {logintest.Target{Start: start, Private: "me"}, `"me", which is not the path of a page`},
+		"no URL":            {logintest.Target{Start: start, RedirectURL: "/auth/callback"}, "Target.RedirectURL"},
+		"no scheme of ours": {logintest.Target{Start: start, RedirectURL: "app://x/callback"}, "Target.RedirectURL"},
+		"other login path": {logintest.Target{Start: start, LoginPath: "/login"},
+			"a login, begun at /login, ended with status 200 at https://app.example.test/login and did not come back from the provider"},
+		"other private page": {logintest.Target{Start: start, Private: "/profile"},
+			"after a login by Ada Lovelace, /profile answered 200 and did not show who is logged in"},
+		"other logout path": {logintest.Target{Start: start, LogoutPath: "/logout"},
+			"a POST to /logout got status 200, and /me still shows Ada Lovelace"},
+		"other client": {logintest.Target{Start: start, ClientID: "other"}, "ended with status 400 at https://id.example.test/authorize"},
+		"other secret": {logintest.Target{Start: start, ClientSecret: "other"}, "/me answered 302"},
+		"other callback": {logintest.Target{Start: start, RedirectURL: "https://app.example.test/callback", LoginPath: "/auth/login"},
+			"ended with status 400 at https://id.example.test/authorize"},
+		"an application that panics": {logintest.Target{Start: func(*logintest.Provider) http.Handler {
+			return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a fault") })
+		}}, "GET /me got no answer (logintest: the handler panicked: a fault)"},
+		"an application that goes in circles": {logintest.Target{Start: func(*logintest.Provider) http.Handler {
+			return http.RedirectHandler("/elsewhere", http.StatusFound)
+		}}, "redirects in circles"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := attack(test.target, every)
+			if !strings.Contains(r.fatal, test.want) || !strings.HasPrefix(r.fatal, "logintest: nothing was attacked") || len(r.names) != 0 {
+				t.Errorf("got %q and then %v, want %s", r.fatal, r.names, test.want)
+			}
+		})
+	}
+}
+
+// What Start puts into provider.User, everybody has; and the provider does
+// without PKCE and is honest again when all is over.
+func TestAttackLeavesTheProviderHonest(t *testing.T) {
+	t.Parallel()
+	var provider *logintest.Provider
+	var groups []string
+	r := attack(logintest.Target{Start: func(p *logintest.Provider) http.Handler {
+		provider = p
+		p.User.Claims = map[string]any{"groups": "staff", "name": "Nobody"}
+		app := new(tutorial).start(p)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			groups = append(groups, fmt.Sprint(p.User.Claims["groups"], p.User.Claims["name"]))
+			app.ServeHTTP(w, r)
+		})
+	}}, func(name string) bool { return name == "ID token without iat" })
+	if r.fatal != "" || len(r.failures) != 1 {
+		t.Fatalf("got %s %v", r.fatal, r.failures)
+	}
+	if !slices.Contains(groups, "staffAda Lovelace") {
+		t.Errorf("got %v", groups)
+	}
+	answer, err := provider.HTTPClient().Get(provider.Issuer() + "/authorize?" + url.Values{
+		"client_id": {"app"}, "redirect_uri": {"https://app.example.test/auth/callback"}, "response_type": {"code"}, "scope": {"openid"},
+	}.Encode())
+	if err == nil || !strings.Contains(err.Error(), "code_challenge+is+missing") {
+		t.Errorf("got %v, %v", answer, err)
+	}
+}
+
+// An application may guard its logout by a token in a form.
+func TestAttackSendsHiddenFields(t *testing.T) {
+	t.Parallel()
+	const form = `<form method=post><input type="hidden" name="csrf" value="a&amp;b"></form>`
+	target := logintest.Target{Start: func(p *logintest.Provider) http.Handler {
+		app := new(tutorial).start(p)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/auth/logout" && (r.Method != "POST" || r.PostFormValue("csrf") != "a&b") {
+				http.Error(w, "forged", http.StatusForbidden)
+				return
+			}
+			app.ServeHTTP(w, r)
+			if r.URL.Path == "/me" {
+				fmt.Fprint(w, form)
+			}
+		})
+	}}
+	r := attack(target, func(name string) bool { return strings.HasPrefix(name, "logout by") })
+	if r.fatal != "" || len(r.failures) != 0 {
+		t.Errorf("got %s %v", r.fatal, r.failures)
+	}
+	for page, want := range map[string]url.Values{
+		form: {"csrf": {"a&b"}},
+		`<INPUT NAME=a VALUE=b TYPE=hidden><input name='c' type='hidden' value='"d"'/>`:         {"a": {"b"}, "c": {`"d"`}},
+		`<input name="x" value="y"><input type="hidden" value="z"><input type="text" name="q">`: {},
+	} {
+		if got := logintest.HiddenFields(page); !maps.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("%s: got %v, want %v", page, got, want)
+		}
+	}
+}
+
+func TestReveals(t *testing.T) {
+	t.Parallel()
+	const secret = "a-secret_of~some.length"
+	nested := secret
+	for layer := range 5 {
+		for _, text := range []string{nested, "x|" + nested + "|y", url.QueryEscape("{" + nested + "}")} {
+			if got, want := logintest.Reveals(text, secret), layer <= 3; got != want && (layer != 3 || text[0] == nested[0]) {
+				t.Errorf("%d layers, %s: got %v, want %v", layer, text, got, want)
+			}
+		}
+		encode := []func([]byte) string{base64.URLEncoding.EncodeToString, hex.EncodeToString, base64.RawStdEncoding.EncodeToString}[layer%3]
+		nested = encode([]byte(nested))
+	}
+	for _, text := range []string{"", "c2ltcGx5IGFub3RoZXIgdGV4dA", secret[1:]} {
+		if logintest.Reveals(text, secret) {
+			t.Errorf("%q reveals nothing", text)
+		}
+	}
+}

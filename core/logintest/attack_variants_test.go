@@ -1,0 +1,124 @@
+package logintest_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// A variant is a login with other weaknesses, or with one less.
+type variant struct {
+	attack string
+	app    *tutorial
+	want   string // how the sentence begins; "": the attack fails
+}
+
+var variants = []variant{
+	{"login begun in another browser", &tutorial{state: true}, ""},
+	{"state missing or empty", &tutorial{state: true}, "a callback without a state, after a login that was over, logged the browser in as Mallory Mallet:"},
+	{"state of another login", &tutorial{state: true}, "a callback with the state of one login and the code of another"},
+	{"state of another login", &tutorial{state: true, nonce: true}, ""},
+	{"code of another login", &tutorial{state: true}, "a code of Mallory's, put into a login that Ada had begun, logged"},
+	{"code of another login", &tutorial{nonce: true}, ""},
+	{"text in an error response", &tutorial{state: true}, "an error response had its markup shown as such:"},
+
+	{"PKCE", &tutorial{pkce: noPKCE}, "the authorization request had no code_challenge:"},
+	{"PKCE", &tutorial{pkce: s256, verifier: constant}, "two logins had the same code_challenge:"},
+	{"PKCE", &tutorial{pkce: misfit}, "in the token request, the code_verifier does not fit the code_challenge:"},
+	{"PKCE", &tutorial{pkce: s256}, ""},
+	{"secrets within reach of the browser", &tutorial{verifier: constant}, "the code_verifier could be read in a URL:"},
+	{"secrets within reach of the browser", &tutorial{pkce: s256, verifier: constant, token: true}, "the access token could be read in cookie token:"},
+	{"secrets within reach of the browser", &tutorial{pkce: s256, verifier: constant, secret: "canary-client-secret"}, "the client secret could be read in a page:"},
+	{"secrets within reach of the browser", &tutorial{pkce: s256, verifier: constant}, ""},
+
+	{"session fixation", &tutorial{onServer: true}, "a session that Mallory had planted before became Ada Lovelace's when she logged in:"},
+	{"cookie altered", &tutorial{onServer: true, guarded: true}, ""},
+	{"cookies of two sessions", &tutorial{guarded: true}, "cookie session of Mallory's session, among those of Ada's, let Ada Lovelace and Mallory Mallet in:"},
+	{"cookie of one purpose used for another", &tutorial{guarded: true}, "cookie session with the value of cookie login let Ada Lovelace in:"},
+
+	{"cookie attributes", &tutorial{cookie: good}, ""},
+	{"cookie attributes", &tutorial{cookie: but(func(c *http.Cookie) { c.HttpOnly = false })}, "cookie __Host-login was not HttpOnly:"},
+	{"cookie attributes", &tutorial{cookie: but(func(c *http.Cookie) { c.SameSite = http.SameSiteNoneMode })}, "cookie __Host-login was not SameSite=Lax or Strict:"},
+	{"cookie attributes", &tutorial{cookie: but(func(c *http.Cookie) { c.Name, c.Secure = c.Name[7:], false })}, "cookie login was not Secure, had no prefix:"},
+	{"cookie attributes", &tutorial{cookie: but(func(c *http.Cookie) { c.Name, c.Domain = "__Secure-"+c.Name[7:], "example.test" })}, "cookie __Secure-login had a Domain, had no prefix:"},
+	{"cookie attributes", &tutorial{cookie: but(func(c *http.Cookie) {
+		if c.Name == "__Host-login" && c.Value != "" {
+			c.Value = strings.Repeat("x", 4086)
+		}
+	})}, "cookie __Host-login had 4098 bytes:"},
+	{"cookies planted by a sibling host", &tutorial{state: true, cookie: good}, ""},
+	{"cookies planted by a sibling host", &tutorial{state: true, cookie: but(func(c *http.Cookie) {
+		if !strings.HasSuffix(c.Name, "login") {
+			c.Name = c.Name[7:]
+		}
+	})}, "a sibling host that had planted the cookies of Mallory's session logged the browser in as Mallory Mallet:"},
+
+	{"open redirect at the login", &tutorial{mayNext: slash}, `"//evil.example.test" as the place to go on to sent the browser to https://evil.example.test:`},
+	{"open redirect at the login", &tutorial{mayNext: oneSlash}, `"/\\evil.example.test" as the place to go on to sent the browser to https://evil.example.test:`},
+	{"open redirect at the login", &tutorial{mayNext: ourPrefix}, `"https://app.example.test@evil.example.test" as the place to go on to sent the browser to https://evil.example.test:`},
+	{"open redirect at the login", &tutorial{mayNext: never}, ""},
+	{"header injection", &tutorial{mayNext: never}, "a line break in a parameter got into header Location:"}, // at the logout
+	{"private page for strangers", &tutorial{guarded: true}, ""},
+}
+
+const constant = "a-verifier-that-every-login-shares-in-this-tutorial"
+
+func noPKCE(string) (string, string) { return "", "" }
+
+func s256(verifier string) (string, string) { return challenge(verifier), "S256" }
+
+func misfit(verifier string) (string, string) { return challenge(verifier + "x"), "S256" }
+
+// good is a cookie as it should be.
+func good(c *http.Cookie) {
+	c.Name, c.Secure, c.HttpOnly, c.SameSite = "__Host-"+c.Name, true, true, http.SameSiteLaxMode
+}
+
+func but(change func(*http.Cookie)) func(*http.Cookie) {
+	return func(c *http.Cookie) { good(c); change(c) }
+}
+
+func slash(next string) bool { return strings.HasPrefix(next, "/") }
+
+func oneSlash(next string) bool { return slash(next) && !strings.HasPrefix(next, "//") }
+
+func ourPrefix(next string) bool { return strings.HasPrefix(next, "https://app.example.test") }
+
+func never(string) bool { return false }
+
+func TestVariantsOfWeakness(t *testing.T) {
+	t.Parallel()
+	for i, v := range variants {
+		t.Run(fmt.Sprint(i, " ", v.attack), func(t *testing.T) {
+			t.Parallel()
+			target := logintest.Target{Start: v.app.start, ClientSecret: v.app.secret}
+			r := attack(target, func(name string) bool { return name == v.attack })
+			if r.fatal != "" {
+				t.Fatal(r.fatal)
+			}
+			if !slices.Contains(r.names, v.attack) {
+				t.Fatal("there is no such attack")
+			}
+			got := r.failures[v.attack]
+			if v.want == "" && got != "" || !strings.HasPrefix(got, v.want) || strings.Contains(got, "\n") {
+				t.Errorf("got  %s\nwant %s", got, v.want)
+			}
+		})
+	}
+}
+
+// On http, for development, cookies cannot be Secure.
+func TestAttackOnHTTP(t *testing.T) {
+	t.Parallel()
+	app := &tutorial{cookie: func(c *http.Cookie) { c.HttpOnly, c.SameSite = true, http.SameSiteLaxMode }}
+	names := []string{"cookie attributes", "cookies planted by a sibling host"}
+	r := attack(logintest.Target{Start: app.start, RedirectURL: "http://127.0.0.1:8080/auth/callback"},
+		func(name string) bool { return slices.Contains(names, name) })
+	if r.fatal != "" || len(r.failures) != 0 {
+		t.Errorf("got %s %v", r.fatal, r.failures)
+	}
+}

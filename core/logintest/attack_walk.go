@@ -1,0 +1,158 @@
+package logintest
+
+import (
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// send makes one request. What breaks is a finding: an application under attack
+// must answer.
+func (s *siege) send(b *Browser, r *http.Request) *Page {
+	if s.edit != nil && originOf(r.URL) == s.origin {
+		s.edit(r)
+	}
+	page, err := b.Do(r)
+	if err != nil {
+		why, _, _ := strings.Cut(err.Error(), "\n") // a stack may follow
+		found("%s %.100s got no answer (%s)", r.Method, r.URL.Path, why)
+	}
+	return page
+}
+
+// get opens a page and follows no redirect.
+func (s *siege) get(b *Browser, address, site string) *Page {
+	r, err := b.navigation(http.MethodGet, address, nil, site)
+	if err != nil {
+		found("a redirect leads to what is no URL (%v)", err)
+	}
+	return s.send(b, r)
+}
+
+// walk opens a page and follows redirects until leave says so of the next
+// address, which it returns too.
+func (s *siege) walk(b *Browser, address, site string, leave func(*url.URL) bool) ([]Hop, *url.URL) {
+	var hops []Hop
+	for len(hops) < maxHops {
+		page := s.get(b, address, site)
+		hops = append(hops, page.Hop)
+		from, err := url.Parse(page.URL)
+		if err != nil || page.Status < 300 || page.Status > 399 || page.Header.Get("Location") == "" {
+			return hops, nil
+		}
+		next, err := from.Parse(page.Header.Get("Location"))
+		if err != nil || leave(next) {
+			return hops, next
+		}
+		if originOf(next) != originOf(from) {
+			site = "cross-site"
+		}
+		address = next.String()
+	}
+	found("%s redirects in circles", s.target.LoginPath)
+	return nil, nil
+}
+
+// A login has come back from the provider, and its callback is not opened yet.
+type login struct {
+	browser  *Browser
+	hops     []Hop
+	callback *url.URL   // with the answer; nil if it never came back
+	request  url.Values // what the provider was asked
+}
+
+// try begins a login by user, which may not get far.
+func (s *siege) try(b *Browser, user User, query url.Values) *login {
+	s.provider.User = user
+	l := &login{browser: b}
+	var next *url.URL
+	l.hops, next = s.walk(b, s.at(s.target.LoginPath, query), "none", s.isCallback)
+	if next != nil && s.isCallback(next) {
+		l.callback = next
+	}
+	for _, hop := range l.hops {
+		if endpoint, query, _ := strings.Cut(hop.URL, "?"); endpoint == s.provider.url(Authorization) {
+			l.request, _ = url.ParseQuery(query)
+		}
+	}
+	return l
+}
+
+// begin begins a login that must get as far as the callback.
+func (s *siege) begin(b *Browser, user User) *login {
+	l := s.try(b, user, nil)
+	if l.callback == nil {
+		last := l.hops[len(l.hops)-1]
+		where, _, _ := strings.Cut(last.URL, "?")
+		found("a login, begun at %s, ended with status %d at %s and did not come back from the provider", s.target.LoginPath, last.Status, where)
+	}
+	return l
+}
+
+func (s *siege) isCallback(u *url.URL) bool {
+	return originOf(u) == s.origin && u.Path == s.callback.Path
+}
+
+// open opens a page of the application because another site said so, and
+// follows redirects within the application.
+func (s *siege) open(b *Browser, address string) []Hop {
+	hops, _ := s.walk(b, address, "cross-site", func(next *url.URL) bool { return originOf(next) != s.origin })
+	return hops
+}
+
+// finish opens a login's callback.
+func (s *siege) finish(l *login) []Hop { return s.open(l.browser, l.callback.String()) }
+
+// altered is a login's callback with another query.
+func (l *login) altered(edit func(url.Values)) string {
+	u := *l.callback
+	query := u.Query()
+	edit(query)
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+// signIn logs user in and returns the whole way.
+func (s *siege) signIn(b *Browser, user User) []Hop {
+	l := s.begin(b, user)
+	hops := append(l.hops, s.finish(l)...)
+	if page := s.private(b); s.identify(page) != called(user) {
+		found("after a login by %s, %s answered %d and did not show who is logged in", called(user), s.target.Private, page.Status)
+	}
+	return hops
+}
+
+var (
+	inputs     = regexp.MustCompile(`(?i)<input\b[^>]*>`)
+	attributes = regexp.MustCompile(`(?i)\b(type|name|value)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))`)
+)
+
+// hiddenFields are those of all forms on a page.
+func hiddenFields(page []byte) url.Values {
+	fields := make(url.Values)
+	for _, input := range inputs.FindAllString(string(page), -1) {
+		given := make(map[string]string)
+		for _, a := range attributes.FindAllStringSubmatch(input, -1) {
+			given[strings.ToLower(a[1])] = html.UnescapeString(a[2] + a[3] + a[4])
+		}
+		if strings.EqualFold(given["type"], "hidden") && given["name"] != "" {
+			fields.Set(given["name"], given["value"])
+		}
+	}
+	return fields
+}
+
+// logOut ends the session with the application's own form.
+func (s *siege) logOut(b *Browser) *Page {
+	r, err := b.navigation(http.MethodPost, s.at(s.target.LogoutPath, nil), hiddenFields(s.private(b).Body), "same-origin")
+	if err != nil {
+		found("Target.LogoutPath is no path (%v)", err)
+	}
+	page := s.send(b, r)
+	if who := s.visitor(b); who != nobody {
+		found("a POST to %s got status %d, and %s still shows %s", s.target.LogoutPath, page.Status, s.target.Private, who)
+	}
+	return page
+}

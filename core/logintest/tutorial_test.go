@@ -1,0 +1,213 @@
+package logintest_test
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// A tutorial is a login as it is written in an afternoon from what one finds:
+// it works, and every attack of the kit succeeds. Do not copy any of it. The
+// switches take single weaknesses away, or put others in their place.
+type tutorial struct {
+	provider *logintest.Provider
+	client   *http.Client
+
+	pkce     func(verifier string) (challenge, method string) // nil: plain
+	verifier string                                           // "": a new one each time, in a cookie
+	secret   string                                           // of the client; shown on the private page
+	token    bool                                             // a cookie holds the access token
+	state    bool                                             // compares the state with the cookie
+	nonce    bool                                             // sends a nonce and compares it
+	guarded  bool                                             // ends a stranger's request
+	mayNext  func(string) bool                                // where to go on to; nil: anywhere
+	onServer bool                                             // sessions are in memory, under an id
+	cookie   func(*http.Cookie)                               // changes each cookie that is set
+
+	mu       sync.Mutex
+	sessions map[string]url.Values
+}
+
+func (a *tutorial) start(p *logintest.Provider) http.Handler {
+	a.provider, a.client, a.sessions = p, p.HTTPClient(), make(map[string]url.Values)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "Welcome") })
+	mux.HandleFunc("/auth/login", a.login)
+	mux.HandleFunc("/auth/callback", a.callback)
+	mux.HandleFunc("/auth/logout", a.logout)
+	mux.HandleFunc("/me", a.me)
+	return mux
+}
+
+func (a *tutorial) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
+	c := &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge}
+	if a.cookie != nil {
+		a.cookie(c)
+	}
+	http.SetCookie(w, c)
+}
+
+// readCookie returns the first cookie called name, whose prefix is the
+// switches' matter.
+func readCookie(r *http.Request, name string) (url.Values, bool) {
+	for _, c := range r.Cookies() {
+		if strings.TrimPrefix(strings.TrimPrefix(c.Name, "__Host-"), "__Secure-") == name {
+			values, err := url.ParseQuery(c.Value)
+			return values, err == nil
+		}
+	}
+	return nil, false
+}
+
+func redirectURI(r *http.Request) string {
+	scheme := "http://"
+	if r.TLS != nil {
+		scheme = "https://"
+	}
+	return scheme + cmp.Or(r.Header.Get("X-Forwarded-Host"), r.Host) + "/auth/callback"
+}
+
+func (a *tutorial) login(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	attempt := url.Values{
+		"state": {cmp.Or(query.Get("state"), rand.Text())}, "nonce": {rand.Text()},
+		"verifier": {rand.Text() + rand.Text()}, "next": {query.Get("next")},
+	}
+	verifier := attempt.Get("verifier")
+	if a.verifier != "" {
+		verifier = a.verifier
+		attempt.Del("verifier")
+	}
+	a.setCookie(w, "login", attempt.Encode(), 600)
+	request := url.Values{
+		"response_type": {"code"}, "client_id": {"app"}, "redirect_uri": {redirectURI(r)}, "scope": {"openid profile email"},
+		"state": attempt["state"], "code_challenge": {verifier}, "code_challenge_method": {"plain"},
+	}
+	if a.pkce != nil {
+		challenge, method := a.pkce(verifier)
+		request.Set("code_challenge", challenge)
+		request.Set("code_challenge_method", method)
+	}
+	if a.nonce {
+		request["nonce"] = attempt["nonce"]
+	}
+	http.Redirect(w, r, a.provider.Issuer()+"/authorize?"+request.Encode(), http.StatusFound)
+}
+
+func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	attempt, _ := readCookie(r, "login")
+	a.setCookie(w, "login", "", -1)
+	if a.state && query.Get("state") != attempt.Get("state") {
+		http.Error(w, "wrong state", http.StatusBadRequest)
+		return
+	}
+	if query.Has("error") {
+		a.setCookie(w, "session", "", -1)
+		fmt.Fprintf(w, "<p>Login failed: %s</p>", query.Get("error_description"))
+		return
+	}
+	var tokens struct {
+		Access string `json:"access_token"`
+		ID     string `json:"id_token"`
+	}
+	answer, err := a.client.PostForm(a.provider.Issuer()+"/token", url.Values{
+		"grant_type": {"authorization_code"}, "code": query["code"], "redirect_uri": {redirectURI(r)}, "client_id": {"app"},
+		"code_verifier": {cmp.Or(query.Get("code_verifier"), a.verifier, attempt.Get("verifier"))}, "client_secret": {a.secret},
+	})
+	if err == nil {
+		err = json.NewDecoder(answer.Body).Decode(&tokens)
+	}
+	claims := make(map[string]any)
+	if parts := strings.Split(tokens.ID, "."); err == nil && len(parts) == 3 {
+		payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+		err = json.Unmarshal(payload, &claims)
+	} else {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil || a.nonce && claims["nonce"] != attempt.Get("nonce") {
+		http.Error(w, "no good token", http.StatusInternalServerError)
+		return
+	}
+	a.askUserInfo(tokens.Access, claims)
+	if a.token {
+		a.setCookie(w, "token", base64.StdEncoding.EncodeToString([]byte(tokens.Access)), 3600)
+	}
+	a.begin(w, r, claims)
+	if next := attempt.Get("next"); next != "" && (a.mayNext == nil || a.mayNext(next)) {
+		http.Redirect(w, r, next, http.StatusFound)
+		return
+	}
+	fmt.Fprint(w, "You are logged in")
+}
+
+// askUserInfo lets the answer, whoever it is about, have the last word.
+func (a *tutorial) askUserInfo(token string, claims map[string]any) {
+	r, err := http.NewRequest("GET", a.provider.Issuer()+"/userinfo", nil)
+	if err != nil {
+		return
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	if answer, err := a.client.Do(r); err == nil {
+		json.NewDecoder(answer.Body).Decode(&claims)
+	}
+}
+
+// begin writes the session into two cookies, or under the id that the browser
+// has if it has one.
+func (a *tutorial) begin(w http.ResponseWriter, r *http.Request, claims map[string]any) {
+	session := url.Values{"sub": {fmt.Sprint(claims["sub"])}, "name": {fmt.Sprint(claims["name"])}}
+	if !a.onServer {
+		a.setCookie(w, "session", session.Encode(), 3600)
+		a.setCookie(w, "mail", url.QueryEscape(fmt.Sprint(claims["email"])), 3600)
+		return
+	}
+	id := rand.Text()
+	if c, err := r.Cookie("session"); err == nil {
+		id = c.Value
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sessions[id] = session
+	a.setCookie(w, "session", id, 3600)
+}
+
+func (a *tutorial) me(w http.ResponseWriter, r *http.Request) {
+	session, ok := readCookie(r, "session")
+	mail, ok2 := readCookie(r, "mail")
+	if a.onServer {
+		c, _ := r.Cookie("session")
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if ok, ok2 = false, true; c != nil {
+			session, ok = a.sessions[c.Value], a.sessions[c.Value] != nil
+		}
+	}
+	if c, err := r.Cookie("session_chunks"); err == nil {
+		n, _ := strconv.Atoi(c.Value)
+		_ = make([]string, min(n, 100))
+	}
+	if !ok || !ok2 {
+		http.Redirect(w, r, "/auth/login", http.StatusFound)
+		if a.guarded {
+			return
+		}
+	}
+	fmt.Fprintf(w, "<h1>Your secret page</h1>\n<p>Hello, %s</p>\n%v\n%s", session.Get("name"), mail, a.secret)
+}
+
+func (a *tutorial) logout(w http.ResponseWriter, r *http.Request) {
+	a.setCookie(w, "session", "", -1)
+	a.setCookie(w, "mail", "", -1)
+	http.Redirect(w, r, cmp.Or(r.URL.Query().Get("next"), "/"), http.StatusFound)
+}

@@ -1,0 +1,52 @@
+package examples_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"testing"
+
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// testAttacks runs the attack kit against an example over real sockets: as it is
+// on loopback, and as it is behind a proxy that ends TLS.
+func testAttacks(t *testing.T, name string) {
+	addr := freeAddr(t)
+	t.Run("on loopback", func(t *testing.T) { attack(t, name, addr, "http://"+addr+"/auth/callback") })
+	t.Run("behind a proxy", func(t *testing.T) {
+		attack(t, name, freeAddr(t), "https://app.example.test/auth/callback")
+	})
+}
+
+func attack(t *testing.T, name, addr, redirectURL string) {
+	server := httptest.NewUnstartedServer(nil)
+	t.Cleanup(server.Close)
+	issuer := "http://" + server.Listener.Addr().String()
+	logintest.Attack(t, logintest.Target{
+		RedirectURL: redirectURL, Issuer: issuer, ClientID: "example", ClientSecret: "canary-client-secret",
+		Start: func(provider *logintest.Provider) http.Handler {
+			server.Config.Handler = provider
+			server.Start()
+			app := start(t, name, "ADDR="+addr, "OIDC_REDIRECT_URL="+redirectURL, "OIDC_ISSUER="+issuer,
+				"OIDC_CLIENT_ID=example", "OIDC_CLIENT_SECRET=canary-client-secret", "SESSION_KEY="+sessionKey)
+			return forward(t, app.url)
+		},
+	})
+}
+
+// forward passes requests on to a process, and whatever is wrong with them too.
+func forward(t *testing.T, to string) http.Handler {
+	t.Helper()
+	target, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host
+		r.Out.Header = r.In.Header.Clone() // a forged X-Forwarded-Host, too
+		r.Out.URL.RawQuery = r.In.URL.RawQuery
+	}}
+}
