@@ -20,8 +20,8 @@
 // # What is checked, in this order
 //
 //   - exactly one state, to which an attempt in this very browser belongs: it
-//     opens, is fresh, and was made for this provider and client. It is deleted,
-//     whatever comes next;
+//     opens, is fresh, and was made for this provider and client, whose callback
+//     this is. It is deleted, whatever comes next;
 //   - iss (RFC 9207): equal if present, present if the provider promises it;
 //   - error; then exactly one code;
 //   - the token response: the code is sent once, with the verifier, with the
@@ -30,7 +30,8 @@
 //     algorithm that it announces; iss, aud, azp, exp, iat, nbf, nonce, sub;
 //     at_hash if present; auth_time if max_age was asked for; not a token of
 //     another kind;
-//   - UserInfo, if asked for: the same sub;
+//   - UserInfo, if asked for: the same sub. A provider without OpenID Connect has
+//     no ID token, and FetchUser asks it instead: a sub;
 //   - OnLogin, which is the application's own check.
 //
 // PKCE has no switch, and no metadata turns it off; a provider that supports
@@ -72,6 +73,7 @@
 //	code_refused              403     the provider does not take the code or its verifier; try again
 //	login_refused             403     OnLogin said no
 //	login_unavailable         503     OnLogin wrapped ErrUnavailable; try again
+//	provider_unknown          404     the login names a provider that there is not
 //	not_a_navigation          403     login from a prefetch, a frame or a script; open it as a page
 //	cross_origin_logout       403     another site asked to log out; use a form of this site's
 //	method_not_allowed        405     wrong method for a route

@@ -31,7 +31,7 @@ func ExampleConfig_onLogin() {
 	accounts := map[string]string{"https://id.example.com ada": "account 1"}
 	config := core.Config{
 		OnLogin: func(_ context.Context, user *core.User) error {
-			if _, ok := accounts[user.Issuer+" "+user.Subject]; !ok {
+			if _, ok := accounts[user.Key()]; !ok {
 				return &core.Error{Code: "no_account", Public: "You have no account here. Ask your administrator for one."}
 			}
 			return nil

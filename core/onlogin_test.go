@@ -73,7 +73,7 @@ func TestOnLoginSaysWhatItIs(t *testing.T) {
 // remember is an OnLogin that keeps issuer and subject of everybody.
 func remember(seen *[]string) func(context.Context, *core.User) error {
 	return func(_ context.Context, user *core.User) error {
-		*seen = append(*seen, user.Issuer+" "+user.Subject)
+		*seen = append(*seen, user.Key())
 		return nil
 	}
 }

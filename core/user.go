@@ -9,7 +9,7 @@ import (
 
 // User is the person who is logged in, as the provider described them at login.
 //
-// Issuer and Subject together are the key of a user, and nothing else is: both
+// Issuer and Subject together are the [User.Key], and nothing else is: both
 // are stable, while names and e-mail addresses change hands (OpenID Connect
 // Core section 5.7). The other fields are what the provider chose to tell, and
 // empty when it did not.
@@ -58,6 +58,10 @@ func NewUser(issuer string, claims map[string]any) (*User, error) {
 	user.claims, err = decoded.keep(nil).encode()
 	return &user, err
 }
+
+// Key is Issuer and Subject as one string, with a space between them, to find
+// the user's account by. No two users have the same.
+func (u *User) Key() string { return u.Issuer + " " + u.Subject }
 
 // Claims decodes the claims that the session kept (see [Config.SessionClaims])
 // into v, like [json.Unmarshal]. Each call parses them anew; a request that

@@ -1,0 +1,61 @@
+package core_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+	"strconv"
+
+	"github.com/pixyauth/pixy/core"
+)
+
+// Two providers, one of them without OpenID Connect.
+func ExampleConfig_providers() {
+	secret, gitHubSecret := os.Getenv("OIDC_CLIENT_SECRET"), os.Getenv("GITHUB_CLIENT_SECRET")
+	auth, err := core.New(core.Config{
+		Providers: []core.Provider{
+			{Name: "Work", Issuer: "https://id.example.com", ClientID: "my-app", ClientSecret: secret},
+			{Name: "GitHub", ClientID: "Iv1.0123456789abcdef", ClientSecret: gitHubSecret, OAuth2: &core.OAuth2{
+				AuthURL:   "https://github.com/login/oauth/authorize",
+				TokenURL:  "https://github.com/login/oauth/access_token",
+				FetchUser: gitHubUser,
+			}},
+		},
+		RedirectURL: "https://app.example.com/auth/callback",
+		SessionKey:  []byte("thirty-two random bytes or more!"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, route := range auth.Routes() {
+		fmt.Println(route.Method, route.Path)
+	}
+	// Output:
+	// GET /auth/login
+	// GET /auth/callback/Work
+	// GET /auth/callback/GitHub
+	// POST /auth/logout
+}
+
+func gitHubUser(ctx context.Context, client *http.Client) (map[string]any, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://api.github.com/user", nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := client.Do(r) // sends the access token
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	var user struct {
+		ID   int64
+		Name string
+	}
+	if err := json.NewDecoder(response.Body).Decode(&user); err != nil || user.ID == 0 {
+		return nil, fmt.Errorf("GitHub answered %s", response.Status)
+	}
+	return map[string]any{"sub": strconv.FormatInt(user.ID, 10), "name": user.Name}, nil
+}
