@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -183,6 +184,43 @@ func TestLoginCookieAttributes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// From the login's URL to the page that the person sees in the end.
+func TestLoginEndsInThisApplication(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, returnTo, ends string }{
+		{"rule 117: a page", "/me?tab=1", "/me?tab=1"},
+		{"rule 117: another host", "//evil.example.test/", "/"},
+		{"rule 117: another host by backslash", `/\evil.example.test/`, "/"},
+		{"rule 117: another site", "https://evil.example.test/", "/"},
+		{"rule 117: a script", "javascript:alert(1)", "/"},
+		{"rule 117: ten kilobytes", "/" + strings.Repeat("a", 10<<10), "/"},
+		{"rule 117: the callback, which would be a circle", "/auth/callback?x=y", "/"},
+		{"rule 117: the login, which would be a circle", "/auth/login#x", "/"},
+		{"rule 117: the logout", "/auth/logout", "/"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t)
+			callback := follow(t, g.browser, origin+"/auth/login?return_to="+url.QueryEscape(test.returnTo))
+			if got := g.visit(callback.String()).Header.Get("Location"); got != test.ends {
+				t.Errorf("got %q, want %q", got, test.ends)
+			}
+		})
+	}
+	t.Run("rule 117: checked once more when it is used", func(t *testing.T) {
+		t.Parallel()
+		g := newRig(t)
+		callback := follow(t, g.browser, origin+"/auth/login?return_to=/aevil.example.test/")
+		cookie := g.cookiesNamed("__Host-pixy-login-")[0]
+		record, _ := g.auth.OpenAttempt(cookie.Name, cookie.Value)
+		cookie.Value = g.auth.SealAttempt(cookie.Name, bytes.Replace(record, []byte("/aevil"), []byte("//evil"), 1))
+		g.browser.SetCookie(origin, &http.Cookie{Name: cookie.Name, Value: cookie.Value, Path: "/", Secure: true})
+		if got := g.visit(callback.String()).Header.Get("Location"); got != "/" {
+			t.Errorf("got %q, want /", got)
+		}
+	})
 }
 
 func TestLoginBeginsForNavigationsOnly(t *testing.T) {
