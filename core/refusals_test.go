@@ -180,7 +180,7 @@ func lastRefusals() []refusal {
 		{name: "UserInfo fails", config: askUserInfo, faults: infoFails(500, "text/plain", "canary"), userInfo: ignored, status: 503, code: "provider_unavailable", spent: true},
 		{name: "UserInfo in HTML", config: askUserInfo, faults: infoFails(200, "text/html", "<html>canary"), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "rule 86: UserInfo that calls itself signed", config: askUserInfo, faults: infoFails(200, "application/jwt", `{"sub":"after"}`), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
-		{name: "oidcc-client-test-userinfo-signed: signed by the provider, for this client", config: askUserInfo, faults: signed(nothing), userInfo: ignored},
+		{name: "rule 86: signed by the provider, for this client", config: askUserInfo, faults: signed(nothing), userInfo: ignored},
 		{name: "rule 86: signed for another client", config: askUserInfo, faults: signed(set("aud", "other")), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "rule 86: signed for nobody", config: askUserInfo, faults: signed(set("aud", nil)), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "rule 86: signed as another issuer", config: askUserInfo, faults: signed(set("iss", issuer+"1")), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
