@@ -157,7 +157,11 @@ func (p *oidcProvider) exchange(ctx context.Context, m *metadata, code, verifier
 		ClientID: p.config.ClientID, ClientSecret: p.config.ClientSecret, RedirectURL: p.redirectURL,
 		Endpoint: oauth2.Endpoint{TokenURL: m.TokenEndpoint, AuthStyle: style},
 	}
-	token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, p.client), code, oauth2.VerifierOption(verifier))
+	client, reading := watch(p.client)
+	token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, client), code, oauth2.VerifierOption(verifier))
+	if reading.err != nil {
+		return nil, errProviderDown(fmt.Errorf("reading the token endpoint's answer: %w", reading.err))
+	}
 	if err != nil {
 		basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(p.config.ClientID) + ":" + url.QueryEscape(p.config.ClientSecret)))
 		return nil, exchangeError(err, code, verifier, p.config.ClientSecret, basic)
@@ -215,6 +219,8 @@ func redact(text string, secrets []string) string {
 
 // logoutURL is the request of OpenID Connect RP-Initiated Logout section 2.
 func (p *oidcProvider) logoutURL(ctx context.Context, idTokenHint, returnURL, state string) string {
+	ctx, cancel := context.WithTimeout(ctx, refreshPatience) // a logout can do without it
+	defer cancel()
 	m, err := p.metadata.get(ctx)
 	if err != nil || m.EndSessionEndpoint == "" {
 		return ""
