@@ -45,12 +45,11 @@ func newKeys(now func() time.Time, client *http.Client, uri func(context.Context
 // turned away whose key is a new one of the provider's.
 func (k *keys) pause() time.Duration {
 	now := k.now()
-	if k.paid.Before(now) {
-		k.paid = now
+	if ahead := k.paid.Sub(now); ahead < 0 || ahead > (keyFetchBurst+1)*keyFetchPause {
+		k.paid = now // nothing is paid for, or the clock has been set back
 	}
 	k.paid = k.paid.Add(keyFetchPause)
-	// The least of the two, because a clock may have been set back.
-	return min(k.paid.Sub(now)-keyFetchBurst*keyFetchPause, keyFetchPause)
+	return k.paid.Sub(now) - keyFetchBurst*keyFetchPause
 }
 
 // fetchKeys parses key by key. Sets hold keys that this library cannot read
