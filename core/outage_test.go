@@ -58,18 +58,33 @@ func (g *rig) crowd(n int, do func(*rig)) []time.Duration {
 	return took
 }
 
-// visitFor opens a page and gives up after d.
+// visitFor opens a page and gives up after d, before there is an answer.
 func (g *rig) visitFor(d time.Duration, u string) {
+	if page := g.leaveAfter(d, u); page != nil {
+		g.t.Errorf("answered %d before the browser gave up", page.Status)
+	}
+}
+
+// leaveAfter goes where get goes, unless it takes longer than d. Then it is nil.
+func (g *rig) leaveAfter(d time.Duration, u string) *logintest.Page {
 	ctx, cancel := context.WithTimeout(g.t.Context(), d)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, "GET", u, nil)
-	if err != nil {
-		g.t.Error(err)
-		return
-	}
-	r.Header.Set("Accept", "text/html")
-	if page, err := g.browser.Do(r); err == nil {
-		g.t.Errorf("answered %d before the browser gave up", page.Status)
+	for {
+		r, err := http.NewRequestWithContext(ctx, "GET", u, nil)
+		if err != nil {
+			g.t.Error(err)
+			return nil
+		}
+		r.Header.Set("Accept", "text/html")
+		page, err := g.browser.Do(r)
+		if err != nil {
+			return nil
+		}
+		to, err := r.URL.Parse(page.Header.Get("Location"))
+		if err != nil || page.Header.Get("Location") == "" {
+			return page
+		}
+		u = to.String()
 	}
 }
 
@@ -121,155 +136,6 @@ func allWithin(t *testing.T, took []time.Duration, least, most time.Duration) {
 			t.Errorf("person %d was answered after %s, want %s to %s", i, d, least, most)
 		}
 	}
-}
-
-// CHECKLIST 51: a crowd in front of a provider that does not answer is told so
-// after one time-out, all of them, and the provider is asked no more than needed.
-func TestAStalledProviderHoldsNobodyLonger(t *testing.T) {
-	t.Parallel()
-	const people = 30
-	for _, test := range []struct {
-		endpoint logintest.Endpoint
-		requests int // made of the crowd
-	}{
-		{logintest.Discovery, 1}, {logintest.JWKS, 1}, {logintest.Token, people}, {logintest.UserInfo, people},
-	} {
-		for name, fault := range map[string]http.HandlerFunc{"stalls": stall, "drips": drip} {
-			for clientName, client := range map[string]time.Duration{"our time-out": 0, "theirs": 2 * time.Second} {
-				t.Run(fmt.Sprint(test.endpoint, " ", name, ", ", clientName), func(t *testing.T) {
-					t.Parallel()
-					bubble(t, func(t *testing.T) {
-						g := newRig(t, func(c *core.Config) {
-							c.Providers[0].UserInfo = true
-							c.HTTPClient.Timeout = client
-						})
-						g.provider.Misbehave(on(test.endpoint, fault))
-						took := g.crowd(people, func(p *rig) {
-							if page := p.get(origin + "/me"); page.Status != http.StatusServiceUnavailable || setsSession(page.Header) {
-								t.Errorf("got %d: %s", page.Status, page.Body)
-							}
-						})
-						want := timeout
-						if client != 0 {
-							want = client
-						}
-						allWithin(t, took, want, want)
-						if got := g.provider.Count(test.endpoint); got != test.requests {
-							t.Errorf("%d requests, want %d", got, test.requests)
-						}
-					})
-				})
-			}
-		}
-	}
-}
-
-// A person who goes away takes nothing along: neither the answer that others
-// wait for, nor their time.
-func TestWhoGoesAwaySpoilsNothingForTheOthers(t *testing.T) {
-	t.Parallel()
-	t.Run("the first copy, and the provider is slow", func(t *testing.T) {
-		t.Parallel()
-		bubble(t, func(t *testing.T) {
-			g := newRig(t)
-			g.provider.Misbehave(slowly(logintest.Discovery, 6*time.Second))
-			go g.person().visitFor(5*time.Second, origin+"/auth/login")
-			synctest.Wait()
-			allWithin(t, g.crowd(20, func(p *rig) { p.login() }), 6*time.Second, 6*time.Second)
-			if got := g.provider.Count(logintest.Discovery); got != 1 {
-				t.Errorf("%d discoveries, want 1", got)
-			}
-		})
-	})
-	t.Run("the first copy, and the provider stalls", func(t *testing.T) {
-		t.Parallel()
-		bubble(t, func(t *testing.T) {
-			g := newRig(t)
-			g.provider.Misbehave(on(logintest.Discovery, stall))
-			var queue sync.WaitGroup
-			for range 10 { // each is at the head of the queue when the one before has gone
-				person := g.person()
-				queue.Go(func() { person.visitFor(9*time.Second, origin+"/auth/login") })
-				synctest.Wait()
-			}
-			allWithin(t, g.crowd(20, func(p *rig) {
-				if page := p.get(origin + "/me"); page.Status != http.StatusServiceUnavailable {
-					t.Errorf("got %d", page.Status)
-				}
-			}), 0, timeout)
-			queue.Wait()
-		})
-	})
-	t.Run("a refresh", func(t *testing.T) {
-		t.Parallel()
-		bubble(t, func(t *testing.T) {
-			g := newRig(t)
-			g.login()
-			g.advance(2 * time.Hour)
-			moved := slowly(logintest.Discovery, 2*time.Second)
-			moved.Discovery = func(m map[string]any) { m["authorization_endpoint"] = issuer + "/authorize?moved=1" }
-			g.provider.Misbehave(moved)
-			g.person().visitFor(time.Second, origin+"/auth/login")
-			allWithin(t, g.crowd(20, func(p *rig) { p.toCallback() }), 0, 0)
-			time.Sleep(time.Second)
-			synctest.Wait()
-			if to := g.visit(origin + "/auth/login").Header.Get("Location"); !strings.Contains(to, "moved=1") {
-				t.Errorf("the refresh was lost: %s", to)
-			}
-		})
-	})
-}
-
-// Who can do without a refresh does not wait for it, but for one person, once a
-// minute and not for long.
-func TestAStalledRefreshHoldsNobodyUp(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		g := newRig(t)
-		g.login()
-		g.advance(2 * time.Hour)
-		g.provider.Misbehave(on(logintest.Discovery, stall))
-		for range 3 {
-			var waited atomic.Int32
-			took := g.crowd(20, func(p *rig) {
-				start := time.Now()
-				p.toCallback()
-				if time.Since(start) != 0 {
-					waited.Add(1)
-				}
-			})
-			allWithin(t, took, 0, patience)
-			if waited.Load() != 1 {
-				t.Errorf("%d people waited, want 1", waited.Load())
-			}
-			allWithin(t, g.crowd(20, func(p *rig) { p.toCallback() }), 0, 0)
-			time.Sleep(timeout - patience) // the refresh is over
-			allWithin(t, g.crowd(20, func(p *rig) { p.toCallback() }), 0, 0)
-			time.Sleep(time.Minute)
-		}
-		if got := g.provider.Count(logintest.Discovery); got != 1+3 {
-			t.Errorf("%d discoveries, want 4: the refresh is not tried once a minute", got)
-		}
-	})
-}
-
-// A provider that needs longer than anybody would wait is refreshed all the same.
-func TestASlowRefreshIsNotLost(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		g := newRig(t)
-		g.login()
-		g.advance(2 * time.Hour)
-		moved := slowly(logintest.Discovery, 5*time.Second)
-		moved.Discovery = func(m map[string]any) { m["authorization_endpoint"] = issuer + "/authorize?moved=1" }
-		g.provider.Misbehave(moved)
-		g.person().toCallback()
-		time.Sleep(5*time.Second - patience)
-		synctest.Wait()
-		if to := g.visit(origin + "/auth/login").Header.Get("Location"); !strings.Contains(to, "moved=1") {
-			t.Errorf("still the former metadata: %s", to)
-		}
-	})
 }
 
 // CHECKLIST 81: keys that are known go on working while the key set is gone,
