@@ -202,31 +202,46 @@ func TestDiscoveryGoneAndBack(t *testing.T) {
 	}
 }
 
-// A provider that is up one moment and down the next: whoever tries again gets
-// in, and no failure sticks to the application.
+// A provider that is up for some seconds and down for some, and slow between:
+// whoever tries again gets in, and no failure sticks to the application.
 func TestAFlappingProvider(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		g := newRig(t)
-		var n atomic.Int64
+		start := time.Now()
 		g.provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, r *http.Request) bool {
-			if e == logintest.Authorization || n.Add(1)%2 == 0 {
+			if e == logintest.Authorization {
 				return false
 			}
-			vanish(w, r)
-			return true
-		}})
-		g.crowd(20, func(p *rig) {
-			for range 200 {
-				if page := p.get(origin + "/me"); page.Status == 200 {
-					return
-				} else if page.Status != http.StatusServiceUnavailable {
-					t.Errorf("got %d: %s", page.Status, page.Body)
-				}
-				time.Sleep(2 * time.Second)
+			if time.Since(start)/(5*time.Second)%2 == 0 {
+				vanish(w, r)
 			}
-			t.Error("never logged in")
-		})
+			time.Sleep(time.Second)
+			return false
+		}})
+		var failures atomic.Int32
+		var all sync.WaitGroup
+		for range 50 {
+			time.Sleep(333 * time.Millisecond)
+			person := g.person()
+			all.Go(func() {
+				for range 6 {
+					page := person.get(origin + "/me")
+					if page.Status == 200 {
+						return
+					}
+					if failures.Add(1); page.Status != http.StatusServiceUnavailable {
+						t.Errorf("got %d: %s", page.Status, page.Body)
+					}
+					time.Sleep(2 * time.Second)
+				}
+				t.Error("never logged in")
+			})
+		}
+		all.Wait()
+		if failures.Load() == 0 {
+			t.Error("the provider was never down")
+		}
 	})
 }
 
