@@ -79,7 +79,11 @@ func (g *codeGrant) exchange(ctx context.Context, m *metadata, code, verifier st
 		ClientID: g.config.ClientID, ClientSecret: g.config.ClientSecret, RedirectURL: g.redirectURL,
 		Endpoint: oauth2.Endpoint{TokenURL: m.TokenEndpoint, AuthStyle: style},
 	}
-	token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, g.client), code, oauth2.VerifierOption(verifier))
+	client, reading := watch(g.client)
+	token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, client), code, oauth2.VerifierOption(verifier))
+	if reading.err != nil {
+		return nil, errProviderDown(fmt.Errorf("reading the token endpoint's answer: %w", reading.err))
+	}
 	if err != nil {
 		basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(g.config.ClientID) + ":" + url.QueryEscape(g.config.ClientSecret)))
 		return nil, exchangeError(err, code, verifier, g.config.ClientSecret, basic)

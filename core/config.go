@@ -91,9 +91,11 @@ type Config struct {
 	// may come in.
 	OnLogin func(context.Context, *User) error
 
-	// HTTPClient reaches the provider. Nil: a client that uses the default
-	// transport. Whatever is given, no redirect is followed, an answer may have
-	// 1 MB, and, if its Timeout is zero, takes 10 seconds at most.
+	// HTTPClient reaches the provider. Nil: a client that uses a copy of the
+	// default transport, which takes a header of 64 KB at most. Whatever is given,
+	// no redirect is followed, a body may have 1 MB, and, if its Timeout is zero,
+	// an answer takes 10 seconds at most. How large a header may be is for the
+	// transport of your own to say: net/http's zero value is 10 MB.
 	HTTPClient *http.Client
 
 	// Logger gets one line for each failure, at level Warn. Nil: what

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -13,8 +12,8 @@ import (
 
 const (
 	// A token that names an unknown key has the key set fetched at once, because
-	// the provider may just have changed its keys; but a flood of such tokens may
-	// not: so many fetches, then one each time the pause is over.
+	// the provider may just have changed its keys. A flood of such tokens waits:
+	// after so many fetches, there is one each time the pause is over.
 	keyFetchBurst = 5
 	keyFetchPause = time.Second
 )
@@ -25,19 +24,32 @@ type keys struct {
 	set *document[[]jose.JSONWebKey]
 	now func() time.Time
 
-	mu     sync.Mutex // guards the allowance; never held during a fetch
-	spent  int
-	refill time.Time
+	paid time.Time // until when fetches are paid for, one pause each; only for the fetch under way
 }
 
 func newKeys(now func() time.Time, client *http.Client, uri func(context.Context) (string, error)) *keys {
-	return &keys{now: now, set: newDocument(now, func(ctx context.Context) (*[]jose.JSONWebKey, error) {
+	k := &keys{now: now}
+	k.set = newDocument(now, func(ctx context.Context) (*[]jose.JSONWebKey, error) {
+		time.Sleep(k.pause())
 		from, err := uri(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return fetchKeys(ctx, client, from)
-	})}
+	})
+	return k
+}
+
+// pause is how long the next fetch has to wait. Everybody whose token names an
+// unknown key waits for that one fetch, so that even in a flood nobody is
+// turned away whose key is a new one of the provider's.
+func (k *keys) pause() time.Duration {
+	now := k.now()
+	if ahead := k.paid.Sub(now); ahead < 0 || ahead > (keyFetchBurst+1)*keyFetchPause {
+		k.paid = now // nothing is paid for, or the clock has been set back
+	}
+	k.paid = k.paid.Add(keyFetchPause)
+	return k.paid.Sub(now) - keyFetchBurst*keyFetchPause
 }
 
 // fetchKeys parses key by key. Sets hold keys that this library cannot read
@@ -71,13 +83,14 @@ func (k *keys) verify(ctx context.Context, signed *jose.JSONWebSignature) ([]byt
 		return nil, err
 	}
 	payload, known, err := verifyWith(*set, signed)
-	if err == nil || known || !k.mayFetch() {
-		return payload, err
+	// Twice at most: the fetch that ends first may have begun before the provider
+	// changed its keys, the one after it has not.
+	for mine, tries := false, 0; err != nil && !known && !mine && tries < 2; tries++ {
+		if set, mine, err = k.set.renew(ctx, set); err != nil {
+			return nil, err
+		}
+		payload, known, err = verifyWith(*set, signed)
 	}
-	if set, err = k.set.renew(ctx, set); err != nil {
-		return nil, err
-	}
-	payload, _, err = verifyWith(*set, signed)
 	return payload, err
 }
 
@@ -99,20 +112,4 @@ func verifyWith(set []jose.JSONWebKey, signed *jose.JSONWebSignature) (payload [
 		}
 	}
 	return nil, known, errBadSignature
-}
-
-// mayFetch takes one fetch from the allowance.
-func (k *keys) mayFetch() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := k.now()
-	if back := int(now.Sub(k.refill) / keyFetchPause); back > 0 {
-		k.spent = max(0, k.spent-back)
-		k.refill = now
-	}
-	if k.spent >= keyFetchBurst {
-		return false
-	}
-	k.spent++
-	return true
 }

@@ -97,6 +97,8 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 
 // logoutURL is the request of OpenID Connect RP-Initiated Logout section 2.
 func (p *oidcProvider) logoutURL(ctx context.Context, idTokenHint, returnURL, state string) string {
+	ctx, cancel := context.WithTimeout(ctx, refreshPatience) // a logout can do without it
+	defer cancel()
 	m, err := p.metadata.get(ctx)
 	if err != nil || m.EndSessionEndpoint == "" {
 		return ""
