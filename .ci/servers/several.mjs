@@ -225,13 +225,18 @@ async function logOut(browser, server) {
   step(server, 'logout ends the session, and then the server\'s, and leads back');
 }
 
-// One server's answer at the other's callback, and one server's answer with the
-// state of a login at the other: no token request may come of either.
+// One server's answer at the other's callback, as it is and as if the other had
+// given it, and one server's answer with the state of a login at the other: no
+// token request may come of any.
 async function mixUpIsRefused(one, other) {
   const browser = new Browser();
   const before = await tokenRequests();
-  const delivered = await passForms(browser, await choose(browser, one));
-  await untrusted(browser, callback(other.name) + delivered.search);
+  for (const disguised of [false, true]) {
+    const delivered = await passForms(browser, await choose(browser, one));
+    if (disguised) delivered.searchParams.delete('iss');
+    if (disguised && !other.plain) delivered.searchParams.set('iss', other.issuer);
+    await untrusted(browser, callback(other.name) + delivered.search);
+  }
 
   const [mine, theirs] = [await passForms(browser, await choose(browser, one)), await passForms(browser, await choose(browser, other))];
   theirs.searchParams.set('state', mine.searchParams.get('state'));
