@@ -66,6 +66,7 @@ try {
 } finally {
   running?.kill();
   await Promise.all(servers.map((server) => server.running?.stop()));
+  process.exit(); // also when a server is still starting
 }
 
 // provider is what the application is told of a server.
