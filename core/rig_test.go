@@ -37,7 +37,8 @@ type rig struct {
 	browser  *logintest.Browser
 	logins   atomic.Int32 // calls of OnLogin
 	log      syncBuffer
-	skew     atomic.Int64 // of all clocks but the browser's, in nanoseconds
+	skew     atomic.Int64                // of all clocks but the browser's, in nanoseconds
+	more     map[string]core.HandlerFunc // of the application
 }
 
 func newRig(t testing.TB, change ...func(*core.Config)) *rig {
