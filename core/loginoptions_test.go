@@ -158,7 +158,11 @@ func TestLoginWithIsVerified(t *testing.T) {
 			g.provider.Misbehave(test.faults)
 			test.options.ReturnTo = "/me"
 			g.confirm(test.options)
+			before := maps.Clone(test.options.AuthParams)
 			page := g.get(origin + "/confirm")
+			if !maps.EqualFunc(test.options.AuthParams, before, slices.Equal) {
+				t.Errorf("the options are changed: %v", test.options.AuthParams)
+			}
 			if test.code == "" {
 				if string(page.Body) != "I am ada" {
 					t.Errorf("got %d: %s", page.Status, page.Body)

@@ -30,6 +30,7 @@ func TestThirdPartyInitiatedLogin(t *testing.T) {
 		{"rule 118: the application itself", url.Values{"target_link_uri": {origin}}, "", "/"},
 		{"rule 118: two targets", url.Values{"target_link_uri": {origin + "/me", origin + "/me"}}, "", "/"},
 		{"rule 118: a target elsewhere", url.Values{"target_link_uri": {"https://evil.example.test/me"}}, "", "/"},
+		{"rule 118: a target on a host as long as ours", url.Values{"target_link_uri": {"https://bad.example.test/me"}}, "", "/"},
 		{"rule 118: a target on http", url.Values{"target_link_uri": {"http://app.example.test/me"}}, "", "/"},
 		{"rule 118: a target on another port", url.Values{"target_link_uri": {origin + ":8443/me"}}, "", "/"},
 		{"rule 118: a target with our name as its user", url.Values{"target_link_uri": {origin + "@evil.example.test/"}}, "", "/"},
