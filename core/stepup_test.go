@@ -227,7 +227,9 @@ func TestStepUpTellsPrograms(t *testing.T) {
 			if strings.Contains(problem.LoginURL, "300") || strings.Contains(problem.LoginURL, "gold") {
 				t.Errorf("what is needed can be read, and changed, in %s", problem.LoginURL)
 			}
-			v.get(origin + problem.LoginURL)
+			if page := v.get(origin + problem.LoginURL + "&return_to=/me"); page.URL != origin+"/me" {
+				t.Errorf("the login ends at %s", page.URL)
+			}
 			if page := v.fetch("POST", origin+"/vault"); page.Status != 200 || v.ran.Load() != 1 {
 				t.Errorf("after a login there: %d %s", page.Status, page.Body)
 			}
