@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/gorilla/sessions"
@@ -36,14 +37,18 @@ const (
 // parallel.
 func init() { gin.SetMode(gin.TestMode) }
 
-// An app has /private behind RequireUser, /maybe behind LoadUser, and the
-// login's routes. Ran counts the calls of the private handler, which writes page
-// and the subject. If own is set, errors go to it, through the framework's own way.
+// An app has /private behind RequireUser, /vault behind need, too, /maybe behind
+// LoadUser, and the login's routes. Ran and opened count the calls of the private
+// handlers, which write page and the subject. If own is set, errors go to it, through the framework's own way.
 type app struct {
-	ran  atomic.Int32
-	page string
-	own  func(error)
+	ran    atomic.Int32
+	opened atomic.Int32
+	page   string
+	own    func(error)
 }
+
+// need is what the vault needs.
+var need = core.Requirement{MaxAge: time.Hour, ACR: []string{"gold"}}
 
 // frameworks build the same application each. Both handlers answer with the
 // subject; ErrorHandler, if own is set, reports the error and answers 418.
@@ -60,6 +65,10 @@ var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 		login.Mount(mux)
 		mux.Handle("/private", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			a.ran.Add(1)
+			fmt.Fprint(w, a.page, httplogin.User(r).Subject)
+		})))
+		mux.Handle("/vault", login.Require(need)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a.opened.Add(1)
 			fmt.Fprint(w, a.page, httplogin.User(r).Subject)
 		})))
 		mux.Handle("/maybe", login.LoadUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -85,6 +94,10 @@ var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 			a.ran.Add(1)
 			c.String(200, a.page+ginlogin.User(c).Subject)
 		})
+		private.Any("/vault", login.Require(need), func(c *gin.Context) { // behind both guards
+			a.opened.Add(1)
+			c.String(200, a.page+ginlogin.User(c).Subject)
+		})
 		router.Any("/maybe", login.LoadUser, func(c *gin.Context) { c.String(200, subject(ginlogin.User(c))) })
 		return router
 	},
@@ -107,6 +120,10 @@ var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 			a.ran.Add(1)
 			return c.String(200, a.page+echologin.User(c).Subject)
 		}, login.RequireUser)
+		router.Any("/vault", func(c echo4.Context) error {
+			a.opened.Add(1)
+			return c.String(200, a.page+echologin.User(c).Subject)
+		}, login.Require(need))
 		router.Any("/maybe", func(c echo4.Context) error { return c.String(200, subject(echologin.User(c))) }, login.LoadUser)
 		return router
 	},
@@ -125,6 +142,10 @@ var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 			a.ran.Add(1)
 			return c.String(200, a.page+echo5login.User(c).Subject)
 		}, login.RequireUser)
+		router.Any("/vault", func(c *echo5.Context) error {
+			a.opened.Add(1)
+			return c.String(200, a.page+echo5login.User(c).Subject)
+		}, login.Require(need))
 		router.Any("/maybe", func(c *echo5.Context) error { return c.String(200, subject(echo5login.User(c))) }, login.LoadUser)
 		return router
 	},
@@ -293,6 +314,49 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
+// A page that needs more than a login, on which each framework agrees to the
+// letter, and whose handler runs for nobody who has less.
+func TestStepUp(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
+		s := start()
+		s.provider.User.ACR = []string{"silver"}
+		s.page(s.browser.Get(origin + "/private"))
+		asked := s.do("POST", "/vault", script)
+		before, after, _ := strings.Cut(string(asked.Body), "with=")
+		const wantBefore = `{"title":"Unauthorized","status":401,"detail":"This page needs a login that is more recent or stronger than yours. Please log in once more.",` +
+			`"code":"step_up_required","login_url":"/auth/login?`
+		if asked.Status != 401 || before != wantBefore || !strings.HasSuffix(after, `","max_age":3600,"acr_values":"gold"}`+"\n") {
+			t.Errorf("a script gets %d %s", asked.Status, asked.Body)
+		}
+		weak := s.page(s.browser.Get(origin + "/vault"))
+		if weak.Status != 403 || !strings.Contains(string(weak.Body), "step_up_failed") || len(weak.Hops) != 3 {
+			t.Errorf("a login that stays weak gets %d after %d hops: %s", weak.Status, len(weak.Hops), weak.Body)
+		}
+		if page := s.do("GET", "/private", script); page.Status != 200 {
+			t.Errorf("the session is gone: %d", page.Status)
+		}
+		if got := s.app.opened.Load(); got != 0 {
+			t.Fatalf("the vault was opened %d times", got)
+		}
+		s.provider.User.ACR = []string{"silver", "gold"}
+		sent := s.page(s.browser.Visit(origin + "/vault?tab=1"))
+		if to := sent.Header.Get("Location"); sent.Status != 303 || !strings.HasPrefix(to, issuer+"/authorize?") || !strings.Contains(to, "acr_values=gold") || len(sent.Body) != 0 {
+			t.Errorf("got %d to %q: %s", sent.Status, to, sent.Body)
+		}
+		if got := s.app.opened.Load(); got != 0 {
+			t.Fatalf("the vault was opened %d times", got)
+		}
+		page := s.page(s.browser.Get(origin + "/vault?tab=1"))
+		if page.Status != 200 || string(page.Body) != "ada" || page.URL != origin+"/vault?tab=1" || s.app.opened.Load() != 1 {
+			t.Errorf("got %d at %s: %s", page.Status, page.URL, page.Body)
+		}
+		if got := strings.Count(s.log.String(), "\n"); got != 1 {
+			t.Errorf("%d log lines, want 1:\n%s", got, s.log.String())
+		}
+	})
+}
+
 func TestAStoreThatIsDown(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
@@ -399,7 +463,7 @@ func TestSignedIn(t *testing.T) {
 			s := newStage(t, a, func(a *app, auth *core.Authenticator) http.Handler {
 				return logintest.SignedIn(build(a, auth), logintest.User{Subject: "grace"})
 			})
-			for _, path := range []string{"/private", "/maybe"} {
+			for _, path := range []string{"/private", "/vault", "/maybe"} {
 				if page := s.do("POST", path, script); page.Status != 200 || string(page.Body) != "grace" {
 					t.Errorf("%s: got %d %s", path, page.Status, page.Body)
 				}

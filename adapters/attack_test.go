@@ -76,7 +76,7 @@ func attack(t *testing.T, build func(*app, *core.Authenticator) http.Handler, re
 		f(&config)
 	}
 	logintest.Attack(t, logintest.Target{
-		RedirectURL: redirectURL, Private: "/private", LoginPath: config.LoginPath, LogoutPath: config.LogoutPath,
+		RedirectURL: redirectURL, Private: "/private", StepUp: "/vault", LoginPath: config.LoginPath, LogoutPath: config.LogoutPath,
 		ClientSecret: config.Providers[0].ClientSecret,
 		Start: func(provider *logintest.Provider) http.Handler {
 			config.HTTPClient = provider.HTTPClient()

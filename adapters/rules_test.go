@@ -39,7 +39,7 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// Adapters are thin: under 90 lines, at most 8 exported names, no logging.
+// Adapters are thin: under 110 lines, at most 8 exported names, no logging.
 func TestAdaptersAreThin(t *testing.T) {
 	t.Parallel()
 	for name := range frameworks {
@@ -48,7 +48,7 @@ func TestAdaptersAreThin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := bytes.Count(source, []byte("\n")); got >= 90 {
+		if got := bytes.Count(source, []byte("\n")); got >= 110 {
 			t.Errorf("%s has %d lines", path, got)
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, source, parser.ImportsOnly)

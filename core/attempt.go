@@ -45,6 +45,9 @@ type attempt struct {
 	verifier string // proves that who began the login finishes it (RFC 7636)
 	provider string // whose answer is awaited: issuer and client (RFC 9700 section 4.4)
 	returnTo string // where the browser wants to go
+	maxAge   string // max_age as it was sent, in seconds; empty: none
+	acr      string // acr_values of which one is needed; empty: any will do
+	required bool   // maxAge and acr are a Requirement's
 	begun    time.Time
 }
 
@@ -86,24 +89,25 @@ func (a *attempt) expired(now time.Time) bool {
 	return now.Sub(a.begun).Abs() > attemptLifetime
 }
 
-// encode lays the attempt out as version, time, then five length-prefixed strings.
+// encode lays the attempt out as version, time, flag, then length-prefixed strings.
 func (a *attempt) encode() []byte {
 	b := make([]byte, 1, 512)
 	b[0] = attemptVersion
 	b = binary.BigEndian.AppendUint64(b, uint64(a.begun.UnixNano()))
-	for _, s := range []string{a.state, a.nonce, a.verifier, a.provider, a.returnTo} {
+	b = appendFlag(b, a.required)
+	for _, s := range []string{a.state, a.nonce, a.verifier, a.provider, a.returnTo, a.maxAge, a.acr} {
 		b = appendString(b, s)
 	}
 	return b
 }
 
 func decodeAttempt(b []byte) (*attempt, bool) {
-	if len(b) < 9 || b[0] != attemptVersion {
+	if len(b) < 10 || b[0] != attemptVersion {
 		return nil, false
 	}
-	a := &attempt{begun: time.Unix(0, int64(binary.BigEndian.Uint64(b[1:9])))}
-	rest, ok := string(b[9:]), true
-	for _, s := range []*string{&a.state, &a.nonce, &a.verifier, &a.provider, &a.returnTo} {
+	a := &attempt{begun: time.Unix(0, int64(binary.BigEndian.Uint64(b[1:9]))), required: b[9] == 1}
+	rest, ok := string(b[10:]), true
+	for _, s := range []*string{&a.state, &a.nonce, &a.verifier, &a.provider, &a.returnTo, &a.maxAge, &a.acr} {
 		if *s, rest, ok = cutString(rest); !ok {
 			return nil, false
 		}

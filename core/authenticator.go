@@ -122,7 +122,10 @@ func (a *Authenticator) Discover(ctx context.Context) error {
 // Routes lists what to mount: login, a callback for each provider, and logout.
 // Paths are exact and have no wildcards. A router adapter loops over them.
 func (a *Authenticator) Routes() []Route {
-	routes := []Route{{http.MethodGet, a.config.LoginPath, a.Login}}
+	routes := []Route{
+		{http.MethodGet, a.config.LoginPath, a.Login},
+		{http.MethodPost, a.config.LoginPath, a.Login}, // by a third party
+	}
 	for _, at := range a.registrations {
 		routes = append(routes, Route{http.MethodGet, at.callbackPath, a.Callback})
 	}
@@ -130,7 +133,8 @@ func (a *Authenticator) Routes() []Route {
 }
 
 // report makes err an *Error of its own with a reference, and logs it: once,
-// here, without a secret. A stranger at a guarded door is not a failure.
+// here, without a secret. A stranger at a guarded door is not a failure, nor is a
+// step-up.
 func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error) error {
 	if err == nil {
 		return nil
@@ -142,7 +146,7 @@ func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error
 	if errors.Is(err, ErrUnavailable) {
 		w.Header().Set("Retry-After", "10") // seconds
 	}
-	if failure.Code != codeNoSession {
+	if failure.Code != codeNoSession && failure.Code != codeStepUp {
 		a.log(r, failure)
 	}
 	return failure

@@ -39,10 +39,10 @@ func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	}
 	if at != begunAt { // RFC 9700 section 4.4: one provider's answer for a login at another
 		err := errBadCallback("the callback of another provider than that of the login")
-		return a.report(w, r, from(begunAt, withLogin(err, a.loginURL(begunAt, attempt.returnTo))))
+		return a.report(w, r, from(begunAt, withLogin(err, a.loginURLWith(begunAt, attempt.options()))))
 	}
 	if err := a.finish(w, r, at, query, attempt); err != nil {
-		return a.report(w, r, from(begunAt, withLogin(err, a.loginURL(begunAt, attempt.returnTo))))
+		return a.report(w, r, from(begunAt, withLogin(err, a.loginURLWith(begunAt, attempt.options()))))
 	}
 	redirect(w, a.returnTo(attempt.returnTo))
 	return nil
@@ -78,7 +78,11 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *regis
 	if err != nil {
 		return err
 	}
-	if err := a.sessions.start(w, r, at, &identity.user); err != nil {
+	fresh := session{user: identity.user, authentication: identity.authentication}
+	if attempt.required {
+		fresh.raised = fingerprint(a.returnTo(attempt.returnTo))
+	}
+	if err := a.sessions.start(w, r, at, fresh); err != nil {
 		return err
 	}
 	a.hints.save(w, at, identity.idToken)
@@ -108,27 +112,27 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 
 // heal answers a callback whose attempt is gone or, if it is not nil, over.
 func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, at *registration, query url.Values, over *attempt) error {
-	returnTo := home
+	var options LoginOptions
 	if over != nil {
-		returnTo = over.returnTo
+		options = over.options()
 	}
 	switch session, err := a.sessions.load(r); {
 	case err != nil:
-		return withLogin(err, a.loginURL(at, returnTo))
+		return withLogin(err, a.loginURLWith(at, options))
 	case session != nil: // the login has succeeded already
-		redirect(w, a.returnTo(returnTo))
+		redirect(w, a.returnTo(options.ReturnTo))
 		return nil
 	}
 	state, _ := only(query["state"])
 	restarted, ok := wellFormedState(state)
 	if ok && !restarted && !query.Has("error") && mayNavigate(r) {
-		return a.begin(w, r, at, returnTo, true)
+		return a.begin(w, r, at, options, true)
 	}
 	return withLogin(&Error{
 		Status: http.StatusBadRequest, Code: "attempt_unknown",
 		Public: "This login has ended or was begun in another browser. Please try again. If you see this page once more, allow cookies for this site.",
 		Err:    ErrUnknownAttempt,
-	}, a.loginURL(at, returnTo))
+	}, a.loginURLWith(at, options))
 }
 
 // only returns the value of a parameter that occurs once and is not empty: no

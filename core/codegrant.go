@@ -31,8 +31,8 @@ func reservedParam(name string) bool {
 }
 
 // commonRequest is what all authorization requests have in common (RFC 6749
-// section 4.1.1).
-func (g *codeGrant) commonRequest(endpoint string) string {
+// section 4.1.1), and more, which wins over AuthParams.
+func (g *codeGrant) commonRequest(endpoint string, more url.Values) string {
 	query := url.Values{
 		"response_type": {"code"},
 		"client_id":     {g.config.ClientID},
@@ -42,20 +42,25 @@ func (g *codeGrant) commonRequest(endpoint string) string {
 		query.Set("scope", strings.Join(g.config.Scopes, " "))
 	}
 	maps.Copy(query, g.config.AuthParams)
+	maps.Copy(query, more)
 	return withQuery(endpoint, query)
 }
 
 // authorizationRequest adds what is of this attempt: the challenge of RFC 7636
 // section 4.3, whatever the metadata says about PKCE. It is base64url and stands
 // in a query as it is.
-func authorizationRequest(common string, a *attempt) string {
+func (g *codeGrant) authorizationRequest(m *metadata, a *attempt, more url.Values) string {
+	common := m.commonRequest
+	if len(more) > 0 {
+		common = g.commonRequest(m.AuthorizationEndpoint, more)
+	}
 	return common + "&state=" + a.state + "&code_challenge_method=S256&code_challenge=" + a.challenge()
 }
 
 // prepare finds out now, and not when a person comes back, whether this client
 // can use the provider's endpoints.
 func (g *codeGrant) prepare(m *metadata) error {
-	m.commonRequest = g.commonRequest(m.AuthorizationEndpoint)
+	m.commonRequest = g.commonRequest(m.AuthorizationEndpoint, nil)
 	_, err := m.authStyle(g.config.confidential())
 	return err
 }

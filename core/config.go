@@ -170,7 +170,8 @@ type Provider struct {
 	// prompt. Those that the protocol needs cannot be set, and none twice but
 	// resource (RFC 8707). A max_age, in seconds, is also checked: the ID token
 	// must say that the person has authenticated since (auth_time). Of acr_values
-	// and the like the outcome is OnLogin's to check.
+	// and the like the outcome is OnLogin's to check. For one login there are
+	// [LoginOptions], and for pages that need more than others a [Requirement].
 	AuthParams url.Values
 }
 

@@ -14,7 +14,8 @@
 //  3. [Authenticator.Callback] finds the attempt by the state, redeems the code
 //     with the verifier, checks the ID token, and starts a session.
 //  4. [Authenticator.Authenticate] opens the session on each guarded request,
-//     without any network.
+//     without any network. [Authenticator.AuthenticateFor] also looks at how the
+//     login was: a [Requirement] that it does not meet is met by another login.
 //  5. [Authenticator.Logout] ends it, here and at the provider.
 //
 // # What is checked, in this order
@@ -28,8 +29,8 @@
 //     client authentication that the metadata names; token_type is Bearer;
 //   - the ID token: signature by a key of the provider's, by an asymmetric
 //     algorithm that it announces; iss, aud, azp, exp, iat, nbf, nonce, sub;
-//     at_hash if present; auth_time if max_age was asked for; not a token of
-//     another kind;
+//     at_hash if present; not a token of another kind; auth_time if max_age was
+//     asked for, and acr if a Requirement names some;
 //   - UserInfo, if asked for: the same sub. A provider without OpenID Connect has
 //     no ID token, and FetchUser asks it instead: a sub;
 //   - OnLogin, which is the application's own check.
@@ -43,8 +44,9 @@
 // keeps no list of users, no access tokens and no refresh tokens. A session in
 // a cookie cannot be ended from the server before its time, and an answer that
 // renews it may arrive after a logout; use a Store if it must end. Parameters
-// that ask the provider for something, such as acr_values and prompt, are
-// requests: what came of them is OnLogin's to look at.
+// that ask the provider for something, such as prompt, are requests, and so is
+// acr_values in AuthParams: what came of them is OnLogin's to look at. What a
+// [Requirement] asks for is verified.
 //
 // Two Authenticators on one host share the names of their cookies, and log each
 // other's users out. Nobody passes the guard of one by the session of the other.
@@ -61,11 +63,13 @@
 // # Errors
 //
 // Every failure is an [*Error]: it is logged once, at Warn, with the code and a
-// reference that the person sees too. A stranger at a guarded page is not
-// logged.
+// reference that the person sees too. A stranger at a guarded page, and a user at
+// one that needs more, are not logged.
 //
 //	code                      status  cause; remedy
 //	login_required            401     nobody is logged in; log in
+//	step_up_required          401     the login is too old or too weak for the page; log in once more
+//	step_up_failed            403     the provider did not confirm what a Requirement asks for; see the log
 //	attempt_unknown           400     callback without its attempt, twice; try again, allow cookies
 //	callback_untrusted        400     iss or code of the callback is wrong; try again
 //	access_denied             403     the person or the provider said no
@@ -77,6 +81,7 @@
 //	provider_unknown          404     the login names a provider that there is not
 //	not_a_navigation          403     login from a prefetch, a frame or a script; open it as a page
 //	cross_origin_logout       403     another site asked to log out; use a form of this site's
+//	request_malformed         400     a form for the login path that cannot be read
 //	method_not_allowed        405     wrong method for a route
 //	client_refused            502     the provider does not know this client or its secret; check ClientID and ClientSecret
 //	token_response_untrusted  502     the token endpoint's answer is no token response; see the log
@@ -87,5 +92,6 @@
 //	provider_unavailable      503     the provider is down or slow; try again
 //	store_unavailable         503     the Store is down; try again
 //	session_too_large         500     the claims do not fit in cookies; set SessionClaims or a Store
-//	internal_error            500     an error of another kind was given to ServeError
+//	internal_error            500     an error of another kind was given to ServeError, or options of a
+//	                                  login, or a Requirement, that cannot be; see the log
 package core

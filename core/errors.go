@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // What can go wrong, sorted by what a caller can do about it. Every error of an
@@ -17,12 +18,17 @@ var (
 	// ErrNoSession: nobody is logged in. Status 401. Send them to log in.
 	ErrNoSession = errors.New("pixy: nobody is logged in")
 
+	// ErrStepUp: somebody is logged in, but too long ago or too weakly for a
+	// [Requirement]. Status 401 (RFC 9470 section 3). Send them to log in once more.
+	ErrStepUp = errors.New("pixy: a more recent or stronger login is needed")
+
 	// ErrUnknownAttempt: a callback that belongs to no login which this browser
 	// has begun, or whose login is over. Status 400. Let them try again.
 	ErrUnknownAttempt = errors.New("pixy: no such login attempt in this browser")
 
-	// ErrRefused: the provider, or OnLogin, said no. Status 403, or 502 if the
-	// provider refused the application and not the person.
+	// ErrRefused: the provider, or OnLogin, said no, or the provider does not
+	// confirm what a [Requirement] asks for. Status 403, or 502 if the provider
+	// refused the application and not the person.
 	ErrRefused = errors.New("pixy: login refused")
 
 	// ErrUntrusted: an answer failed a check, and nothing of it was used. Status
@@ -52,6 +58,7 @@ type Error struct {
 
 	loginURL string        // where a login can be started, if that helps
 	from     *registration // whose answer it was, if that is known
+	needs    LoginOptions  // what a login has to be
 }
 
 // Error returns the text for the log. Do not show it to the person: that is
@@ -70,7 +77,8 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) StatusCode() int { return e.Status }
 
 // MarshalJSON gives the public part only, as a problem details object (RFC
-// 9457), so that an Error is safe wherever a framework serialises it.
+// 9457), so that an Error is safe wherever a framework serialises it. What a
+// [Requirement] asks for has the names of RFC 9470 section 3.
 func (e *Error) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Title     string `json:"title"`
@@ -79,7 +87,12 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 		Code      string `json:"code"`
 		Reference string `json:"reference,omitempty"`
 		LoginURL  string `json:"login_url,omitempty"`
-	}{http.StatusText(e.Status), e.Status, e.Public, e.Code, e.Reference, e.loginURL})
+		MaxAge    int64  `json:"max_age,omitempty"`
+		ACRValues string `json:"acr_values,omitempty"`
+	}{
+		http.StatusText(e.Status), e.Status, e.Public, e.Code, e.Reference, e.loginURL,
+		int64(e.needs.Require.MaxAge / time.Second), e.needs.Require.acrValues(),
+	})
 }
 
 // asError gives an *Error that the caller may change.

@@ -35,6 +35,7 @@ func ExampleConfig_providers() {
 	}
 	// Output:
 	// GET /auth/login
+	// POST /auth/login
 	// GET /auth/callback/Work
 	// GET /auth/callback/GitHub
 	// POST /auth/logout

@@ -27,7 +27,7 @@ func (a *Authenticator) AttemptCookie(state string) string { return a.attempts.c
 // StartSession logs user in without a provider.
 func (a *Authenticator) StartSession(w http.ResponseWriter, r *http.Request, user User, claims string) error {
 	user.claims = claims
-	return a.sessions.start(w, r, a.registrations[0], &user)
+	return a.sessions.start(w, r, a.registrations[0], session{user: user})
 }
 
 // AttemptVerifier shows the verifier of an attempt's cookie.

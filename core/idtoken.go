@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +17,6 @@ import (
 
 const (
 	clockSkew     = 5 * time.Minute // how far ahead the provider's clock may be
-	maxAgeLeeway  = time.Minute     // how far behind it may be, where max_age counts
 	maxIDTokenAge = time.Hour       // a token just redeemed was not issued long ago
 	maxIDToken    = 64 << 10        // bytes
 	maxSubject    = 255             // OpenID Connect Core section 2
@@ -132,26 +130,6 @@ func (t *idTokens) checkAudience(c claims) error {
 		return errors.New("azp is not this client")
 	}
 	return nil
-}
-
-// checkAge holds the provider to the max_age that the login asked for, if it
-// did (OpenID Connect Core section 3.1.3.7 (13)): the request goes through the
-// browser, whose user could have taken it out.
-func checkAge(c claims, maxAge string, begun time.Time) error {
-	if maxAge == "" {
-		return nil
-	}
-	seconds, _ := strconv.ParseUint(maxAge, 10, 31) // isSeconds, or Config was refused
-	earliest := begun.Add(-maxAgeLeeway - time.Duration(seconds)*time.Second)
-	if authenticated, ok := c.date("auth_time"); !ok || authenticated.Before(earliest) {
-		return errBadIDToken(errors.New("auth_time is missing, no number, or before max_age"))
-	}
-	return nil
-}
-
-func isSeconds(maxAge string) bool {
-	_, err := strconv.ParseUint(maxAge, 10, 31)
-	return err == nil
 }
 
 // checkType refuses tokens of another kind that say so (RFC 8725 section 3.11).

@@ -11,37 +11,30 @@ import (
 // browser to the provider with the S256 challenge of its verifier. Where the
 // person ends afterwards is the query parameter return_to, if it is a path of
 // this application, else "/". It does not look whether somebody is logged in.
+// [Authenticator.LoginWith] does it by what the application's own code says.
 //
 // With several providers, the query parameter provider names one; without it,
 // the answer is a page on which the person chooses.
+//
+// A third party, such as the provider's own portal, may begin a login (OpenID
+// Connect Core section 4), by GET or POST: iss must be the Issuer of a
+// configured OpenID provider, login_hint is passed on, and the person ends at
+// target_link_uri if that is on RedirectURL's origin.
 //
 // Only a navigation begins a login. Prefetches, frames and fetch requests get
 // an [*Error] with status 403: each would leave an attempt that nobody ends.
 // While the provider is down and has never been up, it is [ErrUnavailable].
 func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
-	noStore(w)
+	if r.Method == http.MethodPost {
+		return a.comeByGET(w, r)
+	}
 	query := r.URL.Query()
-	returnTo := query.Get("return_to")
-	if !mayNavigate(r) {
-		return a.report(w, r, withLogin(&Error{
-			Status: http.StatusForbidden, Code: "not_a_navigation",
-			Public: "Logging in works only when a page is opened, not from within one. Please open the login page.",
-		}, a.loginURL(nil, returnTo)))
+	if query.Has("iss") {
+		return a.loginByThirdParty(w, r, query)
 	}
-	at := a.only()
-	if query.Has("provider") {
-		if at = a.registrations.named(query.Get("provider")); at == nil {
-			return a.report(w, r, withLogin(&Error{
-				Status: http.StatusNotFound, Code: "provider_unknown",
-				Public: "This application does not know that login provider. Please choose another one.",
-			}, a.loginURL(nil, returnTo)))
-		}
-	}
-	if at == nil {
-		a.serveChooser(w, returnTo)
-		return nil
-	}
-	return a.report(w, r, a.begin(w, r, at, returnTo, false))
+	options := LoginOptions{Provider: query.Get("provider"), ReturnTo: query.Get("return_to")}
+	options.open(a.attempts.sealer, query.Get("with"))
+	return a.LoginWith(w, r, options)
 }
 
 // only returns the registration that needs no choice, or nil.
@@ -54,15 +47,19 @@ func (a *Authenticator) only() *registration {
 
 // begin sends the browser to the provider with a new attempt, or, if it is not
 // said which, to where the person chooses one.
-func (a *Authenticator) begin(w http.ResponseWriter, r *http.Request, at *registration, returnTo string, restart bool) error {
+func (a *Authenticator) begin(w http.ResponseWriter, r *http.Request, at *registration, options LoginOptions, restart bool) error {
 	if at == nil {
-		redirect(w, a.loginURL(nil, returnTo))
+		redirect(w, a.loginURLWith(nil, options))
 		return nil
 	}
-	attempt := newAttempt(at.id, a.returnTo(returnTo), restart, a.now())
-	to, err := at.authorizationURL(r.Context(), attempt)
+	attempt := newAttempt(at.id, a.returnTo(options.ReturnTo), restart, a.now())
+	more, err := options.bind(&at.config, attempt)
 	if err != nil {
-		return from(at, withLogin(err, a.loginURL(at, returnTo)))
+		return from(at, err)
+	}
+	to, err := at.authorizationURL(r.Context(), attempt, more)
+	if err != nil {
+		return from(at, withLogin(err, a.loginURLWith(at, options)))
 	}
 	a.attempts.save(w, r, attempt)
 	redirect(w, to)
@@ -86,12 +83,20 @@ func (a *Authenticator) returnTo(s string) string {
 // loginURL is where a login that ends at returnTo can be begun: at a certain
 // provider, or, if at is nil, at one that the person chooses.
 func (a *Authenticator) loginURL(at *registration, returnTo string) string {
-	query := make(url.Values, 2)
+	return a.loginURLWith(at, LoginOptions{ReturnTo: returnTo})
+}
+
+// loginURLWith is loginURL with all options but Provider, which at stands for.
+func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) string {
+	query := make(url.Values, 3)
 	if at != nil && len(a.registrations) > 1 {
 		query.Set("provider", at.config.Name)
 	}
-	if returnTo = a.returnTo(returnTo); returnTo != home {
+	if returnTo := a.returnTo(options.ReturnTo); returnTo != home {
 		query.Set("return_to", returnTo)
+	}
+	if with := options.seal(a.attempts.sealer); with != "" {
+		query.Set("with", with)
 	}
 	if len(query) == 0 {
 		return a.config.LoginPath

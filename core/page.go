@@ -46,11 +46,11 @@ func errorPage(failure *Error, r *http.Request) string {
 	return "<p>" + html.EscapeString(failure.Public) + "</p>\n<nav>" + button + `<a href="/">Home</a></nav>` + footer
 }
 
-// serveChooser lets the person choose a provider for a login that ends at returnTo.
-func (a *Authenticator) serveChooser(w http.ResponseWriter, returnTo string) {
+// serveChooser lets the person choose a provider for a login.
+func (a *Authenticator) serveChooser(w http.ResponseWriter, options LoginOptions) {
 	var list strings.Builder
 	for _, at := range a.registrations {
-		list.WriteString("\n<li><a class=\"main\" href=\"" + html.EscapeString(a.loginURL(at, returnTo)) + "\">" +
+		list.WriteString("\n<li><a class=\"main\" href=\"" + html.EscapeString(a.loginURLWith(at, options)) + "\">" +
 			html.EscapeString(at.config.Name) + "</a></li>")
 	}
 	servePage(w, http.StatusOK, "Log in with", "<ul>"+list.String()+"\n</ul>\n<nav><a href=\"/\">Home</a></nav>")

@@ -20,7 +20,25 @@ import (
 // the answer as private to this user (Cache-Control, Vary). A handler may be
 // stricter, and must never say public.
 func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
-	if a.hasPassed(r) {
+	return a.AuthenticateFor(w, r, Requirement{})
+}
+
+// AuthenticateFor is [Authenticator.Authenticate] for a page that needs more
+// than some login. The error wraps [ErrStepUp] if somebody is logged in whose
+// login does not meet need, which is not logged, and [ErrRefused] if no login
+// would: their provider has no OpenID Connect, or they come from a step-up to
+// this very page. A need that cannot be is an error of status 500.
+func (a *Authenticator) AuthenticateFor(w http.ResponseWriter, r *http.Request, need Requirement) (*http.Request, error) {
+	if err := need.check(); err != nil {
+		return nil, a.report(w, r, &Error{Err: err})
+	}
+	if found := a.passed(r); found != nil {
+		if found.session == nil {
+			return r, nil
+		}
+		if err := a.meet(r, found.session, need); err != nil {
+			return nil, a.report(w, r, err)
+		}
 		return r, nil
 	}
 	markPrivate(w.Header())
@@ -29,40 +47,65 @@ func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (*h
 		return nil, a.report(w, r, err)
 	}
 	if session == nil {
-		return nil, a.report(w, r, errNoSession(a.config.LoginPath))
+		return nil, a.report(w, r, a.errNoSession(need))
 	}
 	if err := a.sessions.touch(w, r, session); err != nil {
 		a.log(r, asError(err)) // the session is good for a while yet
 	}
-	session.attached = attached{&session.user, a}
+	if err := a.meet(r, session, need); err != nil {
+		return nil, a.report(w, r, err)
+	}
+	session.attached = attached{&session.user, a, session}
 	return r.WithContext(context.WithValue(r.Context(), attachedKey{}, &session.attached)), nil
 }
 
-// hasPassed reports whether r has been let through: by this Authenticator, or by
-// a test. The user of another Authenticator is a stranger here.
-func (a *Authenticator) hasPassed(r *http.Request) bool {
-	found, ok := r.Context().Value(attachedKey{}).(*attached)
-	return ok && found.user != nil && (found.by == a || found.by == nil)
+// errNoSession turns a stranger away, who may log in with what is needed at once.
+func (a *Authenticator) errNoSession(need Requirement) *Error {
+	err := errNoSession(a.config.LoginPath)
+	if !need.isZero() {
+		err.needs.Require = need
+		err.loginURL = a.loginURLWith(nil, err.needs)
+	}
+	return err
 }
 
-// Challenge answers a request that Authenticate has turned away with err. A
-// person who opens a page is sent to log in, and comes back to the page
-// afterwards. Everybody else gets err back, for the caller to answer with:
-// programs cannot log in, and a redirect to another site means nothing to them.
-// For htmx it sets HX-Redirect to the login page.
+// passed returns whom r has been let through for: by this Authenticator, or by a
+// test. The user of another Authenticator is a stranger here.
+func (a *Authenticator) passed(r *http.Request) *attached {
+	found, ok := r.Context().Value(attachedKey{}).(*attached)
+	if ok && found.user != nil && (found.by == a || found.by == nil) {
+		return found
+	}
+	return nil
+}
+
+// Challenge answers a request that Authenticate or AuthenticateFor has turned
+// away with err. A person who opens a page is sent to log in, and comes back to
+// the page afterwards; for [ErrStepUp] that is at their own provider, which is
+// asked for what is needed. Everybody else gets err back, for the caller to
+// answer with: programs cannot log in, and a redirect to another site means
+// nothing to them. For htmx it sets HX-Redirect to the login page.
 func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err error) error {
-	if !errors.Is(err, ErrNoSession) {
+	if !errors.Is(err, ErrNoSession) && !errors.Is(err, ErrStepUp) {
 		return a.report(w, r, err)
 	}
+	var at *registration
+	var options LoginOptions
+	if known := new(Error); errors.As(err, &known) {
+		at, options = known.from, known.needs
+	}
 	if isNavigation(r) {
-		return a.report(w, r, a.begin(w, r, a.only(), requestedURL(r), false))
+		if at == nil {
+			at = a.only()
+		}
+		options.ReturnTo = requestedURL(r)
+		return a.report(w, r, a.begin(w, r, at, options, false))
 	}
-	loginURL := a.config.LoginPath
 	if r.Header.Get("HX-Request") == "true" {
-		loginURL = a.loginURL(nil, localPart(r.Header.Get("HX-Current-URL")))
-		w.Header().Set("HX-Redirect", loginURL)
+		options.ReturnTo = localPart(r.Header.Get("HX-Current-URL"))
+		w.Header().Set("HX-Redirect", a.loginURLWith(at, options))
 	}
-	return a.report(w, r, withLogin(err, loginURL))
+	return a.report(w, r, withLogin(err, a.loginURLWith(at, options)))
 }
 
 // isNavigation reports whether r is a page being opened, by somebody who can

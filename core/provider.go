@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"net/url"
 	"time"
 )
 
@@ -10,8 +11,9 @@ import (
 type provider interface {
 	// discover makes sure that the provider's metadata is known.
 	discover(context.Context) error
-	// authorizationURL is where the browser is sent to begin a login.
-	authorizationURL(context.Context, *attempt) (string, error)
+	// authorizationURL is where the browser is sent to begin a login, with more
+	// parameters than those of the configuration.
+	authorizationURL(ctx context.Context, a *attempt, more url.Values) (string, error)
 	// checkIssuer compares the callback's iss parameters (RFC 9207).
 	checkIssuer(ctx context.Context, iss []string) error
 	// redeem trades a code for a user whom every check has found genuine.
@@ -33,4 +35,5 @@ type identity struct {
 	user    User
 	claims  claims // all that the provider said
 	idToken string // the hint for logout
+	authentication
 }

@@ -84,12 +84,12 @@ func (p *oauth2Provider) discover(ctx context.Context) error {
 	return err
 }
 
-func (p *oauth2Provider) authorizationURL(ctx context.Context, a *attempt) (string, error) {
+func (p *oauth2Provider) authorizationURL(ctx context.Context, a *attempt, more url.Values) (string, error) {
 	m, err := p.metadata.get(ctx)
 	if err != nil {
 		return "", err
 	}
-	return authorizationRequest(m.commonRequest, a), nil
+	return p.authorizationRequest(m, a, more), nil
 }
 
 func (p *oauth2Provider) checkIssuer(ctx context.Context, iss []string) error {

@@ -48,12 +48,12 @@ func (p *oidcProvider) discover(ctx context.Context) error {
 	return err
 }
 
-func (p *oidcProvider) authorizationURL(ctx context.Context, a *attempt) (string, error) {
+func (p *oidcProvider) authorizationURL(ctx context.Context, a *attempt, more url.Values) (string, error) {
 	m, err := p.metadata.get(ctx)
 	if err != nil {
 		return "", err
 	}
-	return authorizationRequest(m.commonRequest, a) + "&nonce=" + a.nonce, nil
+	return p.authorizationRequest(m, a, more) + "&nonce=" + a.nonce, nil
 }
 
 func (p *oidcProvider) checkIssuer(ctx context.Context, iss []string) error {
@@ -83,7 +83,8 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 	if err != nil {
 		return nil, err
 	}
-	if err := checkAge(claims, p.config.AuthParams.Get("max_age"), a.begun); err != nil {
+	how := claims.authentication(p.idTokens.now())
+	if err := how.answers(a); err != nil {
 		return nil, err
 	}
 	subject, _ := claims.text("sub")
@@ -98,7 +99,7 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 		}
 		claims.add(more) // what is signed comes first
 	}
-	return &identity{user: claims.user(issuer, subject), claims: claims, idToken: raw}, nil
+	return &identity{user: claims.user(issuer, subject), claims: claims, idToken: raw, authentication: how}, nil
 }
 
 // logoutURL is the request of OpenID Connect RP-Initiated Logout section 2.

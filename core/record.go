@@ -11,6 +11,14 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
+// appendFlag appends 1 or 0.
+func appendFlag(b []byte, flag bool) []byte {
+	if flag {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
 // cutString cuts the string that appendString put at the beginning of record.
 // What it returns shares memory with record.
 func cutString(record string) (s, rest string, ok bool) {

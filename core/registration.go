@@ -63,6 +63,16 @@ func (all registrations) of(issuer, client string) *registration {
 	return nil
 }
 
+// issuedBy returns the OpenID provider that is issuer, or has it as a tenant, or nil.
+func (all registrations) issuedBy(issuer string) *registration {
+	for _, r := range all {
+		if r.config.OAuth2 == nil && r.config.issues(issuer) {
+			return r
+		}
+	}
+	return nil
+}
+
 // withID returns the one that an attempt is bound to, or nil.
 func (all registrations) withID(id string) *registration {
 	for _, r := range all {

@@ -37,7 +37,8 @@ type rig struct {
 	browser  *logintest.Browser
 	logins   atomic.Int32 // calls of OnLogin
 	log      syncBuffer
-	skew     atomic.Int64 // of all clocks but the browser's, in nanoseconds
+	skew     atomic.Int64                // of all clocks but the browser's, in nanoseconds
+	more     map[string]core.HandlerFunc // of the application
 }
 
 func newRig(t testing.TB, change ...func(*core.Config)) *rig {
@@ -85,7 +86,12 @@ func (g *rig) config() core.Config {
 // app serves the login's routes, and /me for users.
 func (g *rig) app(auth *core.Authenticator) http.Handler {
 	mux := http.NewServeMux()
+	mounted := make(map[string]bool) // under all methods, so that a wrong one is core's to refuse
 	for _, route := range auth.Routes() {
+		if mounted[route.Path] {
+			continue
+		}
+		mounted[route.Path] = true
 		mux.HandleFunc(route.Path, func(w http.ResponseWriter, r *http.Request) {
 			recorder := &untouched{ResponseWriter: w}
 			if err := route.Handle(recorder, r); err != nil {

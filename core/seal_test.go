@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,7 @@ func FuzzRecords(f *testing.F) {
 	now := time.Unix(1e9, 0)
 	f.Add(newAttempt("provider", "/me", false, now).encode())
 	f.Add((&session{ends: now, seen: now, user: User{Issuer: "i", Subject: "s", EmailVerified: true, claims: "{}"}}).encode())
+	f.Add(LoginOptions{AuthParams: url.Values{"prompt": {"login"}}, Require: Requirement{MaxAge: time.Hour, ACR: []string{"a", "b"}}}.encode())
 	f.Add([]byte{1})
 	f.Add([]byte(nil))
 	f.Fuzz(func(t *testing.T, record []byte) {
@@ -136,6 +138,11 @@ func FuzzRecords(f *testing.F) {
 		if a, ok := decodeAttempt(record); ok {
 			if again, ok := decodeAttempt(a.encode()); !ok || *again != *a {
 				t.Fatalf("an attempt changes when it is sealed anew: %+v, %+v", a, again)
+			}
+		}
+		if o, ok := decodeOptions(record); ok {
+			if again, ok := decodeOptions(o.encode()); !ok || !bytes.Equal(again.encode(), o.encode()) {
+				t.Fatalf("options change when they are sealed anew: %+v, %+v", o, again)
 			}
 		}
 	})

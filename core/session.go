@@ -9,7 +9,7 @@ import (
 
 const (
 	sessionVersion = 1
-	sessionFixed   = 1 + 8 + 8 + 1 // version, ends, seen, flags
+	sessionFixed   = 1 + 8 + 8 + 8 + 4 + 1 // version, ends, seen, authenticated, raised, flags
 
 	flagEmailVerified = 1 << 0
 )
@@ -17,7 +17,8 @@ const (
 // A session is what is remembered after a login. Its record is laid out so that
 // a guarded request reads the few fixed fields and leaves the claims alone:
 //
-//	version ‖ ends ‖ last seen ‖ flags ‖ issuer ‖ client ‖ subject ‖ name ‖ email ‖ picture ‖ claims
+//	version ‖ ends ‖ last seen ‖ authenticated ‖ raised ‖ flags ‖
+//	issuer ‖ client ‖ subject ‖ acr ‖ name ‖ email ‖ picture ‖ claims
 //
 // Times are seconds since 1970, strings have their length before them, and the
 // claims are a JSON object that reaches to the end. Both limits are in here,
@@ -26,8 +27,10 @@ const (
 type session struct {
 	ends   time.Time // absolute: nothing extends it
 	seen   time.Time // last renewal, for the idle limit
+	raised uint32    // fingerprint of the page for which the login was stepped up; 0: for none
 	client string    // whom the provider let the user in to
 	user   User
+	authentication
 
 	// Not in the record:
 	registration *registration // that of issuer and client
@@ -39,13 +42,15 @@ func (s *session) encode() []byte {
 	b[0] = sessionVersion
 	b = binary.BigEndian.AppendUint64(b, uint64(s.ends.Unix()))
 	b = binary.BigEndian.AppendUint64(b, uint64(s.seen.Unix()))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.time.Unix()))
+	b = binary.BigEndian.AppendUint32(b, s.raised)
 	var flags byte
 	if s.user.EmailVerified {
 		flags |= flagEmailVerified
 	}
 	b = append(b, flags)
 	u := &s.user
-	for _, field := range [...]string{u.Issuer, s.client, u.Subject, u.Name, u.Email, u.Picture} {
+	for _, field := range [...]string{u.Issuer, s.client, u.Subject, s.acr, u.Name, u.Email, u.Picture} {
 		b = appendString(b, field)
 	}
 	return append(b, u.claims...)
@@ -60,10 +65,12 @@ func decodeSession(b []byte) (*session, bool) {
 		ends: time.Unix(int64(binary.BigEndian.Uint64(b[1:9])), 0),
 		seen: time.Unix(int64(binary.BigEndian.Uint64(b[9:17])), 0),
 	}
+	s.time = time.Unix(int64(binary.BigEndian.Uint64(b[17:25])), 0)
+	s.raised = binary.BigEndian.Uint32(b[25:29])
 	u := &s.user
-	u.EmailVerified = b[17]&flagEmailVerified != 0
+	u.EmailVerified = b[29]&flagEmailVerified != 0
 	rest, ok := string(b[sessionFixed:]), true
-	for _, field := range [...]*string{&u.Issuer, &s.client, &u.Subject, &u.Name, &u.Email, &u.Picture} {
+	for _, field := range [...]*string{&u.Issuer, &s.client, &u.Subject, &s.acr, &u.Name, &u.Email, &u.Picture} {
 		if *field, rest, ok = cutString(rest); !ok {
 			return nil, false
 		}
@@ -131,11 +138,12 @@ func (s *sessionKeeper) over(found *session) bool {
 	return !now.Before(found.ends) || s.idle > 0 && now.Sub(found.seen) >= s.idle
 }
 
-// start logs user in. The session is a new one: its id, if the store has ids,
-// was never seen before (RFC 6265bis section 8.4).
-func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, at *registration, user *User) error {
+// start logs the user of fresh in, whom the provider of at knows. The session is
+// a new one: its id, if the store has ids, was never seen before (RFC 6265bis
+// section 8.4).
+func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, at *registration, fresh session) error {
 	now := s.now()
-	fresh := &session{ends: now.Add(s.lifetime), seen: now, client: at.config.ClientID, user: *user}
+	fresh.ends, fresh.seen, fresh.client = now.Add(s.lifetime), now, at.config.ClientID
 	err := s.vault.replace(w, r, s.sealer.seal(sessionSeal, fresh.encode()), s.lifetime)
 	switch {
 	case errors.Is(err, errSessionTooLarge):
@@ -161,7 +169,7 @@ func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *ses
 		return nil
 	}
 	renewed := *found
-	renewed.seen = now
+	renewed.seen, renewed.raised = now, 0
 	err := s.vault.renew(w, r, s.sealer.seal(sessionSeal, renewed.encode()), found.ends.Sub(now))
 	if err != nil {
 		return errStoreDown(err)

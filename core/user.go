@@ -76,8 +76,9 @@ func (u *User) Claims(v any) error {
 
 // attached is what a request's context holds.
 type attached struct {
-	user *User
-	by   *Authenticator // nil: by a test
+	user    *User
+	by      *Authenticator // nil: by a test
+	session *session       // nil: by a test
 }
 
 type attachedKey struct{}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"path"
 	"slices"
@@ -167,16 +168,24 @@ func (p *Provider) complete(prefix string, faults *faults) {
 		faults.add("%sScopes lacks openid; add it, or leave Scopes nil (OpenID Connect Core section 3.1.2.1)", prefix)
 	}
 	p.AuthParams = cloneValues(p.AuthParams)
-	for name, values := range p.AuthParams {
-		switch {
+	for _, fault := range paramFaults(p.AuthParams) {
+		faults.add("%sAuthParams %s", prefix, fault)
+	}
+}
+
+// paramFaults says what is wrong with parameters for the authorization request.
+func paramFaults(params url.Values) (faults []string) {
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		switch values := params[name]; {
 		case reservedParam(name):
-			faults.add("%sAuthParams sets %s, which belongs to the protocol; leave it out", prefix, name)
+			faults = append(faults, fmt.Sprintf("sets %s, which belongs to the protocol; leave it out", name))
 		case len(values) != 1 && name != "resource":
-			faults.add("%sAuthParams has %d values for %s; give one (RFC 6749 section 3.1)", prefix, len(values), name)
+			faults = append(faults, fmt.Sprintf("has %d values for %s; give one (RFC 6749 section 3.1)", len(values), name))
 		case name == "max_age" && !isSeconds(values[0]):
-			faults.add("%sAuthParams has max_age %q; give seconds, such as 3600 (OpenID Connect Core section 3.1.2.1)", prefix, values[0])
+			faults = append(faults, fmt.Sprintf("has max_age %q; give seconds, such as 3600 (OpenID Connect Core section 3.1.2.1)", values[0]))
 		}
 	}
+	return faults
 }
 
 // completeOAuth2 checks what a provider without OpenID Connect needs.

@@ -201,9 +201,9 @@ func TestNewCopiesItsConfig(t *testing.T) {
 func TestRoutesFollowTheRedirectURL(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ redirectURL, want string }{
-		{"https://app.example.test/auth/callback", "GET /auth/login GET /auth/callback POST /auth/logout"},
-		{"https://app.example.test/callback", "GET /login GET /callback POST /logout"},
-		{"https://app.example.test/a/b/done", "GET /a/b/login GET /a/b/done POST /a/b/logout"},
+		{"https://app.example.test/auth/callback", "GET /auth/login POST /auth/login GET /auth/callback POST /auth/logout"},
+		{"https://app.example.test/callback", "GET /login POST /login GET /callback POST /logout"},
+		{"https://app.example.test/a/b/done", "GET /a/b/login POST /a/b/login GET /a/b/done POST /a/b/logout"},
 	} {
 		config := goodConfig()
 		config.RedirectURL = test.redirectURL

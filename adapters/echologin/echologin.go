@@ -42,13 +42,21 @@ func (l *Login) Mount(router interface {
 // Echo runs a group's middleware for unknown paths under the group too. In a
 // group without a prefix those are all unknown paths: guard routes one by one.
 func (l *Login) RequireUser(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		authenticated, err := l.auth.Authenticate(c.Response(), c.Request())
-		if err != nil {
-			return l.fail(c, l.auth.Challenge(c.Response(), c.Request(), err))
+	return l.Require(core.Requirement{})(next)
+}
+
+// Require is RequireUser for pages that need a login which is recent or strong,
+// too: who has another is sent to log in once more, and comes back.
+func (l *Login) Require(need core.Requirement) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			authenticated, err := l.auth.AuthenticateFor(c.Response(), c.Request(), need)
+			if err != nil {
+				return l.fail(c, l.auth.Challenge(c.Response(), c.Request(), err))
+			}
+			c.SetRequest(authenticated)
+			return next(c)
 		}
-		c.SetRequest(authenticated)
-		return next(c)
 	}
 }
 

@@ -3,6 +3,7 @@ package echologin_test
 import (
 	"log"
 	"os"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -38,4 +39,14 @@ func ExampleLogin_errorHandler() {
 	var auth *core.Authenticator // from core.New
 	login := echologin.New(auth)
 	login.ErrorHandler = func(c echo.Context, err error) error { return err }
+}
+
+// A page that needs a login of the last five minutes, by a second factor.
+func ExampleLogin_Require() {
+	var login *echologin.Login // from New
+	transfer := func(c echo.Context) error { return c.String(200, "done") }
+	e := echo.New()
+
+	needs := core.Requirement{MaxAge: 5 * time.Minute, ACR: []string{"urn:example:2fa"}}
+	e.POST("/transfer", transfer, login.Require(needs))
 }

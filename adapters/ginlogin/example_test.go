@@ -3,6 +3,7 @@ package ginlogin_test
 import (
 	"log"
 	"os"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -31,4 +32,14 @@ func Example() {
 		c.String(200, "Hello, %s", ginlogin.User(c).Name)
 	})
 	log.Fatal(r.Run("127.0.0.1:8080"))
+}
+
+// A page that needs a login of the last five minutes, by a second factor.
+func ExampleLogin_Require() {
+	var login *ginlogin.Login // from New
+	transfer := func(c *gin.Context) { c.String(200, "done") }
+	r := gin.Default()
+
+	needs := core.Requirement{MaxAge: 5 * time.Minute, ACR: []string{"urn:example:2fa"}}
+	r.POST("/transfer", login.Require(needs), transfer)
 }

@@ -40,8 +40,16 @@ func (l *Login) Mount(router gin.IRoutes) {
 //
 // Gin runs a group's middleware for the group's routes only: an unknown path
 // under it is a 404 for everybody.
-func (l *Login) RequireUser(c *gin.Context) {
-	authenticated, err := l.auth.Authenticate(c.Writer, c.Request)
+func (l *Login) RequireUser(c *gin.Context) { l.require(c, core.Requirement{}) }
+
+// Require is RequireUser for pages that need a login which is recent or strong,
+// too: who has another is sent to log in once more, and comes back.
+func (l *Login) Require(need core.Requirement) gin.HandlerFunc {
+	return func(c *gin.Context) { l.require(c, need) }
+}
+
+func (l *Login) require(c *gin.Context, need core.Requirement) {
+	authenticated, err := l.auth.AuthenticateFor(c.Writer, c.Request, need)
 	if err == nil {
 		c.Request = authenticated
 		return

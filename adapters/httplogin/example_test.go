@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"net/url"
 	"os"
+	"time"
 
 	"github.com/pixyauth/pixy/adapters/httplogin"
 	"github.com/pixyauth/pixy/core"
@@ -30,4 +32,33 @@ func Example() {
 		fmt.Fprintf(w, "Hello, %s", httplogin.User(r).Name)
 	})))
 	log.Fatal(http.ListenAndServe("127.0.0.1:8080", mux))
+}
+
+// A page that needs a login of the last five minutes, by a second factor.
+func ExampleLogin_Require() {
+	var login *httplogin.Login // from New
+	transfer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "done") })
+	mux := http.NewServeMux()
+
+	needs := core.Requirement{
+		MaxAge: 5 * time.Minute,             // since the provider has asked for the password, or whatever it asks for
+		ACR:    []string{"urn:example:2fa"}, // any one of these classes, which are the provider's to define
+	}
+	mux.Handle("/transfer", login.Require(needs)(transfer))
+}
+
+// A login that the application begins itself, by what its own code says.
+func Example_loginWith() {
+	var auth *core.Authenticator // from core.New
+	mux := http.NewServeMux()
+
+	mux.HandleFunc("GET /confirm", func(w http.ResponseWriter, r *http.Request) {
+		if err := auth.LoginWith(w, r, core.LoginOptions{
+			ReturnTo:   "/settings",
+			AuthParams: url.Values{"ui_locales": {"de"}},
+			Require:    core.Requirement{MaxAge: time.Minute},
+		}); err != nil {
+			auth.ServeError(w, r, err)
+		}
+	})
 }

@@ -37,14 +37,22 @@ func (l *Login) Mount(router interface{ Handle(string, http.Handler) }) {
 // RequireUser is middleware that lets only logged-in users through. A person
 // who opens a page is sent to log in and comes back; other requests get 401.
 func (l *Login) RequireUser(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		authenticated, err := l.auth.Authenticate(w, r)
-		if err == nil {
-			next.ServeHTTP(w, authenticated)
-		} else if err = l.auth.Challenge(w, r, err); err != nil {
-			l.fail(w, r, err)
-		}
-	})
+	return l.Require(core.Requirement{})(next)
+}
+
+// Require is RequireUser for pages that need a login which is recent or strong,
+// too: who has another is sent to log in once more, and comes back.
+func (l *Login) Require(need core.Requirement) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			authenticated, err := l.auth.AuthenticateFor(w, r, need)
+			if err == nil {
+				next.ServeHTTP(w, authenticated)
+			} else if err = l.auth.Challenge(w, r, err); err != nil {
+				l.fail(w, r, err)
+			}
+		})
+	}
 }
 
 // LoadUser is middleware that attaches the user if there is one, and lets

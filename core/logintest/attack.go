@@ -29,6 +29,11 @@ type Target struct {
 	// e-mail address of who is logged in. Empty: "/me".
 	Private string
 
+	// StepUp is a page that needs a login which is more recent than a week, or of
+	// some acr: it asks the provider for one by max_age, prompt or acr_values, and
+	// answers 2xx only after that. Empty: there is none, and nothing is tried.
+	StepUp string
+
 	// LoginPath is where a GET begins a login, with a query if the application has
 	// several providers and needs to be told which. Empty: "login" beside the
 	// callback, as /auth/login is beside /auth/callback.
@@ -107,7 +112,7 @@ type attack struct {
 
 func attacks() []attack {
 	return slices.Concat(stateAttacks, pkceAttacks, providerAttacks, tokenAttacks(), sessionAttacks,
-		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, answerAttacks)
+		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, answerAttacks, stepUpAttacks)
 }
 
 // A finding is what went wrong. It travels as a panic from wherever an attack
@@ -140,6 +145,7 @@ func (s *siege) honestly() error {
 		s.signIn(b, s.ada)
 		s.userInfo = s.provider.Count(UserInfo) > 0
 		s.logOut(b)
+		s.raisedHonestly()
 	}})
 	if what == "" {
 		return nil
@@ -162,7 +168,7 @@ func (t Target) complete() (Target, error) {
 	t.LogoutPath = cmp.Or(t.LogoutPath, path.Join(path.Dir(u.Path), "logout"))
 	t.Issuer = cmp.Or(t.Issuer, defaultIssuer)
 	t.ClientID = cmp.Or(t.ClientID, "app")
-	for _, p := range []string{t.Private, t.LoginPath, t.LogoutPath} {
+	for _, p := range []string{t.Private, t.LoginPath, t.LogoutPath, cmp.Or(t.StepUp, "/")} {
 		if p[0] != '/' {
 			return t, fmt.Errorf("Target has %q, which is not the path of a page", p)
 		}

@@ -63,7 +63,16 @@ var variants = []variant{
 	{"open redirect at the login", &tutorial{mayNext: never}, ""},
 	{"header injection", &tutorial{mayNext: never}, "a line break in a parameter got into header Location:"}, // at the logout
 	{"private page for strangers", &tutorial{guarded: true}, ""},
+
+	{"step-up by the login that there is", &tutorial{vault: open}, "/vault was shown after a login of a week ago, without acr:"},
+	{"step-up by the login that there is", new(tutorial), ""},
+	{"step-up taken out of the request", &tutorial{raises: true}, ""},
+	{"step-up with an old auth_time", &tutorial{raises: true}, ""},
+	{"step-up with a weaker acr", &tutorial{raises: true}, ""},
 }
+
+// open is a page for everybody.
+func open(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "Your vault") }
 
 const constant = "a-verifier-that-every-login-shares-in-this-tutorial"
 
@@ -96,6 +105,9 @@ func TestVariantsOfWeakness(t *testing.T) {
 		t.Run(fmt.Sprint(i, " ", v.attack), func(t *testing.T) {
 			t.Parallel()
 			target := logintest.Target{Start: v.app.start, ClientSecret: v.app.secret}
+			if strings.HasPrefix(v.attack, "step-up") {
+				target.StepUp = "/vault"
+			}
 			r := attack(target, func(name string) bool { return name == v.attack })
 			if r.fatal != "" {
 				t.Fatal(r.fatal)

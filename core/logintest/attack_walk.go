@@ -66,9 +66,14 @@ type login struct {
 // try begins a login by user, which may not get far.
 func (s *siege) try(b *Browser, user User, query url.Values) *login {
 	s.provider.User = user
+	return s.from(b, s.at(s.target.LoginPath, query))
+}
+
+// from is a login by whoever the provider knows, begun by opening a page.
+func (s *siege) from(b *Browser, address string) *login {
 	l := &login{browser: b}
 	var next *url.URL
-	l.hops, next = s.walk(b, s.at(s.target.LoginPath, query), "none", s.isCallback)
+	l.hops, next = s.walk(b, address, "none", s.isCallback)
 	if next != nil && s.isCallback(next) {
 		l.callback = next
 	}

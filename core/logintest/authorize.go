@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -23,6 +24,7 @@ type grant struct {
 	scopes      []string
 	user        User
 	authTime    time.Time
+	acr         string
 	expires     time.Time
 	used        bool
 	revoked     bool // the code was used twice, or a refresh token was
@@ -54,21 +56,26 @@ func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user := p.User
-	if p.Authenticate != nil {
-		if request.Get("prompt") == "none" {
-			p.respond(w, redirectURI, (&refusal{"login_required", "nobody is logged in here"}).values(), request.Get("state"))
-			return
-		}
+	switch anew := p.Authenticate != nil || mustAuthenticate(request, user.AuthTime, p.now()); {
+	case anew && request.Get("prompt") == "none":
+		p.respond(w, redirectURI, (&refusal{"login_required", "nobody is logged in here"}).values(), request.Get("state"))
+		return
+	case p.Authenticate != nil:
 		var ok bool
 		if user, ok = p.Authenticate(w, r); !ok {
 			return
 		}
+	case anew:
+		user.AuthTime = time.Time{}
+	}
+	if user.AuthTime.IsZero() {
+		user.AuthTime = p.now()
 	}
 	code := p.newCode(&grant{
 		client: client.ID, redirectURI: redirectURI,
 		challenge: request.Get("code_challenge"), nonce: request.Get("nonce"),
 		scopes: strings.Fields(request.Get("scope")), user: user.orAda(),
-		authTime: p.now(), expires: p.now().Add(codeLifetime),
+		authTime: user.AuthTime, acr: user.classFor(request.Get("acr_values")), expires: p.now().Add(codeLifetime),
 	})
 	p.respond(w, redirectURI, url.Values{"code": {code}}, request.Get("state"))
 }
@@ -79,6 +86,9 @@ func (p *Provider) checkAuthorization(request url.Values) *refusal {
 	}
 	if request.Get("response_type") != "code" {
 		return &refusal{"unsupported_response_type", "response_type must be code"}
+	}
+	if maxAge := request.Get("max_age"); maxAge != "" && !isSeconds(maxAge) {
+		return &refusal{"invalid_request", "max_age must be a number of seconds"}
 	}
 	if p.misbehaviour().NoPKCE {
 		return nil
@@ -135,12 +145,40 @@ func badRequest(w http.ResponseWriter, why string) {
 	fmt.Fprintf(w, "<!doctype html><title>Bad request</title><p>%s</p>", html.EscapeString(why))
 }
 
+// mustAuthenticate reports whether a login needs more than that the user has
+// authenticated once before (OpenID Connect Core section 3.1.2.1).
+func mustAuthenticate(request url.Values, last, now time.Time) bool {
+	if slices.Contains(strings.Fields(request.Get("prompt")), "login") {
+		return true
+	}
+	seconds, err := strconv.ParseUint(request.Get("max_age"), 10, 31)
+	return err == nil && (seconds == 0 || !last.IsZero() && now.Sub(last) > time.Duration(seconds)*time.Second)
+}
+
+func isSeconds(maxAge string) bool {
+	_, err := strconv.ParseUint(maxAge, 10, 31)
+	return err == nil
+}
+
+// classFor returns the class by which the user authenticates for acr_values.
+func (u User) classFor(acrValues string) string {
+	for wanted := range strings.FieldsSeq(acrValues) {
+		if slices.Contains(u.ACR, wanted) {
+			return wanted
+		}
+	}
+	if len(u.ACR) > 0 {
+		return u.ACR[0]
+	}
+	return ""
+}
+
 // orAda gives somebody to a provider that nobody was named to.
 func (u User) orAda() User {
 	if u.Subject != "" {
 		return u
 	}
-	return User{Subject: "ada", Claims: map[string]any{
+	return User{AuthTime: u.AuthTime, ACR: u.ACR, Subject: "ada", Claims: map[string]any{
 		"name": "Ada Lovelace", "given_name": "Ada", "family_name": "Lovelace",
 		"email": "ada@example.test", "email_verified": true,
 	}}

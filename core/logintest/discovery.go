@@ -23,7 +23,7 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		"code_challenge_methods_supported":               []string{"S256"},
 		"authorization_response_iss_parameter_supported": true,
 		"scopes_supported":                               []string{"openid", "profile", "email", "offline_access"},
-		"claims_supported":                               []string{"sub", "name", "email", "email_verified"},
+		"claims_supported":                               []string{"sub", "name", "email", "email_verified", "auth_time", "acr"},
 	}
 	if edit := p.misbehaviour().Discovery; edit != nil {
 		edit(metadata)

@@ -45,6 +45,17 @@ type Provider struct {
 type User struct {
 	Subject string
 	Claims  map[string]any
+
+	// AuthTime is when the user last authenticated here. A login that asks for
+	// prompt=login, or for a max_age that this is before, makes Provider.User
+	// authenticate anew, now; what Authenticate returns is believed, and it may
+	// look at the request. Zero: now, at every login.
+	AuthTime time.Time
+
+	// ACR are the authentication context classes by which the user can
+	// authenticate. A login is given the first of its acr_values that is among
+	// them, and else the first of them, in claim acr. Nil: the claim is absent.
+	ACR []string
 }
 
 // Client is an application that a Provider knows. URIs are compared to the byte.

@@ -187,6 +187,9 @@ func (p *Provider) idToken(g *grant, scopes []string, access string, first bool)
 	claims["iat"] = now.Unix()
 	claims["exp"] = now.Add(idTokenLifetime).Unix()
 	claims["auth_time"] = g.authTime.Unix()
+	if g.acr != "" {
+		claims["acr"] = g.acr
+	}
 	claims["at_hash"] = base64.RawURLEncoding.EncodeToString(sum[:16])
 	if first && g.nonce != "" {
 		claims["nonce"] = g.nonce

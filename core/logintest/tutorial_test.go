@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pixyauth/pixy/core/logintest"
 )
@@ -29,6 +30,8 @@ type tutorial struct {
 	token    bool                                             // a cookie holds the access token
 	state    bool                                             // compares the state with the cookie
 	nonce    bool                                             // sends a nonce and compares it
+	raises   bool                                             // verifies auth_time and acr after a step-up
+	vault    http.HandlerFunc                                 // nil: opens after a step-up
 	guarded  bool                                             // ends a stranger's request
 	mayNext  func(string) bool                                // where to go on to; nil: anywhere
 	onServer bool                                             // sessions are in memory, under an id
@@ -46,6 +49,10 @@ func (a *tutorial) start(p *logintest.Provider) http.Handler {
 	mux.HandleFunc("/auth/callback", a.callback)
 	mux.HandleFunc("/auth/logout", a.logout)
 	mux.HandleFunc("/me", a.me)
+	if a.vault == nil {
+		a.vault = a.stepUp
+	}
+	mux.HandleFunc("/vault", a.vault)
 	return mux
 }
 
@@ -83,6 +90,9 @@ func (a *tutorial) login(w http.ResponseWriter, r *http.Request) {
 		"state": {cmp.Or(query.Get("state"), rand.Text())}, "nonce": {rand.Text()},
 		"verifier": {rand.Text() + rand.Text()}, "next": {query.Get("next")},
 	}
+	if query.Has("step_up") {
+		attempt.Set("step_up", "1")
+	}
 	verifier := attempt.Get("verifier")
 	if a.verifier != "" {
 		verifier = a.verifier
@@ -100,6 +110,10 @@ func (a *tutorial) login(w http.ResponseWriter, r *http.Request) {
 	}
 	if a.nonce {
 		request["nonce"] = attempt["nonce"]
+	}
+	if attempt.Has("step_up") {
+		request.Set("max_age", "300")
+		request.Set("acr_values", "gold")
 	}
 	http.Redirect(w, r, a.provider.Issuer()+"/authorize?"+request.Encode(), http.StatusFound)
 }
@@ -144,6 +158,9 @@ func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 		a.setCookie(w, "token", base64.StdEncoding.EncodeToString([]byte(tokens.Access)), 3600)
 	}
 	a.begin(w, r, claims)
+	if then, _ := claims["auth_time"].(float64); attempt.Has("step_up") && (!a.raises || time.Since(time.Unix(int64(then), 0)) < time.Hour && claims["acr"] == "gold") {
+		a.setCookie(w, "raised", "yes", 300)
+	}
 	if next := attempt.Get("next"); next != "" && (a.mayNext == nil || a.mayNext(next)) {
 		http.Redirect(w, r, next, http.StatusFound)
 		return
@@ -204,6 +221,15 @@ func (a *tutorial) me(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	fmt.Fprintf(w, "<h1>Your secret page</h1>\n<p>Hello, %s</p>\n%v\n%s", session.Get("name"), mail, a.secret)
+}
+
+// stepUp opens to whoever has come back from a step-up.
+func (a *tutorial) stepUp(w http.ResponseWriter, r *http.Request) {
+	if _, ok := readCookie(r, "raised"); !ok {
+		http.Redirect(w, r, "/auth/login?step_up=1", http.StatusFound)
+		return
+	}
+	fmt.Fprint(w, "<h1>Your vault</h1>")
 }
 
 func (a *tutorial) logout(w http.ResponseWriter, r *http.Request) {

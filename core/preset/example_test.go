@@ -28,6 +28,7 @@ func Example() {
 	}
 	// Output:
 	// GET /auth/login
+	// POST /auth/login
 	// GET /auth/callback/Google
 	// GET /auth/callback/GitHub
 	// POST /auth/logout

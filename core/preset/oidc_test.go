@@ -216,7 +216,7 @@ func TestAttack(t *testing.T) {
 func attackable(auth *core.Authenticator) http.Handler {
 	mux := http.NewServeMux()
 	for _, route := range auth.Routes() {
-		mux.HandleFunc(route.Path, func(w http.ResponseWriter, r *http.Request) {
+		mux.HandleFunc(route.Method+" "+route.Path, func(w http.ResponseWriter, r *http.Request) {
 			if err := route.Handle(w, r); err != nil {
 				auth.ServeError(w, r, err)
 			}

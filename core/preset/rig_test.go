@@ -81,7 +81,7 @@ func newApp(t *testing.T, provider core.Provider, web web) *app {
 	}
 	mux := http.NewServeMux()
 	for _, route := range auth.Routes() {
-		mux.HandleFunc(route.Path, func(w http.ResponseWriter, r *http.Request) {
+		mux.HandleFunc(route.Method+" "+route.Path, func(w http.ResponseWriter, r *http.Request) {
 			if err := route.Handle(w, r); err != nil {
 				auth.ServeError(w, r, err)
 			}

@@ -1,0 +1,181 @@
+package core
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// LoginOptions say how one login is to be, for [Authenticator.LoginWith]. The
+// zero value is what a GET of the login path does.
+type LoginOptions struct {
+	// Provider is the Name of one. Empty: the only one, or that which the person
+	// chooses.
+	Provider string
+
+	// ReturnTo is where the person ends: a path of this application, with a query
+	// if need be. Whatever else it is, and empty: "/".
+	ReturnTo string
+
+	// AuthParams are more parameters for the authorization request: login_hint,
+	// prompt, ui_locales, acr_values, max_age, resource and so on. They win over
+	// those of [Provider.AuthParams], by the same rules. A login that the person
+	// begins anew, after one that has failed, is without them.
+	AuthParams url.Values
+
+	// Require is what the login has to be, or it fails and leaves the session as
+	// it was. It wins over AuthParams, but for a max_age that is less. Zero: nothing.
+	Require Requirement
+}
+
+// LoginWith is [Authenticator.Login] with what the application has to say about
+// this one login, and takes nothing from the request's query. Put behind the
+// application's own route, for example, it has a person confirm who they are:
+//
+//	auth.LoginWith(w, r, core.LoginOptions{
+//		ReturnTo:   "/settings",
+//		AuthParams: url.Values{"prompt": {"login"}, "login_hint": {email}},
+//	})
+//
+// It is no guard: whoever knows ReturnTo can go there without it. Guard that page
+// by [Authenticator.AuthenticateFor].
+//
+// An option that cannot be is an [*Error] with status 500 that names it, and one
+// that the provider cannot fulfil is [ErrRefused]. Nothing is begun then.
+func (a *Authenticator) LoginWith(w http.ResponseWriter, r *http.Request, options LoginOptions) error {
+	noStore(w)
+	if err := options.check(); err != nil {
+		return a.report(w, r, &Error{Err: err})
+	}
+	if !mayNavigate(r) {
+		return a.report(w, r, withLogin(&Error{
+			Status: http.StatusForbidden, Code: "not_a_navigation",
+			Public: "Logging in works only when a page is opened, not from within one. Please open the login page.",
+		}, a.loginURLWith(nil, options)))
+	}
+	at := a.only()
+	if options.Provider != "" {
+		if at = a.registrations.named(options.Provider); at == nil {
+			return a.report(w, r, a.errUnknownProvider(options.ReturnTo))
+		}
+	}
+	if at == nil {
+		a.serveChooser(w, options)
+		return nil
+	}
+	return a.report(w, r, a.begin(w, r, at, options, false))
+}
+
+func (a *Authenticator) errUnknownProvider(returnTo string) error {
+	return withLogin(&Error{
+		Status: http.StatusNotFound, Code: "provider_unknown",
+		Public: "This application does not know that login provider. Please choose another one.",
+	}, a.loginURL(nil, returnTo))
+}
+
+// check finds mistakes of the application's.
+func (o LoginOptions) check() error {
+	if faults := paramFaults(o.AuthParams); len(faults) > 0 {
+		return errors.New("LoginOptions.AuthParams " + strings.Join(faults, "; LoginOptions.AuthParams "))
+	}
+	return o.Require.check()
+}
+
+// bind returns the parameters of a login at a provider, and has attempt remember
+// what the answer must confirm.
+func (o LoginOptions) bind(p *Provider, attempt *attempt) (url.Values, error) {
+	params := cloneValues(o.AuthParams)
+	attempt.maxAge = p.AuthParams.Get("max_age")
+	if params.Has("max_age") {
+		attempt.maxAge = params.Get("max_age")
+	}
+	if !o.Require.isZero() {
+		attempt.required = true
+		if attempt.maxAge = lesserAge(attempt.maxAge, o.Require.maxAge()); attempt.maxAge != "" {
+			params.Set("max_age", attempt.maxAge)
+		}
+		if attempt.acr = o.Require.acrValues(); attempt.acr != "" {
+			params.Set("acr_values", attempt.acr)
+		}
+	}
+	if p.OAuth2 != nil && (attempt.required || attempt.maxAge != "") {
+		return nil, errNoStepUp()
+	}
+	return params, nil
+}
+
+// lesserAge returns the stricter of two values of max_age, of which each may be empty.
+func lesserAge(one, two string) string {
+	a, err1 := strconv.ParseUint(one, 10, 31)
+	b, err2 := strconv.ParseUint(two, 10, 31)
+	if err1 != nil || err2 == nil && b < a {
+		return two
+	}
+	return one
+}
+
+// options are those of a login that takes the place of a's, as far as they are known.
+func (a *attempt) options() LoginOptions {
+	o := LoginOptions{ReturnTo: a.returnTo}
+	if a.required {
+		o.Require.ACR = strings.Fields(a.acr)
+		if seconds, err := strconv.ParseUint(a.maxAge, 10, 31); err == nil {
+			o.Require.MaxAge = time.Duration(seconds) * time.Second
+			o.AuthParams = promptLogin()
+		}
+	}
+	return o
+}
+
+// withSeal is the name that options are sealed under where they pass through the
+// browser, as the login's parameter with: in the chooser's links and in login_url.
+// What is sealed is the application's own; nobody else can make one.
+const withSeal = "with"
+
+// seal is the parameter with, or empty if there is nothing to say.
+func (o LoginOptions) seal(sealer *sealer) string {
+	if len(o.AuthParams) == 0 && o.Require.isZero() {
+		return ""
+	}
+	return sealer.seal(withSeal, o.encode())
+}
+
+// open takes AuthParams and Require from the parameter with. One that is not
+// ours, or of a former key, says nothing.
+func (o *LoginOptions) open(sealer *sealer, with string) {
+	record, ok := sealer.open(withSeal, with)
+	if !ok {
+		return
+	}
+	if sealed, ok := decodeOptions(record); ok {
+		o.AuthParams, o.Require = sealed.AuthParams, sealed.Require
+	}
+}
+
+// encode lays AuthParams and Require out as three length-prefixed strings.
+func (o LoginOptions) encode() []byte {
+	b := appendString(nil, o.AuthParams.Encode())
+	b = appendString(b, strconv.FormatInt(int64(o.Require.MaxAge), 10))
+	return appendString(b, o.Require.acrValues())
+}
+
+func decodeOptions(b []byte) (o LoginOptions, ok bool) {
+	var params, age, acr string
+	rest := string(b)
+	for _, s := range []*string{&params, &age, &acr} {
+		if *s, rest, ok = cutString(rest); !ok {
+			return o, false
+		}
+	}
+	query, err1 := url.ParseQuery(params)
+	maxAge, err2 := strconv.ParseInt(age, 10, 64)
+	if rest != "" || err1 != nil || err2 != nil {
+		return o, false
+	}
+	o.AuthParams = query
+	o.Require = Requirement{MaxAge: time.Duration(maxAge), ACR: strings.Fields(acr)}
+	return o, true
+}

@@ -1,0 +1,85 @@
+package logintest_test
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// The ID token says when and how the user authenticated, and a login may ask
+// for more (OpenID Connect Core section 3.1.2.1).
+func TestAuthTimeAndACR(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(2e9, 0)
+	hour := logintest.User{AuthTime: now.Add(-time.Hour), ACR: []string{"silver", "gold"}}
+	for _, test := range []struct {
+		name    string
+		user    logintest.User
+		request url.Values
+		error   string
+		age     time.Duration
+		acr     any // claim; nil: absent
+	}{
+		{name: "nothing said", request: url.Values{}},
+		{name: "nothing asked for", user: hour, age: time.Hour, acr: "silver"},
+		{name: "max_age that is met", user: hour, request: url.Values{"max_age": {"3600"}}, age: time.Hour, acr: "silver"},
+		{name: "max_age that is not met", user: hour, request: url.Values{"max_age": {"3599"}}, acr: "silver"},
+		{name: "max_age 0", user: hour, request: url.Values{"max_age": {"0"}}, acr: "silver"},
+		{name: "prompt login", user: hour, request: url.Values{"prompt": {"consent login"}}, acr: "silver"},
+		{name: "another prompt", user: hour, request: url.Values{"prompt": {"consent"}}, age: time.Hour, acr: "silver"},
+		{name: "prompt none", user: hour, request: url.Values{"prompt": {"none"}}, age: time.Hour, acr: "silver"},
+		{name: "prompt none, and max_age that is not met", user: hour, request: url.Values{"prompt": {"none"}, "max_age": {"60"}}, error: "login_required"},
+		{name: "prompt none, and max_age 0", request: url.Values{"prompt": {"none"}, "max_age": {"0"}}, error: "login_required"},
+		{name: "max_age that is none", user: hour, request: url.Values{"max_age": {"-1"}}, error: "invalid_request"},
+		{name: "a class that the user has", user: hour, request: url.Values{"acr_values": {"platinum gold silver"}}, age: time.Hour, acr: "gold"},
+		{name: "a class that the user has not", user: hour, request: url.Values{"acr_values": {"platinum"}}, age: time.Hour, acr: "silver"},
+		{name: "a class of a user who has none", request: url.Values{"acr_values": {"gold"}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, clients["public"])
+			b.provider.Now = func() time.Time { return now }
+			b.provider.User = test.user
+			request := b.request()
+			for name, values := range test.request {
+				request[name] = values
+			}
+			status, query := b.authorize(request)
+			if status != http.StatusSeeOther || query.Get("error") != test.error {
+				t.Fatalf("got %d %v, want %q", status, query, test.error)
+			}
+			if test.error != "" {
+				return
+			}
+			_, answer := b.token(b.form(query.Get("code")))
+			claims := payload(t, answer["id_token"])
+			if got, want := claims["auth_time"], float64(now.Add(-test.age).Unix()); got != want {
+				t.Errorf("auth_time: got %v, want %v", got, want)
+			}
+			if claims["acr"] != test.acr || claims["sub"] != "ada" {
+				t.Errorf("acr: got %v, want %v, of %v", claims["acr"], test.acr, claims["sub"])
+			}
+		})
+	}
+}
+
+// What Authenticate returns is believed: it has seen the request.
+func TestAuthenticateSaysWhenAndHow(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, clients["public"])
+	then := time.Unix(1e9, 0)
+	b.provider.Authenticate = func(_ http.ResponseWriter, r *http.Request) (logintest.User, bool) {
+		return logintest.User{Subject: "bob", AuthTime: then, ACR: []string{r.URL.Query().Get("acr_values")}}, true
+	}
+	request := b.request()
+	request.Set("prompt", "login")
+	request.Set("acr_values", "gold")
+	_, query := b.authorize(request)
+	_, answer := b.token(b.form(query.Get("code")))
+	if claims := payload(t, answer["id_token"]); claims["auth_time"] != 1e9 || claims["acr"] != "gold" || claims["sub"] != "bob" {
+		t.Errorf("got %v", claims)
+	}
+}

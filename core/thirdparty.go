@@ -1,0 +1,75 @@
+package core
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxLoginHint is how long a login_hint of a third party's may be, in bytes.
+const maxLoginHint = 256
+
+// loginByThirdParty begins a login because somebody else asks for it, such as the
+// provider's own portal (OpenID Connect Core section 4). It does no more than
+// begin one, which every link can: who logs in, and whether, is said by the
+// provider and by the person, in this browser.
+func (a *Authenticator) loginByThirdParty(w http.ResponseWriter, r *http.Request, query url.Values) error {
+	noStore(w)
+	issuer, _ := only(query["iss"])
+	at := a.registrations.issuedBy(issuer)
+	if at == nil {
+		return a.report(w, r, a.errUnknownProvider(home))
+	}
+	options := LoginOptions{Provider: at.config.Name, ReturnTo: a.targetLink(query["target_link_uri"])}
+	if hint, ok := only(query["login_hint"]); ok && validLoginHint(hint) {
+		options.AuthParams = url.Values{"login_hint": {hint}}
+	}
+	return a.LoginWith(w, r, options)
+}
+
+// comeByGET has a POST of the login path come again as a GET: section 4 allows
+// both. To a POST of another site, browsers add no Lax cookies, so that nobody
+// could see to it that not too many logins are in flight; to the GET they do.
+func (a *Authenticator) comeByGET(w http.ResponseWriter, r *http.Request) error {
+	const most = 16 << 10 // bytes
+	if r.Body != nil {
+		r.Body = http.MaxBytesReader(w, r.Body, most)
+	}
+	if err := r.ParseForm(); err != nil {
+		return a.report(w, r, withLogin(&Error{
+			Status: http.StatusBadRequest, Code: "request_malformed",
+			Public: "This request cannot be read. Please try again.", Err: err,
+		}, a.config.LoginPath))
+	}
+	query := make(url.Values)
+	for _, name := range []string{"provider", "with", "iss", "login_hint"} {
+		if values, ok := r.Form[name]; ok {
+			query[name] = values
+		}
+	}
+	if to := a.returnTo(r.Form.Get("return_to")); to != home {
+		query.Set("return_to", to)
+	}
+	if to := a.targetLink(r.Form["target_link_uri"]); to != home {
+		query.Set("target_link_uri", a.origin+to)
+	}
+	redirect(w, strings.TrimSuffix(withQuery(a.config.LoginPath, query), "?"))
+	return nil
+}
+
+// targetLink is the path of a target_link_uri that is a URL of this
+// application, by RedirectURL's origin, and else home.
+func (a *Authenticator) targetLink(values []string) string {
+	uri, _ := only(values)
+	if len(uri) < len(a.origin) || !strings.EqualFold(uri[:len(a.origin)], a.origin) {
+		return home
+	}
+	return safeReturnTo(uri[len(a.origin):]) // which begins with a slash, or the host goes on
+}
+
+func validLoginHint(hint string) bool {
+	return len(hint) <= maxLoginHint && utf8.ValidString(hint) &&
+		!strings.ContainsFunc(hint, func(c rune) bool { return !unicode.IsPrint(c) })
+}
