@@ -78,8 +78,10 @@ func (a *Authenticator) errUnknownProvider(returnTo string) error {
 
 // check finds mistakes of the application's.
 func (o LoginOptions) check() error {
-	if faults := paramFaults(o.AuthParams); len(faults) > 0 {
-		return errors.New("LoginOptions.AuthParams " + strings.Join(faults, "; LoginOptions.AuthParams "))
+	if len(o.AuthParams) > 0 {
+		if faults := paramFaults(o.AuthParams); len(faults) > 0 {
+			return errors.New("LoginOptions.AuthParams " + strings.Join(faults, "; LoginOptions.AuthParams "))
+		}
 	}
 	return o.Require.check()
 }
@@ -87,12 +89,13 @@ func (o LoginOptions) check() error {
 // bind returns the parameters of a login at a provider, and has attempt remember
 // what the answer must confirm.
 func (o LoginOptions) bind(p *Provider, attempt *attempt) (url.Values, error) {
-	params := cloneValues(o.AuthParams)
 	attempt.maxAge = p.AuthParams.Get("max_age")
-	if params.Has("max_age") {
-		attempt.maxAge = params.Get("max_age")
+	if o.AuthParams.Has("max_age") {
+		attempt.maxAge = o.AuthParams.Get("max_age")
 	}
+	params := o.AuthParams
 	if !o.Require.isZero() {
+		params = cloneValues(params)
 		attempt.required = true
 		if attempt.maxAge = lesserAge(attempt.maxAge, o.Require.maxAge()); attempt.maxAge != "" {
 			params.Set("max_age", attempt.maxAge)
