@@ -1,10 +1,8 @@
 package logintest
 
 import (
-	"html"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 )
 
@@ -122,26 +120,6 @@ func (s *siege) signIn(b *Browser, user User) []Hop {
 		found("after a login by %s, %s answered %d and did not show who is logged in", called(user), s.target.Private, page.Status)
 	}
 	return hops
-}
-
-var (
-	inputs     = regexp.MustCompile(`(?i)<input\b[^>]*>`)
-	attributes = regexp.MustCompile(`(?i)\b(type|name|value)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))`)
-)
-
-// hiddenFields are those of all forms on a page.
-func hiddenFields(page []byte) url.Values {
-	fields := make(url.Values)
-	for _, input := range inputs.FindAllString(string(page), -1) {
-		given := make(map[string]string)
-		for _, a := range attributes.FindAllStringSubmatch(input, -1) {
-			given[strings.ToLower(a[1])] = html.UnescapeString(a[2] + a[3] + a[4])
-		}
-		if strings.EqualFold(given["type"], "hidden") && given["name"] != "" {
-			fields.Set(given["name"], given["value"])
-		}
-	}
-	return fields
 }
 
 // logOut ends the session with the application's own form.
