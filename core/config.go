@@ -136,6 +136,19 @@ type Provider struct {
 	// same, or the login fails. What the ID token says comes first.
 	UserInfo bool
 
+	// FormPost has the provider send its answer as a form that the browser posts to
+	// the callback, instead of in the callback's URL (OAuth 2.0 Form Post Response
+	// Mode). Apple insists on it when scopes are asked for. The form comes from the
+	// provider's site: whatever looks at forms in front of the application, such as
+	// [http.CrossOriginProtection], must let a POST to the callback through. The
+	// callback's GET, which follows it, has the code in its URL as it always has.
+	//
+	// What Apple posts beside the code at somebody's first login is claim "user", if
+	// it is a JSON object of 4 KB at most and the provider has not said a "user" of
+	// its own. It was said by the browser and is not signed: a name to begin with,
+	// and nothing to know anybody by. False: the answer is in the URL.
+	FormPost bool
+
 	// AuthParams are more parameters for the authorization request, such as
 	// prompt. Those that the protocol needs cannot be set, and none twice but
 	// resource (RFC 8707). A max_age, in seconds, is also checked: the ID token

@@ -85,7 +85,12 @@ func (g *rig) config() core.Config {
 // app serves the login's routes, and /me for users.
 func (g *rig) app(auth *core.Authenticator) http.Handler {
 	mux := http.NewServeMux()
+	mounted := make(map[string]bool) // under all methods, so that a wrong one is core's to refuse
 	for _, route := range auth.Routes() {
+		if mounted[route.Path] {
+			continue
+		}
+		mounted[route.Path] = true
 		mux.HandleFunc(route.Path, func(w http.ResponseWriter, r *http.Request) {
 			recorder := &untouched{ResponseWriter: w}
 			if err := route.Handle(recorder, r); err != nil {
