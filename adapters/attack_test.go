@@ -40,6 +40,31 @@ func TestAttack(t *testing.T) {
 	})
 }
 
+// An application with several providers is attacked at one of them.
+func TestAttackOneOfSeveralProviders(t *testing.T) {
+	t.Parallel()
+	other := logintest.NewProvider("https://other.example.test")
+	logintest.Attack(t, logintest.Target{
+		RedirectURL: origin + "/auth/callback/one", LoginPath: "/auth/login?provider=one", LogoutPath: "/auth/logout", Private: "/private",
+		Start: func(provider *logintest.Provider) http.Handler {
+			auth, err := core.New(core.Config{
+				Providers: []core.Provider{
+					{Name: "one", Issuer: provider.Issuer(), ClientID: "app"},
+					{Name: "two", Issuer: other.Issuer(), ClientID: "app"},
+				},
+				RedirectURL: origin + "/auth/callback",
+				SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
+				HTTPClient:  provider.HTTPClient(),
+				Logger:      slog.New(slog.DiscardHandler),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return frameworks["httplogin"](&app{page: "the private page of "}, auth)
+		},
+	})
+}
+
 func attack(t *testing.T, build func(*app, *core.Authenticator) http.Handler, redirectURL string, change ...func(*core.Config)) {
 	config := core.Config{
 		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret", UserInfo: true}},

@@ -87,7 +87,7 @@ func TestEightTabsAtTheSameInstantAllLogIn(t *testing.T) {
 func TestAbandonedLoginsStayBounded(t *testing.T) {
 	t.Parallel()
 	for _, returnTo := range []string{"/me", "/" + strings.Repeat("a", 1000), "/" + strings.Repeat("a", 2047)} {
-		t.Run(fmt.Sprint("rule 108: return-to of bytes: ", len(returnTo)), func(t *testing.T) {
+		t.Run(fmt.Sprintf("rule 108: return-to of %d bytes", len(returnTo)), func(t *testing.T) {
 			t.Parallel()
 			g := newRig(t)
 			for range 200 {

@@ -132,8 +132,9 @@ type Provider struct {
 	Scopes []string
 
 	// UserInfo asks the UserInfo endpoint at login too, if the provider has one:
-	// many providers give name and e-mail nowhere else. The subject must be the
-	// same, or the login fails. What the ID token says comes first.
+	// many providers give name and e-mail nowhere else. It may answer with JSON or
+	// with a signed token. The subject must be the same, or the login fails. What
+	// the ID token says comes first.
 	UserInfo bool
 
 	// FormPost has the provider send its answer as a form that the browser posts to

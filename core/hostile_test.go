@@ -92,8 +92,11 @@ func TestForwardedHeadersChangeNothing(t *testing.T) {
 		}
 		return page
 	}
-	for _, path := range []string{"/auth/login", "/me"} {
-		t.Run("rules 14, 116: redirect_uri from "+path[1:], func(t *testing.T) {
+	for name, path := range map[string]string{
+		"rules 14, 116: redirect_uri of a login":        "/auth/login",
+		"rules 14, 116: redirect_uri of a guarded page": "/me",
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newRig(t)
 			page := ask(t, g, "GET", path)

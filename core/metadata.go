@@ -28,6 +28,7 @@ type metadata struct {
 	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
 	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
 	SigningAlgs           []string `json:"id_token_signing_alg_values_supported"`
+	UserInfoAlgs          []string `json:"userinfo_signing_alg_values_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
 
 	commonRequest string // made of the endpoint and the configuration
@@ -138,18 +139,18 @@ func (m *metadata) authStyle(secret string) (oauth2.AuthStyle, error) {
 		clip(strings.Join(m.AuthMethods, " ")))
 }
 
-// asymmetric are the signature algorithms that an ID token may have: never
+// asymmetric are the signature algorithms that a token may have: never
 // none, and no HMAC, whose key would be the client secret.
 var asymmetric = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.EdDSA,
 }
 
-// signingAlgs is what the provider announces, less what is not acceptable. The
+// asymmetricOf is what the provider announces, less what is not acceptable. The
 // fallback is the algorithm that every provider must support (Discovery section 3).
-func (m *metadata) signingAlgs() []jose.SignatureAlgorithm {
+func asymmetricOf(announced []string) []jose.SignatureAlgorithm {
 	var algs []jose.SignatureAlgorithm
 	for _, alg := range asymmetric {
-		if slices.Contains(m.SigningAlgs, string(alg)) {
+		if slices.Contains(announced, string(alg)) {
 			algs = append(algs, alg)
 		}
 	}

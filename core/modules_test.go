@@ -107,6 +107,7 @@ func otherModules() []module {
 				t.Errorf("got %v", info)
 			}
 		}},
+		{name: "oidcc-client-test-userinfo-signed", faults: logintest.Faults{SignedUserInfo: func(_, _ map[string]any) {}}},
 		{name: "oidcc-client-test-aggregated-claims", faults: aggregated},
 	}
 }

@@ -77,7 +77,7 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 	if !ok || raw == "" {
 		return nil, errBadProvider("token_response_untrusted", "no id_token in the token response")
 	}
-	claims, err := p.idTokens.verify(ctx, raw, token.AccessToken, a.nonce, m.signingAlgs())
+	claims, err := p.idTokens.verify(ctx, raw, token.AccessToken, a.nonce, asymmetricOf(m.SigningAlgs))
 	if err != nil {
 		return nil, err
 	}

@@ -88,19 +88,22 @@ func TestThePersonChoosesAProvider(t *testing.T) {
 	}
 }
 
-// rule 88: the same subject at two providers is two users.
+// The same subject at two providers is two users.
 func TestUsersOfTwoProvidersAreTwoUsers(t *testing.T) {
 	t.Parallel()
-	var seen []string
-	g := newDuo(t, func(c *core.Config) { c.OnLogin = remember(&seen) })
-	g.get(g.at("one").String())
-	g.get(g.at("two").String())
-	if len(seen) != 2 || seen[0] == seen[1] || !strings.HasPrefix(seen[0], issuer) || !strings.HasPrefix(seen[1], otherIssuer) {
-		t.Errorf("got %q", seen)
-	}
+	t.Run("rule 88: two providers, one subject", func(t *testing.T) {
+		t.Parallel()
+		var seen []string
+		g := newDuo(t, func(c *core.Config) { c.OnLogin = remember(&seen) })
+		g.get(g.at("one").String())
+		g.get(g.at("two").String())
+		if len(seen) != 2 || seen[0] == seen[1] || !strings.HasPrefix(seen[0], issuer) || !strings.HasPrefix(seen[1], otherIssuer) {
+			t.Errorf("got %q", seen)
+		}
+	})
 }
 
-// rules 25, 26, 47: an answer of one provider for a login at another is refused
+// An answer of one provider for a login at another is refused
 // in both directions, and no code goes anywhere.
 func TestMixUpIsRefused(t *testing.T) {
 	t.Parallel()
@@ -109,26 +112,26 @@ func TestMixUpIsRefused(t *testing.T) {
 		begun, end string // at which provider
 		mix        func(mine, theirs *url.URL) string
 	}{
-		{"the other's callback for this one's login", "one", "two", func(mine, theirs *url.URL) string {
+		{"rules 25, 47: the other's callback for this one's login", "one", "two", func(mine, theirs *url.URL) string {
 			return strings.Replace(mine.String(), "/callback/one", "/callback/two", 1)
 		}},
-		{"the same, the other way round", "two", "one", func(mine, theirs *url.URL) string {
+		{"rules 25, 47: the same, the other way round", "two", "one", func(mine, theirs *url.URL) string {
 			return strings.Replace(mine.String(), "/callback/two", "/callback/one", 1)
 		}},
-		{"the other's whole answer with this one's state", "one", "two", func(mine, theirs *url.URL) string {
+		{"rules 25, 47: the other's whole answer with this one's state", "one", "two", func(mine, theirs *url.URL) string {
 			return swap(theirs, "state", mine)
 		}},
-		{"the same, the other way round ", "two", "one", func(mine, theirs *url.URL) string {
+		{"rules 25, 47: the same answer, the other way round", "two", "one", func(mine, theirs *url.URL) string {
 			return swap(theirs, "state", mine)
 		}},
-		{"the other's code and iss at this one's callback", "one", "two", func(mine, theirs *url.URL) string {
+		{"rules 25, 47: the other's code and iss at this one's callback", "one", "two", func(mine, theirs *url.URL) string {
 			return swap(mine, "code", theirs, "iss")
 		}},
-		{"a callback of neither", "one", "two", func(mine, _ *url.URL) string {
+		{"rules 25, 47: a callback of neither", "one", "two", func(mine, _ *url.URL) string {
 			return strings.Replace(mine.String(), "/callback/one", "/callback/three", 1)
 		}},
 	} {
-		t.Run("rule 25: "+test.name, func(t *testing.T) {
+		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			g := newDuo(t)
 			mux := http.NewServeMux()
@@ -147,6 +150,35 @@ func TestMixUpIsRefused(t *testing.T) {
 			}
 		})
 	}
+	t.Run("rule 26: a copied authorization endpoint gets no code", func(t *testing.T) {
+		t.Parallel()
+		aCopiedEndpointGetsNoCode(newDuo(t))
+	})
+}
+
+// A provider that names another's authorization endpoint as its own gets the
+// other's answers, and no code of theirs.
+func aCopiedEndpointGetsNoCode(g *duo) {
+	g.t.Helper()
+	g.two.Misbehave(logintest.Faults{Discovery: func(m map[string]any) { m["authorization_endpoint"] = issuer + "/authorize" }})
+	begun := g.visit(origin + "/auth/login?provider=two")
+	// The honest provider does not know the callback; suppose that it did.
+	to, err := url.Parse(begun.Header.Get("Location"))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	query := to.Query()
+	query.Set("redirect_uri", callbackURL+"/one")
+	to.RawQuery = query.Encode()
+	answered := follow(g.t, g.browser, to.String())
+	for _, callback := range []string{answered.String(), strings.Replace(answered.String(), "/callback/one", "/callback/two", 1)} {
+		if page := g.get(callback); page.Status == 200 && string(page.Body) == "I am ada" {
+			g.t.Errorf("%s logs in", callback)
+		}
+	}
+	if got := g.two.Count(logintest.Token) + g.provider.Count(logintest.Token); got != 0 {
+		g.t.Errorf("%d token requests", got)
+	}
 }
 
 // swap returns the URL to with parameters of from.
@@ -157,32 +189,6 @@ func swap(to *url.URL, name string, from *url.URL, names ...string) string {
 	}
 	changed.RawQuery = query.Encode()
 	return changed.String()
-}
-
-// rule 26: a provider that names another's authorization endpoint as its own
-// gets the other's answers, and no code of theirs.
-func TestACopiedAuthorizationEndpointGetsNoCode(t *testing.T) {
-	t.Parallel()
-	g := newDuo(t)
-	g.two.Misbehave(logintest.Faults{Discovery: func(m map[string]any) { m["authorization_endpoint"] = issuer + "/authorize" }})
-	begun := g.visit(origin + "/auth/login?provider=two")
-	// The honest provider does not know the callback; suppose that it did.
-	to, err := url.Parse(begun.Header.Get("Location"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	query := to.Query()
-	query.Set("redirect_uri", callbackURL+"/one")
-	to.RawQuery = query.Encode()
-	answered := follow(t, g.browser, to.String())
-	for _, callback := range []string{answered.String(), strings.Replace(answered.String(), "/callback/one", "/callback/two", 1)} {
-		if page := g.get(callback); page.Status == 200 && string(page.Body) == "I am ada" {
-			t.Errorf("%s logs in", callback)
-		}
-	}
-	if got := g.two.Count(logintest.Token) + g.provider.Count(logintest.Token); got != 0 {
-		t.Errorf("%d token requests", got)
-	}
 }
 
 // After login, everything follows the user's own provider.

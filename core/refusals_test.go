@@ -146,6 +146,17 @@ func lastRefusals() []refusal {
 	}
 	acr := func(value string) func(map[string]any) { return func(c map[string]any) { c["acr"] = value } }
 	ignored := func(map[string]any) {}
+	nothing := func(_, _ map[string]any) {}
+	signed := func(edit func(header, claims map[string]any)) logintest.Faults {
+		return logintest.Faults{SignedUserInfo: edit}
+	}
+	set := func(name string, value any) func(_, claims map[string]any) {
+		return func(_, claims map[string]any) {
+			if claims[name] = value; value == nil {
+				delete(claims, name)
+			}
+		}
+	}
 	infoFails := func(status int, contentType, body string) logintest.Faults {
 		return logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, r *http.Request) bool {
 			if e == logintest.UserInfo {
@@ -168,7 +179,15 @@ func lastRefusals() []refusal {
 		{name: "UserInfo refuses", config: askUserInfo, faults: infoFails(401, "application/json", "{}"), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "UserInfo fails", config: askUserInfo, faults: infoFails(500, "text/plain", "canary"), userInfo: ignored, status: 503, code: "provider_unavailable", spent: true},
 		{name: "UserInfo in HTML", config: askUserInfo, faults: infoFails(200, "text/html", "<html>canary"), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
-		{name: "rule 86: UserInfo signed, which nobody would verify", config: askUserInfo, faults: infoFails(200, "application/jwt", `{"sub":"after"}`), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "rule 86: UserInfo that calls itself signed", config: askUserInfo, faults: infoFails(200, "application/jwt", `{"sub":"after"}`), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "rule 86: signed by the provider, for this client", config: askUserInfo, faults: signed(nothing), userInfo: ignored},
+		{name: "rule 86: signed for another client", config: askUserInfo, faults: signed(set("aud", "other")), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "rule 86: signed for nobody", config: askUserInfo, faults: signed(set("aud", nil)), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "rule 86: signed as another issuer", config: askUserInfo, faults: signed(set("iss", issuer+"1")), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "rules 84, 86: signed about another", config: askUserInfo, faults: signed(set("sub", "other")), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "rule 86: not signed at all", config: askUserInfo, faults: signed(func(h, _ map[string]any) { h["alg"] = "none" }), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "rule 86: signed by the public key", config: askUserInfo, faults: signed(func(h, _ map[string]any) { h["alg"] = "HS256" }), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "rules 75, 86: a token of another kind", config: askUserInfo, faults: signed(func(h, _ map[string]any) { h["typ"] = "at+jwt" }), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "rule 51: UserInfo huge", config: askUserInfo, faults: infoFails(200, "application/json", strings.Repeat(" ", 2<<20)), userInfo: ignored, status: 503, code: "provider_unavailable", spent: true},
 		{name: "UserInfo nowhere", config: askUserInfo, userInfo: ignored, metadata: func(m map[string]any) { delete(m, "userinfo_endpoint") }},
 

@@ -1,8 +1,8 @@
 package core_test
 
-// A comment such as "CHECKLIST 21" over a test names the rule that it shows, by
-// its number in the project's list of what the standards ask of a relying party.
-// Names such as oidcc-client-test are the OpenID Foundation's test modules.
+// Tests carry the number of the rule that they show, as in "rule 21: state
+// missing", or the name of the OpenID Foundation's module. CONFORMANCE.md lists
+// both, and TestConformance holds it to the names: who renames one, renames the other.
 
 import (
 	"bytes"

@@ -7,6 +7,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
+	"strings"
 
 	"golang.org/x/oauth2"
 )
@@ -38,16 +40,40 @@ func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *oauth2.
 	if err != nil {
 		return nil, errProviderDown(err)
 	}
-	if kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); kind == "application/jwt" {
-		// A signed answer would need checks of its own; do not take one for JSON.
-		return nil, errBadUserInfo(errors.New("a signed answer, which is not supported"))
-	}
-	c, err := decodeClaims(body)
+	c, err := p.userInfoClaims(ctx, m, response.Header.Get("Content-Type"), body)
 	if err != nil {
-		return nil, errBadUserInfo(err)
+		return nil, err
 	}
 	if got, ok := c.text("sub"); !ok || got != subject {
 		return nil, errBadUserInfo(errors.New("sub is not the ID token's"))
+	}
+	return c, nil
+}
+
+// userInfoClaims reads an answer: a JSON object, or one that is signed, which
+// must be so by the provider and for this client (section 5.3.2).
+func (p *oidcProvider) userInfoClaims(ctx context.Context, m *metadata, contentType string, body []byte) (claims, error) {
+	if kind, _, _ := mime.ParseMediaType(contentType); kind != "application/jwt" {
+		c, err := decodeClaims(body)
+		if err != nil {
+			return nil, errBadUserInfo(err)
+		}
+		return c, nil
+	}
+	c, header, err := p.idTokens.open(ctx, strings.TrimSpace(string(body)), asymmetricOf(m.UserInfoAlgs))
+	down := new(Error)
+	switch {
+	case errors.As(err, &down):
+		return nil, err
+	case err != nil:
+		return nil, errBadUserInfo(err)
+	case !p.idTokens.isIssuer(c):
+		return nil, errBadUserInfo(errors.New("iss is not the provider"))
+	case !slices.Contains(c.audience(), p.config.ClientID):
+		return nil, errBadUserInfo(errors.New("aud is not this client"))
+	}
+	if err := checkType(header); err != nil {
+		return nil, errBadUserInfo(err)
 	}
 	return c, nil
 }

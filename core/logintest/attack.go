@@ -29,8 +29,9 @@ type Target struct {
 	// e-mail address of who is logged in. Empty: "/me".
 	Private string
 
-	// LoginPath is where a GET begins a login. Empty: "login" beside the callback,
-	// as /auth/login is beside /auth/callback.
+	// LoginPath is where a GET begins a login, with a query if the application has
+	// several providers and needs to be told which. Empty: "login" beside the
+	// callback, as /auth/login is beside /auth/callback.
 	LoginPath string
 
 	// LogoutPath is where a POST ends the session. It gets the hidden fields of

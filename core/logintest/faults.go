@@ -37,6 +37,10 @@ type Faults struct {
 	// UserInfo edits the answer of the UserInfo endpoint.
 	UserInfo func(claims map[string]any)
 
+	// SignedUserInfo has the UserInfo endpoint answer with a signed token, and
+	// edits it after UserInfo and before it is signed, as IDToken does.
+	SignedUserInfo func(header, claims map[string]any)
+
 	// Intercept is asked about every request first. It may stall, drip, redirect,
 	// answer with HTML, or panic with http.ErrAbortHandler to close the
 	// connection, and returns whether it has answered.

@@ -1,6 +1,7 @@
 package logintest
 
 import (
+	"io"
 	"net/http"
 	"strings"
 )
@@ -10,28 +11,38 @@ import (
 func (p *Provider) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	value, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	var claims map[string]any
+	var client string
 	if ok {
-		claims, ok = p.access(value)
+		client, claims, ok = p.access(value)
 	}
 	if !ok {
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		http.Error(w, "invalid token", http.StatusUnauthorized)
 		return
 	}
-	if edit := p.misbehaviour().UserInfo; edit != nil {
-		edit(claims)
+	faults := p.misbehaviour()
+	if faults.UserInfo != nil {
+		faults.UserInfo(claims)
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, http.StatusOK, claims)
+	if faults.SignedUserInfo == nil {
+		writeJSON(w, http.StatusOK, claims)
+		return
+	}
+	header := map[string]any{"alg": "RS256", "kid": p.signingKeys().rsaID}
+	claims["iss"], claims["aud"] = p.issuer, client
+	faults.SignedUserInfo(header, claims)
+	w.Header().Set("Content-Type", "application/jwt")
+	io.WriteString(w, p.Sign(header, claims))
 }
 
-// access returns what an access token gives access to.
-func (p *Provider) access(value string) (map[string]any, bool) {
+// access returns what an access token gives access to, and to whom.
+func (p *Provider) access(value string) (client string, claims map[string]any, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t, known := p.tokens[value]
 	if !known || t.refresh || t.grant.revoked || p.now().After(t.expires) {
-		return nil, false
+		return "", nil, false
 	}
-	return t.grant.user.claims(t.scopes), true
+	return t.grant.client, t.grant.user.claims(t.scopes), true
 }
