@@ -77,12 +77,12 @@ func (b *Browser) Serve(origin string, handler http.Handler) {
 // by itself: by redirects, by forms that submit themselves, and by refreshes
 // without delay.
 func (b *Browser) Get(address string) (*Page, error) {
-	return b.navigate(step{method: http.MethodGet, address: address, site: "none"}, maxHops)
+	return b.navigate(typed(address), maxHops)
 }
 
 // Visit opens a page and follows nothing.
 func (b *Browser) Visit(address string) (*Page, error) {
-	return b.navigate(step{method: http.MethodGet, address: address, site: "none"}, 0)
+	return b.navigate(typed(address), 0)
 }
 
 // Post sends a form of a page of the same origin, and goes where that leads, as
@@ -120,6 +120,15 @@ func (b *Browser) navigate(s step, more int) (*Page, error) {
 
 // take makes one step, with the cookies that a browser would send.
 func (b *Browser) take(s step) (*Page, error) {
+	r, err := b.request(s)
+	if err != nil {
+		return nil, err
+	}
+	return b.send(r, s.keepsCookiesBack())
+}
+
+// request is what a browser sends for a step, but for its cookies.
+func (b *Browser) request(s step) (*http.Request, error) {
 	r, err := b.navigation(s.method, s.address, s.form, s.site)
 	if err != nil {
 		return nil, err
@@ -130,7 +139,7 @@ func (b *Browser) take(s step) (*Page, error) {
 			r.Header.Set("Origin", s.from)
 		}
 	}
-	return b.send(r, s.site == "cross-site" && s.method != http.MethodGet)
+	return r, nil
 }
 
 // navigation makes the request of a page being opened.

@@ -18,6 +18,12 @@ type step struct {
 	from    string     // origin of the page that leads there by itself; "": none does
 }
 
+// typed is the opening of an address by a person.
+func typed(address string) step { return step{method: http.MethodGet, address: address, site: "none"} }
+
+// keepsCookiesBack reports whether a browser sends none but cookies with SameSite=None.
+func (s step) keepsCookiesBack() bool { return s.site == "cross-site" && s.method != http.MethodGet }
+
 // follow returns the step that a page, to which s has led, sends the browser on
 // by itself: by a redirect, a form that submits itself, or a refresh without
 // delay. It is nil if the page stays.
@@ -47,20 +53,31 @@ func (s step) follow(page *Page) (*step, error) {
 	return next, nil
 }
 
+// leadsTo is the address to which an answer sends the browser on, or "".
+func (h *Hop) leadsTo() string {
+	if location := h.Header.Get("Location"); location != "" {
+		return location
+	}
+	if next := h.onward(); next != nil {
+		return next.address
+	}
+	return ""
+}
+
 // onward is where a page of HTML goes by itself. Scripts are not run, but one
 // that calls submit is taken at its word.
-func (p *Page) onward() *step {
-	if !strings.HasPrefix(p.Header.Get("Content-Type"), "text/html") {
+func (h *Hop) onward() *step {
+	if !strings.HasPrefix(h.Header.Get("Content-Type"), "text/html") {
 		return nil
 	}
 	var origin string
-	if u, err := url.Parse(p.URL); err == nil {
+	if u, err := url.Parse(h.URL); err == nil {
 		origin = originOf(u)
 	}
-	all := tagsOf(p.Body)
+	all := tagsOf(h.Body)
 	for i, t := range all {
 		switch {
-		case t.name == "form" && strings.EqualFold(t.attributes["method"], "post") && strings.Contains(string(p.Body), ".submit()"):
+		case t.name == "form" && strings.EqualFold(t.attributes["method"], "post") && strings.Contains(string(h.Body), ".submit()"):
 			return &step{http.MethodPost, t.attributes["action"], fieldsOf(all[i+1:]), "same-origin", origin}
 		case t.name == "meta" && strings.EqualFold(t.attributes["http-equiv"], "refresh"):
 			if to := refresh.FindStringSubmatch(t.attributes["content"]); to != nil {
