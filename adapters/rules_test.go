@@ -75,7 +75,7 @@ func TestREADMEIsCompiled(t *testing.T) {
 	if err != nil || len(examples) != 4 {
 		t.Fatalf("got %v %v", examples, err)
 	}
-	for _, path := range append(examples, "../core/example_test.go", "../core/example_providers_test.go", "../core/logintest/example_test.go") {
+	for _, path := range append(examples, "../core/example_test.go", "../core/example_providers_test.go", "../core/preset/example_test.go", "../core/logintest/example_test.go") {
 		source, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

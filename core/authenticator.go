@@ -12,8 +12,10 @@ import (
 )
 
 // Authenticator logs people in. Make one with [New], share it: it is safe for
-// concurrent use, starts no goroutine and needs no closing. It keeps nothing
-// about any user; what it knows is the provider's metadata and keys.
+// concurrent use and needs no closing. It keeps nothing about any user; what it
+// knows is the provider's metadata and keys. While it fetches one of these, a
+// goroutine of its own does so, which ends with the fetch, within the time-out
+// of HTTPClient.
 type Authenticator struct {
 	config        Config
 	registrations registrations

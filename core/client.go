@@ -1,13 +1,15 @@
 package core
 
 import (
+	"io"
 	"net/http"
 	"time"
 )
 
 const (
-	providerTimeout  = 10 * time.Second // for a whole answer, drips included
-	maxProviderBytes = 1 << 20          // of one answer
+	providerTimeout   = 10 * time.Second // for a whole answer, drips included
+	maxProviderBytes  = 1 << 20          // of one answer
+	maxProviderHeader = 64 << 10         // bytes of its header, if the transport is ours
 )
 
 // providerClient returns a client for the provider's endpoints, made from
@@ -23,11 +25,23 @@ func providerClient(custom *http.Client) *http.Client {
 		client.Timeout = providerTimeout
 	}
 	if client.Transport == nil {
-		client.Transport = http.DefaultTransport
+		client.Transport = defaultTransport()
 	}
 	client.Transport = cappedTransport{client.Transport}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return client
+}
+
+// defaultTransport is [http.DefaultTransport] that takes a smaller header: its
+// 10 MB of short lines would become more than 100 MB of map, for each request.
+func defaultTransport() http.RoundTripper {
+	standard, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport // the program has put in one of its own
+	}
+	ours := standard.Clone()
+	ours.MaxResponseHeaderBytes = maxProviderHeader
+	return ours
 }
 
 // cappedTransport makes reading more than maxProviderBytes of a body an
@@ -41,4 +55,39 @@ func (t cappedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	response.Body = http.MaxBytesReader(nil, response.Body, maxProviderBytes)
 	return response, nil
+}
+
+// witness holds on to the error that ended the reading of one answer, because
+// x/oauth2 passes on its text only.
+type witness struct {
+	base http.RoundTripper
+	err  error
+}
+
+// watch returns a copy of client for one request, and the witness of its answer.
+func watch(client *http.Client) (*http.Client, *witness) {
+	watched, w := *client, &witness{base: client.Transport}
+	watched.Transport = w
+	return &watched, w
+}
+
+func (t *witness) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.base.RoundTrip(r)
+	if err == nil {
+		response.Body = &witnessedBody{response.Body, t}
+	}
+	return response, err
+}
+
+type witnessedBody struct {
+	io.ReadCloser
+	witness *witness
+}
+
+func (b *witnessedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		b.witness.err = err
+	}
+	return n, err
 }

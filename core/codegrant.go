@@ -59,7 +59,7 @@ func authorizationRequest(common string, a *attempt) string {
 // can use the provider's endpoints.
 func (g *codeGrant) prepare(m *metadata) error {
 	m.commonRequest = g.commonRequest(m.AuthorizationEndpoint)
-	_, err := m.authStyle(g.config.ClientSecret)
+	_, err := m.authStyle(g.config.confidential())
 	return err
 }
 
@@ -74,18 +74,26 @@ func withQuery(endpoint string, query url.Values) string {
 // exchange is the token request of RFC 6749 section 4.1.3 and RFC 7636 section 4.5.
 // The code is sent once, with the verifier.
 func (g *codeGrant) exchange(ctx context.Context, m *metadata, code, verifier string) (*oauth2.Token, error) {
-	style, err := m.authStyle(g.config.ClientSecret)
+	style, err := m.authStyle(g.config.confidential())
+	if err != nil {
+		return nil, err
+	}
+	secret, err := g.config.secret(ctx)
 	if err != nil {
 		return nil, err
 	}
 	config := oauth2.Config{
-		ClientID: g.config.ClientID, ClientSecret: g.config.ClientSecret, RedirectURL: g.redirectURL,
+		ClientID: g.config.ClientID, ClientSecret: secret, RedirectURL: g.redirectURL,
 		Endpoint: oauth2.Endpoint{TokenURL: m.TokenEndpoint, AuthStyle: style},
 	}
-	token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, g.client), code, oauth2.VerifierOption(verifier))
+	client, reading := watch(g.client)
+	token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, client), code, oauth2.VerifierOption(verifier))
+	if reading.err != nil {
+		return nil, errProviderDown(fmt.Errorf("reading the token endpoint's answer: %w", reading.err))
+	}
 	if err != nil {
-		basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(g.config.ClientID) + ":" + url.QueryEscape(g.config.ClientSecret)))
-		return nil, exchangeError(err, code, verifier, g.config.ClientSecret, basic)
+		basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(g.config.ClientID) + ":" + url.QueryEscape(secret)))
+		return nil, exchangeError(err, code, verifier, secret, basic)
 	}
 	if !strings.EqualFold(token.TokenType, "Bearer") { // RFC 6749 section 7.1
 		return nil, errBadProvider("token_response_untrusted", "token_type is %q, not Bearer",
@@ -112,7 +120,7 @@ func exchangeError(err error, secrets ...string) error {
 		Description: redact(answer.ErrorDescription, secrets),
 	}
 	switch {
-	case answer.ErrorCode == "invalid_grant":
+	case answer.ErrorCode == "invalid_grant", answer.ErrorCode == "bad_verification_code": // GitHub's word for it
 		return &Error{
 			Status: http.StatusForbidden, Code: "code_refused",
 			Public: "The login provider did not accept this login. Please try again.",

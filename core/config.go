@@ -91,9 +91,11 @@ type Config struct {
 	// may come in.
 	OnLogin func(context.Context, *User) error
 
-	// HTTPClient reaches the provider. Nil: a client that uses the default
-	// transport. Whatever is given, no redirect is followed, an answer may have
-	// 1 MB, and, if its Timeout is zero, takes 10 seconds at most.
+	// HTTPClient reaches the provider. Nil: a client that uses a copy of the
+	// default transport, which takes a header of 64 KB at most. Whatever is given,
+	// no redirect is followed, a body may have 1 MB, and, if its Timeout is zero,
+	// an answer takes 10 seconds at most. How large a header may be is for the
+	// transport of your own to say: net/http's zero value is 10 MB.
 	HTTPClient *http.Client
 
 	// Logger gets one line for each failure, at level Warn. Nil: what
@@ -116,6 +118,16 @@ type Provider struct {
 	// OAuth2 it may be empty, and is the scheme and host of AuthURL then.
 	Issuer string
 
+	// Tenants are the ids of those tenants of Microsoft Entra whose users may log
+	// in, where one registration is for many. Issuer is the template then that the
+	// provider's metadata has, https://login.microsoftonline.com/{tenantid}/v2.0,
+	// and the metadata is looked for under organizations, or under common if
+	// Tenants has that of personal accounts. An ID token must come from the tenant
+	// in its own claim tid; another tenant than these is refused as such, and
+	// [User.Issuer] is the tenant's. There is no way to admit them all: anybody can
+	// make a tenant, and be whoever they like in it. Nil: Issuer is one issuer.
+	Tenants []string
+
 	// OAuth2 is for a provider without OpenID Connect. Nil: it has OpenID Connect.
 	OAuth2 *OAuth2
 
@@ -126,6 +138,12 @@ type Provider struct {
 	// the provider's metadata asks for, by client_secret_basic if it has the
 	// choice. Empty: a public client, which has PKCE alone.
 	ClientSecret string
+
+	// ClientSecretFunc makes the client secret anew for each token request, for
+	// providers where it is a signed token of short life. It must be safe for
+	// concurrent use, and its error is logged and must not hold the secret; the
+	// login fails with status 503. Nil: ClientSecret. Only one of the two may be set.
+	ClientSecretFunc func(context.Context) (string, error) `json:"-"`
 
 	// Scopes to ask for. Nil: openid, profile and email, or none with OAuth2.
 	// openid is needed, but with OAuth2.
@@ -149,6 +167,17 @@ type Provider struct {
 	// its own. It was said by the browser and is not signed: a name to begin with,
 	// and nothing to know anybody by. False: the answer is in the URL.
 	FormPost bool
+
+	// TrustedAudiences are others than ClientID whom the audience of an ID token
+	// may name: whoever they are, they see this application's ID tokens, or this
+	// application theirs. The token must then say in azp that it was issued to
+	// ClientID (OpenID Connect Core section 3.1.3.7). Nil: nobody else.
+	TrustedAudiences []string
+
+	// LogoutRedirectParam is the parameter by which the provider's logout is told
+	// where the browser goes afterwards. Empty: post_logout_redirect_uri, as
+	// OpenID Connect RP-Initiated Logout has it.
+	LogoutRedirectParam string
 
 	// AuthParams are more parameters for the authorization request, such as
 	// prompt. Those that the protocol needs cannot be set, and none twice but
@@ -181,7 +210,7 @@ func (p Provider) LogValue() slog.Value {
 		slog.String("name", p.Name),
 		slog.String("issuer", p.Issuer),
 		slog.String("client_id", p.ClientID),
-		slog.String("client_secret", redactedIf(p.ClientSecret != "")),
+		slog.String("client_secret", redactedIf(p.confidential())),
 		slog.String("scopes", strings.Join(p.Scopes, " ")),
 	)
 }
@@ -204,7 +233,7 @@ func (p Provider) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.LogValue().Strin
 // of a slice of these.
 func (p Provider) MarshalJSON() ([]byte, error) {
 	type plain Provider
-	p.ClientSecret = redactedIf(p.ClientSecret != "")
+	p.ClientSecret = redactedIf(p.confidential())
 	p.OAuth2 = nil // has a function
 	return json.Marshal(plain(p))
 }

@@ -74,6 +74,7 @@
 //	provider_refused          403     the provider reports another error; see the log
 //	code_refused              403     the provider does not take the code or its verifier; try again
 //	login_refused             403     OnLogin said no
+//	tenant_refused            403     somebody of a tenant that Tenants does not name; add it, or leave it so
 //	login_unavailable         503     OnLogin wrapped ErrUnavailable; try again
 //	provider_unknown          404     the login names a provider that there is not
 //	not_a_navigation          403     login from a prefetch, a frame or a script; open it as a page
@@ -84,6 +85,7 @@
 //	id_token_untrusted        502     the ID token failed a check; see the log
 //	userinfo_untrusted        502     UserInfo is about somebody else, or unreadable; see the log
 //	provider_metadata_invalid 502     metadata or keys are wrong; check Issuer
+//	client_secret_unavailable 503     ClientSecretFunc failed; see the log
 //	provider_unavailable      503     the provider is down or slow; try again
 //	store_unavailable         503     the Store is down; try again
 //	session_too_large         500     the claims do not fit in cookies; set SessionClaims or a Store

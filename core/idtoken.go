@@ -27,8 +27,7 @@ const (
 // idTokens checks ID tokens. The signature is go-jose's to verify; everything
 // else that OpenID Connect Core section 3.1.3.7 asks for is here.
 type idTokens struct {
-	issuer   string
-	clientID string
+	provider *Provider
 	keys     *keys
 	now      func() time.Time
 }
@@ -75,22 +74,18 @@ func (t *idTokens) open(ctx context.Context, token string, algs []jose.Signature
 // quoted number is no number.
 func (t *idTokens) check(c claims, nonce string) error {
 	now := t.now()
-	audience := c.audience()
 	expires, expiresOK := c.date("exp")
 	issued, issuedOK := c.date("iat")
 	notBefore, notBeforeOK := c.date("nbf")
-	party, partyOK := c.text("azp")
 	gotNonce, _ := c.text("nonce")
 	subject, _ := c.text("sub")
+	if err := t.checkIssuer(c); err != nil {
+		return err
+	}
+	if err := t.checkAudience(c); err != nil {
+		return err
+	}
 	switch {
-	case !t.isIssuer(c):
-		return errors.New("iss is not the provider")
-	case !slices.Contains(audience, t.clientID):
-		return errors.New("aud is not this client")
-	case slices.ContainsFunc(audience, func(a string) bool { return a != t.clientID }):
-		return errors.New("aud names others, whom nobody has said to trust")
-	case c["azp"] != nil && (!partyOK || party != t.clientID):
-		return errors.New("azp is not this client")
 	case !expiresOK || !now.Before(expires):
 		return errors.New("exp is missing, no number, or past")
 	case !issuedOK:
@@ -109,9 +104,34 @@ func (t *idTokens) check(c claims, nonce string) error {
 	return nil
 }
 
-func (t *idTokens) isIssuer(c claims) bool {
-	issuer, _ := c.text("iss")
-	return issuer == t.issuer
+// checkIssuer: the provider, to the byte, or the tenant that the token is of.
+func (t *idTokens) checkIssuer(c claims) error {
+	if len(t.provider.Tenants) > 0 {
+		return checkTenant(t.provider.Issuer, c)
+	}
+	if issuer, _ := c.text("iss"); issuer != t.provider.Issuer {
+		return errors.New("iss is not the provider")
+	}
+	return nil
+}
+
+// checkAudience: the token is for this client and for nobody else but those who
+// are trusted, and in their company it says that this client asked for it.
+func (t *idTokens) checkAudience(c claims) error {
+	audience, client := c.audience(), t.provider.ClientID
+	if !slices.Contains(audience, client) {
+		return errors.New("aud is not this client")
+	}
+	others := slices.DeleteFunc(audience, func(a string) bool { return a == client })
+	for _, other := range others {
+		if !slices.Contains(t.provider.TrustedAudiences, other) {
+			return fmt.Errorf("aud names others, whom nobody has said to trust: %q", clip(other))
+		}
+	}
+	if party, _ := c.text("azp"); party != client && (c["azp"] != nil || len(others) > 0) {
+		return errors.New("azp is not this client")
+	}
+	return nil
 }
 
 // checkAge holds the provider to the max_age that the login asked for, if it

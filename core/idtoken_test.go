@@ -63,6 +63,18 @@ func claimRefusals() []refusal {
 	refuse("rule 59: aud an empty array", "aud", []string{})
 	accept("rule 59: aud an array of one", "aud", []string{"app"})
 	refuse("rule 60: aud of two", "aud", []string{"app", "other"})
+	trusting := len(rows) // of those who trust another audience
+	accept("rule 60: aud of two, one of them trusted, for this client", "aud", []string{"app", "project"})
+	refuse("rule 60: aud of a trusted one alone", "aud", []string{"project"})
+	refuse("rule 60: aud of three, one of them not trusted", "aud", []string{"app", "project", "other"})
+	refuse("rule 61: aud of two, and no azp", "aud", []string{"app", "project"})
+	for i := range rows[trusting:] {
+		row := &rows[trusting+i]
+		row.config = func(c *core.Config) { c.Providers[0].TrustedAudiences = []string{"project"} }
+		if audience := row.claim; !strings.HasSuffix(row.name, "no azp") {
+			row.claim = func(c map[string]any) { audience(c); c["azp"] = "app" }
+		}
+	}
 	refuse("rule 61: azp of another", "azp", "other")
 	refuse("rule 61: azp a number", "azp", 1)
 	accept("rule 61: azp of this client", "azp", "app")

@@ -165,3 +165,21 @@ func TestLogout(t *testing.T) {
 		}
 	})
 }
+
+// Some providers call where the browser goes by a name of their own.
+func TestLogoutByAnotherParameter(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(c *core.Config) { c.Providers[0].LogoutRedirectParam = "logout_uri" })
+	g.login()
+	out, err := g.browser.Post(origin+"/auth/logout", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := url.Parse(out.Hops[0].Header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := to.Query(); got.Get("logout_uri") != origin+"/" || got.Has("post_logout_redirect_uri") || got.Get("client_id") != "app" {
+		t.Errorf("leads to %s", to)
+	}
+}

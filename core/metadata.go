@@ -87,13 +87,13 @@ func (m *metadata) allowHTTP() bool { return strings.HasPrefix(m.Issuer, "http:"
 
 // checkIssuer: compared whenever it is there, and demanded if the metadata
 // promises it. Simple string comparison, as RFC 9207 section 2.4 asks.
-func (m *metadata) checkIssuer(iss []string) error {
+func (m *metadata) checkIssuer(iss []string, p *Provider) error {
 	switch {
 	case len(iss) > 1:
 		return errBadCallback("%d iss parameters", len(iss))
 	case len(iss) == 0 && m.IssParameter:
 		return errBadCallback("no iss parameter, although the provider promises one (RFC 9207)")
-	case len(iss) == 1 && iss[0] != m.Issuer:
+	case len(iss) == 1 && !p.mayAnswer(iss[0]):
 		return errBadCallback("the iss parameter is not the provider (RFC 9207)")
 	}
 	return nil
@@ -125,9 +125,9 @@ func isLoopback(host string) bool {
 
 // authStyle is how the application proves itself at the token endpoint. It is
 // taken from the metadata and never found out by trying: a code is sent once.
-func (m *metadata) authStyle(secret string) (oauth2.AuthStyle, error) {
+func (m *metadata) authStyle(confidential bool) (oauth2.AuthStyle, error) {
 	switch {
-	case secret == "": // a public client only names itself (RFC 6749 section 3.2.1)
+	case !confidential: // a public client only names itself (RFC 6749 section 3.2.1)
 		return oauth2.AuthStyleInParams, nil
 	case len(m.AuthMethods) == 0, slices.Contains(m.AuthMethods, "client_secret_basic"):
 		return oauth2.AuthStyleInHeader, nil // the default of Discovery section 3

@@ -16,7 +16,7 @@ import (
 func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err error) {
 	failure := asError(a.report(w, r, err))
 	if acceptsHTML(r) {
-		servePage(w, failure.Status, page{title: pageTitle(failure.Status), main: errorPage(failure, r)})
+		servePage(w, failure.Status, page{title: pageTitle(failure), main: errorPage(failure, r)})
 		return
 	}
 	body, _ := json.Marshal(failure) // strings and a number: cannot fail
@@ -80,8 +80,11 @@ func serve(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Write(body)
 }
 
-func pageTitle(status int) string {
-	switch status {
+func pageTitle(failure *Error) string {
+	if failure.Code == "cross_origin_logout" {
+		return "You were not logged out"
+	}
+	switch failure.Status {
 	case http.StatusUnauthorized:
 		return "Please log in"
 	case http.StatusForbidden:
@@ -105,9 +108,9 @@ var pagePolicy = func() string {
 const pageStyle = `
 :root{color-scheme:light dark;--ink:#1d2430;--soft:#5a6473;--paper:#fff;--back:#eef1f5;--mark:#2456c7;--on-mark:#fff}
 @media (prefers-color-scheme:dark){:root{--ink:#e8ecf2;--soft:#a3adbc;--paper:#1b212b;--back:#10141a;--mark:#9dbcff;--on-mark:#10141a}}
-body{margin:0;min-height:100vh;display:grid;place-items:center;background:var(--back);color:var(--ink);font:1.0625rem/1.55 system-ui,sans-serif}
-main{box-sizing:border-box;width:min(30rem,100% - 2rem);margin:1rem;padding:2.25rem;background:var(--paper);border-radius:.75rem;box-shadow:0 1px 2px #0002,0 8px 24px #0001}
-h1{margin:0 0 .75rem;font-size:1.5rem;line-height:1.25}
+body{margin:0;min-height:100svh;display:grid;place-items:center;background:var(--back);color:var(--ink);font:1.0625rem/1.55 system-ui,sans-serif}
+main{box-sizing:border-box;width:min(30rem,100% - 2rem);margin:1rem;padding:clamp(1.5rem,6vw,2.25rem);background:var(--paper);border-radius:.75rem;box-shadow:0 1px 2px #0002,0 8px 24px #0001;overflow-wrap:anywhere}
+h1{margin:0 0 .75rem;font-size:1.5rem;line-height:1.25;text-wrap:balance}
 p{margin:0 0 1.5rem}
 ul{margin:0 0 1.5rem;padding:0;list-style:none}
 li{margin:0 0 .75rem}

@@ -97,7 +97,7 @@ func (p *oauth2Provider) checkIssuer(ctx context.Context, iss []string) error {
 	if err != nil {
 		return err
 	}
-	return m.checkIssuer(iss)
+	return m.checkIssuer(iss, &p.config)
 }
 
 // redeem sends the code once, with the verifier, and has the application's

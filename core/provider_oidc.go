@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"strings"
@@ -19,7 +20,7 @@ func newOIDCProvider(grant codeGrant, now func() time.Time) *oidcProvider {
 	config, client := grant.config, grant.client
 	p.metadata = newDocument(now, func(ctx context.Context) (*metadata, error) {
 		// Discovery section 4.1: without the issuer's final slash, if it has one.
-		m, err := fetchMetadata(ctx, client, config.Issuer, strings.TrimSuffix(config.Issuer, "/")+"/.well-known/openid-configuration")
+		m, err := fetchMetadata(ctx, client, config.Issuer, strings.TrimSuffix(config.metadataIssuer(), "/")+"/.well-known/openid-configuration")
 		if err != nil {
 			return nil, err
 		}
@@ -29,7 +30,7 @@ func newOIDCProvider(grant codeGrant, now func() time.Time) *oidcProvider {
 		return m, p.prepare(m)
 	})
 	p.idTokens = &idTokens{
-		issuer: config.Issuer, clientID: config.ClientID, now: now,
+		provider: &p.config, now: now,
 		keys: newKeys(now, client, func(ctx context.Context) (string, error) {
 			m, err := p.metadata.get(ctx)
 			if err != nil {
@@ -38,6 +39,7 @@ func newOIDCProvider(grant codeGrant, now func() time.Time) *oidcProvider {
 			return m.JWKSURI, nil
 		}),
 	}
+	p.idTokens.keys.bound = len(config.Tenants) > 0
 	return p
 }
 
@@ -59,7 +61,7 @@ func (p *oidcProvider) checkIssuer(ctx context.Context, iss []string) error {
 	if err != nil {
 		return err
 	}
-	return m.checkIssuer(iss)
+	return m.checkIssuer(iss, &p.config)
 }
 
 // redeem sends the code once, with the verifier, and believes nothing of the
@@ -85,26 +87,32 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 		return nil, err
 	}
 	subject, _ := claims.text("sub")
+	issuer, _ := claims.text("iss")
+	if !p.config.issues(issuer) {
+		return nil, errTenant(issuer)
+	}
 	if p.config.UserInfo {
-		more, err := p.userInfo(ctx, m, token, subject)
+		more, err := p.userInfo(ctx, m, token, issuer, subject)
 		if err != nil {
 			return nil, err
 		}
 		claims.add(more) // what is signed comes first
 	}
-	return &identity{user: claims.user(p.config.Issuer, subject), claims: claims, idToken: raw}, nil
+	return &identity{user: claims.user(issuer, subject), claims: claims, idToken: raw}, nil
 }
 
 // logoutURL is the request of OpenID Connect RP-Initiated Logout section 2.
 func (p *oidcProvider) logoutURL(ctx context.Context, idTokenHint, returnURL, state string) string {
+	ctx, cancel := context.WithTimeout(ctx, refreshPatience) // a logout can do without it
+	defer cancel()
 	m, err := p.metadata.get(ctx)
 	if err != nil || m.EndSessionEndpoint == "" {
 		return ""
 	}
 	query := url.Values{
-		"client_id":                {p.config.ClientID},
-		"post_logout_redirect_uri": {returnURL},
-		"state":                    {state},
+		"client_id": {p.config.ClientID},
+		"state":     {state},
+		cmp.Or(p.config.LogoutRedirectParam, "post_logout_redirect_uri"): {returnURL},
 	}
 	if idTokenHint != "" {
 		query.Set("id_token_hint", idTokenHint)

@@ -109,6 +109,7 @@ func tokenRefusals() []refusal {
 		{name: "rules 48, 57: 500", faults: answer(500, "text/plain", "canary"), status: 503, code: "provider_unavailable", spent: true},
 		{name: "rules 48, 57: too many requests", faults: answer(429, "text/plain", "canary"), status: 503, code: "provider_unavailable", spent: true},
 		{name: "rule 49: redirect", faults: answer(307, "text/plain", ""), status: 502, code: "token_response_untrusted", spent: true},
+		{name: "rule 57: error with 200, in a form, in GitHub's words", faults: answer(200, "application/x-www-form-urlencoded", "error=bad_verification_code&error_description=expired"), status: 403, code: "code_refused", spent: true},
 		{name: "rule 57: error with 200", faults: answer(200, "application/json", `{"error":"invalid_grant"}`), status: 403, code: "code_refused", spent: true},
 		{name: "rule 57: client refused", faults: answer(401, "application/json", `{"error":"invalid_client"}`), status: 502, code: "client_refused", spent: true},
 		{name: "rule 51: too large", faults: answer(200, "application/json", `{"x":"`+strings.Repeat("a", 2<<20)+`"}`), status: 502, code: "token_response_untrusted", spent: true},

@@ -56,7 +56,7 @@ func (all registrations) named(name string) *registration {
 // of returns the one whose provider let a user in, or nil if there is none any more.
 func (all registrations) of(issuer, client string) *registration {
 	for _, r := range all {
-		if r.config.Issuer == issuer && r.config.ClientID == client {
+		if r.config.issues(issuer) && r.config.ClientID == client {
 			return r
 		}
 	}

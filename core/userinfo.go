@@ -16,7 +16,7 @@ import (
 // userInfo asks the UserInfo endpoint about the person whom the ID token names
 // (OpenID Connect Core section 5.3). An answer about anybody else, or about
 // nobody, fails the login: nothing of it is used.
-func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *oauth2.Token, subject string) (claims, error) {
+func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *oauth2.Token, issuer, subject string) (claims, error) {
 	if m.UserInfoEndpoint == "" {
 		return nil, nil // then the ID token has all there is
 	}
@@ -40,7 +40,7 @@ func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *oauth2.
 	if err != nil {
 		return nil, errProviderDown(err)
 	}
-	c, err := p.userInfoClaims(ctx, m, response.Header.Get("Content-Type"), body)
+	c, err := p.userInfoClaims(ctx, m, issuer, response.Header.Get("Content-Type"), body)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *oauth2.
 
 // userInfoClaims reads an answer: a JSON object, or one that is signed, which
 // must be so by the provider and for this client (section 5.3.2).
-func (p *oidcProvider) userInfoClaims(ctx context.Context, m *metadata, contentType string, body []byte) (claims, error) {
+func (p *oidcProvider) userInfoClaims(ctx context.Context, m *metadata, issuer, contentType string, body []byte) (claims, error) {
 	if kind, _, _ := mime.ParseMediaType(contentType); kind != "application/jwt" {
 		c, err := decodeClaims(body)
 		if err != nil {
@@ -61,14 +61,15 @@ func (p *oidcProvider) userInfoClaims(ctx context.Context, m *metadata, contentT
 		return c, nil
 	}
 	c, header, err := p.idTokens.open(ctx, strings.TrimSpace(string(body)), asymmetricOf(m.UserInfoAlgs))
+	signer, _ := c.text("iss")
 	down := new(Error)
 	switch {
 	case errors.As(err, &down):
 		return nil, err
 	case err != nil:
 		return nil, errBadUserInfo(err)
-	case !p.idTokens.isIssuer(c):
-		return nil, errBadUserInfo(errors.New("iss is not the provider"))
+	case signer != issuer:
+		return nil, errBadUserInfo(errors.New("iss is not the ID token's"))
 	case !slices.Contains(c.audience(), p.config.ClientID):
 		return nil, errBadUserInfo(errors.New("aud is not this client"))
 	}

@@ -69,7 +69,7 @@ func (c *Config) checkNames(faults *faults) {
 			if strings.EqualFold(p.Name, other.Name) {
 				faults.add("Providers[%d].Name is that of Providers[%d]; give each its own", i, j)
 			}
-			if p.Issuer != "" && p.Issuer == other.Issuer {
+			if p.Issuer != "" && (p.Issuer == other.Issuer || p.issues(other.Issuer) || other.issues(p.Issuer)) {
 				faults.add("Providers[%d].Issuer is that of Providers[%d]; one issuer can be one provider only (RFC 9207 section 4)", i, j)
 			}
 		}
@@ -141,6 +141,14 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	if p.OAuth2 != nil {
 		p.completeOAuth2(prefix, faults)
 	}
+	p.completeTenants(prefix, faults)
+	if p.ClientSecret != "" && p.ClientSecretFunc != nil {
+		faults.add("%sClientSecret and ClientSecretFunc are both set; give one of them", prefix)
+	}
+	if slices.Contains([]string{"client_id", "id_token_hint", "state"}, p.LogoutRedirectParam) {
+		faults.add("%sLogoutRedirectParam is %s, which the logout has already; leave it empty, or give the provider's own", prefix, p.LogoutRedirectParam)
+	}
+	p.TrustedAudiences = slices.Clone(p.TrustedAudiences)
 	switch {
 	case p.Issuer == "" && p.OAuth2 == nil:
 		faults.add("%sIssuer is missing; give the provider's URL, exactly as it spells it", prefix)

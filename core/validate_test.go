@@ -30,6 +30,13 @@ func twoProviders() Config {
 	return c
 }
 
+func tenantExample() Provider {
+	return Provider{
+		Issuer: "https://id.example.test/{tenantid}/v2.0", ClientID: "app",
+		Tenants: []string{"aaaabbbb-0000-cccc-1111-dddd2222eeee"},
+	}
+}
+
 func oauth2Example() Provider {
 	return Provider{ClientID: "app", OAuth2: &OAuth2{
 		AuthURL: "https://id.example.test/authorize", TokenURL: "https://id.example.test/token",
@@ -72,6 +79,27 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"rule 69: max_age that is negative", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"-1"}} }, "AuthParams has max_age"},
 		{"rule 69: max_age that is empty", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {""}} }, "AuthParams has max_age"},
 		{"rule 15: repeated parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"prompt": {"a", "b"}} }, "AuthParams has 2 values for prompt"},
+
+		{"two secrets", func(c *Config) {
+			c.Providers[0].ClientSecret = "x"
+			c.Providers[0].ClientSecretFunc = func(context.Context) (string, error) { return "y", nil }
+		}, "ClientSecret and ClientSecretFunc are both set"},
+		{"a logout that names the client twice", func(c *Config) { c.Providers[0].LogoutRedirectParam = "client_id" }, "LogoutRedirectParam is client_id"},
+		{"tenants", func(c *Config) { c.Providers[0] = tenantExample() }, ""},
+		{"a template without tenants", func(c *Config) { c.Providers[0] = tenantExample(); c.Providers[0].Tenants = []string{} }, "Tenants is empty, and Issuer is for many tenants"},
+		{"tenants without a template", func(c *Config) { c.Providers[0] = tenantExample(); c.Providers[0].Issuer = "https://id.example.test" }, "Tenants needs an Issuer with /{tenantid}/"},
+		{"a template of another kind", func(c *Config) {
+			c.Providers[0] = tenantExample()
+			c.Providers[0].Issuer = "https://id.example.test/x{tenantid}/"
+		}, "Tenants needs an Issuer with /{tenantid}/"},
+		{"a tenant by its domain", func(c *Config) { c.Providers[0] = tenantExample(); c.Providers[0].Tenants[0] = "contoso.example" }, `Tenants has "contoso.example"; give the tenant's id`},
+		{"any tenant at all", func(c *Config) { c.Providers[0] = tenantExample(); c.Providers[0].Tenants[0] = "*" }, `Tenants has "*"; give the tenant's id`},
+		{"rule 30: a tenant twice, by itself and among many", func(c *Config) {
+			*c = twoProviders()
+			tenants := tenantExample()
+			c.Providers[0].Issuer, c.Providers[0].Tenants = tenants.Issuer, tenants.Tenants
+			c.Providers[1].Issuer = strings.Replace(tenants.Issuer, "{tenantid}", tenants.Tenants[0], 1)
+		}, "Providers[1].Issuer is that of Providers[0]"},
 
 		{"OAuth 2.0", func(c *Config) { c.Providers[0] = oauth2Example() }, ""},
 		{"OAuth 2.0 by metadata", func(c *Config) {

@@ -136,14 +136,16 @@ func (p *Provider) newCode(g *grant) string {
 	return code
 }
 
-// prune forgets what is over, once there is much of it. The caller holds mu.
+// prune forgets what is over, whenever there is twice as much as the last time
+// was left. The caller holds mu.
 func (p *Provider) prune() {
-	if len(p.codes)+len(p.tokens) < maxRequests {
+	if len(p.codes)+len(p.tokens) < max(p.pruneAt, maxRequests) {
 		return
 	}
 	now := p.now()
 	maps.DeleteFunc(p.codes, func(_ string, g *grant) bool { return now.After(g.expires.Add(time.Hour)) })
 	maps.DeleteFunc(p.tokens, func(_ string, t *token) bool { return now.After(t.expires) })
+	p.pruneAt = 2 * (len(p.codes) + len(p.tokens))
 }
 
 func (r *refusal) values() url.Values {

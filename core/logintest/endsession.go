@@ -1,6 +1,7 @@
 package logintest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -20,14 +21,12 @@ func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	clientID := request.Get("client_id")
 	if hint := request.Get("id_token_hint"); hint != "" {
 		payload, ok := p.verify(hint) // expired ones are accepted
-		var claims struct {
-			Audience string `json:"aud"`
-		}
-		if !ok || json.Unmarshal(payload, &claims) != nil || clientID != "" && clientID != claims.Audience {
+		audience := audience(payload)
+		if !ok || len(audience) == 0 || clientID != "" && !slices.Contains(audience, clientID) {
 			badRequest(w, "The id_token_hint is not a token of this provider for this client.")
 			return
 		}
-		clientID = claims.Audience
+		clientID = cmp.Or(clientID, audience[0])
 	}
 	to := request.Get("post_logout_redirect_uri")
 	if to == "" {
@@ -48,4 +47,21 @@ func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// audience returns whom a token is for: aud is a string or an array of strings.
+func audience(payload []byte) []string {
+	var one struct {
+		Audience string `json:"aud"`
+	}
+	var many struct {
+		Audience []string `json:"aud"`
+	}
+	if json.Unmarshal(payload, &one) == nil && one.Audience != "" {
+		return []string{one.Audience}
+	}
+	if json.Unmarshal(payload, &many) != nil {
+		return nil
+	}
+	return many.Audience
 }

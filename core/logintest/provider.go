@@ -34,6 +34,7 @@ type Provider struct {
 	keys     []*signingKeys // the last one signs
 	codes    map[string]*grant
 	tokens   map[string]*token // access and refresh tokens
+	pruneAt  int               // so many codes and tokens
 	requests []Request
 	counts   map[Endpoint]int
 }

@@ -54,8 +54,25 @@ func New(issuer, redirectURI, postLogoutRedirectURI string) *logintest.Provider 
 		RedirectURIs:           []string{redirectURI},
 		PostLogoutRedirectURIs: []string{postLogoutRedirectURI},
 	})
-	provider.Authenticate = whoAreYou
+	provider.Authenticate = func(w http.ResponseWriter, r *http.Request) (logintest.User, bool) {
+		if r.PostForm.Has("cancel") {
+			cancel(w, r, issuer, redirectURI)
+			return logintest.User{}, false
+		}
+		return whoAreYou(w, r)
+	}
 	return provider
+}
+
+// cancel sends the browser back with the error response of RFC 6749 section
+// 4.1.2.1, and the issuer of RFC 9207.
+func cancel(w http.ResponseWriter, r *http.Request, issuer, redirectURI string) {
+	response := url.Values{
+		"error": {"access_denied"}, "error_description": {"the login was cancelled"},
+		"iss": {issuer}, "state": {r.URL.Query().Get("state")},
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, redirectURI+"?"+response.Encode(), http.StatusSeeOther)
 }
 
 // whoAreYou shows a form that posts back to the same URL, then believes it.

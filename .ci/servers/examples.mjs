@@ -1,12 +1,10 @@
 // Drives one example application through logins at the certified provider:
 //
-//     node drive.mjs BINARY confidential|public
+//     node examples.mjs BINARY confidential|public
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import net from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Browser } from './browser.mjs';
-import { clients, start } from './provider.mjs';
+import { Browser, form } from './browser.mjs';
+import { clients, start } from './oidc-provider.mjs';
+import * as program from './program.mjs';
 
 const [binary, kind] = process.argv.slice(2);
 const client = clients[kind];
@@ -14,7 +12,7 @@ const label = `${binary.split('/').pop()} (${kind} client)`;
 const secrets = new Set(); // what must not be in the application's log
 const step = (what) => console.log(`ok  ${label}: ${what}`);
 
-const [providerPort, appPort] = [await freePort(), await freePort()];
+const [providerPort, appPort] = [await program.freePort(), await program.freePort()];
 const app = `http://127.0.0.1:${appPort}`;
 const callback = `${app}/auth/callback`;
 const issuer = `http://127.0.0.1:${providerPort}`;
@@ -40,12 +38,12 @@ try {
 }
 
 async function appStartsWithoutProvider() {
-  await eventually(async () => assert.equal((await new Browser().get(`${app}/`)).status, 200));
+  await program.eventually(async () => assert.equal((await new Browser().get(`${app}/`)).status, 200));
   const answer = await new Browser().get(`${app}/auth/login`);
   assert.equal(answer.status, 503);
   assert.ok(answer.headers['retry-after'], 'no Retry-After');
   provider = await start(providerPort, app);
-  await eventually(async () => assert.equal((await new Browser().get(`${app}/auth/login`)).status, 303));
+  await program.eventually(async () => assert.equal((await new Browser().get(`${app}/auth/login`)).status, 303));
   step('starts while the provider is down, and logs in when it is up');
 }
 
@@ -93,17 +91,6 @@ async function passForms(browser, authorization) {
   const query = new URL(answer.location).searchParams;
   secrets.add(query.get('code')).add(query.get('state'));
   return answer.location;
-}
-
-// form reads the only form of a page.
-function form({ body, url }) {
-  const action = body.match(/<form[^>]*action="([^"]+)"/)?.[1];
-  assert.ok(action, `no form at ${url}: ${body}`);
-  const fields = {};
-  for (const [input] of body.matchAll(/<input[^>]*type="hidden"[^>]*>/g)) {
-    fields[input.match(/name="([^"]*)"/)[1]] = input.match(/value="([^"]*)"/)[1];
-  }
-  return [new URL(action.replaceAll('&amp;', '&'), url).href, fields];
 }
 
 async function whoAmI(browser) {
@@ -223,29 +210,5 @@ function startApp() {
     SESSION_KEY: 'a session key of thirty-two bytes or more',
   };
   if (client.secret) env.OIDC_CLIENT_SECRET = client.secret;
-  const child = spawn(binary, { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  let printed = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => { printed += chunk; });
-  process.on('exit', () => child.kill('SIGKILL'));
-  return { kill: () => child.kill('SIGKILL'), output: () => printed };
-}
-
-async function eventually(check) {
-  for (const end = Date.now() + 15_000; ;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await sleep(200);
-    }
-  }
-}
-
-function freePort() {
-  return new Promise((resolve) => {
-    const server = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
+  return program.start(binary, [], env);
 }

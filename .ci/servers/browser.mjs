@@ -1,5 +1,6 @@
 // A browser that keeps cookies and sends what browsers send when a page is
 // opened. It follows a redirect only when told to.
+import assert from 'node:assert/strict';
 import http from 'node:http';
 
 const navigation = {
@@ -78,4 +79,36 @@ export class Browser {
     else this.#jar.set(key, { name, value, path });
     if (value) this.seen.add(value);
   }
+}
+
+// form reads the only form of a page: where it goes, and its hidden fields.
+export function form({ body, url }) {
+  const opening = body.match(/<form\b[^>]*>/)?.[0];
+  assert.ok(opening, `no form at ${url}: ${body}`);
+  const fields = {};
+  for (const input of inputs(body)) {
+    if (input.type === 'hidden') fields[input.name] = input.value ?? '';
+  }
+  return [new URL(attributes(opening).action ?? url, url).href, fields];
+}
+
+// links are a page's: where each text leads.
+export function links({ body, url }) {
+  const all = body.matchAll(/(<a\b[^>]*>)([^<]*)<\/a>/g);
+  return new Map([...all].map(([, opening, text]) => [unescape(text), new URL(attributes(opening).href, url).href]));
+}
+
+// inputs are the attributes of a page's inputs and buttons.
+export function inputs(body) {
+  return [...body.matchAll(/<(?:input|button)\b[^>]*>/g)].map(([tag]) => attributes(tag));
+}
+
+function attributes(tag) {
+  return Object.fromEntries([...tag.matchAll(/\s([\w-]+)="([^"]*)"/g)].map(([, name, value]) => [name, unescape(value)]));
+}
+
+// Whatever a template escapes in an attribute, the ampersand last.
+function unescape(text) {
+  return text.replaceAll('&quot;', '"').replaceAll('&#x27;', "'").replaceAll('&#39;', "'").replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>').replaceAll('&amp;', '&');
 }

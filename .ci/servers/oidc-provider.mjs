@@ -7,15 +7,15 @@ export const clients = {
   public: { id: 'public', secret: undefined },
 };
 
-// start serves the provider for an application at appURL. It may be started and
-// stopped again on the same port; what it knew is gone then.
-export async function start(port, appURL) {
+// start serves the provider for an application at appURL, with one callback. It
+// may be started and stopped again on the same port; what it knew is gone then.
+export async function start(port, appURL, callback = `${appURL}/auth/callback`) {
   const issuer = `http://127.0.0.1:${port}`;
   const provider = new Provider(issuer, {
     clients: Object.values(clients).map(({ id, secret }) => ({
       client_id: id,
       ...(secret ? { client_secret: secret } : { token_endpoint_auth_method: 'none' }),
-      redirect_uris: [`${appURL}/auth/callback`],
+      redirect_uris: [callback],
       post_logout_redirect_uris: [`${appURL}/`],
       grant_types: ['authorization_code'],
       response_types: ['code'],

@@ -1,0 +1,87 @@
+// Command app is a small application with as many providers as the variable
+// PROVIDERS has: a JSON array of core.Provider, with a UserURL for those without
+// OpenID Connect. CI runs it; what is there to be copied is in examples.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/pixyauth/pixy/adapters/httplogin"
+	"github.com/pixyauth/pixy/core"
+)
+
+type provider struct {
+	core.Provider
+	UserURL string
+}
+
+func main() {
+	var providers []provider
+	if err := json.Unmarshal([]byte(os.Getenv("PROVIDERS")), &providers); err != nil {
+		log.Fatal("bad PROVIDERS: ", err)
+	}
+	config := core.Config{
+		RedirectURL: "http://" + os.Getenv("ADDR") + "/auth/callback",
+		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
+	}
+	for _, p := range providers {
+		if p.OAuth2 != nil {
+			p.OAuth2.FetchUser = fetchUser(p.UserURL)
+		}
+		config.Providers = append(config.Providers, p.Provider)
+	}
+	auth, err := core.New(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	login := httplogin.New(auth)
+	mux := http.NewServeMux()
+	login.Mount(mux)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "home") })
+	mux.Handle("/me", login.RequireUser(http.HandlerFunc(me)))
+	server := &http.Server{Addr: os.Getenv("ADDR"), Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	log.Fatal(server.ListenAndServe())
+}
+
+// fetchUser asks an API like GitHub's, where an account is known by its number.
+func fetchUser(userURL string) func(context.Context, *http.Client) (map[string]any, error) {
+	return func(ctx context.Context, client *http.Client) (map[string]any, error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, userURL, nil)
+		if err != nil {
+			return nil, err
+		}
+		response, err := client.Do(r)
+		if err != nil {
+			return nil, err
+		}
+		defer response.Body.Close()
+		var user struct {
+			ID          int64
+			Login, Name string
+		}
+		if err := json.NewDecoder(response.Body).Decode(&user); err != nil || user.ID == 0 {
+			return nil, fmt.Errorf("the user API answered %s", response.Status)
+		}
+		return map[string]any{"sub": strconv.FormatInt(user.ID, 10), "name": user.Name, "preferred_username": user.Login}, nil
+	}
+}
+
+func me(w http.ResponseWriter, r *http.Request) {
+	user := httplogin.User(r)
+	var claims map[string]json.RawMessage
+	if err := user.Claims(&claims); err != nil {
+		http.Error(w, "your claims cannot be read", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(map[string]any{
+		"subject": user.Subject, "issuer": user.Issuer, "name": user.Name, "email": user.Email, "claims": claims,
+	})
+}

@@ -1,0 +1,112 @@
+// The pages that a person sees, on a phone and a desktop, in light and dark: a
+// picture of each for people to judge, and what a script can judge of it.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { Person } from './person.mjs';
+import { loopback, withoutProvider } from './worlds.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+const screens = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 800 } };
+const longName = 'Pablo Diego José Francisco de Paula Juan Nepomuceno María de los Remedios Hubert Wolfeschlegelsteinhausenbergerdorff';
+
+export async function lookAtAll({ browser, parts, screenshots, example }) {
+  const world = await loopback(parts, example);
+  const down = await withoutProvider(parts, example);
+  for (const [screen, viewport] of Object.entries(screens)) {
+    for (const colorScheme of ['light', 'dark']) {
+      const context = await browser.newContext({ viewport, colorScheme });
+      const seen = [];
+      await walk(new Person(world, context), down, async (page, name) => {
+        await page.screenshot({ path: `${screenshots}/${name}-${screen}-${colorScheme}.png`, fullPage: true });
+        if (screen === 'phone') await judge(page, `${name} (${colorScheme})`); // on a desktop only the width differs
+        seen.push(name);
+      });
+      await context.close();
+      console.log(`ok  look, ${screen}, ${colorScheme}: ${seen.join(', ')}`);
+    }
+  }
+}
+
+// walk comes by every page, and stops to look at it.
+async function walk(ada, down, look) {
+  const page = await ada.tab('/');
+  await ada.reads(page, 'Hello, stranger');
+  await look(page, 'home-stranger');
+  await ada.open(page, '/me');
+  await ada.isAsked(page);
+  await look(page, 'who-are-you');
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await ada.reads(page, 'Access denied');
+  await look(page, '403-access-denied');
+  await page.reload();
+  await ada.reads(page, 'You were not logged in');
+  await look(page, '400-attempt-unknown');
+  await ada.open(page, `${ada.world.evil}/forms`);
+  await page.getByRole('button', { name: 'You have won' }).click();
+  await ada.reads(page, 'You were not logged out');
+  await look(page, '403-logout-by-another-site');
+  await ada.open(page, '/');
+  await page.evaluate(() => document.body.append(Object.assign(document.createElement('form'), { method: 'post', action: '/me' })));
+  await page.evaluate(() => document.querySelector('form').submit());
+  await ada.reads(page, 'Please log in');
+  await look(page, '401-login-required');
+  await page.getByRole('link', { name: 'Log in' }).click();
+  await ada.sayWho(page);
+  await ada.reads(page, 'Hello, Grace Hopper');
+  await look(page, 'home');
+  await ada.open(page, '/me');
+  await ada.reads(page, 'Grace Hopper');
+  await look(page, 'me');
+  await ada.open(page, '/auth/login?return_to=/me');
+  await ada.sayWho(page, longName);
+  await ada.reads(page, longName);
+  await look(page, 'me-long');
+  await ada.open(page, '/');
+  await ada.reads(page, `Hello, ${longName}`);
+  await look(page, 'home-long');
+  await ada.open(page, `${down}/me`);
+  await ada.reads(page, 'Back in a moment');
+  await look(page, '503-provider-unavailable');
+}
+
+async function judge(page, name) {
+  assert.equal(await page.locator('h1').count(), 1, `${name}: h1`);
+  assert.ok(await page.title(), `${name}: title`);
+  assert.equal(await page.locator('html').getAttribute('lang'), 'en', `${name}: lang`);
+  await fits(page, name);
+  await focusIsSeen(page, name);
+  await page.evaluate(axe);
+  const { violations, passes } = await page.evaluate((values) => axe.run(document, { runOnly: { type: 'tag', values } }), rules);
+  assert.ok(passes.some(({ id }) => id === 'color-contrast'), `${name}: contrast was not measured`);
+  assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`), [], name);
+}
+
+// fits wants no sideways scrolling, down to the width of WCAG 2.1, 1.4.10.
+async function fits(page, name) {
+  const viewport = page.viewportSize();
+  for (const width of [viewport.width, 320]) {
+    await page.setViewportSize({ ...viewport, width });
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(over <= 0, `${name}: ${over} px too wide at ${width}`);
+  }
+  await page.setViewportSize(viewport);
+}
+
+// focusIsSeen walks through the page by Tab: whatever has the focus shows it.
+async function focusIsSeen(page, name) {
+  const wanted = await page.locator('a, button, input').count();
+  const reached = new Set();
+  for (let presses = 0; presses <= wanted; presses += 1) {
+    await page.keyboard.press('Tab');
+    const { what, outline } = await page.evaluate(() => {
+      const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+      return { what: document.activeElement.outerHTML, outline: `${outlineStyle} ${outlineWidth}` };
+    });
+    if (!/^<(a|button|input)/.test(what)) continue; // the browser's own, between last and first
+    assert.match(outline, /^solid [2-9]px$/, `${name}: the focus is not seen on ${what}`);
+    reached.add(what);
+  }
+  assert.equal(reached.size, wanted, `${name}: not everything is reached by Tab`);
+}

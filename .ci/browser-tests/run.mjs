@@ -1,0 +1,90 @@
+// Drives the example programs in Chromium:
+//
+//     node run.mjs BINARIES SCREENSHOTS [CASE]
+//
+// BINARIES is a directory with the examples and their provider. Pictures of
+// what people see are left in SCREENSHOTS, and of what they saw when a case
+// failed. CASE is the name of the only case to run, for work on it.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cases } from './cases/check.mjs';
+import './cases/login.mjs';
+import './cases/again.mjs';
+import './cases/cookies.mjs';
+import './cases/foreign.mjs';
+import { certify, trust } from './certificates.mjs';
+import { launch, launchWithoutCookies } from './chromium.mjs';
+import { lookAtAll } from './look.mjs';
+import { Person } from './person.mjs';
+import { stopAll } from './programs.mjs';
+import { closeAll } from './servers.mjs';
+import { embedded, loopback, names, tls } from './worlds.mjs';
+
+// The examples differ in their adapter alone, so that each world needs all of
+// the cases, and each example the world that is like production.
+const plan = [
+  { build: tls, examples: ['nethttp', 'gin', 'echo'] },
+  { build: loopback, examples: ['nethttp'] },
+  { build: embedded, examples: ['nethttp', 'gin', 'echo'], only: ['whole login', 'five tabs', 'back to the callback', 'logout'] },
+];
+
+const [binaries, screenshots, wanted] = process.argv.slice(2);
+const home = mkdtempSync(`${tmpdir()}/pixy-browser-`);
+const certificate = certify(home, names);
+trust(home, certificate.ca);
+const parts = { binaries, certificate };
+const browser = await launch(home);
+let passed = 0;
+let failed = 0;
+
+try {
+  for (const { build, examples, only } of plan) {
+    const chosen = cases.filter(({ name }) => (!only || only.includes(name)) && (!wanted || name === wanted));
+    for (const example of examples) {
+      const world = await build(parts, example);
+      for (const one of chosen) await walkThrough(one, world);
+    }
+  }
+  if (!wanted) await lookAtAll({ browser, parts, screenshots, example: 'nethttp' });
+} catch (error) {
+  failed += 1;
+  console.error(`FAILED  ${error.stack}`);
+} finally {
+  await browser.close();
+  stopAll();
+  closeAll();
+  rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+}
+console.log(`${passed} cases passed, ${failed} failed; screenshots are in ${screenshots}`);
+process.exit(failed || !passed ? 1 : 0);
+
+// walkThrough plays one case with people who have never been here.
+async function walkThrough({ name, what, walk }, world) {
+  const contexts = [];
+  const makePerson = async ({ keepsCookies = true } = {}) => {
+    const context = keepsCookies ? await browser.newContext() : await launchWithoutCookies(home);
+    contexts.push(context);
+    return new Person(world, context);
+  };
+  try {
+    const person = await makePerson();
+    await Promise.race([walk(person, makePerson), tooLong()]);
+    passed += 1;
+    console.log(`ok  ${world.name}: ${name}: ${what}`);
+  } catch (error) {
+    failed += 1;
+    console.error(`FAILED  ${world.name}: ${name}: ${error.stack}\nthe application printed:\n${world.output()}`);
+    for (const [i, page] of contexts.flatMap((context) => context.pages()).entries()) {
+      console.error(`tab ${i} is at ${page.url()}`);
+      await page.screenshot({ path: `${screenshots}/failed-${failed}-${i}.png` }).catch(() => {});
+    }
+  }
+  for (const context of contexts) await context.close();
+}
+
+// tooLong ends what waits for something that has no time-out of its own.
+async function tooLong() {
+  await sleep(60_000, undefined, { ref: false });
+  throw new Error('this case takes too long');
+}

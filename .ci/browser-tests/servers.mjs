@@ -1,0 +1,48 @@
+// Web servers of this process: a proxy that ends TLS, and sites with pages that
+// are up to no good.
+import http from 'node:http';
+import https from 'node:https';
+
+const running = [];
+
+// proxy listens on loopback, with TLS if there is a certificate, and passes all
+// that comes to the program that forwardTo names later: its own port has to be
+// known before the program starts.
+export async function proxy(certificate) {
+  let target;
+  const port = await listen(certificate, (request, response) => {
+    const { method, url: path, headers } = request;
+    const onward = http.request(target, { method, path, headers, agent: false }, (answer) => {
+      response.writeHead(answer.statusCode, answer.rawHeaders);
+      answer.pipe(response);
+    });
+    onward.on('error', () => response.destroy());
+    request.pipe(onward);
+  });
+  return { port, forwardTo: (url) => { target = url; } };
+}
+
+// pages serves HTML by its path, and returns the port.
+export function pages(certificate, byPath) {
+  return listen(certificate, (request, response) => {
+    const page = byPath[request.url];
+    response.writeHead(page ? 200 : 404, { 'Content-Type': 'text/html; charset=utf-8' });
+    response.end(`<!doctype html><title>Another site</title>${page ?? ''}`);
+  });
+}
+
+export function closeAll() {
+  for (const server of running.splice(0)) {
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+function listen(certificate, handle) {
+  const server = certificate ? https.createServer(certificate, handle) : http.createServer(handle);
+  running.push(server);
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => resolve(server.address().port));
+  });
+}

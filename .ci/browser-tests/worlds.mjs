@@ -1,0 +1,76 @@
+// Where the application, its provider and other sites are in relation to each
+// other. Each world has one example that runs in it.
+//
+// A site is a scheme and a registrable domain, whatever the port: 127.0.0.1 and
+// localhost are two sites, and so are app.pixy.test and evil.test, while
+// sibling.pixy.test is another origin of the same site as app.pixy.test.
+import { freePort, start } from './programs.mjs';
+import { pages, proxy } from './servers.mjs';
+
+// names are what a certificate has to be for.
+export const names = ['app.pixy.test', 'sibling.pixy.test', 'evil.test', 'localhost'];
+
+const sessionKey = 'a session key of thirty-two bytes or more';
+const onLoopback = { evil: 'http://localhost', sibling: 'http://127.0.0.1' };
+const onTLS = { evil: 'https://evil.test', sibling: 'https://sibling.pixy.test' };
+
+// embedded is an example as it comes: http on loopback, with its own provider.
+export async function embedded({ binaries }, example) {
+  const address = `127.0.0.1:${await freePort()}`;
+  const program = await start(`${binaries}/${example}`, { env: { ADDR: address } });
+  return world(`${example}, http, embedded provider`, `http://${address}`, program, onLoopback);
+}
+
+// loopback has its provider on another site: every login crosses sites twice.
+export async function loopback({ binaries }, example) {
+  const address = `127.0.0.1:${await freePort()}`;
+  const provider = await startProvider(binaries, `http://${address}`);
+  const program = await start(`${binaries}/${example}`, { env: { ADDR: address, ...provider } });
+  return world(`${example}, http, provider on another site`, `http://${address}`, program, onLoopback);
+}
+
+// tls is like production: https names, and a proxy before each program.
+export async function tls({ binaries, certificate }, example) {
+  const front = await proxy(certificate);
+  const app = `https://app.pixy.test:${front.port}`;
+  const provider = await startProvider(binaries, app, certificate);
+  const env = { ADDR: '127.0.0.1:0', OIDC_REDIRECT_URL: `${app}/auth/callback`, SSL_CERT_FILE: certificate.ca, ...provider };
+  const program = await start(`${binaries}/${example}`, { env });
+  front.forwardTo(program.url);
+  return world(`${example}, https, provider on another site`, app, program, onTLS, certificate);
+}
+
+// withoutProvider starts an example whose provider is down, and returns its URL.
+export async function withoutProvider({ binaries }, example) {
+  const address = `127.0.0.1:${await freePort()}`;
+  const issuer = `http://127.0.0.1:${await freePort()}`;
+  await start(`${binaries}/${example}`, {
+    env: { ADDR: address, OIDC_ISSUER: issuer, OIDC_CLIENT_ID: 'any', SESSION_KEY: sessionKey },
+  });
+  return `http://${address}`;
+}
+
+// startProvider starts a provider at localhost, and returns what an example
+// wants to know of it.
+async function startProvider(binaries, app, certificate) {
+  const front = await proxy(certificate);
+  const issuer = `${certificate ? 'https' : 'http'}://localhost:${front.port}`;
+  const program = await start(`${binaries}/provider`, { args: [issuer, `${app}/auth/callback`, `${app}/`] });
+  front.forwardTo(program.url);
+  return { OIDC_ISSUER: issuer, OIDC_CLIENT_ID: 'pixy-example', SESSION_KEY: sessionKey };
+}
+
+// world adds two foreign origins to an application, which serve the same pages.
+async function world(name, app, program, { evil, sibling }, certificate) {
+  const port = await pages(certificate, {
+    '/link': `<a href="${app}/me">To the application</a>`,
+    '/trap': `<a href="${app}/auth/login?return_to=//evil.test/">To the application</a>`,
+    '/forms': `<form method="post" action="${app}/me"><button>Look</button></form>
+      <form method="post" action="${app}/auth/logout"><button>You have won</button></form>`,
+    '/frames': `<iframe src="${app}/auth/login"></iframe><iframe src="${app}/me"></iframe>`,
+  });
+  return {
+    name, app, evil: `${evil}:${port}`, sibling: `${sibling}:${port}`,
+    secure: app.startsWith('https:'), output: program.output,
+  };
+}

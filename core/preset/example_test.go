@@ -1,0 +1,46 @@
+package preset_test
+
+import (
+	"fmt"
+	"log"
+	"os"
+
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/preset"
+)
+
+func Example() {
+	const googleID, gitHubID = "my-app.apps.googleusercontent.com", "Iv1.0123456789abcdef"
+	googleSecret, gitHubSecret := os.Getenv("GOOGLE_CLIENT_SECRET"), os.Getenv("GITHUB_CLIENT_SECRET")
+	auth, err := core.New(core.Config{
+		Providers: []core.Provider{
+			preset.Google(preset.Client{ID: googleID, Secret: googleSecret}),
+			preset.GitHub(preset.Client{ID: gitHubID, Secret: gitHubSecret}),
+		},
+		RedirectURL: "https://app.example.com/auth/callback",
+		SessionKey:  []byte("thirty-two random bytes or more!"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, route := range auth.Routes() {
+		fmt.Println(route.Method, route.Path)
+	}
+	// Output:
+	// GET /auth/login
+	// GET /auth/callback/Google
+	// GET /auth/callback/GitHub
+	// POST /auth/logout
+}
+
+// Of one tenant of Microsoft Entra, or of two.
+func ExampleEntraMultiTenant() {
+	client := preset.Client{ID: "00001111-aaaa-2222-bbbb-3333cccc4444", Secret: os.Getenv("ENTRA_CLIENT_SECRET")}
+	one := preset.Entra("aaaabbbb-0000-cccc-1111-dddd2222eeee", client)
+	two := preset.EntraMultiTenant(client, "aaaabbbb-0000-cccc-1111-dddd2222eeee", "bbbbaaaa-0000-cccc-1111-dddd2222eeee")
+	fmt.Println(one.Issuer)
+	fmt.Println(two.Issuer)
+	// Output:
+	// https://login.microsoftonline.com/aaaabbbb-0000-cccc-1111-dddd2222eeee/v2.0
+	// https://login.microsoftonline.com/{tenantid}/v2.0
+}

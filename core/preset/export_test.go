@@ -1,0 +1,4 @@
+package preset
+
+// AppleAt is Apple with a clock of the test's.
+var AppleAt = appleAt
