@@ -272,6 +272,35 @@ func TestAWholeLogin(t *testing.T) {
 	})
 }
 
+// The provider answers by a form of its own site's, with which no cookie comes.
+func TestALoginByForm(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
+		s := start(func(c *core.Config) { c.Providers[0].FormPost = true })
+		page := s.page(s.browser.Get(origin + "/private?tab=1"))
+		if page.Status != 200 || string(page.Body) != "ada" || page.URL != origin+"/private?tab=1" || len(page.Hops) != 5 {
+			t.Fatalf("got %d at %s after %d hops: %s", page.Status, page.URL, len(page.Hops), page.Body)
+		}
+		form, callback := page.Hops[2], page.Hops[3]
+		if form.Method != "POST" || form.URL != origin+"/auth/callback" || form.Status != 200 ||
+			len(form.RequestHeader["Cookie"])+len(form.Header["Set-Cookie"]) != 0 || !strings.Contains(string(form.Body), "Continue</a>") {
+			t.Errorf("the form: got %+v", form)
+		}
+		if callback.Method != "GET" || callback.Status != 303 || callback.Header.Get("Location") != "/private?tab=1" || len(callback.Header["Set-Cookie"]) == 0 {
+			t.Errorf("the callback: got %+v", callback)
+		}
+		if got := s.app.ran.Load(); got != 1 {
+			t.Errorf("the private handler ran %d times, want once", got)
+		}
+		if page := s.do("POST", "/auth/callback", http.Header{"Accept": {"text/html"}}); page.Status != 400 || !strings.Contains(string(page.Body), "callback_untrusted") {
+			t.Errorf("a POST of no form gets %d %s", page.Status, page.Body)
+		}
+		if page := start().do("POST", "/auth/callback", script); page.Status != 405 && page.Status != 404 {
+			t.Errorf("a POST without FormPost gets %d", page.Status)
+		}
+	})
+}
+
 // The same answers to the letter, and none of them from the private handler.
 func TestRefusals(t *testing.T) {
 	t.Parallel()

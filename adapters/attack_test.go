@@ -25,6 +25,14 @@ func TestAttack(t *testing.T) {
 			})
 		}
 	}
+	for name, redirectURL := range map[string]string{
+		"ginlogin": origin + "/auth/callback", "httplogin": "http://127.0.0.1:8080/auth/callback",
+	} {
+		t.Run("form_post with "+name, func(t *testing.T) {
+			t.Parallel()
+			attack(t, frameworks[name], redirectURL, func(c *core.Config) { c.Providers[0].FormPost = true })
+		})
+	}
 	t.Run("with a Store", func(t *testing.T) {
 		t.Parallel()
 		store := sessions.NewFilesystemStore(t.TempDir(), []byte("0123456789abcdef0123456789abcdef"))

@@ -120,7 +120,9 @@ func (a *Authenticator) Discover(ctx context.Context) error {
 }
 
 // Routes lists what to mount: login, a callback for each provider, and logout.
-// Paths are exact and have no wildcards. A router adapter loops over them.
+// The callback of a provider with [Provider.FormPost] is there twice, for GET and
+// for POST. Paths are exact and have no wildcards. A router adapter loops over
+// them.
 func (a *Authenticator) Routes() []Route {
 	routes := []Route{
 		{http.MethodGet, a.config.LoginPath, a.Login},
@@ -128,6 +130,9 @@ func (a *Authenticator) Routes() []Route {
 	}
 	for _, at := range a.registrations {
 		routes = append(routes, Route{http.MethodGet, at.callbackPath, a.Callback})
+		if at.config.FormPost {
+			routes = append(routes, Route{http.MethodPost, at.callbackPath, a.Callback})
+		}
 	}
 	return append(routes, Route{http.MethodPost, a.config.LogoutPath, a.Logout})
 }

@@ -21,13 +21,26 @@ import (
 // login by itself; if that one comes back without its attempt too, the browser
 // keeps no cookies, and the error is [ErrUnknownAttempt]. The other errors wrap
 // [ErrRefused], [ErrUntrusted] or [ErrUnavailable].
+//
+// For a provider with [Provider.FormPost], a POST is answered with a page that
+// sends the browser here by GET, with what the form had. Nothing else happens
+// before that, and so it does no harm that the GET may as well be somebody's link:
+// what makes a callback good is the attempt in this browser, to which state,
+// verifier and nonce belong, and not the way on which it came.
 func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
+	at := a.registrations.calledBack(r)
+	methods := http.MethodGet
+	if at != nil && at.config.FormPost {
+		if r.Method == http.MethodPost {
+			return a.report(w, r, from(at, a.bounce(w, r, at)))
+		}
+		methods = "GET, POST"
+	}
 	if r.Method != http.MethodGet { // HEAD, too, would use the code up
-		return a.report(w, r, errMethod(w, http.MethodGet))
+		return a.report(w, r, errMethod(w, methods))
 	}
 	query := r.URL.Query() // without what is malformed
-	at := a.registrations.calledBack(r)
 	attempt := a.match(r, query)
 	if attempt == nil {
 		return a.report(w, r, a.heal(w, r, at, query, nil))
@@ -73,7 +86,7 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *regis
 		return errBadCallback("%d code parameters, or one that is no code", len(query["code"]))
 	}
 	identity, err := a.flights.join(r.Context(), attempt.state, func(ctx context.Context) (*identity, error) {
-		return a.redeem(ctx, at, code, attempt)
+		return a.redeem(ctx, at, code, query["user"], attempt)
 	})
 	if err != nil {
 		return err
@@ -90,10 +103,13 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *regis
 }
 
 // redeem trades the code for somebody whom provider and application both let in.
-func (a *Authenticator) redeem(ctx context.Context, at *registration, code string, attempt *attempt) (*identity, error) {
+func (a *Authenticator) redeem(ctx context.Context, at *registration, code string, posted []string, attempt *attempt) (*identity, error) {
 	identity, err := at.redeem(ctx, code, attempt)
 	if err != nil {
 		return nil, err
+	}
+	if at.config.FormPost {
+		identity.claims.addUser(posted)
 	}
 	if identity.user.claims, err = identity.claims.keep(nil).encode(); err != nil {
 		return nil, err

@@ -36,66 +36,73 @@ func TestCallbackRefuses(t *testing.T) {
 	for _, row := range refusals() {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t, func(c *core.Config) {
-				if row.config != nil {
-					row.config(c)
-				}
-			})
-			g.provider.User = logintest.User{Subject: "before"}
-			g.login()
-			logins, tokens, infos := g.logins.Load(), g.provider.Count(logintest.Token), g.provider.Count(logintest.UserInfo)
-
-			second := g.newAuth(row.change) // fresh: it has not seen the metadata yet
-			g.browser.Serve(origin, g.app(second))
-			g.provider.User = logintest.User{Subject: "after"}
-			row.install(g.provider)
-			callback := g.toCallback()
-			if row.callback != nil {
+			row.run(t, func(g *rig, change func(url.Values)) *logintest.Page {
+				callback := g.toCallback()
 				query := callback.Query()
-				row.callback(query)
+				change(query)
 				callback.RawQuery = query.Encode()
-			}
-			page := g.get(callback.String())
-
-			if row.code == "" {
-				if got := g.whoAmI(); got != "I am after" {
-					t.Fatalf("not accepted: %d %s (%q)\n%s", page.Status, page.Body, got, g.log.String())
-				}
-				return
-			}
-			if row.status == 0 {
-				row.status = http.StatusBadRequest
-			}
-			if page.Status != row.status || !strings.Contains(string(page.Body), "<code>"+row.code+"</code>") {
-				t.Fatalf("got %d, want %d %s:\n%s\n%s", page.Status, row.status, row.code, page.Body, g.log.String())
-			}
-			for _, hop := range page.Hops {
-				if setsSession(hop.Header) {
-					t.Error("started a session")
-				}
-			}
-			if strings.Contains(string(page.Body), "canary") || strings.Contains(g.log.String(), "canary-client-secret") {
-				t.Errorf("shows what came from outside, or a secret:\n%s\n%s", page.Body, g.log.String())
-			}
-			if got := g.logins.Load() - logins; got != 0 && !strings.Contains(row.name, "OnLogin") {
-				t.Errorf("called OnLogin %d times", got)
-			}
-			if got := g.provider.Count(logintest.Token) - tokens; got != map[bool]int{true: 1}[row.spent] {
-				t.Errorf("sent %d token requests", got)
-			}
-			if got := g.provider.Count(logintest.UserInfo) - infos; got != 0 && row.userInfo == nil {
-				t.Errorf("sent %d UserInfo requests", got)
-			}
-			if got := g.whoAmI(); got != "I am before" {
-				t.Errorf("the former session is gone: %q", got)
-			}
-			if left := g.cookiesNamed("__Host-pixy-login-"); len(left) != 0 {
-				t.Errorf("the attempt was not deleted: %d left", len(left))
-			}
-			if lines := strings.Count(g.log.String(), "\n"); lines != 1 {
-				t.Errorf("%d log lines, want 1:\n%s", lines, g.log.String())
-			}
+				return g.get(callback.String())
+			})
 		})
+	}
+}
+
+// run has a login answered by the provider, and demands what the row says. The
+// answer comes to the callback by bring, once it has been changed.
+func (row refusal) run(t *testing.T, bring func(g *rig, change func(url.Values)) *logintest.Page) {
+	t.Helper()
+	g := newRig(t, row.change)
+	g.provider.User = logintest.User{Subject: "before"}
+	g.login()
+	logins, tokens, infos := g.logins.Load(), g.provider.Count(logintest.Token), g.provider.Count(logintest.UserInfo)
+
+	second := g.newAuth(row.change) // fresh: it has not seen the metadata yet
+	g.browser.Serve(origin, g.app(second))
+	g.provider.User = logintest.User{Subject: "after"}
+	row.install(g.provider)
+	page := bring(g, func(answer url.Values) {
+		if row.callback != nil {
+			row.callback(answer)
+		}
+	})
+
+	if row.code == "" {
+		if got := g.whoAmI(); got != "I am after" {
+			t.Fatalf("not accepted: %d %s (%q)\n%s", page.Status, page.Body, got, g.log.String())
+		}
+		return
+	}
+	if row.status == 0 {
+		row.status = http.StatusBadRequest
+	}
+	if page.Status != row.status || !strings.Contains(string(page.Body), "<code>"+row.code+"</code>") {
+		t.Fatalf("got %d, want %d %s:\n%s\n%s", page.Status, row.status, row.code, page.Body, g.log.String())
+	}
+	for _, hop := range page.Hops {
+		if setsSession(hop.Header) {
+			t.Error("started a session")
+		}
+	}
+	if strings.Contains(string(page.Body), "canary") || strings.Contains(g.log.String(), "canary-client-secret") {
+		t.Errorf("shows what came from outside, or a secret:\n%s\n%s", page.Body, g.log.String())
+	}
+	if got := g.logins.Load() - logins; got != 0 && !strings.Contains(row.name, "OnLogin") {
+		t.Errorf("called OnLogin %d times", got)
+	}
+	if got := g.provider.Count(logintest.Token) - tokens; got != map[bool]int{true: 1}[row.spent] {
+		t.Errorf("sent %d token requests", got)
+	}
+	if got := g.provider.Count(logintest.UserInfo) - infos; got != 0 && row.userInfo == nil {
+		t.Errorf("sent %d UserInfo requests", got)
+	}
+	if got := g.whoAmI(); got != "I am before" {
+		t.Errorf("the former session is gone: %q", got)
+	}
+	if left := g.cookiesNamed("__Host-pixy-login-"); len(left) != 0 {
+		t.Errorf("the attempt was not deleted: %d left", len(left))
+	}
+	if lines := strings.Count(g.log.String(), "\n"); lines != 1 {
+		t.Errorf("%d log lines, want 1:\n%s", lines, g.log.String())
 	}
 }
 

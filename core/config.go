@@ -155,6 +155,19 @@ type Provider struct {
 	// the ID token says comes first.
 	UserInfo bool
 
+	// FormPost has the provider send its answer as a form that the browser posts to
+	// the callback, instead of in the callback's URL (OAuth 2.0 Form Post Response
+	// Mode). Apple insists on it when scopes are asked for. The form comes from the
+	// provider's site: whatever looks at forms in front of the application, such as
+	// [http.CrossOriginProtection], must let a POST to the callback through. The
+	// callback's GET, which follows it, has the code in its URL as it always has.
+	//
+	// What Apple posts beside the code at somebody's first login is claim "user", if
+	// it is a JSON object of 4 KB at most and the provider has not said a "user" of
+	// its own. It was said by the browser and is not signed: a name to begin with,
+	// and nothing to know anybody by. False: the answer is in the URL.
+	FormPost bool
+
 	// TrustedAudiences are others than ClientID whom the audience of an ID token
 	// may name: whoever they are, they see this application's ID tokens, or this
 	// application theirs. The token must then say in azp that it was issued to

@@ -10,7 +10,9 @@
 //     which is good for ten minutes, and sends the browser to the provider with
 //     the S256 challenge of the verifier.
 //  2. The provider asks the person who they are, and sends the browser back to
-//     RedirectURL with a code.
+//     RedirectURL with a code. If it sends a form ([Provider.FormPost]), a page
+//     leads from there to the same URL once more, with what the form had: cookies
+//     do not come with another site's form.
 //  3. [Authenticator.Callback] finds the attempt by the state, redeems the code
 //     with the verifier, checks the ID token, and starts a session.
 //  4. [Authenticator.Authenticate] opens the session on each guarded request,
@@ -71,7 +73,7 @@
 //	step_up_required          401     the login is too old or too weak for the page; log in once more
 //	step_up_failed            403     the provider did not confirm what a Requirement asks for; see the log
 //	attempt_unknown           400     callback without its attempt, twice; try again, allow cookies
-//	callback_untrusted        400     iss or code of the callback is wrong; try again
+//	callback_untrusted        400     iss, code or form of the callback is wrong; try again
 //	access_denied             403     the person or the provider said no
 //	provider_refused          403     the provider reports another error; see the log
 //	code_refused              403     the provider does not take the code or its verifier; try again

@@ -159,41 +159,46 @@ func TestModules(t *testing.T) {
 	for _, m := range modules() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			g := newSuite(t)
-			g.provider.Misbehave(m.install())
-			page := g.get(origin + "/me")
-			if m.rotate != "" {
-				g.browser.Forget("", "")
-				g.provider.Misbehave(m.installRotation(g.provider))
-				page = g.get(origin + "/me")
-			}
-			requests := g.provider.Requests()
-			checkEveryRequest(t, requests)
-			if m.check != nil {
-				m.check(t, requests)
-			}
-			if m.code == "" {
-				if got := g.whoAmI(); got != "I am ada" || count(requests, logintest.UserInfo) == 0 {
-					t.Errorf("not accepted: %d, %q is logged in\n%s", page.Status, got, g.log.String())
-				}
-				return
-			}
-			if !strings.Contains(string(page.Body), "<code>"+m.code+"</code>") {
-				t.Errorf("got %d, want %s: %s\n%s", page.Status, m.code, page.Body, g.log.String())
-			}
-			if got := g.whoAmI(); got != "" || g.logins.Load() != 0 {
-				t.Errorf("%q is logged in", got)
-			}
-			for e, want := range map[logintest.Endpoint]bool{
-				logintest.Authorization: m.code != "provider_metadata_invalid",
-				logintest.Token:         !m.early,
-				logintest.UserInfo:      m.code == "userinfo_untrusted",
-			} {
-				if got := count(requests, e); got != map[bool]int{true: 1}[want] {
-					t.Errorf("%d requests to %s", got, e)
-				}
-			}
+			m.walk(t, newSuite(t))
 		})
+	}
+}
+
+// walk is a login at the suite's provider, or two, and demands what the module says.
+func (m module) walk(t *testing.T, g *rig) {
+	t.Helper()
+	g.provider.Misbehave(m.install())
+	page := g.get(origin + "/me")
+	if m.rotate != "" {
+		g.browser.Forget("", "")
+		g.provider.Misbehave(m.installRotation(g.provider))
+		page = g.get(origin + "/me")
+	}
+	requests := g.provider.Requests()
+	checkEveryRequest(t, requests)
+	if m.check != nil {
+		m.check(t, requests)
+	}
+	if m.code == "" {
+		if got := g.whoAmI(); got != "I am ada" || count(requests, logintest.UserInfo) == 0 {
+			t.Errorf("not accepted: %d, %q is logged in\n%s", page.Status, got, g.log.String())
+		}
+		return
+	}
+	if !strings.Contains(string(page.Body), "<code>"+m.code+"</code>") {
+		t.Errorf("got %d, want %s: %s\n%s", page.Status, m.code, page.Body, g.log.String())
+	}
+	if got := g.whoAmI(); got != "" || g.logins.Load() != 0 {
+		t.Errorf("%q is logged in", got)
+	}
+	for e, want := range map[logintest.Endpoint]bool{
+		logintest.Authorization: m.code != "provider_metadata_invalid",
+		logintest.Token:         !m.early,
+		logintest.UserInfo:      m.code == "userinfo_untrusted",
+	} {
+		if got := count(requests, e); got != map[bool]int{true: 1}[want] {
+			t.Errorf("%d requests to %s", got, e)
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err error) {
 	failure := asError(a.report(w, r, err))
 	if acceptsHTML(r) {
-		servePage(w, failure.Status, pageTitle(failure), errorPage(failure, r))
+		servePage(w, failure.Status, page{title: pageTitle(failure), main: errorPage(failure, r)})
 		return
 	}
 	body, _ := json.Marshal(failure) // strings and a number: cannot fail
@@ -53,17 +53,21 @@ func (a *Authenticator) serveChooser(w http.ResponseWriter, options LoginOptions
 		list.WriteString("\n<li><a class=\"main\" href=\"" + html.EscapeString(a.loginURLWith(at, options)) + "\">" +
 			html.EscapeString(at.config.Name) + "</a></li>")
 	}
-	servePage(w, http.StatusOK, "Log in with", "<ul>"+list.String()+"\n</ul>\n<nav><a href=\"/\">Home</a></nav>")
+	servePage(w, http.StatusOK, page{title: "Log in with", main: "<ul>" + list.String() + "\n</ul>\n<nav><a href=\"/\">Home</a></nav>"})
 }
+
+// A page is what differs between our pages: a title in plain text, and HTML.
+type page struct{ title, head, main string }
 
 // servePage answers with a page of ours. It does without html/template, which
 // would keep every method of a program alive and add two megabytes to it.
-func servePage(w http.ResponseWriter, status int, title, main string) {
+func servePage(w http.ResponseWriter, status int, p page) {
 	w.Header().Set("Content-Security-Policy", pagePolicy)
 	serve(w, status, "text/html; charset=utf-8", []byte(strings.NewReplacer(
 		"{style}", pageStyle,
-		"{title}", html.EscapeString(title),
-		"{main}", main,
+		"{title}", html.EscapeString(p.title),
+		"{head}", p.head,
+		"{main}", p.main,
 	).Replace(pageHTML)))
 }
 
@@ -127,6 +131,7 @@ const pageHTML = `<!doctype html>
 <meta name="robots" content="noindex">
 <title>{title}</title>
 <style>{style}</style>
+{head}
 </head>
 <body>
 <main>

@@ -25,7 +25,7 @@ const suiteIssuer = "https://suite.example.test/test/a/pixy/"
 
 // newSuite is a rig whose provider is like the suite's, and whose application
 // asks UserInfo, which is where the suite sees that a login went well.
-func newSuite(t *testing.T) *rig {
+func newSuite(t *testing.T, change ...func(*core.Config)) *rig {
 	t.Helper()
 	g := &rig{t: t, browser: logintest.NewBrowser()}
 	g.provider = logintest.NewProvider(suiteIssuer, logintest.Client{
@@ -33,10 +33,10 @@ func newSuite(t *testing.T) *rig {
 	})
 	g.provider.Now = g.now
 	g.browser.Serve("https://suite.example.test", g.provider)
-	g.auth = g.newAuth(func(c *core.Config) {
+	g.auth = g.newAuth(append([]func(*core.Config){func(c *core.Config) {
 		c.Providers[0].Issuer, c.Providers[0].UserInfo = suiteIssuer, true
 		c.Logger = slog.New(slog.NewTextHandler(&g.log, nil))
-	})
+	}}, change...)...)
 	g.browser.Serve(origin, g.app(g.auth))
 	return g
 }

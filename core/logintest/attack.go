@@ -68,6 +68,10 @@ type Target struct {
 //		}})
 //	}
 //
+// If the application asks for response_mode=form_post, callbacks are attacked by
+// forms of another site, with which a browser sends no cookies but those with
+// SameSite=None.
+//
 // First it walks one honest login and logout. If they do not work, it says so
 // and attacks nothing. The attacks run one after another, each with browsers of
 // its own, against the one application. They use no network, and take a second
@@ -111,7 +115,7 @@ type attack struct {
 }
 
 func attacks() []attack {
-	return slices.Concat(stateAttacks, pkceAttacks, providerAttacks, tokenAttacks(), sessionAttacks,
+	return slices.Concat(stateAttacks, formAttacks, pkceAttacks, providerAttacks, tokenAttacks(), sessionAttacks,
 		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, answerAttacks, stepUpAttacks)
 }
 

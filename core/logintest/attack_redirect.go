@@ -74,7 +74,7 @@ func redirectAtLogin(s *siege) {
 	}
 	for _, path := range []string{"//" + evilHost, "//" + evilHost + s.target.Private, `/\` + evilHost, "/%2f" + evilHost, "/%5c" + evilHost} {
 		b := s.newBrowser()
-		hops, next := s.walk(b, s.origin+path, "none", s.isCallback) // a guard may bring the browser back here
+		hops, next := s.walk(b, typed(s.origin+path), s.isCallback) // a guard may bring the browser back here
 		if next != nil && s.isCallback(next) {
 			hops = append(hops, s.open(b, next.String())...)
 		}
@@ -91,7 +91,7 @@ func (s *siege) staysHome(hops []Hop, because string) {
 	}
 	for _, hop := range hops {
 		base, err := url.Parse(hop.URL)
-		location := hop.Header.Get("Location")
+		location := hop.leadsTo()
 		if err != nil || originOf(base) != s.origin || location == "" {
 			continue
 		}
@@ -156,8 +156,7 @@ func hostForged(s *siege) {
 		b := s.newBrowser()
 		s.edit = edit
 		for _, path := range []string{s.target.LoginPath, s.target.Private} {
-			hops, _ := s.walk(b, s.at(path, nil), "none", func(next *url.URL) bool { return originOf(next) != s.origin })
-			s.checkHost(hops)
+			s.checkHost(s.within(b, typed(s.at(path, nil))))
 		}
 		s.edit = nil
 		l := s.begin(b, s.ada)
@@ -175,7 +174,7 @@ func hostForged(s *siege) {
 // checkHost looks for what a forged header has done.
 func (s *siege) checkHost(hops []Hop) {
 	for _, hop := range hops {
-		location := hop.Header.Get("Location")
+		location := hop.leadsTo()
 		to, err := url.Parse(location)
 		if err == nil && to.Query().Has("redirect_uri") && to.Query().Get("redirect_uri") != s.target.RedirectURL {
 			found("a forged header changed the redirect_uri to %s", to.Query().Get("redirect_uri"))

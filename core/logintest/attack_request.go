@@ -2,6 +2,7 @@ package logintest
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -123,7 +124,7 @@ func loginsBegunUnasked(s *siege) {
 			b := s.newBrowser()
 			b.Header = unasked.header
 			before := s.provider.Count(Authorization)
-			s.walk(b, s.at(path, nil), "none", s.isCallback)
+			s.walk(b, typed(s.at(path, nil)), s.isCallback)
 			if s.provider.Count(Authorization) != before {
 				found("%s of %s began a login", unasked.what, path)
 			}
@@ -169,6 +170,10 @@ func (s *siege) survives(method, path, query, cookie string) {
 	u.Path, _, _ = strings.Cut(path, "?")
 	u.RawQuery = query
 	r := &http.Request{Method: method, URL: u, Header: http.Header{"Cookie": {cookie}, "Accept": {"text/html"}}}
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Body = io.NopCloser(strings.NewReader(query))
+	}
 	if page := s.send(s.newBrowser(), r); page.Status >= 500 {
 		found("%s %s with query %.60q and cookie %.60q got status %d", method, path, query, cookie, page.Status)
 	}

@@ -22,6 +22,7 @@ type siege struct {
 
 	strangers int                 // the status that the private page has for them
 	userInfo  bool                // the application calls UserInfo
+	byForm    bool                // it has the provider answer by a form (response_mode=form_post)
 	edit      func(*http.Request) // changes what browsers send to the application
 }
 
@@ -109,7 +110,7 @@ func (s *siege) at(path string, query url.Values) string {
 
 // private opens the private page.
 func (s *siege) private(b *Browser) *Page {
-	hops, _ := s.walk(b, s.at(s.target.Private, nil), "none", func(next *url.URL) bool {
+	hops, _ := s.walk(b, typed(s.at(s.target.Private, nil)), func(next *url.URL) bool {
 		return originOf(next) != s.origin || s.isCallback(next)
 	})
 	return &Page{Hop: hops[len(hops)-1], Hops: hops}

@@ -54,7 +54,7 @@ func (s *siege) raised(l *login, edit func(claims map[string]any)) bool {
 
 // opens reports whether the step-up page is shown without another login.
 func (s *siege) opens(b *Browser) bool {
-	hops, _ := s.walk(b, s.at(s.target.StepUp, nil), "none", func(next *url.URL) bool {
+	hops, _ := s.walk(b, typed(s.at(s.target.StepUp, nil)), func(next *url.URL) bool {
 		return originOf(next) != s.origin || s.isCallback(next)
 	})
 	return hops[len(hops)-1].Status/100 == 2
@@ -97,7 +97,7 @@ func raisedByLess(s *siege) {
 		return
 	}
 	b := s.weary()
-	_, next := s.walk(b, s.at(s.target.StepUp, nil), "none", func(next *url.URL) bool { return originOf(next) != s.origin })
+	_, next := s.walk(b, typed(s.at(s.target.StepUp, nil)), func(next *url.URL) bool { return originOf(next) != s.origin })
 	if next == nil {
 		return // it is shown, as raisedByNothing says
 	}

@@ -64,6 +64,8 @@ var tutorialFails = [][2]string{
 		`the login took state from the link that began it: an application must make state, nonce and verifier itself, and take no parameter of the protocol from a request of the browser's`},
 	{"text in an error response",
 		`an error response that no login was waiting for had its text shown: an application must answer a failed login in words of its own, because whoever makes a link chooses what error_description says`},
+	{"answer in a form",
+		`a form with the answer of a login by Mallory, posted in a fresh browser, led to a token request: an application must look up what a form brings among the logins that this very browser has begun, as what a link brings, before any token request`},
 	{"PKCE",
 		`the code_challenge_method was "plain", not S256: an application must draw a code_verifier for each login, send its S256 challenge with the login, and it with the code (RFC 7636)`},
 	{"secrets within reach of the browser",
@@ -206,6 +208,8 @@ func TestAttackNeedsAnHonestLogin(t *testing.T) {
 		"other secret": {logintest.Target{Start: start, ClientSecret: "other"}, "/me answered 302"},
 		"other callback": {logintest.Target{Start: start, RedirectURL: "https://app.example.test/callback", LoginPath: "/auth/login"},
 			"ended with status 400 at https://id.example.test/authorize"},
+		"a form whose cookies stay at home": {logintest.Target{Start: (&tutorial{formPost: true, state: true, cookie: good}).start},
+			"after a login by Ada Lovelace, /me answered 302"},
 		"an application that panics": {logintest.Target{Start: func(*logintest.Provider) http.Handler {
 			return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a fault") })
 		}}, "GET /me got no answer (logintest: the handler panicked: a fault)"},

@@ -2,7 +2,9 @@ package logintest_test
 
 import (
 	"fmt"
+	"html"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +27,20 @@ var variants = []variant{
 	{"code of another login", &tutorial{state: true}, "a code of Mallory's, put into a login that Ada had begun, logged"},
 	{"code of another login", &tutorial{nonce: true}, ""},
 	{"text in an error response", &tutorial{state: true}, "an error response had its markup shown as such:"},
+
+	{"login begun in another browser", &tutorial{formPost: true, bounce: encoded}, "the callback of a login by Mallory, opened in a fresh browser, logged the browser in as Mallory Mallet:"},
+	{"login begun in another browser", &tutorial{formPost: true, bounce: encoded, state: true}, ""},
+	{"login begun in another browser", &tutorial{formPost: true, cookie: but(crossSite), state: true}, ""},
+	{"state missing or empty", &tutorial{formPost: true, bounce: encoded, state: true}, "a callback without a state, after a login that was over, logged the browser in as Mallory Mallet:"},
+	{"answer of another provider", &tutorial{formPost: true, bounce: encoded}, "a callback with the iss and the code of another provider led to a token request:"},
+	{"text in an error response", &tutorial{formPost: true, bounce: encoded, state: true}, "an error response had its markup shown as such:"},
+	{"answer in a form", &tutorial{formPost: true, bounce: encoded}, "a form with the answer of a login by Mallory, posted in a fresh browser, logged the browser in as Mallory Mallet:"},
+	{"answer in a form", &tutorial{formPost: true, bounce: encoded, state: true}, ""},
+	{"markup in a form", &tutorial{formPost: true, bounce: pasted, state: true}, "a form posted to the callback had its markup repeated as such:"},
+	{"markup in a form", &tutorial{formPost: true, bounce: obeyed, state: true}, `"0;url=https://evil.example.test/" as the place to go on to sent the browser to https://evil.example.test:`},
+	{"markup in a form", &tutorial{formPost: true, bounce: encoded, state: true}, ""},
+	{"code in the address bar", &tutorial{formPost: true, bounce: encoded}, "the callback was answered with a page"},
+	{"answers in caches", &tutorial{formPost: true, bounce: encoded}, "a login was answered without Cache-Control: no-store:"},
 
 	{"PKCE", &tutorial{pkce: noPKCE}, "the authorization request had no code_challenge:"},
 	{"PKCE", &tutorial{pkce: s256, verifier: constant}, "two logins had the same code_challenge:"},
@@ -89,6 +105,29 @@ func good(c *http.Cookie) {
 
 func but(change func(*http.Cookie)) func(*http.Cookie) {
 	return func(c *http.Cookie) { good(c); change(c) }
+}
+
+// crossSite lets a cookie come with the provider's form.
+func crossSite(c *http.Cookie) { c.SameSite = http.SameSiteNoneMode }
+
+// encoded leads on as it should be.
+func encoded(form url.Values) string { return "/auth/callback?" + html.EscapeString(form.Encode()) }
+
+// pasted leads on with what the form says, as it is.
+func pasted(form url.Values) string {
+	var query strings.Builder
+	for name := range form {
+		fmt.Fprintf(&query, "%s=%s&", name, form.Get(name))
+	}
+	return "/auth/callback?" + query.String()
+}
+
+// obeyed leads wherever the form says.
+func obeyed(form url.Values) string {
+	if to, ok := strings.CutPrefix(form.Get("url"), "0;url="); ok {
+		return html.EscapeString(to)
+	}
+	return encoded(form)
 }
 
 func slash(next string) bool { return strings.HasPrefix(next, "/") }

@@ -1,20 +1,20 @@
 package logintest
 
 import (
-	"html"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 )
 
 // send makes one request. What breaks is a finding: an application under attack
 // must answer.
-func (s *siege) send(b *Browser, r *http.Request) *Page {
+func (s *siege) send(b *Browser, r *http.Request) *Page { return s.sendWith(b.Do, r) }
+
+func (s *siege) sendWith(do func(*http.Request) (*Page, error), r *http.Request) *Page {
 	if s.edit != nil && originOf(r.URL) == s.origin {
 		s.edit(r)
 	}
-	page, err := b.Do(r)
+	page, err := do(r)
 	if err != nil {
 		why, _, _ := strings.Cut(err.Error(), "\n") // a stack may follow
 		found("%s %.100s got no answer (%s)", r.Method, r.URL.Path, why)
@@ -22,34 +22,40 @@ func (s *siege) send(b *Browser, r *http.Request) *Page {
 	return page
 }
 
-// get opens a page and follows no redirect.
+// get opens a page and follows nothing.
 func (s *siege) get(b *Browser, address, site string) *Page {
-	r, err := b.navigation(http.MethodGet, address, nil, site)
+	return s.take(b, step{method: http.MethodGet, address: address, site: site})
+}
+
+// take makes one step, with the cookies that a browser would send.
+func (s *siege) take(b *Browser, now step) *Page {
+	r, err := b.request(now)
 	if err != nil {
 		found("a redirect leads to what is no URL (%v)", err)
 	}
-	return s.send(b, r)
+	return s.sendWith(func(r *http.Request) (*Page, error) { return b.send(r, now.keepsCookiesBack()) }, r)
 }
 
-// walk opens a page and follows redirects until leave says so of the next
-// address, which it returns too.
-func (s *siege) walk(b *Browser, address, site string, leave func(*url.URL) bool) ([]Hop, *url.URL) {
+// walk opens a page and goes where it leads by itself, until leave says so of the
+// next address, which it returns too. A form that is about to be posted is the
+// address with the form for a query.
+func (s *siege) walk(b *Browser, now step, leave func(*url.URL) bool) ([]Hop, *url.URL) {
 	var hops []Hop
 	for len(hops) < maxHops {
-		page := s.get(b, address, site)
+		page := s.take(b, now)
 		hops = append(hops, page.Hop)
-		from, err := url.Parse(page.URL)
-		if err != nil || page.Status < 300 || page.Status > 399 || page.Header.Get("Location") == "" {
+		next, err := now.follow(page)
+		if err != nil || next == nil {
 			return hops, nil
 		}
-		next, err := from.Parse(page.Header.Get("Location"))
-		if err != nil || leave(next) {
-			return hops, next
+		to, err := url.Parse(next.address)
+		if err == nil && next.form != nil {
+			to.RawQuery = next.form.Encode()
 		}
-		if originOf(next) != originOf(from) {
-			site = "cross-site"
+		if err != nil || leave(to) {
+			return hops, to
 		}
-		address = next.String()
+		now = *next
 	}
 	found("%s redirects in circles", s.target.LoginPath)
 	return nil, nil
@@ -73,13 +79,14 @@ func (s *siege) try(b *Browser, user User, query url.Values) *login {
 func (s *siege) from(b *Browser, address string) *login {
 	l := &login{browser: b}
 	var next *url.URL
-	l.hops, next = s.walk(b, address, "none", s.isCallback)
+	l.hops, next = s.walk(b, typed(address), s.isCallback)
 	if next != nil && s.isCallback(next) {
 		l.callback = next
 	}
 	for _, hop := range l.hops {
 		if endpoint, query, _ := strings.Cut(hop.URL, "?"); endpoint == s.provider.url(Authorization) {
 			l.request, _ = url.ParseQuery(query)
+			s.byForm = l.request.Get("response_mode") == "form_post"
 		}
 	}
 	return l
@@ -100,10 +107,27 @@ func (s *siege) isCallback(u *url.URL) bool {
 	return originOf(u) == s.origin && u.Path == s.callback.Path
 }
 
-// open opens a page of the application because another site said so, and
-// follows redirects within the application.
+// open opens a page of the application because another site said so, and goes on
+// within the application. The callback is opened as the provider would do it: by
+// a form, if the application has asked for one.
 func (s *siege) open(b *Browser, address string) []Hop {
-	hops, _ := s.walk(b, address, "cross-site", func(next *url.URL) bool { return originOf(next) != s.origin })
+	now := step{method: http.MethodGet, address: address, site: "cross-site"}
+	if u, err := url.Parse(address); err == nil && s.byForm && s.isCallback(u) {
+		now = s.asForm(u, now.site)
+	}
+	return s.within(b, now)
+}
+
+// asForm is the opening of a callback by a form that has its query.
+func (s *siege) asForm(callback *url.URL, site string) step {
+	action := *callback
+	action.RawQuery = ""
+	return step{http.MethodPost, action.String(), callback.Query(), site, evilOrigin}
+}
+
+// within goes from a step on, as long as it stays in the application.
+func (s *siege) within(b *Browser, now step) []Hop {
+	hops, _ := s.walk(b, now, func(next *url.URL) bool { return originOf(next) != s.origin })
 	return hops
 }
 
@@ -127,26 +151,6 @@ func (s *siege) signIn(b *Browser, user User) []Hop {
 		found("after a login by %s, %s answered %d and did not show who is logged in", called(user), s.target.Private, page.Status)
 	}
 	return hops
-}
-
-var (
-	inputs     = regexp.MustCompile(`(?i)<input\b[^>]*>`)
-	attributes = regexp.MustCompile(`(?i)\b(type|name|value)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))`)
-)
-
-// hiddenFields are those of all forms on a page.
-func hiddenFields(page []byte) url.Values {
-	fields := make(url.Values)
-	for _, input := range inputs.FindAllString(string(page), -1) {
-		given := make(map[string]string)
-		for _, a := range attributes.FindAllStringSubmatch(input, -1) {
-			given[strings.ToLower(a[1])] = html.UnescapeString(a[2] + a[3] + a[4])
-		}
-		if strings.EqualFold(given["type"], "hidden") && given["name"] != "" {
-			fields.Set(given["name"], given["value"])
-		}
-	}
-	return fields
 }
 
 // logOut ends the session with the application's own form.

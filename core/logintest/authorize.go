@@ -52,13 +52,13 @@ func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if why := p.checkAuthorization(request); why != nil {
-		p.respond(w, redirectURI, why.values(), request.Get("state"))
+		p.respond(w, request, why.values())
 		return
 	}
 	user := p.User
 	switch anew := p.Authenticate != nil || mustAuthenticate(request, user.AuthTime, p.now()); {
 	case anew && request.Get("prompt") == "none":
-		p.respond(w, redirectURI, (&refusal{"login_required", "nobody is logged in here"}).values(), request.Get("state"))
+		p.respond(w, request, (&refusal{"login_required", "nobody is logged in here"}).values())
 		return
 	case p.Authenticate != nil:
 		var ok bool
@@ -77,7 +77,7 @@ func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 		scopes: strings.Fields(request.Get("scope")), user: user.orAda(),
 		authTime: user.AuthTime, acr: user.classFor(request.Get("acr_values")), expires: p.now().Add(codeLifetime),
 	})
-	p.respond(w, redirectURI, url.Values{"code": {code}}, request.Get("state"))
+	p.respond(w, request, url.Values{"code": {code}})
 }
 
 func (p *Provider) checkAuthorization(request url.Values) *refusal {
@@ -90,6 +90,9 @@ func (p *Provider) checkAuthorization(request url.Values) *refusal {
 	if maxAge := request.Get("max_age"); maxAge != "" && !isSeconds(maxAge) {
 		return &refusal{"invalid_request", "max_age must be a number of seconds"}
 	}
+	if mode := request.Get("response_mode"); mode != "" && mode != "query" && mode != "form_post" {
+		return &refusal{"invalid_request", "response_mode must be query or form_post"}
+	}
 	if p.misbehaviour().NoPKCE {
 		return nil
 	}
@@ -97,21 +100,41 @@ func (p *Provider) checkAuthorization(request url.Values) *refusal {
 }
 
 // respond sends the browser back to the client, with iss (RFC 9207) and state.
-func (p *Provider) respond(w http.ResponseWriter, redirectURI string, response url.Values, state string) {
+func (p *Provider) respond(w http.ResponseWriter, request, response url.Values) {
 	response.Set("iss", p.issuer)
-	if state != "" {
+	if state := request.Get("state"); state != "" {
 		response.Set("state", state)
 	}
 	if edit := p.misbehaviour().Authorization; edit != nil {
 		edit(response)
 	}
+	redirectURI := request.Get("redirect_uri")
+	w.Header().Set("Cache-Control", "no-store")
+	if request.Get("response_mode") == "form_post" {
+		postForm(w, redirectURI, response)
+		return
+	}
 	separator := "?"
 	if strings.Contains(redirectURI, "?") {
 		separator = "&"
 	}
-	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Location", redirectURI+separator+response.Encode())
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// postForm answers with a page that posts the response to the client (OAuth 2.0
+// Form Post Response Mode section 2).
+func postForm(w http.ResponseWriter, action string, response url.Values) {
+	var fields strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(response)) {
+		for _, value := range response[name] {
+			fmt.Fprintf(&fields, "<input type=\"hidden\" name=\"%s\" value=\"%s\">\n", html.EscapeString(name), html.EscapeString(value))
+		}
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprintf(w, "<!doctype html><title>Logging in</title>\n"+
+		"<body onload=\"document.forms[0].submit()\">\n<form method=\"post\" action=\"%s\">\n%s<button>Continue</button>\n</form>",
+		html.EscapeString(action), fields.String())
 }
 
 func (p *Provider) newCode(g *grant) string {

@@ -23,8 +23,12 @@ const (
 // Applications are served in memory; what is not, is asked over the network. Its
 // tabs share their cookies: all methods are safe for concurrent use.
 //
-// It refuses the cookies that browsers refuse for their name or size. It knows
-// nothing of SameSite: what a cross-site request would carry is for the test to say.
+// It refuses the cookies that browsers refuse for their name, size or SameSite.
+// Where a page leads, it sends a cookie as browsers do that is Lax or says
+// nothing: when another origin's page posts a form, it stays at home, and only
+// those with SameSite=None go along. That every other origin is another site, and
+// that Strict is like Lax, are simplifications. What Do sends has all cookies:
+// what a hostile request would carry is for the test to say.
 type Browser struct {
 	// Header is added to every page that is opened. A name without values removes
 	// what the browser would send. Set it before use.
@@ -32,6 +36,7 @@ type Browser struct {
 
 	mu       sync.RWMutex
 	jar      *cookiejar.Jar
+	none     *cookiejar.Jar // the cookies in jar that have SameSite=None
 	handlers map[string]http.Handler
 }
 
@@ -53,7 +58,7 @@ type Hop struct {
 
 // NewBrowser returns a browser without cookies.
 func NewBrowser() *Browser {
-	return &Browser{jar: newJar(), handlers: make(map[string]http.Handler)}
+	return &Browser{jar: newJar(), none: newJar(), handlers: make(map[string]http.Handler)}
 }
 
 func newJar() *cookiejar.Jar {
@@ -68,57 +73,73 @@ func (b *Browser) Serve(origin string, handler http.Handler) {
 	b.handlers[origin] = handler
 }
 
-// Get opens a page, as if its address had been typed in, and follows redirects.
+// Get opens a page, as if its address had been typed in, and goes where it leads
+// by itself: by redirects, by forms that submit themselves, and by refreshes
+// without delay.
 func (b *Browser) Get(address string) (*Page, error) {
-	return b.navigate(http.MethodGet, address, nil, "none", maxHops)
+	return b.navigate(typed(address), maxHops)
 }
 
-// Visit opens a page and follows no redirect.
+// Visit opens a page and follows nothing.
 func (b *Browser) Visit(address string) (*Page, error) {
-	return b.navigate(http.MethodGet, address, nil, "none", 0)
+	return b.navigate(typed(address), 0)
 }
 
-// Post sends a form of a page of the same origin, and follows redirects.
+// Post sends a form of a page of the same origin, and goes where that leads, as
+// Get does.
 func (b *Browser) Post(address string, form url.Values) (*Page, error) {
 	if form == nil {
 		form = url.Values{}
 	}
-	return b.navigate(http.MethodPost, address, form, "same-origin", maxHops)
+	return b.navigate(step{method: http.MethodPost, address: address, form: form, site: "same-origin"}, maxHops)
 }
 
-// navigate makes one hop, then follows at most so many redirects.
-func (b *Browser) navigate(method, address string, form url.Values, site string, redirects int) (*Page, error) {
+// navigate makes one hop, then follows to so many more at most.
+func (b *Browser) navigate(s step, more int) (*Page, error) {
 	var hops []Hop
 	for {
-		r, err := b.navigation(method, address, form, site)
-		if err != nil {
-			return nil, err
-		}
-		page, err := b.Do(r)
+		page, err := b.take(s)
 		if err != nil {
 			return nil, err
 		}
 		hops = append(hops, page.Hop)
-		location := page.Header.Get("Location")
-		if page.Status < 300 || page.Status > 399 || location == "" || redirects == 0 {
+		next, err := s.follow(page)
+		if err != nil {
+			return nil, err
+		}
+		if next == nil || more == 0 {
 			page.Hops = hops
 			return page, nil
 		}
-		if len(hops) > redirects {
-			return nil, fmt.Errorf("logintest: more than %d redirects, the last to %s", redirects, location)
+		if len(hops) > more {
+			return nil, fmt.Errorf("logintest: more than %d redirects, the last to %s", more, next.address)
 		}
-		next, err := r.URL.Parse(location)
-		if err != nil {
-			return nil, fmt.Errorf("logintest: %s redirects to what is no URL: %w", address, err)
-		}
-		if next.Host != r.URL.Host || next.Scheme != r.URL.Scheme {
-			site = "cross-site" // and stays so
-		}
-		if page.Status != http.StatusTemporaryRedirect && page.Status != http.StatusPermanentRedirect {
-			method, form = http.MethodGet, nil
-		}
-		address = next.String()
+		s = *next
 	}
+}
+
+// take makes one step, with the cookies that a browser would send.
+func (b *Browser) take(s step) (*Page, error) {
+	r, err := b.request(s)
+	if err != nil {
+		return nil, err
+	}
+	return b.send(r, s.keepsCookiesBack())
+}
+
+// request is what a browser sends for a step, but for its cookies.
+func (b *Browser) request(s step) (*http.Request, error) {
+	r, err := b.navigation(s.method, s.address, s.form, s.site)
+	if err != nil {
+		return nil, err
+	}
+	if s.from != "" { // a page's doing, and no person's
+		r.Header.Del("Sec-Fetch-User")
+		if s.form != nil {
+			r.Header.Set("Origin", s.from)
+		}
+	}
+	return r, nil
 }
 
 // navigation makes the request of a page being opened.
@@ -152,16 +173,22 @@ func (b *Browser) navigation(method, address string, form url.Values, site strin
 
 // Do sends any request with the browser's cookies: a script's, or a hostile
 // one. It makes one hop and adds no header but Cookie.
-func (b *Browser) Do(r *http.Request) (*Page, error) {
+func (b *Browser) Do(r *http.Request) (*Page, error) { return b.send(r, false) }
+
+// send makes one hop, with all cookies or only with those that have SameSite=None.
+func (b *Browser) send(r *http.Request, crossSite bool) (*Page, error) {
 	if r.URL.Host == "" {
 		return nil, errors.New("logintest: the URL is not absolute")
 	}
 	b.mu.RLock()
-	handler, jar := b.handlers[r.URL.Scheme+"://"+r.URL.Host], b.jar
+	handler, carried := b.handlers[originOf(r.URL)], b.jar
+	if crossSite {
+		carried = b.none
+	}
 	b.mu.RUnlock()
 	sent := r.Clone(r.Context())
 	sent.RequestURI = ""
-	for _, cookie := range jar.Cookies(r.URL) {
+	for _, cookie := range carried.Cookies(r.URL) {
 		sent.AddCookie(cookie)
 	}
 	var response *http.Response
@@ -179,7 +206,7 @@ func (b *Browser) Do(r *http.Request) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	jar.SetCookies(r.URL, acceptable(response.Cookies()))
+	b.keep(r.URL, acceptable(response.Cookies()))
 	hop := Hop{
 		Method: r.Method, URL: r.URL.String(), RequestHeader: sent.Header,
 		Status: response.StatusCode, Header: response.Header, Body: body,
@@ -187,13 +214,31 @@ func (b *Browser) Do(r *http.Request) (*Page, error) {
 	return &Page{Hop: hop, Hops: []Hop{hop}}, nil
 }
 
+// keep puts cookies where they belong, in place of what had their name.
+func (b *Browser) keep(u *url.URL, cookies []*http.Cookie) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	b.jar.SetCookies(u, cookies)
+	var none []*http.Cookie
+	for _, c := range cookies {
+		if c.SameSite != http.SameSiteNoneMode {
+			gone := *c
+			gone.MaxAge = -1
+			c = &gone
+		}
+		none = append(none, c)
+	}
+	b.none.SetCookies(u, none)
+}
+
 // acceptable leaves out the cookies that a browser refuses and net/http's jar
-// does not (RFC 6265bis sections 4.1.3 and 5.6).
+// does not (RFC 6265bis sections 4.1.3, 5.6 and 5.7).
 func acceptable(cookies []*http.Cookie) []*http.Cookie {
 	var kept []*http.Cookie
 	for _, c := range cookies {
 		switch {
 		case len(c.Name)+len(c.Value) > maxCookie:
+		case c.SameSite == http.SameSiteNoneMode && !c.Secure:
 		case strings.HasPrefix(c.Name, "__Secure-") && !c.Secure:
 		case strings.HasPrefix(c.Name, "__Host-") && (!c.Secure || c.Path != "/" || c.Domain != ""):
 		default:
@@ -217,9 +262,7 @@ func (b *Browser) Cookies(address string) []*http.Cookie {
 // SetCookie plants a cookie, as if address had set it.
 func (b *Browser) SetCookie(address string, cookie *http.Cookie) {
 	if u, err := url.Parse(address); err == nil {
-		b.mu.RLock()
-		defer b.mu.RUnlock()
-		b.jar.SetCookies(u, []*http.Cookie{cookie})
+		b.keep(u, []*http.Cookie{cookie})
 	}
 }
 
@@ -229,7 +272,7 @@ func (b *Browser) Forget(address, name string) {
 	if name == "" {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.jar = newJar()
+		b.jar, b.none = newJar(), newJar()
 		return
 	}
 	u, err := url.Parse(address)

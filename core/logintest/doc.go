@@ -1,7 +1,7 @@
 // Package logintest helps to test applications that log people in: a
 // [Provider] that really is an OpenID provider and can be told to misbehave, and
-// a [Browser] that keeps cookies and walks a login. Both work in memory, without
-// a socket, and both are safe for parallel tests.
+// a [Browser] that keeps cookies and walks a login, by redirects or by form_post.
+// Both work in memory, without a socket, and both are safe for parallel tests.
 //
 // [Attack] puts them to use: it attacks an application's login, whatever it is
 // made with, and says in one sentence each what an attack has shown.

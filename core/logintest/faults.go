@@ -12,7 +12,7 @@ type Faults struct {
 	// Discovery edits the metadata.
 	Discovery func(metadata map[string]any)
 
-	// Authorization edits the query that the browser takes to the application.
+	// Authorization edits the parameters that the browser takes to the application.
 	Authorization func(query url.Values)
 
 	// NoPKCE has the provider look at neither code challenge nor verifier, like

@@ -35,6 +35,8 @@ type tutorial struct {
 	guarded  bool                                             // ends a stranger's request
 	mayNext  func(string) bool                                // where to go on to; nil: anywhere
 	onServer bool                                             // sessions are in memory, under an id
+	formPost bool                                             // has the provider answer by a form
+	bounce   func(form url.Values) string                     // the URL that a page leads on to from the form; nil: none
 	cookie   func(*http.Cookie)                               // changes each cookie that is set
 
 	mu       sync.Mutex
@@ -115,11 +117,23 @@ func (a *tutorial) login(w http.ResponseWriter, r *http.Request) {
 		request.Set("max_age", "300")
 		request.Set("acr_values", "gold")
 	}
+	if a.formPost {
+		request.Set("response_mode", "form_post")
+	}
 	http.Redirect(w, r, a.provider.Issuer()+"/authorize?"+request.Encode(), http.StatusFound)
 }
 
 func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
+	if a.formPost {
+		r.ParseForm()
+		query = r.Form
+	}
+	if a.bounce != nil && r.Method == "POST" {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintf(w, `<meta http-equiv="refresh" content="0;url=%s">`, a.bounce(r.PostForm))
+		return
+	}
 	attempt, _ := readCookie(r, "login")
 	a.setCookie(w, "login", "", -1)
 	if a.state && query.Get("state") != attempt.Get("state") {
