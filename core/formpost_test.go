@@ -1,14 +1,10 @@
 package core_test
 
 import (
-	"context"
-	"encoding/json"
-	"html"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,85 +12,6 @@ import (
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
 )
-
-// byForm has the rig's providers answer by form_post.
-func byForm(c *core.Config) {
-	for i := range c.Providers {
-		c.Providers[i].FormPost = true
-	}
-}
-
-const formType = "application/x-www-form-urlencoded"
-
-// toForm begins a login and returns the form that the provider's page would post.
-func (g *rig) toForm() url.Values {
-	g.t.Helper()
-	page := g.visit(g.visit(origin + "/auth/login?return_to=/me").Header.Get("Location"))
-	form := make(url.Values)
-	for _, field := range regexp.MustCompile(`name="(.*)" value="(.*)"`).FindAllStringSubmatch(string(page.Body), -1) {
-		form.Add(html.UnescapeString(field[1]), html.UnescapeString(field[2]))
-	}
-	if !strings.Contains(string(page.Body), `method="post" action="`+callbackURL+`"`) || !form.Has("state") {
-		g.t.Fatalf("no form: %d %s", page.Status, page.Body)
-	}
-	return form
-}
-
-// post posts a body from another site. All cookies go along, which they would
-// not: nothing may come of it even so.
-func (g *rig) post(address, contentType, body string) *logintest.Page {
-	g.t.Helper()
-	r, err := http.NewRequest(http.MethodPost, address, strings.NewReader(body))
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	r.Header = http.Header{
-		"Accept": {"text/html"}, "Origin": {issuer}, "Content-Type": {contentType},
-		"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}, "Sec-Fetch-Site": {"cross-site"},
-	}
-	tokens := g.provider.Count(logintest.Token)
-	page, err := g.browser.Do(r)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	if got := page.Header["Set-Cookie"]; len(got) != 0 {
-		g.t.Errorf("the POST sets cookies: %q", got)
-	}
-	if got := g.provider.Count(logintest.Token) - tokens; got != 0 {
-		g.t.Errorf("the POST leads to %d token requests", got)
-	}
-	return page
-}
-
-var refreshes = regexp.MustCompile(`<meta http-equiv="refresh" content="0;url=([^"]*)">`)
-
-// bouncesTo is where the page that answers a form leads: by itself, and by the
-// link on it.
-func bouncesTo(t testing.TB, page *logintest.Page) *url.URL {
-	t.Helper()
-	found := refreshes.FindAllStringSubmatch(string(page.Body), -1)
-	if page.Status != http.StatusOK || len(found) != 1 || !strings.Contains(string(page.Body), `href="`+found[0][1]+`">Continue</a>`) {
-		t.Fatalf("no page that leads on: %d %s", page.Status, page.Body)
-	}
-	to, err := url.Parse(page.URL)
-	if err == nil {
-		to, err = to.Parse(html.UnescapeString(found[0][1]))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return to
-}
-
-// bring posts a provider's form and goes where the answer leads.
-func (g *rig) bring(form url.Values) *logintest.Page {
-	g.t.Helper()
-	page := g.post(callbackURL, formType, form.Encode())
-	if page.Status != http.StatusOK {
-		return page
-	}
-	return g.get(bouncesTo(g.t, page).String())
-}
 
 // The cookies stay Lax, and none of them comes with the form.
 func TestALoginByForm(t *testing.T) {
@@ -277,59 +194,6 @@ func TestOnlyTheFormCounts(t *testing.T) {
 	}
 }
 
-func TestThePageBetween(t *testing.T) {
-	t.Parallel()
-	t.Run("rules 37, 38: nothing but a refresh and a link", func(t *testing.T) {
-		t.Parallel()
-		g := newRig(t, byForm)
-		page := g.post(callbackURL, formType, g.toForm().Encode())
-		if to := bouncesTo(t, page); to.Scheme+"://"+to.Host+to.Path != callbackURL {
-			t.Errorf("leads to %s", to)
-		}
-		for name, want := range map[string]string{
-			"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Content-Type": "text/html; charset=utf-8",
-		} {
-			if got := page.Header.Get(name); got != want {
-				t.Errorf("%s: got %q, want %q", name, got, want)
-			}
-		}
-		policy := regexp.MustCompile(`^default-src 'none'; style-src 'sha256-[^']+'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'$`)
-		if got := page.Header.Get("Content-Security-Policy"); !policy.MatchString(got) || strings.Contains(string(page.Body), "<script") {
-			t.Errorf("Content-Security-Policy: got %q with %s", got, page.Body)
-		}
-		if g.log.String() != "" {
-			t.Errorf("logged %s", g.log.String())
-		}
-	})
-	t.Run("rule 36: hostile values are escaped", func(t *testing.T) {
-		t.Parallel()
-		g := newRig(t, byForm)
-		hostile := `"><script>alert(1)</script>' ;url=https://evil.example.test/&#x22;` + "\r\n\x00ä\xff"
-		form := url.Values{"state": {hostile}, "code": {hostile, hostile}, hostile: {hostile}, "url": {"https://evil.example.test/"}}
-		page := g.post(callbackURL, formType, form.Encode())
-		want := url.Values{"state": form["state"], "code": form["code"]}
-		if to := bouncesTo(t, page); to.Host != "app.example.test" || !maps.EqualFunc(to.Query(), want, slices.Equal) {
-			t.Errorf("leads to %s", to)
-		}
-		if body := string(page.Body); strings.Contains(body, "<script") || strings.Contains(body, "//evil") {
-			t.Errorf("got %s", body)
-		}
-	})
-}
-
-// A path may have what HTML has a meaning for.
-func TestThePageBetweenAtAnOddPath(t *testing.T) {
-	t.Parallel()
-	const path = `/it's&lt/here`
-	g := newRig(t)
-	auth := g.newAuth(byForm, func(c *core.Config) { c.RedirectURL = origin + path })
-	g.browser.Serve(origin, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { auth.Callback(w, r) }))
-	page := g.post(origin+path, formType, "state=x&code=y")
-	if to := bouncesTo(t, page); to.Path != path || to.RawQuery != "code=y&state=x" {
-		t.Errorf("leads to %s: %s", to, page.Body)
-	}
-}
-
 // A form whose login is gone is a callback whose login is gone.
 func TestALostFormBeginsAgain(t *testing.T) {
 	t.Parallel()
@@ -372,96 +236,4 @@ func TestFormPostIsEachProvidersOwn(t *testing.T) {
 	if page.Status != 400 || !strings.Contains(string(page.Body), "callback_untrusted") || g.logins.Load() != logins {
 		t.Errorf("the first one's answer as a form for the second: got %d %s", page.Status, page.Body)
 	}
-}
-
-// Apple says who it is beside the code, at the first login.
-func TestPostedUser(t *testing.T) {
-	t.Parallel()
-	const apple = `{"name":{"firstName":"Ada","lastName":"Lovelace"},"email":"byron@example.test"}`
-	for _, test := range []struct {
-		name    string
-		user    []string // parameters
-		change  func(*core.Config)
-		said    any    // claim user of the ID token
-		want    string // claim user in the end
-		inQuery bool   // without FormPost
-	}{
-		{name: "as Apple says it", user: []string{apple}, want: apple},
-		{name: "at later logins"},
-		{name: "no JSON", user: []string{"Ada"}},
-		{name: "no object", user: []string{`["Ada"]`}},
-		{name: "null", user: []string{"null"}},
-		{name: "a member twice", user: []string{`{"name":1,"name":2}`}},
-		{name: "twice", user: []string{apple, apple}},
-		{name: "4 KB", user: []string{`{"a":"` + strings.Repeat("x", 4<<10-8) + `"}`}, want: `{"a":"` + strings.Repeat("x", 4<<10-8) + `"}`},
-		{name: "more than 4 KB", user: []string{`{"a":"` + strings.Repeat("x", 4<<10-7) + `"}`}},
-		{name: "the provider has one of its own", user: []string{apple}, said: "ada", want: `"ada"`},
-		{name: "a session that keeps no claims", user: []string{apple}, change: func(c *core.Config) { c.SessionClaims = []string{} }, want: apple},
-		{name: "not asked for a form", user: []string{apple}, inQuery: true},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			var seen core.User
-			var claims struct{ User json.RawMessage }
-			g := newRig(t, func(c *core.Config) {
-				c.OnLogin = func(_ context.Context, user *core.User) error {
-					seen = *user
-					return user.Claims(&claims)
-				}
-				c.Providers[0].FormPost = !test.inQuery
-				if test.change != nil {
-					test.change(c)
-				}
-			})
-			g.provider.Misbehave(logintest.Faults{
-				Authorization: func(answer url.Values) { answer["user"] = test.user },
-				IDToken: func(_, claims map[string]any) {
-					if test.said != nil {
-						claims["user"] = test.said
-					}
-				},
-			})
-			g.login()
-			if got := string(claims.User); got != test.want {
-				t.Errorf("got %.100s, want %.100s", got, test.want)
-			}
-			if seen.Subject != "ada" || seen.Name != "Ada Lovelace" || seen.Email != "ada@example.test" {
-				t.Errorf("what is not signed has become the user's: %+v", seen)
-			}
-		})
-	}
-}
-
-func FuzzFormPost(f *testing.F) {
-	g := newRig(f, byForm)
-	for _, seed := range []string{
-		"", "state=a&code=b&iss=c", "state=a&state=a", "code=%22%3E%3Cscript%3E", "error=x;y&state='", "state=%00%0d%0a%ff&user={}", "%", "&&=&",
-		"code=0;url=https://evil.example.test/&url=//evil.example.test", "state=%26quot;&code=&quot;", "state=%3f%23%2f%5c", "user=" + strings.Repeat("<", 9<<10),
-	} {
-		f.Add(seed)
-	}
-	plain := string(g.post(callbackURL, formType, "").Body)
-	f.Fuzz(func(t *testing.T, body string) {
-		g := &rig{t: t, browser: g.browser, provider: g.provider}
-		page := g.post(callbackURL, formType, body)
-		if page.Status == http.StatusBadRequest && len(body) > 8<<10 {
-			return
-		}
-		to := bouncesTo(t, page)
-		if to.Scheme != "https" || to.Host != "app.example.test" || to.Path != "/auth/callback" || to.Fragment != "" {
-			t.Fatalf("leads to %s", to)
-		}
-		posted, _ := url.ParseQuery(body)
-		maps.DeleteFunc(posted, func(name string, _ []string) bool {
-			return !slices.Contains([]string{"state", "code", "iss", "error", "error_description", "user"}, name)
-		})
-		if got := to.Query(); !maps.EqualFunc(got, posted, slices.Equal) {
-			t.Fatalf("leads on with %v, want %v", got, posted)
-		}
-		for _, c := range []string{"<", ">", `"`, "'"} {
-			if got, want := strings.Count(string(page.Body), c), strings.Count(plain, c); got != want {
-				t.Fatalf("%d times %s in the page, want %d: %s", got, c, want, page.Body)
-			}
-		}
-	})
 }

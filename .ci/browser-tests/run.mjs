@@ -13,6 +13,7 @@ import './cases/login.mjs';
 import './cases/again.mjs';
 import './cases/cookies.mjs';
 import './cases/foreign.mjs';
+import './cases/formpost.mjs';
 import { certify, trust } from './certificates.mjs';
 import { launch, launchWithoutCookies } from './chromium.mjs';
 import { lookAtAll } from './look.mjs';
@@ -26,6 +27,9 @@ import { embedded, loopback, names, tls } from './worlds.mjs';
 const plan = [
   { build: tls, examples: ['nethttp', 'gin', 'echo'] },
   { build: loopback, examples: ['nethttp'] },
+  ...[tls, loopback].map((build) => ({
+    build, examples: ['formpost'], only: ['form_post', 'form_post without scripts', 'whole login', 'five tabs', 'back to the provider', 'logout'],
+  })),
   { build: embedded, examples: ['nethttp', 'gin', 'echo'], only: ['whole login', 'five tabs', 'back to the callback', 'logout'] },
 ];
 
@@ -40,7 +44,7 @@ let failed = 0;
 
 try {
   for (const { build, examples, only } of plan) {
-    const chosen = cases.filter(({ name }) => (!only || only.includes(name)) && (!wanted || name === wanted));
+    const chosen = cases.filter(({ name, special }) => (only ? only.includes(name) : !special) && (!wanted || name === wanted));
     for (const example of examples) {
       const world = await build(parts, example);
       for (const one of chosen) await walkThrough(one, world);
@@ -62,8 +66,8 @@ process.exit(failed || !passed ? 1 : 0);
 // walkThrough plays one case with people who have never been here.
 async function walkThrough({ name, what, walk }, world) {
   const contexts = [];
-  const makePerson = async ({ keepsCookies = true } = {}) => {
-    const context = keepsCookies ? await browser.newContext() : await launchWithoutCookies(home);
+  const makePerson = async ({ keepsCookies = true, runsScripts = true } = {}) => {
+    const context = keepsCookies ? await browser.newContext({ javaScriptEnabled: runsScripts }) : await launchWithoutCookies(home);
     contexts.push(context);
     return new Person(world, context);
   };
