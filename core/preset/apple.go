@@ -49,11 +49,12 @@ func (c AppleClient) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.LogValue().St
 // it is a token that is signed with that key, made for each token request and
 // good for five minutes, and sent by client_secret_post.
 //
-// The subject is stable and the same for all applications of the team. Nothing
-// but it is asked for, because Apple gives name and e-mail only if its answer is
-// posted as a form. If an e-mail address comes anyway, EmailVerified is true only
-// if Apple spells email_verified as a boolean; it has been a string at times. An
-// address at privaterelay.appleid.com is a relay to the person's own.
+// The subject is stable and the same for all applications of the team. Apple
+// gives name and e-mail only if its answer is posted as a form, so that is asked
+// for (see [core.Provider].FormPost). The name comes at a person's first login
+// only, unsigned, as claim user. EmailVerified is true only if Apple spells
+// email_verified as a boolean; it has been a string at times. An address at
+// privaterelay.appleid.com is a relay to the person's own.
 //
 // https://developer.apple.com/documentation/signinwithapplerestapi,
 // https://developer.apple.com/documentation/accountorganizationaldatasharing/creating-a-client-secret
@@ -70,7 +71,8 @@ func appleAt(client AppleClient, now func() time.Time) (core.Provider, error) {
 		return core.Provider{}, fmt.Errorf("pixy: preset.Apple: %w", err)
 	}
 	p := oidc("Apple", appleIssuer, Client{ID: client.ServicesID})
-	p.Scopes = []string{"openid"}
+	p.Scopes = []string{"openid", "name", "email"}
+	p.FormPost = true
 	p.ClientSecretFunc = func(context.Context) (string, error) {
 		return client.secret(signer, now())
 	}

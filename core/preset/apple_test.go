@@ -127,8 +127,8 @@ func TestApple(t *testing.T) {
 			t.Parallel()
 			web, provider := apple(t, &key.PublicKey, now, logintest.Faults{IDToken: func(_, c map[string]any) {
 				c["email"], c["nonce_supported"] = "x@privaterelay.appleid.com", true
-				if test.verified != nil {
-					c["email_verified"] = test.verified
+				if c["email_verified"] = test.verified; test.verified == nil {
+					delete(c, "email_verified")
 				}
 			}})
 			a := newApp(t, made(t, key), web)
@@ -137,8 +137,9 @@ func TestApple(t *testing.T) {
 				t.Errorf("got %+v", user)
 			}
 			for _, request := range provider.Requests() {
-				if request.Endpoint == logintest.Authorization && request.Query.Get("scope") != "openid" {
-					t.Errorf("asks %v", request.Query)
+				if query := request.Query; request.Endpoint == logintest.Authorization &&
+					(query.Get("scope") != "openid name email" || query.Get("response_mode") != "form_post") {
+					t.Errorf("asks %v", query)
 				}
 				if request.Endpoint == logintest.Token && request.Header.Get("Authorization") != "" {
 					t.Errorf("the secret is in the header, too")
