@@ -235,6 +235,5 @@ func (p Provider) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.LogValue().Strin
 func (p Provider) MarshalJSON() ([]byte, error) {
 	type plain Provider
 	p.ClientSecret = redactedIf(p.confidential())
-	p.OAuth2 = nil // has a function
 	return json.Marshal(plain(p))
 }

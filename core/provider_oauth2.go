@@ -34,7 +34,7 @@ type OAuth2 struct {
 	// name. It must be safe for concurrent use. An error that wraps
 	// [ErrUnavailable] is an outage, an [*Error] is answered as it is, and any
 	// other means that the provider's answer is no good.
-	FetchUser func(ctx context.Context, client *http.Client) (claims map[string]any, err error)
+	FetchUser func(ctx context.Context, client *http.Client) (claims map[string]any, err error) `json:"-"`
 }
 
 // oauth2Provider is a provider without OpenID Connect: it issues access tokens
