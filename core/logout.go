@@ -23,7 +23,7 @@ func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 	if err := a.crossOrigin.Check(r); err != nil {
 		return a.report(w, r, &Error{
 			Status: http.StatusForbidden, Code: "cross_origin_logout",
-			Public: "You are still logged in: the request to log out came from another site.",
+			Public: "The request to log out came from another site, so nobody was logged out.",
 			Err:    fmt.Errorf("%w: %w", ErrCrossOrigin, err),
 		})
 	}

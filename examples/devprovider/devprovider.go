@@ -30,7 +30,7 @@ func Use(config *core.Config) {
 	}
 	redirect, err := url.Parse(config.RedirectURL)
 	if err != nil || !loopback(redirect.Hostname()) {
-		log.Fatal("OIDC_ISSUER is not set, and the embedded provider serves applications on loopback only; set OIDC_ISSUER")
+		log.Fatal("OIDC_ISSUER is not set, and the embedded provider serves applications on loopback only; set OIDC_ISSUER, or OIDC_REDIRECT_URL to a callback on 127.0.0.1")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
