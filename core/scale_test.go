@@ -42,7 +42,7 @@ func TestUsersWhoAreLoggedInTakeNoMemory(t *testing.T) {
 	for i := range users {
 		visit(fmt.Sprint("user-", i))
 	}
-	// One byte for each would be more than what a program's own books vary by.
+	// One byte for each is more than what a program's own books vary by.
 	if grown := live() - before; grown > users {
 		t.Errorf("%d users take %d bytes", users, grown)
 	}
