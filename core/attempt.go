@@ -147,6 +147,9 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, size int) {
 	}
 	var all []waiting
 	for name, value := range cookiesWithPrefix(r, s.prefix) {
+		if _, err := strictBase64.DecodeString(name[len(s.prefix):]); err != nil {
+			continue // no name of ours, and perhaps one that no answer can take away
+		}
 		item := waiting{name: name, size: len(name) + len(value)}
 		if b, ok := s.sealer.open(name, value); ok {
 			if a, ok := decodeAttempt(b); ok {

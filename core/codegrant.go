@@ -96,13 +96,14 @@ func (g *codeGrant) exchange(ctx context.Context, m *metadata, code, verifier st
 	if reading.err != nil {
 		return nil, errProviderDown(fmt.Errorf("reading the token endpoint's answer: %w", reading.err))
 	}
+	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(g.config.ClientID) + ":" + url.QueryEscape(secret)))
+	secrets := []string{code, verifier, secret, basic} // which the answer may repeat
 	if err != nil {
-		basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(g.config.ClientID) + ":" + url.QueryEscape(secret)))
-		return nil, exchangeError(err, code, verifier, secret, basic)
+		return nil, exchangeError(err, secrets...)
 	}
 	if !strings.EqualFold(token.TokenType, "Bearer") { // RFC 6749 section 7.1
 		return nil, errBadProvider("token_response_untrusted", "token_type is %q, not Bearer",
-			clip(redact(token.TokenType, []string{token.AccessToken})))
+			clip(redact(token.TokenType, append(secrets, token.AccessToken))))
 	}
 	return token, nil
 }

@@ -1,0 +1,202 @@
+package core
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// The provider of these targets signs by Ed25519 with a fixed key: all processes
+// of the fuzzer agree about what is genuine.
+var (
+	fuzzKey      = ed25519.NewKeyFromSeed([]byte("0123456789abcdef0123456789abcdef"))
+	fuzzProvider = &Provider{Issuer: "https://id.example.test", ClientID: "app"}
+	fuzzTime     = time.Unix(1_700_000_000, 0)
+	fuzzPayload  = fuzzClaims("sub", `"ada"`)
+)
+
+// fuzzClaims are claims that pass, with one that is set to value.
+func fuzzClaims(name, value string) []byte {
+	claims := map[string]json.RawMessage{
+		"iss": []byte(`"https://id.example.test"`), "aud": []byte(`"app"`), "sub": []byte(`"ada"`), "nonce": []byte(`"n"`),
+		"iat": []byte("1700000000"), "exp": []byte("1700000300"),
+	}
+	claims[name] = []byte(value)
+	encoded, err := json.Marshal(claims)
+	if err != nil {
+		panic(err)
+	}
+	return encoded
+}
+
+func fuzzJWKS() []byte {
+	encoded, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: fuzzKey.Public(), KeyID: "1", Algorithm: "EdDSA", Use: "sig"}}})
+	if err != nil {
+		panic(err)
+	}
+	return encoded
+}
+
+// fuzzToken is header.payload with a genuine signature.
+func fuzzToken(header string, payload []byte) string {
+	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString(payload)
+	return signed + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(fuzzKey, []byte(signed)))
+}
+
+const fuzzHeader = `{"alg":"EdDSA","kid":"1"}`
+
+func keysFrom(body []byte) *keys {
+	return newKeys(time.Now, answering(body), func(context.Context) (string, error) { return "https://id.example.test/jwks", nil })
+}
+
+// A token that nobody has signed is not believed, however it is spelled.
+func FuzzIDToken(f *testing.F) {
+	good := fuzzToken(fuzzHeader, fuzzPayload)
+	parts := strings.Split(good, ".")
+	for _, seed := range []string{
+		good, "", ".", "..", "a.b.c", parts[0] + "." + parts[1] + ".", parts[0] + ".." + parts[2], good + ".", good + "=", " " + good,
+		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + parts[1] + ".",
+		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","kid":"1"}`)) + "." + parts[1] + "." + parts[2],
+		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","jwk":{"kty":"OKP","crv":"Ed25519","x":"AA"}}`)) + "." + parts[1] + "." + parts[2],
+		`{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`,
+	} {
+		f.Add(seed)
+	}
+	want, err := decodeClaims(fuzzPayload)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		if strings.Count(token, ".") != 2 {
+			// Nothing is fetched for what cannot be a token.
+			checkNoToken(t, token)
+			return
+		}
+		tokens := idTokens{provider: fuzzProvider, keys: keysFrom(fuzzJWKS()), now: func() time.Time { return fuzzTime }}
+		got, err := tokens.verify(t.Context(), token, "access", "n", asymmetric)
+		if (err == nil) != (got != nil) {
+			t.Fatalf("%q: got %v and %v", token, got, err)
+		}
+		if err == nil && !genuine(token) {
+			t.Fatalf("%q passes, and nobody has signed it", token)
+		}
+		if err == nil && !maps.EqualFunc(got, want, func(a, b json.RawMessage) bool { return string(a) == string(b) }) {
+			t.Fatalf("%q passes with %v", token, got)
+		}
+		if token == good && err != nil {
+			t.Fatalf("the genuine one: %v", err)
+		}
+	})
+}
+
+// genuine verifies a token without any library.
+func genuine(token string) bool {
+	at := strings.LastIndex(token, ".")
+	signature, err := base64.RawURLEncoding.DecodeString(token[at+1:])
+	public, ok := fuzzKey.Public().(ed25519.PublicKey)
+	return ok && err == nil && ed25519.Verify(public, []byte(token[:at]), signature)
+}
+
+func checkNoToken(t *testing.T, token string) {
+	t.Helper()
+	tokens := idTokens{now: time.Now, keys: newKeys(time.Now, answering(nil), func(context.Context) (string, error) {
+		t.Fatalf("%q has the keys fetched", token)
+		return "", nil
+	})}
+	if _, err := tokens.verify(t.Context(), token, "", "", asymmetric); err == nil {
+		t.Fatalf("%q passes", token)
+	}
+}
+
+// What is genuinely signed is held to the claims: whatever passes says who it is
+// for and who it is about, once, and in time.
+func FuzzIDTokenClaims(f *testing.F) {
+	f.Add(fuzzHeader, fuzzPayload)
+	f.Add(`{"alg":"EdDSA","typ":"at+jwt"}`, fuzzPayload)
+	f.Add(`{"alg":"EdDSA","crit":["b64"],"b64":false}`, fuzzPayload)
+	for _, change := range [][2]string{
+		{"aud", `["app","b"]`}, {"aud", `["app"]`}, {"aud", `"application"`}, {"azp", `"b"`}, {"exp", "1e3"}, {"exp", `"1700000300"`}, {"exp", "null"},
+		{"nbf", "1800000000"}, {"iat", "1"}, {"sub", `""`}, {"sub", "7"}, {"nonce", `"m"`}, {"iss", `"https://id.example.test/"`}, {"events", "{}"}, {"at_hash", `""`},
+	} {
+		f.Add(fuzzHeader, fuzzClaims(change[0], change[1]))
+	}
+	f.Add(fuzzHeader, []byte(`{"sub":"eve",`+string(fuzzPayload[1:])))
+	f.Add(fuzzHeader, []byte(`{"SUB":"eve",`+string(fuzzPayload[1:])))
+	f.Fuzz(func(t *testing.T, header string, payload []byte) {
+		tokens := idTokens{provider: fuzzProvider, keys: keysFrom(fuzzJWKS()), now: func() time.Time { return fuzzTime }}
+		if _, err := tokens.verify(t.Context(), fuzzToken(header, payload), "access", "n", asymmetric); err != nil {
+			return
+		}
+		// A reader of another kind: names without regard to case, the last of two.
+		var said struct {
+			Issuer   string          `json:"iss"`
+			Audience json.RawMessage `json:"aud"`
+			Subject  string          `json:"sub"`
+			Nonce    string          `json:"nonce"`
+			Expires  float64         `json:"exp"`
+		}
+		decoder := json.NewDecoder(strings.NewReader(string(payload)))
+		var exact map[string]json.RawMessage
+		if err := json.Unmarshal(payload, &exact); err != nil {
+			t.Fatalf("%q passes, and is no JSON object: %v", payload, err)
+		}
+		for name := range exact {
+			for _, ours := range []string{"iss", "aud", "sub", "nonce", "exp"} {
+				if name != ours && strings.EqualFold(name, ours) {
+					t.Skip("two readers may differ about it; this library matches to the letter")
+				}
+			}
+		}
+		if err := decoder.Decode(&said); err != nil {
+			t.Fatalf("%q passes: %v", payload, err)
+		}
+		if aud := string(said.Audience); said.Issuer != "https://id.example.test" || said.Nonce != "n" || said.Subject == "" ||
+			said.Expires <= 1_700_000_000 || !strings.Contains(aud, "app") && !strings.Contains(aud, `\u`) {
+			t.Fatalf("%q passes", payload)
+		}
+	})
+}
+
+// Whatever a key set says, its keys are public and for signatures, and a token
+// is believed only if the key that signed it is among them.
+func FuzzKeySet(f *testing.F) {
+	genuine := string(fuzzJWKS())
+	for _, seed := range []string{
+		genuine, `{}`, `null`, `{"keys":null}`, `{"keys":[null,7,"x",{}]}`, `{"keys":[{"kty":"oct","k":"AAAA","kid":"1"}]}`,
+		`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","kid":"1"}]}`, strings.Replace(genuine, `"sig"`, `"enc"`, 1),
+		strings.Replace(genuine, `"EdDSA"`, `"RS256"`, 1), strings.Replace(genuine, `"keys":[`, `"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},`, 1),
+		`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"},{"kty":"RSA","n":"","e":""},{"kty":"EC","crv":"P-256","x":"","y":""}]}`,
+		`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","x5c":["AA=="],"x5t":"AA"}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	signed, err := jose.ParseSignedCompact(fuzzToken(fuzzHeader, fuzzPayload), asymmetric)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		set, err := fetchKeys(t.Context(), answering(body), "https://id.example.test/jwks")
+		if err != nil {
+			return
+		}
+		present := false
+		for _, key := range *set {
+			if !key.IsPublic() || !key.Valid() || key.Use != "" && key.Use != "sig" {
+				t.Fatalf("%q has key %+v", body, key)
+			}
+			public, ok := key.Key.(ed25519.PublicKey)
+			present = present || ok && public.Equal(fuzzKey.Public())
+		}
+		payload, _, err := new(keys).verifyWith(*set, signed)
+		if err == nil && (!present || string(payload) != string(fuzzPayload)) {
+			t.Fatalf("%q verifies %q", body, payload)
+		}
+	})
+}
