@@ -86,7 +86,7 @@ func FuzzMetadata(f *testing.F) {
 func checkAuthorizationURL(t *testing.T, p *oidcProvider, m *metadata) {
 	t.Helper()
 	a := newAttempt("provider", "/", false, time.Now())
-	to, err := p.authorizationURL(t.Context(), a)
+	to, err := p.authorizationURL(t.Context(), a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
