@@ -79,6 +79,9 @@ func (q Requirement) weakFor(how authentication) bool {
 // asks for. If it is not, the error says what a login has to ask for, or that
 // none would help.
 func (a *Authenticator) meet(r *http.Request, found *session, need Requirement) error {
+	if need.isZero() {
+		return nil
+	}
 	now := a.now()
 	stale := need.staleFor(found.authentication, now)
 	if !stale && !need.weakFor(found.authentication) {
