@@ -1,6 +1,8 @@
 package adapters_test
 
 import (
+	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"testing"
@@ -73,6 +75,35 @@ func TestAttackOneOfSeveralProviders(t *testing.T) {
 	})
 }
 
+// A provider without OpenID Connect gives no ID token to attack by.
+func TestAttackWithoutOpenIDConnect(t *testing.T) {
+	t.Parallel()
+	fetchUser := func(ctx context.Context, client *http.Client) (map[string]any, error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, issuer+"/userinfo", nil)
+		if err != nil {
+			return nil, err
+		}
+		response, err := client.Do(r)
+		if err != nil {
+			return nil, err
+		}
+		defer response.Body.Close()
+		var user map[string]any
+		return user, json.NewDecoder(response.Body).Decode(&user)
+	}
+	for name, endpoints := range map[string]core.OAuth2{
+		"endpoints given":   {AuthURL: issuer + "/authorize", TokenURL: issuer + "/token", FetchUser: fetchUser},
+		"found by RFC 8414": {FetchUser: fetchUser},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			attack(t, frameworks["httplogin"], origin+"/auth/callback", func(c *core.Config) {
+				c.Providers = []core.Provider{{Issuer: issuer, ClientID: "app", Scopes: []string{"profile"}, OAuth2: &endpoints}}
+			})
+		})
+	}
+}
+
 func attack(t *testing.T, build func(*app, *core.Authenticator) http.Handler, redirectURL string, change ...func(*core.Config)) {
 	config := core.Config{
 		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret", UserInfo: true}},
@@ -83,8 +114,12 @@ func attack(t *testing.T, build func(*app, *core.Authenticator) http.Handler, re
 	for _, f := range change {
 		f(&config)
 	}
+	stepUp := "/vault"
+	if config.Providers[0].OAuth2 != nil { // which can meet no requirement
+		stepUp = ""
+	}
 	logintest.Attack(t, logintest.Target{
-		RedirectURL: redirectURL, Private: "/private", StepUp: "/vault", LoginPath: config.LoginPath, LogoutPath: config.LogoutPath,
+		RedirectURL: redirectURL, Private: "/private", StepUp: stepUp, LoginPath: config.LoginPath, LogoutPath: config.LogoutPath,
 		ClientSecret: config.Providers[0].ClientSecret,
 		Start: func(provider *logintest.Provider) http.Handler {
 			config.HTTPClient = provider.HTTPClient()

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strings"
 )
 
 // Target is an application for [Attack]. Start is needed; the zero value of
@@ -78,6 +79,10 @@ type Target struct {
 // or two.
 //
 // An application that passes is not proved secure: it withstands these attacks.
+// An application without OpenID Connect, whose login does not ask for openid, is
+// spared the attacks by ID tokens, and has a provider that checks PKCE: nothing
+// else would tell one login's code from another's there.
+//
 // Attack looks at the login and the session, and at no other page but Private.
 //
 // A [*testing.T] is a T. So is everything else with these methods.
@@ -97,7 +102,7 @@ func Attack[T interface {
 		return // a T of another kind may go on
 	}
 	defer s.provider.Misbehave(Faults{})
-	for _, a := range attacks() {
+	for _, a := range s.attacks() {
 		t.Run(a.name, func(t T) {
 			t.Helper()
 			if what := s.suffer(a); what != "" {
@@ -114,9 +119,15 @@ type attack struct {
 	run  func(*siege) // ends with found if the attack succeeds
 }
 
-func attacks() []attack {
-	return slices.Concat(stateAttacks, formAttacks, pkceAttacks, providerAttacks, tokenAttacks(), sessionAttacks,
-		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, answerAttacks, stepUpAttacks)
+// attacks are all there are, less those by ID tokens if the application asks for
+// none.
+func (s *siege) attacks() []attack {
+	all := slices.Concat(stateAttacks, formAttacks, pkceAttacks, providerAttacks, sessionAttacks,
+		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, answerAttacks)
+	if s.plain {
+		return all
+	}
+	return slices.Concat(all, tokenAttacks(), stepUpAttacks)
 }
 
 // A finding is what went wrong. It travels as a panic from wherever an attack
@@ -148,6 +159,10 @@ func (s *siege) honestly() error {
 		s.strangers = s.private(b).Status
 		s.signIn(b, s.ada)
 		s.userInfo = s.provider.Count(UserInfo) > 0
+		s.reads = s.provider.Count(Discovery) > 0
+		s.plain = !slices.ContainsFunc(s.provider.Requests(), func(r Request) bool {
+			return r.Endpoint == Authorization && slices.Contains(strings.Fields(r.Query.Get("scope")), "openid")
+		})
 		s.logOut(b)
 		s.raisedHonestly()
 	}})

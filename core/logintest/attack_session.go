@@ -69,6 +69,9 @@ func sessionKept(s *siege) {
 		q.Set("error", "access_denied")
 	}))
 	s.expect(b, called(s.ada), "a login that the provider denied")
+	if s.plain {
+		return
+	}
 	s.misbehave(Faults{IDToken: func(_, claims map[string]any) { claims["nonce"] = "another-nonce" }})
 	s.finish(s.begin(b, s.mallory))
 	s.expect(b, called(s.ada), "a login with a bad ID token")

@@ -22,6 +22,8 @@ type siege struct {
 
 	strangers int                 // the status that the private page has for them
 	userInfo  bool                // the application calls UserInfo
+	reads     bool                // … and the provider's metadata
+	plain     bool                // … and asks for no ID token
 	byForm    bool                // it has the provider answer by a form (response_mode=form_post)
 	edit      func(*http.Request) // changes what browsers send to the application
 }
@@ -74,7 +76,8 @@ func (s *siege) person(subject, name, email string) User {
 func called(u User) string { return u.Claims["name"].(string) }
 
 // reset makes the provider honest again, but that it does without PKCE: an
-// application must not live on what the provider checks.
+// application must not live on what the provider checks, if it has a nonce to
+// check by itself.
 func (s *siege) reset() {
 	s.edit = nil
 	s.misbehave(Faults{})
@@ -82,7 +85,7 @@ func (s *siege) reset() {
 }
 
 func (s *siege) misbehave(faults Faults) {
-	faults.NoPKCE = true
+	faults.NoPKCE = !s.plain
 	s.provider.Misbehave(faults)
 }
 
