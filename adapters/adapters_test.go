@@ -503,3 +503,21 @@ func TestSignedIn(t *testing.T) {
 		})
 	}
 }
+
+// Gin's own logger does not repeat what pixy has logged, nor tell of strangers.
+func TestGinsLoggerStaysQuiet(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := newStage(t, new(app), func(_ *app, auth *core.Authenticator) http.Handler {
+		router := gin.New()
+		router.Use(gin.LoggerWithWriter(&log))
+		router.GET("/private", ginlogin.New(auth).RequireUser)
+		return router
+	})
+	if page := s.do("GET", "/private", script); page.Status != 401 {
+		t.Errorf("got %d", page.Status)
+	}
+	if !strings.Contains(log.String(), "401") || strings.Contains(log.String(), "pixy:") {
+		t.Errorf("logged as %s", log.String())
+	}
+}

@@ -238,3 +238,21 @@ func TestCookiesThatNoStoreUnderstands(t *testing.T) {
 		}
 	}
 }
+
+// The page that says so must not hold the callback's URL, which has a code.
+func TestACallbackThatFindsTheStoreDownLeadsToTheLogin(t *testing.T) {
+	t.Parallel()
+	store := newMemoryStore()
+	g := newRig(t, func(c *core.Config) { c.Store = store })
+	g.login()
+	callback := g.toCallback()
+	for _, c := range g.cookiesNamed("__Host-pixy-login-") {
+		g.browser.Forget(origin, c.Name)
+	}
+	store.fail(errors.New("down"))
+	page := g.get(callback.String())
+	body := string(page.Body)
+	if page.Status != http.StatusServiceUnavailable || strings.Contains(body, callback.Query().Get("code")) || !strings.Contains(body, `href="/auth/login"`) {
+		t.Errorf("got %d: %s", page.Status, body)
+	}
+}

@@ -198,3 +198,21 @@ func TestEndpointsComeFromTheMetadata(t *testing.T) {
 		}
 	})
 }
+
+// A place that is not there is a mistake of the configuration, not an outage.
+func TestAWrongIssuerIsNoOutage(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]error{
+		301: core.ErrUntrusted, 404: core.ErrUntrusted, 403: core.ErrUntrusted,
+		408: core.ErrUnavailable, 429: core.ErrUnavailable, 500: core.ErrUnavailable, 503: core.ErrUnavailable,
+	} {
+		g := newRig(t)
+		g.provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(status)
+			return true
+		}})
+		if err := g.auth.Discover(t.Context()); !errors.Is(err, want) {
+			t.Errorf("%d: got %v", status, err)
+		}
+	}
+}

@@ -158,3 +158,27 @@ func TestGuardedAnswersArePrivate(t *testing.T) {
 		t.Errorf("Vary: got %q", got)
 	}
 }
+
+// A router may take a prefix away before the guard sees the request.
+func TestGuardComesBackToTheWholePath(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	guard := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := g.auth.Authenticate(w, r); err != nil {
+			if err := g.auth.Challenge(w, r, err); err != nil {
+				g.auth.ServeError(w, r, err)
+			}
+		}
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/", g.app(g.auth))
+	mux.Handle("/files/", http.StripPrefix("/files", guard))
+	mux.Handle("/docs/", http.StripPrefix("/docs/", guard))
+	g.browser.Serve(origin, mux)
+	for _, path := range []string{"/files/a.txt?x=y", "/docs/a.txt"} {
+		g.browser.Forget("", "")
+		if page := g.get(origin + path); page.URL != origin+path {
+			t.Errorf("%s ends at %s", path, page.URL)
+		}
+	}
+}

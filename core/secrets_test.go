@@ -76,8 +76,9 @@ func TestSecretsAreNowhereToBeSeen(t *testing.T) {
 		hidden(t, "browser", strings.ReplaceAll(seen, "I am ada", ""), "Lovelace", "ada@example.test")
 	})
 	t.Run("rule 127: the client secret", func(t *testing.T) {
-		hidden(t, "browser", seen, "canary-client-secret")
-		hidden(t, "log", log, "canary-client-secret")
+		basic := base64.StdEncoding.EncodeToString([]byte("app:canary-client-secret"))
+		hidden(t, "browser", seen, "canary-client-secret", basic)
+		hidden(t, "log", log, "canary-client-secret", basic)
 	})
 	t.Run("rule 127: codes, states and cookies, in the log", func(t *testing.T) {
 		hidden(t, "log", log, append(codes, replay.Query().Get("state"))...)
