@@ -20,6 +20,20 @@ type codeGrant struct {
 	config      Provider
 	redirectURL string
 	client      *http.Client
+	metadata    *document[metadata] // how to come by it, the provider says
+}
+
+func (g *codeGrant) discover(ctx context.Context) error {
+	_, err := g.metadata.get(ctx)
+	return err
+}
+
+func (g *codeGrant) checkIssuer(ctx context.Context, iss []string) error {
+	m, err := g.metadata.get(ctx)
+	if err != nil {
+		return err
+	}
+	return m.checkIssuer(iss, &g.config)
 }
 
 // reservedParam reports whether an authorization parameter is this library's to set.

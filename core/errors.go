@@ -126,6 +126,7 @@ type ProviderError struct {
 	Description string
 }
 
+// Error returns both texts for the log, quoted and clipped.
 func (e *ProviderError) Error() string {
 	if e.Description == "" {
 		return fmt.Sprintf("provider reports %q", clip(e.Code))

@@ -273,7 +273,7 @@ func TestAHundredThousandHostileCallbacks(t *testing.T) {
 	grown := g.alone(line) - idle
 	// A record for each would be a hundred bytes and more; a program's own books
 	// vary by some ten thousand in all.
-	if grown > 8*callbacks+1<<16 {
+	if grown > callbacks+1<<16 {
 		t.Errorf("%d callbacks leave %d bytes", callbacks, grown)
 	}
 	t.Logf("%d callbacks in %s; %d bytes of live heap more", callbacks, took.Round(time.Millisecond), grown)

@@ -41,7 +41,6 @@ type OAuth2 struct {
 // and says nothing about who is there, so the application has to ask.
 type oauth2Provider struct {
 	codeGrant
-	metadata *document[metadata]
 }
 
 func newOAuth2Provider(grant codeGrant, now func() time.Time) *oauth2Provider {
@@ -79,25 +78,12 @@ func oauth2MetadataURL(issuer string) string {
 	return u.String()
 }
 
-func (p *oauth2Provider) discover(ctx context.Context) error {
-	_, err := p.metadata.get(ctx)
-	return err
-}
-
 func (p *oauth2Provider) authorizationURL(ctx context.Context, a *attempt, more url.Values) (string, error) {
 	m, err := p.metadata.get(ctx)
 	if err != nil {
 		return "", err
 	}
 	return p.authorizationRequest(m, a, more), nil
-}
-
-func (p *oauth2Provider) checkIssuer(ctx context.Context, iss []string) error {
-	m, err := p.metadata.get(ctx)
-	if err != nil {
-		return err
-	}
-	return m.checkIssuer(iss, &p.config)
 }
 
 // redeem sends the code once, with the verifier, and has the application's

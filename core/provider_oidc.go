@@ -11,7 +11,6 @@ import (
 // oidcProvider is an OpenID provider that is found by discovery.
 type oidcProvider struct {
 	codeGrant
-	metadata *document[metadata]
 	idTokens *idTokens
 }
 
@@ -43,25 +42,12 @@ func newOIDCProvider(grant codeGrant, now func() time.Time) *oidcProvider {
 	return p
 }
 
-func (p *oidcProvider) discover(ctx context.Context) error {
-	_, err := p.metadata.get(ctx)
-	return err
-}
-
 func (p *oidcProvider) authorizationURL(ctx context.Context, a *attempt, more url.Values) (string, error) {
 	m, err := p.metadata.get(ctx)
 	if err != nil {
 		return "", err
 	}
 	return p.authorizationRequest(m, a, more) + "&nonce=" + a.nonce, nil
-}
-
-func (p *oidcProvider) checkIssuer(ctx context.Context, iss []string) error {
-	m, err := p.metadata.get(ctx)
-	if err != nil {
-		return err
-	}
-	return m.checkIssuer(iss, &p.config)
 }
 
 // redeem sends the code once, with the verifier, and believes nothing of the
