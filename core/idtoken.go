@@ -60,12 +60,27 @@ func (t *idTokens) open(ctx context.Context, token string, algs []jose.Signature
 	if err != nil {
 		return nil, jose.Header{}, errors.New(clip(err.Error()))
 	}
+	if !canonical(token) {
+		return nil, jose.Header{}, errors.New("it is not spelled as base64url spells it")
+	}
 	payload, err := t.keys.verify(ctx, signed)
 	if err != nil {
 		return nil, jose.Header{}, err
 	}
 	c, err := decodeClaims(payload)
 	return c, signed.Signatures[0].Protected, err
+}
+
+// canonical reports whether each part of a token has the one spelling that its
+// bytes have in base64url (RFC 4648 section 3.5). go-jose encodes what it has
+// decoded before it verifies it, and so takes spellings that nobody has signed.
+func canonical(token string) bool {
+	for part := range strings.SplitSeq(token, ".") {
+		if _, err := strictBase64.DecodeString(part); err != nil || strings.ContainsAny(part, "\r\n") {
+			return false
+		}
+	}
+	return true
 }
 
 // check compares the claims, each as it is spelled: "ISS" is not "iss", and a

@@ -61,7 +61,7 @@ func FuzzIDToken(f *testing.F) {
 	good := fuzzToken(fuzzHeader, fuzzPayload)
 	parts := strings.Split(good, ".")
 	for _, seed := range []string{
-		good, "", ".", "..", "a.b.c", parts[0] + "." + parts[1] + ".", parts[0] + ".." + parts[2], good + ".", good + "=", " " + good,
+		good, "", ".", "..", "a.b.c", parts[0] + "." + parts[1][:len(parts[1])-1] + "R." + parts[2], parts[0] + "." + parts[1] + "\n." + parts[2], parts[0] + "." + parts[1] + ".", parts[0] + ".." + parts[2], good + ".", good + "=", " " + good,
 		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + parts[1] + ".",
 		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","kid":"1"}`)) + "." + parts[1] + "." + parts[2],
 		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","jwk":{"kty":"OKP","crv":"Ed25519","x":"AA"}}`)) + "." + parts[1] + "." + parts[2],
