@@ -97,7 +97,7 @@ func (a *Authenticator) openCookies(secure bool) error {
 	}
 	a.attempts = &attempts{sealer: attemptSealer, prefix: host + "pixy-login-", cookies: everywhere}
 	a.sessions = &sessionKeeper{
-		vault: vault, sealer: sessionSealer, registrations: a.registrations,
+		vault: vault, sealer: sessionSealer, registrations: a.registrations, revocations: a.config.Revocations,
 		lifetime: a.config.SessionLifetime, idle: a.config.SessionIdle, now: a.now,
 	}
 	a.hints = &logoutHints{

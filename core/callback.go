@@ -91,12 +91,18 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *regis
 	if err != nil {
 		return err
 	}
-	fresh := session{user: identity.user, authentication: identity.authentication}
+	fresh := session{user: identity.user, authentication: identity.authentication, sid: identity.sid}
 	if attempt.required {
 		fresh.raised = fingerprint(a.returnTo(attempt.returnTo))
 	}
+	former := a.sessions.former(r)
 	if err := a.sessions.start(w, r, at, fresh); err != nil {
 		return err
+	}
+	if former != nil {
+		if err := a.sessions.revoke(r.Context(), former.key()); err != nil {
+			a.log(r, asError(err)) // the new one is as good without
+		}
 	}
 	a.hints.save(w, at, identity.idToken)
 	return nil

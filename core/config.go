@@ -55,6 +55,14 @@ type Config struct {
 	// in cookies, so that strangers cannot fill the Store.
 	Store sessions.Store
 
+	// Revocations end sessions before their time, from outside the browser that
+	// has them: by [Authenticator.LogoutEverywhere], by a provider (OpenID Connect
+	// Back-Channel and Front-Channel Logout), and, for copies of its cookie, by a
+	// logout. Each request of a user asks them; if they are out of order it gets 503
+	// and nobody is logged out. Nil: a session in a cookie ends in its browser, or
+	// when its time is over.
+	Revocations Revocations
+
 	// SessionLifetime is how long a login lasts at most. Zero: 12 hours.
 	SessionLifetime time.Duration
 

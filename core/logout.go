@@ -13,8 +13,8 @@ import (
 //
 // It answers POST only, from a page of this application: put a button in a form
 // with method="post". A request that another site caused gets [ErrCrossOrigin],
-// and the session stays. If the Store is down, it is [ErrUnavailable] and the
-// session stays as well.
+// and the session stays. If the Store is down, or Revocations are, it is
+// [ErrUnavailable] and the session stays as well.
 func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
 	if r.Method != http.MethodPost {
@@ -31,7 +31,7 @@ func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return a.report(w, r, err)
 	}
-	if err := a.sessions.end(w, r); err != nil {
+	if err := a.sessions.end(w, r, session); err != nil {
 		return a.report(w, r, err)
 	}
 	at, hint := a.hints.take(w, r)

@@ -35,5 +35,6 @@ type identity struct {
 	user    User
 	claims  claims // all that the provider said
 	idToken string // the hint for logout
+	sid     string // the provider's own session, if it tells
 	authentication
 }

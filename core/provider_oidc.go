@@ -75,6 +75,7 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 	}
 	subject, _ := claims.text("sub")
 	issuer, _ := claims.text("iss")
+	sid, _ := claims.text("sid") // of the ID token, and of nobody else
 	if !p.config.issues(issuer) {
 		return nil, errTenant(issuer)
 	}
@@ -85,7 +86,7 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 		}
 		claims.add(more) // what is signed comes first
 	}
-	return &identity{user: claims.user(issuer, subject), claims: claims, idToken: raw, authentication: how}, nil
+	return &identity{user: claims.user(issuer, subject), claims: claims, idToken: raw, sid: sid, authentication: how}, nil
 }
 
 // logoutURL is the request of OpenID Connect RP-Initiated Logout section 2.

@@ -63,6 +63,16 @@ func (all registrations) of(issuer, client string) *registration {
 	return nil
 }
 
+// issuing returns the one that is issuer, or has it as a tenant, or nil.
+func (all registrations) issuing(issuer string) *registration {
+	for _, r := range all {
+		if r.config.issues(issuer) {
+			return r
+		}
+	}
+	return nil
+}
+
 // issuedBy returns the OpenID provider that is issuer, or has it as a tenant, or nil.
 func (all registrations) issuedBy(issuer string) *registration {
 	for _, r := range all {

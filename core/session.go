@@ -1,6 +1,7 @@
 package core
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"net/http"
@@ -9,7 +10,8 @@ import (
 
 const (
 	sessionVersion = 1
-	sessionFixed   = 1 + 8 + 8 + 8 + 4 + 1 // version, ends, seen, authenticated, raised, flags
+	sessionFixed   = 1 + 8*5 + 4 + 1 + sessionIDSize // version, times, raised, flags, id
+	sessionIDSize  = 16
 
 	flagEmailVerified = 1 << 0
 )
@@ -17,19 +19,23 @@ const (
 // A session is what is remembered after a login. Its record is laid out so that
 // a guarded request reads the few fixed fields and leaves the claims alone:
 //
-//	version ‖ ends ‖ last seen ‖ authenticated ‖ raised ‖ flags ‖
-//	issuer ‖ client ‖ subject ‖ acr ‖ name ‖ email ‖ picture ‖ claims
+//	version ‖ ends ‖ last seen ‖ authenticated ‖ started ‖ refresh due ‖ raised ‖
+//	flags ‖ id ‖ issuer ‖ client ‖ subject ‖ sid ‖ acr ‖ name ‖ email ‖ picture ‖ claims
 //
-// Times are seconds since 1970, strings have their length before them, and the
-// claims are a JSON object that reaches to the end. Both limits are in here,
+// Times are seconds since 1970 (started: milliseconds), strings have their length
+// before them, and the claims are a JSON object that reaches to the end. Both limits are in here,
 // under the seal, and not only in the cookie's attributes, which a browser or a
 // thief may ignore.
 type session struct {
-	ends   time.Time // absolute: nothing extends it
-	seen   time.Time // last renewal, for the idle limit
-	raised uint32    // fingerprint of the page for which the login was stepped up; 0: for none
-	client string    // whom the provider let the user in to
-	user   User
+	id         sessionID
+	started    time.Time // what is revoked are the sessions that began before
+	ends       time.Time // absolute: nothing extends it
+	seen       time.Time // last renewal, for the idle limit
+	refreshDue time.Time // when the tokens have to be refreshed; zero: never
+	raised     uint32    // fingerprint of the page for which the login was stepped up; 0: for none
+	client     string    // whom the provider let the user in to
+	sid        string    // the provider's own session, if it tells (Back-Channel Logout section 2.1)
+	user       User
 	authentication
 
 	// Not in the record:
@@ -37,20 +43,26 @@ type session struct {
 	attached     attached      // for the request's context
 }
 
+// A sessionID is drawn at login and stays through renewals. It is under the seal:
+// knowing it is of no use.
+type sessionID [sessionIDSize]byte
+
 func (s *session) encode() []byte {
 	b := make([]byte, 1, 256+len(s.user.claims))
 	b[0] = sessionVersion
 	b = binary.BigEndian.AppendUint64(b, uint64(s.ends.Unix()))
 	b = binary.BigEndian.AppendUint64(b, uint64(s.seen.Unix()))
 	b = binary.BigEndian.AppendUint64(b, uint64(s.time.Unix()))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.started.UnixMilli()))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.refreshDue.Unix()))
 	b = binary.BigEndian.AppendUint32(b, s.raised)
 	var flags byte
 	if s.user.EmailVerified {
 		flags |= flagEmailVerified
 	}
-	b = append(b, flags)
+	b = append(append(b, flags), s.id[:]...)
 	u := &s.user
-	for _, field := range [...]string{u.Issuer, s.client, u.Subject, s.acr, u.Name, u.Email, u.Picture} {
+	for _, field := range [...]string{u.Issuer, s.client, u.Subject, s.sid, s.acr, u.Name, u.Email, u.Picture} {
 		b = appendString(b, field)
 	}
 	return append(b, u.claims...)
@@ -62,15 +74,18 @@ func decodeSession(b []byte) (*session, bool) {
 		return nil, false
 	}
 	s := &session{
-		ends: time.Unix(int64(binary.BigEndian.Uint64(b[1:9])), 0),
-		seen: time.Unix(int64(binary.BigEndian.Uint64(b[9:17])), 0),
+		ends:       time.Unix(int64(binary.BigEndian.Uint64(b[1:])), 0),
+		seen:       time.Unix(int64(binary.BigEndian.Uint64(b[9:])), 0),
+		started:    time.UnixMilli(int64(binary.BigEndian.Uint64(b[25:]))),
+		refreshDue: time.Unix(int64(binary.BigEndian.Uint64(b[33:])), 0),
+		raised:     binary.BigEndian.Uint32(b[41:]),
+		id:         sessionID(b[46:sessionFixed]),
 	}
-	s.time = time.Unix(int64(binary.BigEndian.Uint64(b[17:25])), 0)
-	s.raised = binary.BigEndian.Uint32(b[25:29])
+	s.time = time.Unix(int64(binary.BigEndian.Uint64(b[17:])), 0)
 	u := &s.user
-	u.EmailVerified = b[29]&flagEmailVerified != 0
+	u.EmailVerified = b[45]&flagEmailVerified != 0
 	rest, ok := string(b[sessionFixed:]), true
-	for _, field := range [...]*string{&u.Issuer, &s.client, &u.Subject, &s.acr, &u.Name, &u.Email, &u.Picture} {
+	for _, field := range [...]*string{&u.Issuer, &s.client, &u.Subject, &s.sid, &s.acr, &u.Name, &u.Email, &u.Picture} {
 		if *field, rest, ok = cutString(rest); !ok {
 			return nil, false
 		}
@@ -102,6 +117,7 @@ type sessionKeeper struct {
 	vault         vault
 	sealer        *sealer
 	registrations registrations // sessions of others are a stranger's
+	revocations   Revocations   // nil: none
 	lifetime      time.Duration // absolute
 	idle          time.Duration // zero: none
 	now           func() time.Time
@@ -110,7 +126,7 @@ type sessionKeeper struct {
 var errSessionTooLarge = errors.New("the session does not fit in")
 
 // load returns the session of a request, or nil if nobody is logged in. A value
-// that does not open, or is over, is a stranger's.
+// that does not open, is over, or has been revoked, is a stranger's.
 func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	sealed, err := s.vault.read(r)
 	if err != nil {
@@ -130,6 +146,12 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	if found.registration = s.registrations.of(found.user.Issuer, found.client); found.registration == nil {
 		return nil, nil
 	}
+	switch revoked, err := s.revoked(r.Context(), found); {
+	case err != nil:
+		return nil, err
+	case revoked:
+		return nil, nil
+	}
 	return found, nil
 }
 
@@ -143,7 +165,10 @@ func (s *sessionKeeper) over(found *session) bool {
 // section 8.4).
 func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, at *registration, fresh session) error {
 	now := s.now()
-	fresh.ends, fresh.seen, fresh.client = now.Add(s.lifetime), now, at.config.ClientID
+	fresh.started, fresh.seen, fresh.ends, fresh.client = now, now, now.Add(s.lifetime), at.config.ClientID
+	if _, err := rand.Read(fresh.id[:]); err != nil {
+		return asError(err) // crypto/rand ends the program before that
+	}
 	err := s.vault.replace(w, r, s.sealer.seal(sessionSeal, fresh.encode()), s.lifetime)
 	switch {
 	case errors.Is(err, errSessionTooLarge):
@@ -156,6 +181,19 @@ func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, at *regist
 		return errStoreDown(err)
 	}
 	return nil
+}
+
+// former returns the session that a login is about to replace, if it can still
+// be of use to whoever has a copy, or nil.
+func (s *sessionKeeper) former(r *http.Request) *session {
+	if s.revocations == nil {
+		return nil
+	}
+	found, err := s.load(r)
+	if err != nil {
+		return nil
+	}
+	return found
 }
 
 // touch renews found when a quarter of the idle limit has passed, so that not
@@ -182,7 +220,14 @@ func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *ses
 	return nil
 }
 
-func (s *sessionKeeper) end(w http.ResponseWriter, r *http.Request) error {
+// end forgets the session of a browser. If it is not nil, copies of it are void
+// from now on, too, where there are revocations.
+func (s *sessionKeeper) end(w http.ResponseWriter, r *http.Request, found *session) error {
+	if found != nil {
+		if err := s.revoke(r.Context(), found.key()); err != nil {
+			return err
+		}
+	}
 	if err := s.vault.erase(w, r); err != nil {
 		return errStoreDown(err)
 	}

@@ -1,0 +1,157 @@
+package core
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Revocations remember which sessions have to end before their time, for all
+// replicas of an application. [MemoryRevocations] does for one process, and
+// redislogin for many; what else there may be is the application's to write.
+// Implementations are safe for concurrent use, and an error means that they are
+// out of order.
+//
+// Keys are opaque: 43 characters of base64url, from which nobody learns who it
+// is about.
+type Revocations interface {
+	// Revoke remembers that what key stands for was revoked at a time. The latest
+	// such time counts. It may be forgotten after until.
+	Revoke(ctx context.Context, key string, at, until time.Time) error
+
+	// RevokedAt returns the latest time at which one of keys was revoked, or the
+	// zero time if none was. Each request of a user who is logged in asks once.
+	RevokedAt(ctx context.Context, keys ...string) (time.Time, error)
+}
+
+// MemoryRevocations are those of one process. What they remember ends with it,
+// and what they need grows with the logouts within SessionLifetime. The zero
+// value is ready, and safe for concurrent use.
+type MemoryRevocations struct {
+	mu      sync.RWMutex
+	revoked map[string]revocation
+	pruneAt int // so many of them
+}
+
+type revocation struct{ at, until time.Time }
+
+// Revoke implements [Revocations]. The error is nil.
+func (m *MemoryRevocations) Revoke(_ context.Context, key string, at, until time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.revoked == nil {
+		m.revoked = make(map[string]revocation)
+	}
+	if known, ok := m.revoked[key]; !ok || known.at.Before(at) {
+		m.revoked[key] = revocation{at, until}
+	}
+	if len(m.revoked) > m.pruneAt {
+		for key, r := range m.revoked {
+			if r.until.Before(at) {
+				delete(m.revoked, key)
+			}
+		}
+		m.pruneAt = max(1024, 2*len(m.revoked))
+	}
+	return nil
+}
+
+// RevokedAt implements [Revocations]. The error is nil.
+func (m *MemoryRevocations) RevokedAt(_ context.Context, keys ...string) (latest time.Time, _ error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, key := range keys {
+		if r := m.revoked[key]; r.at.After(latest) {
+			latest = r.at
+		}
+	}
+	return latest, nil
+}
+
+// The keys of what can be revoked: one session, all of a user's, and all that
+// began in one session at the provider. They are of one client, so that
+// applications may share what remembers them.
+
+func (s *session) key() string { return revocationKey("session", string(s.id[:])) }
+
+func userKey(issuer, client, subject string) string {
+	return revocationKey("user", issuer, client, subject)
+}
+
+func providerSessionKey(issuer, client, sid string) string {
+	return revocationKey("sid", issuer, client, sid)
+}
+
+func revocationKey(parts ...string) string {
+	var text []byte
+	for _, part := range parts {
+		text = appendString(text, part)
+	}
+	sum := sha256.Sum256(text)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// revoked reports whether found has been ended from outside. Whoever logs in
+// after that has another session, which began later.
+func (s *sessionKeeper) revoked(ctx context.Context, found *session) (bool, error) {
+	if s.revocations == nil {
+		return false, nil
+	}
+	issuer, client := found.user.Issuer, found.client
+	keys := []string{found.key(), userKey(issuer, client, found.user.Subject)}
+	if found.sid != "" {
+		keys = append(keys, providerSessionKey(issuer, client, found.sid))
+	}
+	at, err := s.revocations.RevokedAt(ctx, keys...)
+	if err != nil {
+		return false, errRevocationsDown(err)
+	}
+	return !at.IsZero() && !found.started.After(at), nil
+}
+
+// revoke ends what key stands for, as it is now.
+func (s *sessionKeeper) revoke(ctx context.Context, key string) error {
+	if s.revocations == nil {
+		return nil
+	}
+	// A session that began just now, by a clock that is ahead, ends last.
+	now := s.now()
+	if err := s.revocations.Revoke(ctx, key, now, now.Add(s.lifetime+clockSkew)); err != nil {
+		return errRevocationsDown(err)
+	}
+	return nil
+}
+
+var errNoRevocations = errors.New("Config.Revocations is not set; set it to end sessions from outside their browser")
+
+// LogoutEverywhere ends all sessions that the user of a provider has in this
+// application now, in every browser: after a stolen device, a changed password,
+// an account that was closed. Issuer and subject are those of [User]. Who logs
+// in again is let in again; refusing that is for OnLogin.
+//
+// It needs [Config.Revocations], and takes effect as soon as these answer by it.
+// An error wraps [ErrUnavailable] if they are out of order, in which case the
+// sessions go on; others tell that there are none, or no such provider. It is not logged.
+func (a *Authenticator) LogoutEverywhere(ctx context.Context, issuer, subject string) error {
+	at := a.registrations.issuing(issuer)
+	switch {
+	case a.config.Revocations == nil:
+		return asError(fmt.Errorf("LogoutEverywhere: %w", errNoRevocations))
+	case at == nil:
+		return asError(fmt.Errorf("LogoutEverywhere: no provider is %q; give User.Issuer as it was at login", clip(issuer)))
+	}
+	return a.sessions.revoke(ctx, userKey(issuer, at.config.ClientID, subject))
+}
+
+func errRevocationsDown(err error) *Error {
+	return &Error{
+		Status: http.StatusServiceUnavailable, Code: "revocations_unavailable",
+		Public: "Your session cannot be checked at the moment. Please try again in a minute.",
+		Err:    fmt.Errorf("%w: revocations: %w", ErrUnavailable, err),
+	}
+}
