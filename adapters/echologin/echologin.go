@@ -80,7 +80,9 @@ func User(c echo.Context) *core.User { return core.UserFromContext(c.Request().C
 
 // Client returns a client that calls APIs on hosts in the name of who is logged
 // in. See [core.Client]; [core.TokenSource] has the token itself.
-func Client(c echo.Context, hosts ...string) *http.Client { return core.Client(c.Request().Context(), hosts...) }
+func Client(c echo.Context, hosts ...string) *http.Client {
+	return core.Client(c.Request().Context(), hosts...)
+}
 
 func (l *Login) fail(c echo.Context, err error) error {
 	if err == nil {

@@ -80,7 +80,9 @@ func User(c *gin.Context) *core.User { return core.UserFromContext(c.Request.Con
 
 // Client returns a client that calls APIs on hosts in the name of who is logged
 // in. See [core.Client]; [core.TokenSource] has the token itself.
-func Client(c *gin.Context, hosts ...string) *http.Client { return core.Client(c.Request.Context(), hosts...) }
+func Client(c *gin.Context, hosts ...string) *http.Client {
+	return core.Client(c.Request.Context(), hosts...)
+}
 
 func (l *Login) fail(c *gin.Context, err error) {
 	c.Abort()
