@@ -46,14 +46,14 @@ func TestRedisIsAskedOnceForAllKeysAndAgainWhenTheAnswerIsOld(t *testing.T) {
 					t.Errorf("sent %q, want %q alone", got, want)
 				}
 				replies = []string{null, null, null}
-				time.Sleep(row.reused - 1)
+				time.Sleep(row.reused - time.Millisecond)
 				ask(at, "session", "user", "sid")
 				ask(at, "user")
 				ask(time.Time{}, "session") // that there is none is an answer, too
 				if got := redis.took(); len(got) != 0 {
 					t.Errorf("sent %q for a fresh answer", got)
 				}
-				time.Sleep(1)
+				time.Sleep(time.Millisecond)
 				ask(time.Time{}, "session", "user", "sid")
 				if got := redis.took(); len(got) != 1 {
 					t.Errorf("sent %q for an old answer", got)
