@@ -11,16 +11,19 @@ import (
 	"testing"
 )
 
-// A net/http user links no framework, and nobody links the test kit, which
-// itself knows core for the sake of SignedIn, and neither a framework nor testing.
+// A net/http user links no framework, nobody links a client of Redis but by
+// redislogin, and nobody links the test kit, which itself knows core for the sake
+// of SignedIn, and neither a framework nor testing.
 func TestDependencies(t *testing.T) {
 	t.Parallel()
 	for pkg, forbidden := range map[string][]string{
-		"../core":               {"gin-gonic", "labstack", "pixy/adapters", "testing", "logintest"},
-		"../core/logintest":     {"gin-gonic", "labstack", "testing", "net/http/httptest", "pixy/adapters"},
-		"../adapters/httplogin": {"gin-gonic", "labstack", "testing", "logintest"},
-		"../adapters/ginlogin":  {"labstack", "logintest"},
-		"../adapters/echologin": {"gin-gonic", "echo/v5", "logintest"},
+		"../core":                {"gin-gonic", "labstack", "redis", "pixy/adapters", "testing", "logintest"},
+		"../core/logintest":      {"gin-gonic", "labstack", "redis", "testing", "net/http/httptest", "pixy/adapters"},
+		"../adapters/httplogin":  {"gin-gonic", "labstack", "redis", "testing", "logintest"},
+		"../adapters/ginlogin":   {"labstack", "redis", "logintest"},
+		"../adapters/echologin":  {"gin-gonic", "echo/v5", "redis", "logintest"},
+		"../adapters/echo5login": {"gin-gonic", "echo/v4", "redis", "logintest"},
+		"../adapters/redislogin": {"gin-gonic", "labstack", "testing", "logintest"},
 	} {
 		var stderr bytes.Buffer
 		command := exec.CommandContext(t.Context(), "go", "list", "-deps", pkg)
@@ -72,7 +75,7 @@ func TestREADMEIsCompiled(t *testing.T) {
 	}
 	var compiled strings.Builder
 	examples, err := filepath.Glob("*/example_test.go")
-	if err != nil || len(examples) != 4 {
+	if err != nil || len(examples) != 5 {
 		t.Fatalf("got %v %v", examples, err)
 	}
 	for _, path := range append(examples, "../core/example_test.go", "../core/example_providers_test.go", "../core/preset/example_test.go", "../core/logintest/example_test.go") {

@@ -1,0 +1,24 @@
+package redislogin_test
+
+import (
+	"log"
+	"os"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pixyauth/pixy/adapters/redislogin"
+)
+
+func Example() {
+	options, err := redis.ParseURL(os.Getenv("REDIS_URL"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	options.ContextTimeoutEnabled = true // who leaves does not wait for Redis
+	shared := redislogin.New(redis.NewClient(options))
+	shared.MaxStale = 2 * time.Second
+
+	// Revocations: shared and Refreshes: shared in core.Config.
+	_ = shared
+}

@@ -1,0 +1,134 @@
+package redislogin
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	revocation = "{revoked}:"
+
+	defaultMaxStale = 5 * time.Second
+
+	// maxAnswers bounds the memory that answers take, to some 2 MB.
+	maxAnswers = 10_000
+)
+
+// An answer is what Redis has said of one key.
+type answer struct {
+	at    time.Time // zero: not revoked
+	asked time.Time
+}
+
+// revoke keeps the latest time and the longest life: the clocks of replicas
+// differ, and a later call with an earlier time must let go of no session.
+var revoke = redis.NewScript(`
+local at, life = ARGV[1], math.max(tonumber(ARGV[2]), redis.call('PTTL', KEYS[1]))
+local kept = redis.call('GET', KEYS[1])
+if kept and tonumber(kept) > tonumber(at) then at = kept end
+return redis.call('SET', KEYS[1], at, 'PX', string.format('%.0f', life))
+`)
+
+// Revoke implements core's Revocations. Redis forgets it at until.
+func (s *Shared) Revoke(ctx context.Context, key string, at, until time.Time) error {
+	life := time.Until(until).Milliseconds()
+	if life <= 0 {
+		return nil // what it would end is over
+	}
+	err := revoke.Run(ctx, s.client, []string{s.name(revocation, key)}, at.UnixMilli(), life).Err()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.answers, key) // after an error, too: it may have been done
+	s.revoked++
+	if err != nil {
+		return fmt.Errorf("revoking in Redis: %w", err)
+	}
+	return nil
+}
+
+// RevokedAt implements core's Revocations. It is one command, or none if fresh
+// answers for all keys are at hand.
+func (s *Shared) RevokedAt(ctx context.Context, keys ...string) (time.Time, error) {
+	now := time.Now()
+	latest, known, revoked := s.known(keys, now)
+	if known {
+		return latest, nil
+	}
+	names := make([]string, len(keys))
+	for i, key := range keys {
+		names[i] = s.name(revocation, key)
+	}
+	values, err := s.client.MGet(ctx, names...).Result()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("asking Redis for revocations: %w", err)
+	}
+	answers := make([]answer, len(keys))
+	for i := range keys {
+		at, err := revokedAt(values[i])
+		if err != nil {
+			return time.Time{}, err
+		}
+		answers[i] = answer{at, now}
+		latest = later(latest, at)
+	}
+	s.keep(keys, answers, revoked)
+	return latest, nil
+}
+
+// revokedAt reads what Redis has for a key: nil, or milliseconds since 1970.
+func revokedAt(value any) (time.Time, error) {
+	if value == nil {
+		return time.Time{}, nil
+	}
+	ms, err := strconv.ParseInt(fmt.Sprint(value), 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("a revocation in Redis is no time: %w", err)
+	}
+	return time.UnixMilli(ms), nil
+}
+
+// known returns the latest time among the answers at hand, whether there is a
+// fresh one for each key, and how often this process has revoked.
+func (s *Shared) known(keys []string, now time.Time) (latest time.Time, all bool, revoked int) {
+	maxStale := s.MaxStale
+	if maxStale == 0 {
+		maxStale = defaultMaxStale
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, key := range keys {
+		a, ok := s.answers[key]
+		if !ok || now.Sub(a.asked) >= maxStale {
+			return time.Time{}, false, s.revoked
+		}
+		latest = later(latest, a.at)
+	}
+	return latest, true, s.revoked
+}
+
+// keep remembers answers, unless this process has revoked since they were asked
+// for: they may be from before that.
+func (s *Shared) keep(keys []string, answers []answer, revoked int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.revoked != revoked {
+		return
+	}
+	if len(s.answers)+len(keys) > maxAnswers {
+		clear(s.answers)
+	}
+	for i, key := range keys {
+		s.answers[key] = answers[i]
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
