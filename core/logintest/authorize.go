@@ -1,6 +1,7 @@
 package logintest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"html"
@@ -24,10 +25,11 @@ type grant struct {
 	scopes      []string
 	user        User
 	authTime    time.Time
+	sid         string
 	acr         string
 	expires     time.Time
 	used        bool
-	revoked     bool // the code was used twice, or a refresh token was
+	revoked     bool // the code was used twice, a refresh token was, or it has been revoked
 }
 
 // refusal is an error response of OAuth 2.0.
@@ -75,7 +77,7 @@ func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 		client: client.ID, redirectURI: redirectURI,
 		challenge: request.Get("code_challenge"), nonce: request.Get("nonce"),
 		scopes: strings.Fields(request.Get("scope")), user: user.orAda(),
-		authTime: user.AuthTime, acr: user.classFor(request.Get("acr_values")), expires: p.now().Add(codeLifetime),
+		authTime: user.AuthTime, sid: cmp.Or(user.SessionID, rand.Text()), acr: user.classFor(request.Get("acr_values")), expires: p.now().Add(codeLifetime),
 	})
 	p.respond(w, request, url.Values{"code": {code}})
 }
@@ -114,11 +116,7 @@ func (p *Provider) respond(w http.ResponseWriter, request, response url.Values) 
 		postForm(w, redirectURI, response)
 		return
 	}
-	separator := "?"
-	if strings.Contains(redirectURI, "?") {
-		separator = "&"
-	}
-	w.Header().Set("Location", redirectURI+separator+response.Encode())
+	w.Header().Set("Location", withQuery(redirectURI, response))
 	w.WriteHeader(http.StatusSeeOther)
 }
 
@@ -149,13 +147,14 @@ func (p *Provider) newCode(g *grant) string {
 // prune forgets what is over, whenever there is twice as much as the last time
 // was left. The caller holds mu.
 func (p *Provider) prune() {
-	if len(p.codes)+len(p.tokens) < max(p.pruneAt, maxRequests) {
+	if len(p.codes)+len(p.tokens)+len(p.sessions) < max(p.pruneAt, maxRequests) {
 		return
 	}
 	now := p.now()
 	maps.DeleteFunc(p.codes, func(_ string, g *grant) bool { return now.After(g.expires.Add(time.Hour)) })
 	maps.DeleteFunc(p.tokens, func(_ string, t *token) bool { return now.After(t.expires) })
-	p.pruneAt = 2 * (len(p.codes) + len(p.tokens))
+	maps.DeleteFunc(p.sessions, func(_ string, s *session) bool { return now.After(s.expires) })
+	p.pruneAt = 2 * (len(p.codes) + len(p.tokens) + len(p.sessions))
 }
 
 func (r *refusal) values() url.Values {
@@ -201,7 +200,7 @@ func (u User) orAda() User {
 	if u.Subject != "" {
 		return u
 	}
-	return User{AuthTime: u.AuthTime, ACR: u.ACR, Subject: "ada", Claims: map[string]any{
+	return User{AuthTime: u.AuthTime, SessionID: u.SessionID, ACR: u.ACR, Subject: "ada", Claims: map[string]any{
 		"name": "Ada Lovelace", "given_name": "Ada", "family_name": "Lovelace",
 		"email": "ada@example.test", "email_verified": true,
 	}}

@@ -305,7 +305,7 @@ func TestAnswersInMemoryAreLikeThoseOnTheWire(t *testing.T) {
 	t.Run("another origin", func(t *testing.T) {
 		t.Parallel()
 		_, client := answer(t, func(http.ResponseWriter, *http.Request) { t.Error("asked") })
-		if _, err := client.Get("https://other.example.test/jwks"); err == nil || !strings.Contains(err.Error(), "is not this provider") {
+		if _, err := client.Get("https://other.example.test/jwks"); err == nil || !strings.Contains(err.Error(), "is not served here") {
 			t.Errorf("got %v", err)
 		}
 	})

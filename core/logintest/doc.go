@@ -29,6 +29,19 @@
 // authentication, exact redirect URIs, codes that work once, refresh tokens that
 // rotate. A test that passes against it does not pass because nobody looked.
 //
+// What comes after the login is there as well. Refreshes and refresh tokens that
+// came twice are counted ([Provider.Refreshes], [Provider.Reused]), and tokens can
+// be revoked (RFC 7009). ID tokens name a session (sid); when it ends at the
+// end-session endpoint, [Provider.Outbound] has the applications told by
+// Back-Channel Logout, and [Browser.Frames] by Front-Channel Logout. Logout tokens
+// that are not as they should be are made by [Provider.LogoutToken]:
+//
+//	token := provider.LogoutToken("app", logintest.User{Subject: "ada"}, func(header, claims map[string]any) {
+//		claims["nonce"] = "n"
+//	})
+//	client := logintest.InMemory(map[string]http.Handler{"https://app.example.test": app})
+//	answer, err := logintest.PostLogoutToken(ctx, client, "https://app.example.test/auth/backchannel-logout", token)
+//
 // It is for tests and development. It keeps everything in memory, and believes
 // whatever its Authenticate says.
 package logintest

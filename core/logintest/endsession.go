@@ -4,21 +4,22 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 )
 
 // serveEndSession is the logout endpoint (OpenID Connect RP-Initiated Logout
-// section 2). The provider has no session of its own to end.
+// section 2). It ends the session that the hint is of: without a hint, the
+// provider does not know any.
 func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	request := r.Form
 	if name, ok := repeated(request); ok {
 		badRequest(w, name+" occurs twice")
 		return
 	}
-	clientID := request.Get("client_id")
+	clientID, sid := request.Get("client_id"), ""
 	if hint := request.Get("id_token_hint"); hint != "" {
 		payload, ok := p.verify(hint) // expired ones are accepted
 		audience := audience(payload)
@@ -26,27 +27,46 @@ func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 			badRequest(w, "The id_token_hint is not a token of this provider for this client.")
 			return
 		}
-		clientID = cmp.Or(clientID, audience[0])
+		clientID, sid = cmp.Or(clientID, audience[0]), sessionOf(payload)
 	}
 	to := request.Get("post_logout_redirect_uri")
-	if to == "" {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprint(w, "<!doctype html><title>Logged out</title><p>You are logged out.</p>")
-		return
-	}
-	if !slices.Contains(p.clients[clientID].PostLogoutRedirectURIs, to) {
+	if to != "" && !slices.Contains(p.clients[clientID].PostLogoutRedirectURIs, to) {
 		badRequest(w, "This post_logout_redirect_uri is not registered for this client: "+to)
 		return
 	}
-	if state := request.Get("state"); state != "" {
-		separator := "?"
-		if strings.Contains(to, "?") {
-			separator = "&"
-		}
-		to += separator + url.Values{"state": {state}}.Encode()
+	if state := request.Get("state"); to != "" && state != "" {
+		to = withQuery(to, url.Values{"state": {state}})
 	}
-	w.Header().Set("Location", to)
-	w.WriteHeader(http.StatusSeeOther)
+	frames := p.endSession(r.Context(), sid)
+	if to != "" && len(frames) == 0 {
+		w.Header().Set("Location", to)
+		w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	loggedOut(w, frames, to)
+}
+
+// loggedOut answers with a page that opens frames, and then goes on to an
+// address, if there is one: a refresh waits until all is loaded.
+func loggedOut(w http.ResponseWriter, frames []string, to string) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprint(w, "<!doctype html><title>Logged out</title>\n")
+	if to != "" {
+		fmt.Fprintf(w, "<meta http-equiv=\"refresh\" content=\"0;url=%s\">\n", html.EscapeString(to))
+	}
+	fmt.Fprint(w, "<p>You are logged out.</p>\n")
+	for _, frame := range frames {
+		fmt.Fprintf(w, "<iframe src=\"%s\" hidden></iframe>\n", html.EscapeString(frame))
+	}
+}
+
+// sessionOf returns the session that an ID token is of, or "".
+func sessionOf(payload []byte) string {
+	var claims struct {
+		SID string `json:"sid"`
+	}
+	_ = json.Unmarshal(payload, &claims) // what is not text is none
+	return claims.SID
 }
 
 // audience returns whom a token is for: aud is a string or an array of strings.

@@ -31,6 +31,20 @@ type Faults struct {
 	// SignedIDToken replaces the compact token.
 	SignedIDToken func(token string) string
 
+	// Refresh edits the response to a refresh, after Token.
+	Refresh func(response map[string]any)
+
+	// RefreshedIDToken edits the ID token of a refresh, after IDToken. It has no
+	// nonce (OpenID Connect Core section 12.2).
+	RefreshedIDToken func(header, claims map[string]any)
+
+	// RefreshError is the error code with which refreshes are refused that are right
+	// (RFC 6749 section 5.2), such as invalid_grant. The refresh token is not used up.
+	RefreshError string
+
+	// NoRotation has refreshes give no new refresh token: the old one goes on working.
+	NoRotation bool
+
 	// JWKS edits the key set.
 	JWKS func(set map[string]any)
 
@@ -43,7 +57,8 @@ type Faults struct {
 
 	// Intercept is asked about every request first. It may stall, drip, redirect,
 	// answer with HTML, or panic with http.ErrAbortHandler to close the
-	// connection, and returns whether it has answered.
+	// connection, and returns whether it has answered. The request's form is parsed:
+	// grant_type tells a refresh.
 	Intercept func(e Endpoint, w http.ResponseWriter, r *http.Request) bool
 }
 

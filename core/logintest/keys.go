@@ -3,11 +3,16 @@ package logintest
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"hash"
+	"maps"
 	"net/http"
 	"sync"
 
@@ -83,17 +88,38 @@ func (p *Provider) serveJWKS(w http.ResponseWriter, _ *http.Request) {
 // header and claims cannot be signed.
 func (p *Provider) Sign(header, claims map[string]any) string {
 	keys := p.signingKeys()
+	header = maps.Clone(header)
+	switch header["alg"] {
+	case "ES256":
+		if header["kid"] == keys.rsaID {
+			header["kid"] = keys.ecID
+		}
+		return SignWith(keys.ec, header, claims)
+	case "HS256":
+		return SignWith(x509.MarshalPKCS1PublicKey(&keys.rsa.PublicKey), header, claims)
+	}
+	return SignWith(keys.rsa, header, claims)
+}
+
+// SignWith is [Provider.Sign] with a key of the test's own: an RSA or ECDSA private
+// key, or bytes, such as a client secret, for HS256, HS384 and HS512.
+func SignWith(key any, header, claims map[string]any) string {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		panic(err)
 	}
 	alg, _ := header["alg"].(string)
-	if alg == "none" {
+	secret, symmetric := key.([]byte)
+	if alg == "none" || symmetric {
 		encoded, err := json.Marshal(header)
 		if err != nil {
 			panic(err)
 		}
-		return base64.RawURLEncoding.EncodeToString(encoded) + "." + base64.RawURLEncoding.EncodeToString(payload) + "."
+		input := base64.RawURLEncoding.EncodeToString(encoded) + "." + base64.RawURLEncoding.EncodeToString(payload)
+		if alg == "none" {
+			return input + "."
+		}
+		return input + "." + base64.RawURLEncoding.EncodeToString(authenticate(alg, secret, input))
 	}
 	options := &jose.SignerOptions{ExtraHeaders: make(map[jose.HeaderKey]any)}
 	for name, value := range header {
@@ -101,17 +127,7 @@ func (p *Provider) Sign(header, claims map[string]any) string {
 			options.ExtraHeaders[jose.HeaderKey(name)] = value
 		}
 	}
-	signingKey := jose.SigningKey{Algorithm: jose.SignatureAlgorithm(alg), Key: keys.rsa}
-	switch alg {
-	case "ES256":
-		signingKey.Key = keys.ec
-		if header["kid"] == keys.rsaID {
-			options.ExtraHeaders["kid"] = keys.ecID
-		}
-	case "HS256":
-		signingKey.Key = x509.MarshalPKCS1PublicKey(&keys.rsa.PublicKey)
-	}
-	signer, err := jose.NewSigner(signingKey, options)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(alg), Key: key}, options)
 	if err != nil {
 		panic(err)
 	}
@@ -124,6 +140,18 @@ func (p *Provider) Sign(header, claims map[string]any) string {
 		panic(err)
 	}
 	return compact
+}
+
+// authenticate is HMAC (RFC 7518 section 3.2), but with keys of any length:
+// secrets are as short as people make them.
+func authenticate(alg string, key []byte, input string) []byte {
+	newHash := map[string]func() hash.Hash{"HS256": sha256.New, "HS384": sha512.New384, "HS512": sha512.New}[alg]
+	if newHash == nil {
+		panic("logintest: bytes are no key for " + alg)
+	}
+	mac := hmac.New(newHash, key)
+	mac.Write([]byte(input))
+	return mac.Sum(nil)
 }
 
 // verify returns the payload of a token that any key of this provider, also a

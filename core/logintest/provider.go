@@ -25,6 +25,17 @@ type Provider struct {
 	// Now is the provider's clock. Nil: time.Now.
 	Now func() time.Time
 
+	// AccessTokenLifetime is how long access tokens work. Zero: one hour.
+	AccessTokenLifetime time.Duration
+
+	// AccessTokenBytes is the length of access tokens, for tests of what becomes of
+	// large ones. Zero, and whatever is too short to be secret: 26.
+	AccessTokenBytes int
+
+	// Outbound is what the provider calls applications by, to tell them of a logout
+	// (see [Client]). Nil: it calls nobody.
+	Outbound *http.Client
+
 	issuer  string
 	path    string // of the issuer, without a final slash
 	clients map[string]Client
@@ -33,10 +44,13 @@ type Provider struct {
 	faults   Faults
 	keys     []*signingKeys // the last one signs
 	codes    map[string]*grant
-	tokens   map[string]*token // access and refresh tokens
-	pruneAt  int               // so many codes and tokens
+	tokens   map[string]*token   // access and refresh tokens
+	sessions map[string]*session // by sid
+	pruneAt  int                 // so many codes, tokens and sessions
 	requests []Request
 	counts   map[Endpoint]int
+
+	refreshes, reused int
 }
 
 // User is somebody whom a Provider knows. Claims go by their standard names
@@ -52,6 +66,11 @@ type User struct {
 	// look at the request. Zero: now, at every login.
 	AuthTime time.Time
 
+	// SessionID is the user's session at the provider, which ID tokens name in claim
+	// sid (OpenID Connect Back-Channel Logout section 2.1): all logins with the same
+	// one end together. Zero: a new one for each login.
+	SessionID string
+
 	// ACR are the authentication context classes by which the user can
 	// authenticate. A login is given the first of its acr_values that is among
 	// them, and else the first of them, in claim acr. Nil: the claim is absent.
@@ -64,6 +83,15 @@ type Client struct {
 	Secret                 string // empty: a public client
 	RedirectURIs           []string
 	PostLogoutRedirectURIs []string
+
+	// BackChannelLogoutURI is where the provider posts a logout token to, by its
+	// Outbound, when a session ends in which the client has a login (OpenID Connect
+	// Back-Channel Logout section 2.5). Empty: nowhere.
+	BackChannelLogoutURI string
+
+	// FrontChannelLogoutURI is what the provider's page opens in an iframe then, with
+	// iss and sid (OpenID Connect Front-Channel Logout section 2). Empty: nothing.
+	FrontChannelLogoutURI string
 }
 
 // Endpoint is a place that a Provider serves.
@@ -77,6 +105,7 @@ const (
 	JWKS          Endpoint = "/jwks"
 	UserInfo      Endpoint = "/userinfo"
 	EndSession    Endpoint = "/end-session"
+	Revocation    Endpoint = "/revoke"
 )
 
 // oauth2Metadata is where the metadata is, too (RFC 8414 section 3.1).
@@ -103,6 +132,8 @@ func NewProvider(issuer string, clients ...Client) *Provider {
 		codes:   make(map[string]*grant),
 		tokens:  make(map[string]*token),
 		counts:  make(map[Endpoint]int),
+
+		sessions: make(map[string]*session),
 	}
 	if u, err := url.Parse(issuer); err == nil {
 		p.path = strings.TrimSuffix(u.Path, "/")
@@ -141,6 +172,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		JWKS:          p.serveJWKS,
 		UserInfo:      p.serveUserInfo,
 		EndSession:    p.serveEndSession,
+		Revocation:    p.serveRevocation,
 	}[endpoint]
 	if !ok || handle == nil {
 		http.NotFound(w, r)

@@ -1,6 +1,7 @@
 package logintest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -27,32 +28,24 @@ type token struct {
 	scopes  []string
 	expires time.Time
 	used    bool // a refresh token works once
+	revoked bool // an access token, by itself
 }
 
 // serveToken is the token endpoint (RFC 6749 section 3.2).
 func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method != http.MethodPost || kind != "application/x-www-form-urlencoded" {
-		refuse(w, http.StatusBadRequest, &refusal{"invalid_request", "POST a form"})
-		return
-	}
-	if name, ok := repeated(r.PostForm); ok {
-		refuse(w, http.StatusBadRequest, &refusal{"invalid_request", name + " occurs twice"})
-		return
-	}
-	client, why := p.authenticateClient(r)
-	if why != nil {
-		if _, _, basic := r.BasicAuth(); basic {
-			w.Header().Set("WWW-Authenticate", `Basic realm="token endpoint"`)
-		}
-		refuse(w, http.StatusUnauthorized, why)
+	client, ok := p.admit(w, r)
+	if !ok {
 		return
 	}
 	var g *grant
-	scopes := []string(nil)
+	var scopes []string
+	var why *refusal
 	switch r.PostForm.Get("grant_type") {
 	case "authorization_code":
-		g, why = p.redeem(client, r.PostForm)
+		if g, why = p.redeem(client, r.PostForm); why == nil {
+			scopes = g.scopes
+			p.join(g)
+		}
 	case "refresh_token":
 		g, scopes, why = p.rotate(client, r.PostForm)
 	default:
@@ -62,14 +55,30 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, why)
 		return
 	}
-	if scopes == nil {
-		scopes = g.scopes
+	writeJSON(w, http.StatusOK, p.issue(g, scopes, r.PostForm.Get("grant_type") == "refresh_token"))
+}
+
+// admit lets only a client in that posts a form and is who it says it is, and
+// answers all others.
+func (p *Provider) admit(w http.ResponseWriter, r *http.Request) (Client, bool) {
+	w.Header().Set("Cache-Control", "no-store")
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method != http.MethodPost || kind != "application/x-www-form-urlencoded" {
+		refuse(w, http.StatusBadRequest, &refusal{"invalid_request", "POST a form"})
+		return Client{}, false
 	}
-	response := p.issue(g, scopes, r.PostForm.Get("grant_type") == "authorization_code")
-	if edit := p.misbehaviour().Token; edit != nil {
-		edit(response)
+	if name, ok := repeated(r.PostForm); ok {
+		refuse(w, http.StatusBadRequest, &refusal{"invalid_request", name + " occurs twice"})
+		return Client{}, false
 	}
-	writeJSON(w, http.StatusOK, response)
+	client, why := p.authenticateClient(r)
+	if why != nil {
+		if _, _, basic := r.BasicAuth(); basic {
+			w.Header().Set("WWW-Authenticate", `Basic realm="token endpoint"`)
+		}
+		refuse(w, http.StatusUnauthorized, why)
+		return Client{}, false
+	}
+	return client, true
 }
 
 func refuse(w http.ResponseWriter, status int, why *refusal) {
@@ -134,6 +143,9 @@ func (p *Provider) rotate(client Client, form url.Values) (*grant, []string, *re
 	if t.used {
 		t.grant.revoked = true
 	}
+	if t.grant.revoked {
+		p.reused++
+	}
 	if t.grant.revoked || p.now().After(t.expires) {
 		return nil, nil, &refusal{"invalid_grant", "the refresh token is no longer valid"}
 	}
@@ -146,39 +158,75 @@ func (p *Provider) rotate(client Client, form url.Values) (*grant, []string, *re
 			}
 		}
 	}
-	t.used = true
+	if code := p.faults.RefreshError; code != "" {
+		return nil, nil, &refusal{code, "the provider was told to misbehave"}
+	}
+	t.used = !p.faults.NoRotation
+	p.refreshes++
 	return t.grant, scopes, nil
+}
+
+// Refreshes returns how many refreshes the provider has granted.
+func (p *Provider) Refreshes() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refreshes
+}
+
+// Reused returns how often a refresh token was presented that had been used up,
+// or whose family was revoked: by such a presentation, by that of a code for the
+// second time, or at the revocation endpoint. It is zero for as long as the
+// application does everything right.
+func (p *Provider) Reused() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reused
 }
 
 // issue makes a token response (RFC 6749 section 5.1, OpenID Connect Core
 // sections 3.1.3.3 and 12.2).
-func (p *Provider) issue(g *grant, scopes []string, first bool) map[string]any {
-	access := p.newToken(&token{grant: g, scopes: scopes, expires: p.now().Add(accessLifetime)})
+func (p *Provider) issue(g *grant, scopes []string, refresh bool) map[string]any {
+	faults := p.misbehaviour()
+	lifetime := cmp.Or(p.AccessTokenLifetime, accessLifetime)
+	access := p.newToken(&token{grant: g, scopes: scopes, expires: p.now().Add(lifetime)}, p.AccessTokenBytes)
 	response := map[string]any{
 		"access_token": access,
 		"token_type":   "Bearer",
-		"expires_in":   int(accessLifetime.Seconds()),
+		"expires_in":   int(lifetime.Seconds()),
 		"scope":        strings.Join(scopes, " "),
 	}
 	if slices.Contains(g.scopes, "openid") { // else the request is one of plain OAuth 2.0
-		response["id_token"] = p.idToken(g, scopes, access, first)
+		response["id_token"] = p.idToken(g, scopes, access, refresh)
 	}
-	if slices.Contains(g.scopes, "offline_access") {
-		response["refresh_token"] = p.newToken(&token{grant: g, refresh: true, scopes: scopes, expires: p.now().Add(refreshLifetime)})
+	if slices.Contains(g.scopes, "offline_access") && !(refresh && faults.NoRotation) {
+		// A refresh for less leaves the next one all (RFC 6749 section 6).
+		response["refresh_token"] = p.newToken(&token{grant: g, refresh: true, scopes: g.scopes, expires: p.now().Add(refreshLifetime)}, 0)
+	}
+	if faults.Token != nil {
+		faults.Token(response)
+	}
+	if refresh && faults.Refresh != nil {
+		faults.Refresh(response)
 	}
 	return response
 }
 
-func (p *Provider) newToken(t *token) string {
+// newToken gives a token a value of so many bytes, or of as many as a secret needs.
+func (p *Provider) newToken(t *token, bytes int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.prune()
 	value := rand.Text()
+	bytes = max(bytes, len(value))
+	for len(value) < bytes {
+		value += rand.Text()
+	}
+	value = value[:bytes]
 	p.tokens[value] = t
 	return value
 }
 
-func (p *Provider) idToken(g *grant, scopes []string, access string, first bool) string {
+func (p *Provider) idToken(g *grant, scopes []string, access string, refresh bool) string {
 	now := p.now()
 	sum := sha256.Sum256([]byte(access))
 	claims := g.user.claims(scopes)
@@ -187,17 +235,21 @@ func (p *Provider) idToken(g *grant, scopes []string, access string, first bool)
 	claims["iat"] = now.Unix()
 	claims["exp"] = now.Add(idTokenLifetime).Unix()
 	claims["auth_time"] = g.authTime.Unix()
+	claims["sid"] = g.sid
 	if g.acr != "" {
 		claims["acr"] = g.acr
 	}
 	claims["at_hash"] = base64.RawURLEncoding.EncodeToString(sum[:16])
-	if first && g.nonce != "" {
+	if !refresh && g.nonce != "" {
 		claims["nonce"] = g.nonce
 	}
 	faults := p.misbehaviour()
 	header := map[string]any{"alg": "RS256", "typ": "JWT", "kid": p.signingKeys().rsaID}
 	if faults.IDToken != nil {
 		faults.IDToken(header, claims)
+	}
+	if refresh && faults.RefreshedIDToken != nil {
+		faults.RefreshedIDToken(header, claims)
 	}
 	signed := p.Sign(header, claims)
 	if faults.SignedIDToken != nil {

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"sync"
 )
 
@@ -17,16 +19,28 @@ import (
 // drips, a context that ends and a connection that closes are what they would
 // be on the wire.
 func (p *Provider) HTTPClient() *http.Client {
-	return &http.Client{Transport: providerTransport{p}}
+	origin := ""
+	if issuer, err := url.Parse(p.issuer); err == nil {
+		origin = originOf(issuer)
+	}
+	return InMemory(map[string]http.Handler{origin: p})
 }
 
-type providerTransport struct{ provider *Provider }
+// InMemory returns a client that reaches handlers, each by its origin, such as
+// https://app.example.test, as [Provider.HTTPClient] does. It keeps no cookies:
+// it is what one server calls another by ([Provider.Outbound]).
+func InMemory(handlers map[string]http.Handler) *http.Client {
+	return &http.Client{Transport: memoryTransport(maps.Clone(handlers))}
+}
 
-func (t providerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if origin, err := url.Parse(t.provider.issuer); err != nil || r.URL.Scheme != origin.Scheme || r.URL.Host != origin.Host {
-		return nil, fmt.Errorf("logintest: %s://%s is not this provider, which is %s", r.URL.Scheme, r.URL.Host, t.provider.issuer)
+type memoryTransport map[string]http.Handler
+
+func (t memoryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	handler := t[originOf(r.URL)]
+	if handler == nil {
+		return nil, fmt.Errorf("logintest: %s is not served here, but %q", originOf(r.URL), slices.Sorted(maps.Keys(t)))
 	}
-	return serve(t.provider, r)
+	return serve(handler, r)
 }
 
 // serve has handler answer a client's request.

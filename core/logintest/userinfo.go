@@ -41,7 +41,7 @@ func (p *Provider) access(value string) (client string, claims map[string]any, o
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t, known := p.tokens[value]
-	if !known || t.refresh || t.grant.revoked || p.now().After(t.expires) {
+	if !known || t.refresh || t.revoked || t.grant.revoked || p.now().After(t.expires) {
 		return "", nil, false
 	}
 	return t.grant.client, t.grant.user.claims(t.scopes), true
