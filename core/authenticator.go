@@ -22,6 +22,8 @@ type Authenticator struct {
 	attempts      *attempts
 	flights       flights
 	sessions      *sessionKeeper
+	tokens        *tokenKeeper
+	refresher     *refresher
 	hints         *logoutHints
 	crossOrigin   *http.CrossOriginProtection
 	origin        string // of RedirectURL
@@ -69,7 +71,14 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	if err := a.crossOrigin.AddTrustedOrigin(a.origin); err != nil {
 		return nil, err
 	}
-	return a, a.openCookies(redirect.Scheme == "https")
+	if err := a.openCookies(redirect.Scheme == "https"); err != nil {
+		return nil, err
+	}
+	a.refresher = &refresher{shared: config.Refreshes, sessions: a.sessions, tokens: a.tokens, log: a.log, now: now}
+	if a.refresher.shared == nil {
+		a.refresher.shared = &memoryRefreshes{now: now}
+	}
+	return a, nil
 }
 
 // Format prints no more than what a is, whatever the verb: it holds secrets.
@@ -87,19 +96,23 @@ func (a *Authenticator) openCookies(secure bool) error {
 	attemptSealer, err1 := newSealer(purposeAttempt, keys...)
 	sessionSealer, err2 := newSealer(purposeSession, keys...)
 	hintSealer, err3 := newSealer(purposeLogoutHint, keys...)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	tokenSealer, err4 := newSealer(purposeTokens, keys...)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
 	everywhere := cookieKind{path: "/", secure: secure}
-	var vault vault = &cookieStore{name: host + "pixy-session", cookies: everywhere}
-	if a.config.Store != nil {
-		vault = &gorillaStore{store: a.config.Store, name: host + "pixy-session", secure: secure}
+	vault := func(name string) vault {
+		if a.config.Store != nil {
+			return &gorillaStore{store: a.config.Store, name: name, secure: secure}
+		}
+		return &cookieStore{name: name, cookies: everywhere}
 	}
 	a.attempts = &attempts{sealer: attemptSealer, prefix: host + "pixy-login-", cookies: everywhere}
 	a.sessions = &sessionKeeper{
-		vault: vault, sealer: sessionSealer, registrations: a.registrations, revocations: a.config.Revocations,
+		vault: vault(host + "pixy-session"), sealer: sessionSealer, registrations: a.registrations, revocations: a.config.Revocations,
 		lifetime: a.config.SessionLifetime, idle: a.config.SessionIdle, now: a.now,
 	}
+	a.tokens = &tokenKeeper{vault: vault(host + "pixy-tokens"), sealer: tokenSealer, kept: a.config.KeepTokens}
 	a.hints = &logoutHints{
 		sealer: hintSealer, name: path + "pixy-logout", registrations: a.registrations,
 		cookies:  cookieKind{path: a.config.LogoutPath, secure: secure},

@@ -91,20 +91,33 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *regis
 	if err != nil {
 		return err
 	}
-	fresh := session{user: identity.user, authentication: identity.authentication, sid: identity.sid}
+	fresh := a.sessions.begin(at, identity)
 	if attempt.required {
 		fresh.raised = fingerprint(a.returnTo(attempt.returnTo))
 	}
-	former := a.sessions.former(r)
-	if err := a.sessions.start(w, r, at, fresh); err != nil {
+	if err := a.start(w, r, fresh, identity.tokens); err != nil {
 		return err
 	}
+	a.hints.save(w, at, identity.idToken)
+	return nil
+}
+
+// start begins a session with its tokens, or leaves the browser all that it has.
+func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *session, with *tokens) error {
+	former := a.sessions.former(r)
+	held := heldResponse{header: make(http.Header)}
+	if err := a.tokens.start(held, r, fresh, with, a.config.SessionLifetime); err != nil {
+		return err
+	}
+	if err := a.sessions.start(held, r, fresh); err != nil {
+		return err
+	}
+	held.release(w)
 	if former != nil {
 		if err := a.sessions.revoke(r.Context(), former.key()); err != nil {
 			a.log(r, asError(err)) // the new one is as good without
 		}
 	}
-	a.hints.save(w, at, identity.idToken)
 	return nil
 }
 

@@ -93,6 +93,27 @@ func withQuery(endpoint string, query url.Values) string {
 // exchange is the token request of RFC 6749 section 4.1.3 and RFC 7636 section 4.5.
 // The code is sent once, with the verifier.
 func (g *codeGrant) exchange(ctx context.Context, m *metadata, code, verifier string) (*oauth2.Token, error) {
+	return g.requestToken(ctx, m, []string{code, verifier}, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+		return config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
+	})
+}
+
+// refreshToken is the token request of RFC 6749 section 6. It names no scope,
+// which asks for what there was. If the answer has no new refresh token, the
+// former one goes on.
+func (g *codeGrant) refreshToken(ctx context.Context, m *metadata, refresh string) (*oauth2.Token, error) {
+	token, err := g.requestToken(ctx, m, []string{refresh}, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+		return config.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh}).Token()
+	})
+	if refused := new(Error); errors.As(err, &refused) && refused.Code == codeGrantRefused {
+		refused.Code, refused.Public = codeRefreshRefused, "The login provider has ended your login. Please log in again."
+	}
+	return token, err
+}
+
+// requestToken makes a token request, with the client authentication that the
+// metadata names. An answer may repeat secrets, which are those of the request.
+func (g *codeGrant) requestToken(ctx context.Context, m *metadata, secrets []string, request func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*oauth2.Token, error) {
 	style, err := m.authStyle(g.config.confidential())
 	if err != nil {
 		return nil, err
@@ -101,26 +122,31 @@ func (g *codeGrant) exchange(ctx context.Context, m *metadata, code, verifier st
 	if err != nil {
 		return nil, err
 	}
-	config := oauth2.Config{
+	client, reading := watch(g.client)
+	token, err := request(context.WithValue(ctx, oauth2.HTTPClient, client), &oauth2.Config{
 		ClientID: g.config.ClientID, ClientSecret: secret, RedirectURL: g.redirectURL,
 		Endpoint: oauth2.Endpoint{TokenURL: m.TokenEndpoint, AuthStyle: style},
-	}
-	client, reading := watch(g.client)
-	token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, client), code, oauth2.VerifierOption(verifier))
+	})
 	if reading.err != nil {
 		return nil, errProviderDown(fmt.Errorf("reading the token endpoint's answer: %w", reading.err))
 	}
 	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(g.config.ClientID) + ":" + url.QueryEscape(secret)))
-	secrets := []string{code, verifier, secret, basic} // which the answer may repeat
+	secrets = append(secrets, secret, basic)
 	if err != nil {
 		return nil, exchangeError(err, secrets...)
 	}
 	if !strings.EqualFold(token.TokenType, "Bearer") { // RFC 6749 section 7.1
 		return nil, errBadProvider("token_response_untrusted", "token_type is %q, not Bearer",
-			clip(redact(token.TokenType, append(secrets, token.AccessToken))))
+			clip(redact(token.TokenType, append(secrets, token.AccessToken, token.RefreshToken))))
 	}
 	return token, nil
 }
+
+// The codes of invalid_grant (RFC 6749 section 5.2): at a login, and later.
+const (
+	codeGrantRefused   = "code_refused"
+	codeRefreshRefused = "refresh_refused"
+)
 
 // exchangeError sorts what went wrong by whose fault it is. The texts of
 // x/oauth2 hold the answer's body, and the answer may repeat the request: only
@@ -140,9 +166,9 @@ func exchangeError(err error, secrets ...string) error {
 		Description: redact(answer.ErrorDescription, secrets),
 	}
 	switch {
-	case answer.ErrorCode == "invalid_grant", answer.ErrorCode == "bad_verification_code": // GitHub's word for it
+	case slices.Contains([]string{"invalid_grant", "bad_verification_code", "bad_refresh_token"}, answer.ErrorCode): // GitHub has its own words
 		return &Error{
-			Status: http.StatusForbidden, Code: "code_refused",
+			Status: http.StatusForbidden, Code: codeGrantRefused,
 			Public: "The login provider did not accept this login. Please try again.",
 			Err:    fmt.Errorf("%w: token endpoint: %w", ErrRefused, reported),
 		}

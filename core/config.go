@@ -55,6 +55,23 @@ type Config struct {
 	// in cookies, so that strangers cannot fill the Store.
 	Store sessions.Store
 
+	// KeepTokens keeps the access and the refresh token that come with a login, in
+	// a sealed record of their own, for [TokenSource] and [Client]. The guard has
+	// them refreshed when it is time, before the handler runs and once for all the
+	// requests that come together. A provider that refuses a refresh has ended the
+	// session; one that is down has not. Logout tells the provider to revoke them
+	// (RFC 7009). Many providers give a refresh token only if asked, for example by
+	// scope offline_access. Tokens in cookies are limited to two cookies, or some
+	// 5.8 KB: a login with more fails, and the remedy is a Store. False: tokens are
+	// forgotten when the login is done.
+	KeepTokens bool
+
+	// Refreshes let replicas share one refresh. With several replicas and
+	// KeepTokens they are needed, or one user's requests that come together at two
+	// of them use a refresh token twice. Nil: those of this process, which remember
+	// what came of a refresh for five minutes.
+	Refreshes Refreshes
+
 	// Revocations end sessions before their time, from outside the browser that
 	// has them: by [Authenticator.LogoutEverywhere], by a provider (OpenID Connect
 	// Back-Channel and Front-Channel Logout), and, for copies of its cookie, by a
@@ -208,6 +225,7 @@ func (c Config) LogValue() slog.Value {
 		slog.String("session_key", redactedIf(len(c.SessionKey) > 0)),
 		slog.Int("old_session_keys", len(c.OldSessionKeys)),
 		slog.Bool("store", c.Store != nil),
+		slog.Bool("keep_tokens", c.KeepTokens),
 		slog.Duration("session_lifetime", c.SessionLifetime),
 		slog.Duration("session_idle", c.SessionIdle),
 	)

@@ -106,3 +106,19 @@ func unsetCookie(header http.Header, name string) {
 		header["Set-Cookie"] = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+"=") })
 	}
 }
+
+// heldResponse collects the cookies of an answer that may yet turn out otherwise.
+type heldResponse struct{ header http.Header }
+
+func (h heldResponse) Header() http.Header         { return h.header }
+func (h heldResponse) Write(b []byte) (int, error) { return len(b), nil }
+func (h heldResponse) WriteHeader(int)             {}
+
+// release sets the cookies after all.
+func (h heldResponse) release(w http.ResponseWriter) {
+	for _, line := range h.header["Set-Cookie"] {
+		name, _, _ := strings.Cut(line, "=")
+		unsetCookie(w.Header(), name)
+		w.Header().Add("Set-Cookie", line)
+	}
+}

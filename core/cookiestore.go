@@ -18,7 +18,7 @@ const (
 	maxCookieParts = 2
 )
 
-// cookieStore is the vault that needs nothing to run: the sealed session is in
+// cookieStore is the vault that needs nothing to run: the sealed value is in
 // the browser's cookies, in parts when it is large. The first character of the
 // first part says how many there are. The parts are sealed as one value, so a
 // part that is missing, doubled, swapped or foreign spoils the whole.
@@ -58,8 +58,7 @@ func (s *cookieStore) read(r *http.Request) (string, error) {
 func (s *cookieStore) replace(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
 	parts := (1 + len(sealed) + maxCookieValue - 1) / maxCookieValue
 	if parts > maxCookieParts {
-		return fmt.Errorf("%w %d cookies: it has %d bytes; keep fewer claims (SessionClaims) or use a Store",
-			errSessionTooLarge, maxCookieParts, len(sealed))
+		return fmt.Errorf("%w %d cookies: %d bytes when sealed", errTooLarge, maxCookieParts, len(sealed))
 	}
 	value := strconv.Itoa(parts) + sealed
 	for i := 1; i <= parts; i++ {
@@ -73,6 +72,11 @@ func (s *cookieStore) replace(w http.ResponseWriter, r *http.Request, sealed str
 
 // renew is replace: a sealed cookie has no id.
 func (s *cookieStore) renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
+	return s.replace(w, r, sealed, maxAge)
+}
+
+// adopt is replace: each browser has its own.
+func (s *cookieStore) adopt(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
 	return s.replace(w, r, sealed, maxAge)
 }
 

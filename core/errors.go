@@ -39,6 +39,11 @@ var (
 	// failing. Status 503 with Retry-After. Sessions that exist are unaffected.
 	ErrUnavailable = errors.New("pixy: temporarily unavailable")
 
+	// ErrNoToken: there is no access token for a user, or it has expired and there
+	// is no refreshing it. Status 401. A login gets another: see
+	// [Authenticator.LoginWith].
+	ErrNoToken = errors.New("pixy: no access token")
+
 	// ErrCrossOrigin: another site tried to log this browser out. Status 403.
 	ErrCrossOrigin = errors.New("pixy: cross-origin request")
 )

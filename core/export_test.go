@@ -27,7 +27,7 @@ func (a *Authenticator) AttemptCookie(state string) string { return a.attempts.c
 // StartSession logs user in without a provider.
 func (a *Authenticator) StartSession(w http.ResponseWriter, r *http.Request, user User, claims string) error {
 	user.claims = claims
-	return a.sessions.start(w, r, a.registrations[0], session{user: user})
+	return a.start(w, r, a.sessions.begin(a.registrations[0], &identity{user: user}), new(tokens))
 }
 
 // AttemptVerifier shows the verifier of an attempt's cookie.

@@ -88,10 +88,7 @@ func (s *gorillaStore) replace(w http.ResponseWriter, r *http.Request, sealed st
 	if err := s.delete(heldResponse{header: make(http.Header)}, r); err != nil {
 		return fmt.Errorf("forgetting the former session: %w", err)
 	}
-	unsetCookie(w.Header(), s.name)
-	for _, cookie := range held.header["Set-Cookie"] {
-		w.Header().Add("Set-Cookie", cookie)
-	}
+	held.release(w)
 	return nil
 }
 
@@ -106,6 +103,11 @@ func (s *gorillaStore) renew(w http.ResponseWriter, r *http.Request, sealed stri
 	found.Values[storeKey] = sealed
 	found.Options = s.options(maxAge)
 	return s.store.Save(r, w, found)
+}
+
+// adopt has nothing to do: all requests of a browser see what is in the store.
+func (s *gorillaStore) adopt(http.ResponseWriter, *http.Request, string, time.Duration) error {
+	return nil
 }
 
 func (s *gorillaStore) erase(w http.ResponseWriter, r *http.Request) error {
@@ -152,14 +154,7 @@ func (s *gorillaStore) options(maxAge time.Duration) *gorilla.Options {
 func tooLarge(err error) error {
 	var several securecookie.MultiError
 	if errors.As(err, &several) && !several.IsUsage() && !several.IsInternal() {
-		return fmt.Errorf("%w the store: %w", errSessionTooLarge, err)
+		return fmt.Errorf("%w the store: %w", errTooLarge, err)
 	}
 	return err
 }
-
-// heldResponse collects the headers of a response that is never sent.
-type heldResponse struct{ header http.Header }
-
-func (h heldResponse) Header() http.Header         { return h.header }
-func (h heldResponse) Write(b []byte) (int, error) { return len(b), nil }
-func (h heldResponse) WriteHeader(int)             {}

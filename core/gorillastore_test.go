@@ -212,7 +212,7 @@ func TestAStoreThatIsTooSmall(t *testing.T) {
 	if page.Status != 500 || !strings.Contains(string(page.Body), "session_too_large") || setsSession(page.Header) {
 		t.Errorf("got %d: %s", page.Status, page.Body)
 	}
-	if !strings.Contains(g.log.String(), "does not fit") {
+	if !strings.Contains(g.log.String(), "too large for the store") {
 		t.Errorf("the log does not say why: %s", g.log.String())
 	}
 }

@@ -20,6 +20,8 @@ const (
 	maxIDTokenAge = time.Hour       // a token just redeemed was not issued long ago
 	maxIDToken    = 64 << 10        // bytes
 	maxSubject    = 255             // OpenID Connect Core section 2
+
+	codeBadIDToken = "id_token_untrusted"
 )
 
 // idTokens checks ID tokens. The signature is go-jose's to verify; everything
@@ -33,12 +35,49 @@ type idTokens struct {
 // verify returns the claims of a genuine token, signed by one of algs, that
 // answers the login with nonce and came with accessToken.
 func (t *idTokens) verify(ctx context.Context, token, accessToken, nonce string, algs []jose.SignatureAlgorithm) (claims, error) {
+	return t.genuine(ctx, token, accessToken, algs, func(c claims) error {
+		if got, _ := c.text("nonce"); subtle.ConstantTimeCompare([]byte(got), []byte(nonce)) != 1 {
+			return errors.New("nonce is not this login's")
+		}
+		return nil
+	})
+}
+
+// verifyRefreshed checks a token that came with refreshed ones: it is of the
+// same login as the session (OpenID Connect Core section 12.2).
+func (t *idTokens) verifyRefreshed(ctx context.Context, token, accessToken string, held *tokens, of *session, algs []jose.SignatureAlgorithm) error {
+	_, err := t.genuine(ctx, token, accessToken, algs, func(c claims) error {
+		issuer, _ := c.text("iss")
+		subject, _ := c.text("sub")
+		nonce, _ := c.text("nonce")
+		authTime, _ := c.date("auth_time")
+		switch {
+		case issuer != of.user.Issuer:
+			return errors.New("iss is not the session's")
+		case subject != of.user.Subject:
+			return errors.New("sub is not the session's")
+		case c["nonce"] != nil && nonce != held.nonce:
+			return errors.New("nonce is not the login's")
+		case c["auth_time"] != nil && !held.authTime.IsZero() && !authTime.Equal(held.authTime):
+			return errors.New("auth_time is not the login's")
+		}
+		return nil
+	})
+	return err
+}
+
+// genuine returns the claims of a token for this client that the provider has
+// just signed, and that passes one more check.
+func (t *idTokens) genuine(ctx context.Context, token, accessToken string, algs []jose.SignatureAlgorithm, more func(claims) error) (claims, error) {
 	c, header, err := t.open(ctx, token, algs)
 	if err == nil {
 		err = checkType(header)
 	}
 	if err == nil {
-		err = t.check(c, nonce)
+		err = t.check(c)
+	}
+	if err == nil {
+		err = more(c)
 	}
 	if err == nil {
 		err = checkAccessToken(c, header.Algorithm, accessToken)
@@ -85,12 +124,11 @@ func canonical(token string) bool {
 
 // check compares the claims, each as it is spelled: "ISS" is not "iss", and a
 // quoted number is no number.
-func (t *idTokens) check(c claims, nonce string) error {
+func (t *idTokens) check(c claims) error {
 	now := t.now()
 	expires, expiresOK := c.date("exp")
 	issued, issuedOK := c.date("iat")
 	notBefore, notBeforeOK := c.date("nbf")
-	gotNonce, _ := c.text("nonce")
 	subject, _ := c.text("sub")
 	if err := t.checkIssuer(c); err != nil {
 		return err
@@ -107,8 +145,6 @@ func (t *idTokens) check(c claims, nonce string) error {
 		return errors.New("iat is not of this login")
 	case c["nbf"] != nil && (!notBeforeOK || notBefore.After(now.Add(clockSkew))):
 		return errors.New("nbf is no number or in the future")
-	case subtle.ConstantTimeCompare([]byte(gotNonce), []byte(nonce)) != 1:
-		return errors.New("nonce is not this login's")
 	case !validSubject(subject):
 		return errors.New("sub is missing or not 1 to 255 ASCII characters")
 	case c["events"] != nil:
@@ -186,5 +222,5 @@ func validSubject(sub string) bool {
 }
 
 func errBadIDToken(err error) *Error {
-	return errBadProvider("id_token_untrusted", "ID token: %w", err)
+	return errBadProvider(codeBadIDToken, "ID token: %w", err)
 }

@@ -8,7 +8,8 @@ import (
 
 // Logout ends the session here, then sends the browser to the provider to end
 // it there too (OpenID Connect RP-Initiated Logout), or to AfterLogout if the
-// provider has no place for that or is down. For a stranger it goes to
+// provider has no place for that or is down. Kept tokens are revoked there, if it
+// takes that. For a stranger it goes to
 // AfterLogout at once.
 //
 // It answers POST only, from a page of this application: put a button in a form
@@ -31,8 +32,14 @@ func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return a.report(w, r, err)
 	}
-	if err := a.sessions.end(w, r, session); err != nil {
+	held, err := a.endSession(w, r, session)
+	if err != nil {
 		return a.report(w, r, err)
+	}
+	if held != nil {
+		if err := session.registration.revoke(r.Context(), held); err != nil {
+			a.log(r, asError(from(session.registration, err))) // nobody has them any more
+		}
 	}
 	at, hint := a.hints.take(w, r)
 	if session != nil && session.registration != at {
@@ -48,6 +55,22 @@ func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	redirect(w, a.config.AfterLogout)
 	return nil
+}
+
+// endSession forgets a browser's session, and returns the tokens that it had, if
+// any.
+func (a *Authenticator) endSession(w http.ResponseWriter, r *http.Request, session *session) (*tokens, error) {
+	var held *tokens
+	if session != nil {
+		var err error
+		if held, err = a.tokens.load(r, session); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.sessions.end(w, r, session); err != nil {
+		return nil, err
+	}
+	return held, a.tokens.end(w, r)
 }
 
 // logoutHints keeps the ID token, which a provider wants to see again at

@@ -25,6 +25,7 @@ type metadata struct {
 	JWKSURI               string   `json:"jwks_uri"`
 	UserInfoEndpoint      string   `json:"userinfo_endpoint"`
 	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	RevocationEndpoint    string   `json:"revocation_endpoint"`
 	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
 	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
 	SigningAlgs           []string `json:"id_token_signing_alg_values_supported"`
@@ -64,6 +65,7 @@ func (m *metadata) check(issuer string) error {
 		{"token_endpoint", m.TokenEndpoint, true},
 		{"userinfo_endpoint", m.UserInfoEndpoint, false},
 		{"end_session_endpoint", m.EndSessionEndpoint, false},
+		{"revocation_endpoint", m.RevocationEndpoint, false},
 	} {
 		if endpoint.url == "" && !endpoint.required {
 			continue

@@ -10,9 +10,10 @@ import (
 )
 
 // Authenticate returns r with its user in the context, for [UserFromContext].
-// It uses no network, unless Store does, and never talks to the provider. The
+// It uses no network, unless Store or Revocations do, and talks to the provider
+// only to refresh tokens when it is time (see [Config.KeepTokens]). The
 // error wraps [ErrNoSession] if nobody is logged in, which is not logged, or
-// [ErrUnavailable] if the Store is down, which logs nobody out. A request that
+// [ErrUnavailable] if Store or Revocations are down, which logs nobody out. A request that
 // this Authenticator has let through already, or a test by [ContextWithUser],
 // passes as it is.
 //
@@ -49,13 +50,20 @@ func (a *Authenticator) AuthenticateFor(w http.ResponseWriter, r *http.Request, 
 	if session == nil {
 		return nil, a.report(w, r, a.errNoSession(need))
 	}
+	tokens, err := a.refresher.guard(w, r, session)
+	if errors.Is(err, ErrNoSession) {
+		err = a.errNoSession(need)
+	}
+	if err != nil {
+		return nil, a.report(w, r, err)
+	}
 	if err := a.sessions.touch(w, r, session); err != nil {
 		a.log(r, asError(err)) // the session is good for a while yet
 	}
 	if err := a.meet(r, session, need); err != nil {
 		return nil, a.report(w, r, err)
 	}
-	session.attached = attached{&session.user, a, session}
+	session.attached = attached{user: &session.user, by: a, session: session, tokens: tokens}
 	return r.WithContext(context.WithValue(r.Context(), attachedKey{}, &session.attached)), nil
 }
 

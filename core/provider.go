@@ -18,6 +18,12 @@ type provider interface {
 	checkIssuer(ctx context.Context, iss []string) error
 	// redeem trades a code for a user whom every check has found genuine.
 	redeem(ctx context.Context, code string, a *attempt) (*identity, error)
+	// refresh trades the refresh token of a session for new tokens. The error's
+	// code tells a refusal from an outage.
+	refresh(ctx context.Context, held *tokens, of *session) (*tokens, error)
+	// revoke tells the provider that tokens are no longer needed, if it wants to
+	// know.
+	revoke(ctx context.Context, held *tokens) error
 	// logoutURL is where the browser is sent to end the provider's own session,
 	// or "" if the provider offers no such place or is not to be reached.
 	logoutURL(ctx context.Context, idTokenHint, returnURL, state string) string
@@ -36,5 +42,6 @@ type identity struct {
 	claims  claims // all that the provider said
 	idToken string // the hint for logout
 	sid     string // the provider's own session, if it tells
+	tokens  *tokens
 	authentication
 }

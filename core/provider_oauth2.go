@@ -41,10 +41,11 @@ type OAuth2 struct {
 // and says nothing about who is there, so the application has to ask.
 type oauth2Provider struct {
 	codeGrant
+	now func() time.Time
 }
 
 func newOAuth2Provider(grant codeGrant, now func() time.Time) *oauth2Provider {
-	p := &oauth2Provider{codeGrant: grant}
+	p := &oauth2Provider{codeGrant: grant, now: now}
 	p.metadata = newDocument(now, func(ctx context.Context) (*metadata, error) {
 		m, err := p.endpoints(ctx)
 		if err != nil {
@@ -115,7 +116,19 @@ func (p *oauth2Provider) redeem(ctx context.Context, code string, a *attempt) (*
 	if !validSubject(subject) {
 		return nil, errBadUserInfo(errors.New(`FetchUser gave no "sub": a string of 1 to 255 ASCII characters that never changes and is never given to somebody else`))
 	}
-	return &identity{user: c.user(p.config.Issuer, subject), claims: c}, nil
+	return &identity{user: c.user(p.config.Issuer, subject), claims: c, tokens: newTokens(token, p.now())}, nil
+}
+
+func (p *oauth2Provider) refresh(ctx context.Context, held *tokens, _ *session) (*tokens, error) {
+	m, err := p.metadata.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token, err := p.refreshToken(ctx, m, held.refresh)
+	if err != nil {
+		return nil, err
+	}
+	return newTokens(token, p.now()), nil
 }
 
 // fetchUserError sorts what FetchUser reports: an *Error is the application's

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"golang.org/x/oauth2"
 )
 
 // oidcProvider is an OpenID provider that is found by discovery.
@@ -86,7 +88,39 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 		}
 		claims.add(more) // what is signed comes first
 	}
-	return &identity{user: claims.user(issuer, subject), claims: claims, idToken: raw, sid: sid, authentication: how}, nil
+	return &identity{
+		user: claims.user(issuer, subject), claims: claims, idToken: raw, sid: sid, authentication: how,
+		tokens: p.tokensOf(token, claims),
+	}, nil
+}
+
+// tokensOf are those that came with an ID token.
+func (p *oidcProvider) tokensOf(token *oauth2.Token, c claims) *tokens {
+	t := newTokens(token, p.idTokens.now())
+	t.nonce, _ = c.text("nonce")
+	t.authTime, _ = c.date("auth_time")
+	return t
+}
+
+// refresh also checks the ID token, if there is a new one (OpenID Connect Core
+// section 12.2). The session goes on with what it knows.
+func (p *oidcProvider) refresh(ctx context.Context, held *tokens, of *session) (*tokens, error) {
+	m, err := p.metadata.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token, err := p.refreshToken(ctx, m, held.refresh)
+	if err != nil {
+		return nil, err
+	}
+	if raw, ok := token.Extra("id_token").(string); ok && raw != "" {
+		if err := p.idTokens.verifyRefreshed(ctx, raw, token.AccessToken, held, of, asymmetricOf(m.SigningAlgs)); err != nil {
+			return nil, err
+		}
+	}
+	fresh := newTokens(token, p.idTokens.now())
+	fresh.nonce, fresh.authTime = held.nonce, held.authTime
+	return fresh, nil
 }
 
 // logoutURL is the request of OpenID Connect RP-Initiated Logout section 2.

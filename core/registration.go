@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"path"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,17 @@ type registration struct {
 	// provider or a client in a rolling deployment gets no answer meant for the
 	// former.
 	id string
+
+	pausedUntil atomic.Int64 // Unix seconds; see pause
+}
+
+// pause keeps refreshes away from a provider that has just failed one, for which
+// the request had to wait: the others need not.
+func (r *registration) pause(now time.Time) { r.pausedUntil.Store(now.Add(refreshPause).Unix()) }
+
+func (r *registration) paused(now time.Time) bool {
+	left := r.pausedUntil.Load() - now.Unix()
+	return 0 < left && left <= int64(refreshPause/time.Second) // the clock may have been set back
 }
 
 // registrations are all of them, in the order of Config.Providers.

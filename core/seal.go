@@ -14,6 +14,7 @@ const (
 	purposeAttempt    = "pixy attempt v1"
 	purposeSession    = "pixy session v1"
 	purposeLogoutHint = "pixy logout hint v1"
+	purposeTokens     = "pixy tokens v1"
 )
 
 // minKeyBytes is the least that a session key may hold: the strength of AES-256.

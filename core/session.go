@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -94,8 +95,11 @@ func decodeSession(b []byte) (*session, bool) {
 	return s, u.Issuer != "" && u.Subject != ""
 }
 
-// A vault carries the one sealed session of a browser. It sees only sealed
-// values, and knows nothing of what they mean.
+// putFunc is how a vault keeps a sealed value: replace, renew or adopt.
+type putFunc func(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
+
+// A vault carries one sealed value of a browser: its session, its tokens. It
+// knows nothing of what they mean.
 type vault interface {
 	// read returns the sealed value, or "" if there is none that could be one.
 	// An error means that the vault is out of order, not that nobody is there.
@@ -104,6 +108,9 @@ type vault interface {
 	replace(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
 	// renew keeps a new value under the same id.
 	renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
+	// adopt has this browser go on with a value that renew has kept in the course
+	// of another request.
+	adopt(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
 	// erase forgets the value. It writes nothing for those who have none.
 	erase(w http.ResponseWriter, r *http.Request) error
 }
@@ -123,7 +130,7 @@ type sessionKeeper struct {
 	now           func() time.Time
 }
 
-var errSessionTooLarge = errors.New("the session does not fit in")
+var errTooLarge = errors.New("too large for")
 
 // load returns the session of a request, or nil if nobody is logged in. A value
 // that does not open, is over, or has been revoked, is a stranger's.
@@ -160,22 +167,29 @@ func (s *sessionKeeper) over(found *session) bool {
 	return !now.Before(found.ends) || s.idle > 0 && now.Sub(found.seen) >= s.idle
 }
 
-// start logs the user of fresh in, whom the provider of at knows. The session is
-// a new one: its id, if the store has ids, was never seen before (RFC 6265bis
-// section 8.4).
-func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, at *registration, fresh session) error {
+// begin makes the session of somebody whom the provider of at knows. It is a new
+// one: its id was never seen before (RFC 6265bis section 8.4).
+func (s *sessionKeeper) begin(at *registration, who *identity) *session {
 	now := s.now()
-	fresh.started, fresh.seen, fresh.ends, fresh.client = now, now, now.Add(s.lifetime), at.config.ClientID
-	if _, err := rand.Read(fresh.id[:]); err != nil {
-		return asError(err) // crypto/rand ends the program before that
+	fresh := &session{
+		started: now, seen: now, ends: now.Add(s.lifetime),
+		registration: at, client: at.config.ClientID, sid: who.sid,
+		user: who.user, authentication: who.authentication,
 	}
+	rand.Read(fresh.id[:]) // never fails
+	return fresh
+}
+
+// start keeps a session that has begun, in place of any former one: if the store
+// has ids, under one that is new.
+func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *session) error {
 	err := s.vault.replace(w, r, s.sealer.seal(sessionSeal, fresh.encode()), s.lifetime)
 	switch {
-	case errors.Is(err, errSessionTooLarge):
+	case errors.Is(err, errTooLarge):
 		return &Error{
 			Status: http.StatusInternalServerError, Code: "session_too_large",
 			Public: "Your profile is too large for this application, so you were not logged in. Please tell us.",
-			Err:    err,
+			Err:    fmt.Errorf("the session is %w; keep fewer claims (SessionClaims) or use a Store that takes them", err),
 		}
 	case err != nil:
 		return errStoreDown(err)
@@ -208,8 +222,21 @@ func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *ses
 	}
 	renewed := *found
 	renewed.seen, renewed.raised = now, 0
-	err := s.vault.renew(w, r, s.sealer.seal(sessionSeal, renewed.encode()), found.ends.Sub(now))
-	if err != nil {
+	return s.renew(w, r, &renewed)
+}
+
+// renew keeps what has changed of a session.
+func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *session) error {
+	return s.put(s.vault.renew, w, r, found)
+}
+
+// adopt has the browser go on with what renew has kept.
+func (s *sessionKeeper) adopt(w http.ResponseWriter, r *http.Request, found *session) error {
+	return s.put(s.vault.adopt, w, r, found)
+}
+
+func (s *sessionKeeper) put(put putFunc, w http.ResponseWriter, r *http.Request, found *session) error {
+	if err := put(w, r, s.sealer.seal(sessionSeal, found.encode()), found.ends.Sub(s.now())); err != nil {
 		return errStoreDown(err)
 	}
 	// A shared cache that keeps this answer hands out somebody's session.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"golang.org/x/oauth2"
 )
 
 // User is the person who is logged in, as the provider described them at login.
@@ -79,6 +81,8 @@ type attached struct {
 	user    *User
 	by      *Authenticator // nil: by a test
 	session *session       // nil: by a test
+	tokens  *requestTokens // nil: none are kept
+	token   *oauth2.Token  // by a test
 }
 
 type attachedKey struct{}

@@ -3,6 +3,7 @@ package echologin
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/labstack/echo/v4"
 
@@ -76,6 +77,12 @@ func (l *Login) LoadUser(next echo.HandlerFunc) echo.HandlerFunc {
 
 // User returns who is logged in, or nil. Behind RequireUser it is never nil.
 func User(c echo.Context) *core.User { return core.UserFromContext(c.Request().Context()) }
+
+// Client returns a client that calls APIs on hosts in the name of who is logged
+// in. See [core.Client]; [core.TokenSource] has the token itself.
+func Client(c echo.Context, hosts ...string) *http.Client {
+	return core.Client(c.Request().Context(), hosts...)
+}
 
 func (l *Login) fail(c echo.Context, err error) error {
 	if err == nil {

@@ -3,6 +3,7 @@ package ginlogin
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/gin-gonic/gin"
 
@@ -76,6 +77,12 @@ func (l *Login) LoadUser(c *gin.Context) {
 // Where a [context.Context] is wanted, pass on c.Request.Context(): it has the
 // user, and c itself does not unless the engine's ContextWithFallback is set.
 func User(c *gin.Context) *core.User { return core.UserFromContext(c.Request.Context()) }
+
+// Client returns a client that calls APIs on hosts in the name of who is logged
+// in. See [core.Client]; [core.TokenSource] has the token itself.
+func Client(c *gin.Context, hosts ...string) *http.Client {
+	return core.Client(c.Request.Context(), hosts...)
+}
 
 func (l *Login) fail(c *gin.Context, err error) {
 	c.Abort()

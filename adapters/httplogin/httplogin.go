@@ -74,6 +74,10 @@ func (l *Login) LoadUser(next http.Handler) http.Handler {
 // User returns who is logged in, or nil. Behind RequireUser it is never nil.
 func User(r *http.Request) *core.User { return core.UserFromContext(r.Context()) }
 
+// Client returns a client that calls APIs on hosts in the name of who is logged
+// in. See [core.Client]; [core.TokenSource] has the token itself.
+func Client(r *http.Request, hosts ...string) *http.Client { return core.Client(r.Context(), hosts...) }
+
 func (l *Login) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if l.ErrorHandler == nil {
 		l.auth.ServeError(w, r, err)

@@ -1,0 +1,155 @@
+package core
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Refreshes let the replicas of an application share one refresh of a user's
+// tokens: whoever comes first makes it, and everybody who has the old tokens
+// gets its outcome. Without them, replicas would each use the same refresh token,
+// and a provider that sees one twice takes it for stolen (RFC 9700 section
+// 4.14.2). redislogin has some; what else there may be is the application's to
+// write. Implementations are safe for concurrent use.
+//
+// Keys and outcomes are opaque, and of no use to whoever reads them.
+type Refreshes interface {
+	// Begin claims the refresh that key stands for, for as long as claim at most.
+	// If another has claimed it, Begin waits until that one has finished, or its
+	// claim is over, or ctx is. The outcome is what Finish has kept; if it is
+	// empty, the refresh is now the caller's to make.
+	Begin(ctx context.Context, key string, claim time.Duration) (outcome string, err error)
+
+	// Finish ends a claim, and keeps the outcome for a while, for those who come
+	// late. An empty outcome says that nothing came of it: whoever is next may try.
+	Finish(ctx context.Context, key, outcome string, keep time.Duration) error
+}
+
+const (
+	// refreshClaim is longer than the requests of a refresh can take.
+	refreshClaim = 30 * time.Second
+
+	// outcomeKept is how long requests that carry the old tokens get the new ones:
+	// those that were under way, and those of a browser that the answer with the
+	// new cookie did not reach.
+	outcomeKept = 5 * time.Minute
+
+	// refreshPause follows a refresh that failed for an outage.
+	refreshPause = 10 * time.Second
+
+	// outcomeRefused is that the provider takes the refresh token no more.
+	outcomeRefused = "refused"
+)
+
+// memoryRefreshes are those of one process, where refreshFlights see to it that
+// nobody begins what is under way.
+type memoryRefreshes struct {
+	now     func() time.Time
+	mu      sync.Mutex
+	kept    map[string]keptOutcome
+	pruneAt int // so many of them
+}
+
+type keptOutcome struct {
+	outcome string
+	until   time.Time
+}
+
+func (m *memoryRefreshes) Begin(_ context.Context, key string, _ time.Duration) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if kept := m.kept[key]; m.now().Before(kept.until) {
+		return kept.outcome, nil
+	}
+	return "", nil
+}
+
+func (m *memoryRefreshes) Finish(_ context.Context, key, outcome string, keep time.Duration) error {
+	if outcome == "" {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.kept == nil {
+		m.kept = make(map[string]keptOutcome)
+	}
+	now := m.now()
+	if len(m.kept) >= m.pruneAt {
+		for key, kept := range m.kept {
+			if !now.Before(kept.until) {
+				delete(m.kept, key)
+			}
+		}
+		m.pruneAt = max(64, 2*len(m.kept))
+	}
+	m.kept[key] = keptOutcome{outcome, now.Add(keep)}
+	return nil
+}
+
+// refreshKey stands for the refresh of these very tokens, which is made once. It
+// changes with each of them, also where the provider leaves the refresh token as
+// it is.
+func refreshKey(at *registration, t *tokens) string {
+	var text []byte
+	for _, part := range [...]string{"refresh", at.id, t.access, t.refresh} {
+		text = appendString(text, part)
+	}
+	sum := sha256.Sum256(text)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// refreshFlights are the refreshes under way in this process. Each has a
+// goroutine of its own: the browser that caused it may leave, and with it would
+// go a refresh token that the provider has given already.
+type refreshFlights struct {
+	mu      sync.Mutex
+	running map[string]*fetch[string] // by key
+}
+
+var errRefreshBroken = errors.New("the refresh broke off")
+
+// join returns the refresh under way, or begins one. Its outcome is never empty
+// without an error.
+func (f *refreshFlights) join(key string, run func() (string, error)) *fetch[string] {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if other := f.running[key]; other != nil {
+		return other
+	}
+	if f.running == nil {
+		f.running = make(map[string]*fetch[string])
+	}
+	mine := &fetch[string]{done: make(chan struct{}), err: errProviderDown(errRefreshBroken)}
+	f.running[key] = mine
+	go f.land(key, mine, run)
+	return mine
+}
+
+func (f *refreshFlights) land(key string, mine *fetch[string], run func() (string, error)) {
+	defer func() {
+		if cause := recover(); cause != nil { // in a goroutine of ours, a panic would end the program
+			mine.err = errProviderDown(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
+		}
+		f.mu.Lock()
+		delete(f.running, key)
+		f.mu.Unlock()
+		close(mine.done)
+	}()
+	outcome, err := run()
+	mine.value, mine.err = &outcome, err
+}
+
+func errRefreshesDown(err error) *Error {
+	return &Error{
+		Status: http.StatusServiceUnavailable, Code: "refreshes_unavailable",
+		Public: "Your login cannot be renewed at the moment. Please try again in a minute.",
+		Err:    fmt.Errorf("%w: refreshes: %w", ErrUnavailable, err),
+	}
+}

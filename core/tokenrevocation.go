@@ -1,0 +1,70 @@
+package core
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/oauth2"
+)
+
+// revoke tells the provider that the tokens of a session which has ended are not
+// needed any more (RFC 7009): the refresh token, and the access token that goes
+// with it, or the access token alone. A provider that has no place for that is
+// not told.
+func (g *codeGrant) revoke(ctx context.Context, held *tokens) error {
+	ctx, cancel := context.WithTimeout(ctx, refreshPatience) // a logout can do without it
+	defer cancel()
+	m, err := g.metadata.get(ctx)
+	if err != nil || m.RevocationEndpoint == "" {
+		return err
+	}
+	form := url.Values{"token": {cmp.Or(held.refresh, held.access)}, "token_type_hint": {"access_token"}}
+	if held.refresh != "" {
+		form.Set("token_type_hint", "refresh_token")
+	}
+	request, err := g.authenticated(ctx, m, m.RevocationEndpoint, form)
+	if err != nil {
+		return err
+	}
+	response, err := g.client.Do(request)
+	if err != nil {
+		return errProviderDown(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK { // also for a token that it does not know (section 2.2)
+		return errProviderDown(fmt.Errorf("the revocation endpoint answered %d", response.StatusCode))
+	}
+	return nil
+}
+
+// authenticated is a request by which this client proves itself as it does at
+// the token endpoint (RFC 6749 section 2.3.1).
+func (g *codeGrant) authenticated(ctx context.Context, m *metadata, endpoint string, form url.Values) (*http.Request, error) {
+	style, err := m.authStyle(g.config.confidential())
+	if err != nil {
+		return nil, err
+	}
+	secret, err := g.config.secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if style == oauth2.AuthStyleInParams {
+		form.Set("client_id", g.config.ClientID)
+		if secret != "" {
+			form.Set("client_secret", secret)
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, errBadProvider("provider_metadata_invalid", "%w", err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if style == oauth2.AuthStyleInHeader {
+		request.SetBasicAuth(url.QueryEscape(g.config.ClientID), url.QueryEscape(secret))
+	}
+	return request, nil
+}

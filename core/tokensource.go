@@ -1,0 +1,141 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/oauth2"
+)
+
+// TokenSource returns what gives the access token of the user of a request, to
+// call an API in the user's name. It needs [Config.KeepTokens], and a context
+// that has passed a guard. It is safe for concurrent use.
+//
+// The guard has seen to it that the token is good for a while: a minute, or a
+// quarter of its life if that is less. Token never uses the network but for a
+// Store. It does not give the refresh token, which is used once and by nobody
+// else. Its error wraps [ErrNoToken] if there is no token or it has expired, and
+// [ErrUnavailable] if it has expired and cannot be refreshed at the moment; the
+// session goes on in both cases.
+func TokenSource(ctx context.Context) oauth2.TokenSource { return tokenSource{ctx} }
+
+type tokenSource struct{ ctx context.Context }
+
+func (s tokenSource) Token() (*oauth2.Token, error) {
+	found, ok := s.ctx.Value(attachedKey{}).(*attached)
+	switch {
+	case !ok:
+		return nil, errNoToken("no guard has let this request pass")
+	case found.token != nil:
+		return found.token, nil
+	case found.tokens == nil:
+		return nil, errNoToken("Config.KeepTokens is not set")
+	}
+	held, err := found.tokens.get()
+	switch {
+	case held != nil && !held.expired(found.tokens.now()):
+		return &oauth2.Token{AccessToken: held.access, TokenType: "Bearer", Expiry: held.expires}, nil
+	case err != nil:
+		return nil, err
+	case held == nil:
+		return nil, errNoToken("there are none with this session")
+	}
+	return nil, errNoToken("the access token has expired, and there is no refresh token")
+}
+
+// ContextWithToken returns a context for which [TokenSource] gives token. It is
+// meant for tests of handlers that call APIs, and goes around a context of
+// [ContextWithUser].
+func ContextWithToken(ctx context.Context, token *oauth2.Token) context.Context {
+	var here attached
+	if found, ok := ctx.Value(attachedKey{}).(*attached); ok {
+		here = *found
+	}
+	here.token = token
+	return context.WithValue(ctx, attachedKey{}, &here)
+}
+
+// Client returns a client that calls APIs in the name of the user of a request:
+// it sends their access token, as [TokenSource] gives it, to hosts and to nobody
+// else. A host is a name, with a port if it is not 443, such as
+// "api.example.com" or "api.example.com:8443"; it is spoken to by https, or by
+// http if it is a loopback host.
+//
+// A request to another host is an error; a redirect to one is followed without
+// the token. Errors of the token are those of TokenSource, within a [url.Error].
+// The client is for the life of the request: make a new one each time. It uses the
+// transport of [Config.HTTPClient], or of the client that ctx has for
+// [oauth2.HTTPClient], and bounds nothing that it sends and receives.
+func Client(ctx context.Context, hosts ...string) *http.Client {
+	return &http.Client{Transport: &bearerTransport{base: apiTransport(ctx), source: TokenSource(ctx), hosts: slices.Clone(hosts)}}
+}
+
+// apiTransport is what x/oauth2 would take, or that of the Config.
+func apiTransport(ctx context.Context) http.RoundTripper {
+	var custom *http.Client
+	if found, ok := ctx.Value(attachedKey{}).(*attached); ok && found.by != nil {
+		custom = found.by.config.HTTPClient
+	}
+	if theirs, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok {
+		custom = theirs
+	}
+	if custom != nil && custom.Transport != nil {
+		return custom.Transport
+	}
+	return http.DefaultTransport
+}
+
+// bearerTransport sends an access token in the Authorization header (RFC 6750
+// section 2.1), where it may go.
+type bearerTransport struct {
+	base   http.RoundTripper
+	source oauth2.TokenSource
+	hosts  []string
+}
+
+func (t *bearerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	switch {
+	case t.named(r.URL):
+		token, err := t.source.Token()
+		if err != nil {
+			closeBody(r)
+			return nil, err
+		}
+		r = r.Clone(r.Context()) // which is the caller's
+		r.Header.Set("Authorization", "Bearer "+token.AccessToken)
+	case r.Response == nil: // not by a redirect
+		closeBody(r)
+		return nil, fmt.Errorf("pixy: the access token is not for %s://%s; name the host in Client, and use https", r.URL.Scheme, r.URL.Host)
+	}
+	return t.base.RoundTrip(r)
+}
+
+func (t *bearerTransport) named(u *url.URL) bool {
+	secure := u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
+	return secure && slices.ContainsFunc(t.hosts, func(host string) bool { return equalHost(u, host) })
+}
+
+func equalHost(u *url.URL, host string) bool {
+	usual := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]
+	return strings.EqualFold(strings.TrimSuffix(u.Host, usual), strings.TrimSuffix(host, usual))
+}
+
+// closeBody does what a RoundTripper has to also in case of an error.
+func closeBody(r *http.Request) {
+	if r.Body != nil {
+		r.Body.Close()
+	}
+}
+
+func errNoToken(why string) *Error {
+	return &Error{
+		Status: http.StatusUnauthorized, Code: "token_missing",
+		Public: "This needs a login that is more recent. Please log in again.",
+		Err:    fmt.Errorf("%w: %w", ErrNoToken, errors.New(why)),
+	}
+}
