@@ -8,9 +8,11 @@ import (
 	_ "embed"
 	"encoding/json"
 	"html/template"
+	"io"
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -39,13 +41,16 @@ func main() {
 			Issuer:       os.Getenv("OIDC_ISSUER"),
 			ClientID:     os.Getenv("OIDC_CLIENT_ID"),
 			ClientSecret: os.Getenv("OIDC_CLIENT_SECRET"),
-			Scopes:       strings.Fields(env("OIDC_SCOPES", "openid profile email")),
-			UserInfo:     true, // providers may put name and e-mail nowhere else
+			// Many providers give a refresh token for offline_access only.
+			Scopes:   strings.Fields(env("OIDC_SCOPES", "openid profile email offline_access")),
+			UserInfo: true, // providers may put name and e-mail nowhere else
 		}},
 		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+"/auth/callback"),
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
 		LoginPath:   "/auth/login",
 		LogoutPath:  "/auth/logout",
+		KeepTokens:  true,
+		Refreshes:   shared,
 		Revocations: shared,
 	}
 	for key := range strings.SplitSeq(os.Getenv("OLD_SESSION_KEYS"), ",") {
@@ -91,6 +96,7 @@ func routes(auth *core.Authenticator) http.Handler {
 	login.Mount(mux)
 	mux.Handle("GET /{$}", login.LoadUser(http.HandlerFunc(home)))
 	mux.Handle("/me", login.RequireUser(http.HandlerFunc(me)))
+	mux.Handle("GET /api", login.RequireUser(callAPI(auth)))
 	// Other sites have forms, too.
 	own := http.NewCrossOriginProtection()
 	mux.Handle("POST /logout-everywhere", own.Handler(login.RequireUser(logoutEverywhere(auth))))
@@ -122,12 +128,40 @@ func me(w http.ResponseWriter, r *http.Request) {
 	show(w, "me", map[string]any{"User": user, "Claims": claims})
 }
 
+// callAPI calls an API in the user's name: here it is the provider's own, which
+// tells who the access token is for.
+func callAPI(auth *core.Authenticator) http.HandlerFunc {
+	api, err := url.Parse(env("API_URL", strings.TrimSuffix(os.Getenv("OIDC_ISSUER"), "/")+"/userinfo"))
+	if err != nil {
+		log.Fatal("bad API_URL: ", err)
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		client := core.Client(r.Context(), api.Host) // the token goes to this host only
+		call, err := http.NewRequestWithContext(r.Context(), http.MethodGet, api.String(), nil)
+		if err != nil {
+			auth.ServeError(w, r, err)
+			return
+		}
+		response, err := client.Do(call)
+		if err != nil {
+			auth.ServeError(w, r, err)
+			return
+		}
+		defer response.Body.Close()
+		answer, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+		if err != nil {
+			auth.ServeError(w, r, err)
+			return
+		}
+		show(w, "api", map[string]any{"URL": api.String(), "Status": response.Status, "Answer": string(answer)})
+	}
+}
+
 // logoutEverywhere ends all sessions of the user, in every browser.
 func logoutEverywhere(auth *core.Authenticator) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		user := httplogin.User(r)
 		if err := auth.LogoutEverywhere(r.Context(), user.Issuer, user.Subject); err != nil {
-			log.Print(err)
 			auth.ServeError(w, r, err)
 			return
 		}

@@ -1,0 +1,421 @@
+package replicas_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// One command, with nothing set: Redis, provider, replicas and balancer are there,
+// and none of them is left behind.
+func TestOneCommand(t *testing.T) {
+	t.Parallel()
+	p := run(t)
+	browser := logintest.NewBrowser()
+	form := open(t, browser, p.url+"/me")
+	if page := post(t, browser, form.URL, url.Values{"name": {"Grace"}, "email": {"grace@example.test"}}); page.URL != p.url+"/me" || !strings.Contains(string(page.Body), "Answered by replica") {
+		t.Fatalf("the login ends with %d at %s\n%s", page.Status, page.URL, page.Body)
+	}
+	if page := open(t, browser, p.url+"/api"); page.Status != 200 || !strings.Contains(string(page.Body), "grace@example.test") {
+		t.Errorf("/api: got %d %s", page.Status, page.Body)
+	}
+	processes := p.await(t, "all run", all)
+	p.interrupt(t)
+	if code := p.command.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("an interrupt ends it with status %d", code)
+	}
+	for replica, process := range processes {
+		if err := syscall.Kill(process, 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("replica %s goes on: %v", replica, err)
+		}
+	}
+	if strings.Contains(p.log(), "has died") {
+		t.Error("a replica has died of the interrupt")
+	}
+}
+
+// A login on one replica, its tokens refreshed on another, a third that is killed
+// in mid-login. Bob notices nothing.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	bob := p.login(t, "bob")
+
+	p.provider.Misbehave(logintest.Faults{Token: shortLived})
+	ada := p.person("ada")
+	in := open(t, ada, p.url+"/me")
+	expired := time.Now().Add(time.Second)
+	p.provider.Misbehave(logintest.Faults{})
+	pass(expired)
+	refreshed := open(t, ada, p.url+"/api")
+	if refreshed.Status != 200 || !strings.Contains(string(refreshed.Body), `"ada"`) && !strings.Contains(string(refreshed.Body), "&#34;ada&#34;") {
+		t.Errorf("/api: got %d %s", refreshed.Status, refreshed.Body)
+	}
+	if one, other := by(in, "/auth/callback"), by(refreshed, "/api"); one == other || one == "" || other == "" {
+		t.Errorf("the login was at replica %q and the refresh at %q", one, other)
+	}
+	p.everywhere(t, ada, "ada")
+	if got := p.provider.Refreshes(); got != 1 {
+		t.Errorf("got %d refreshes, want 1", got)
+	}
+
+	p.killInMidLogin(t)
+	p.everywhere(t, ada, "ada")
+	p.everywhere(t, bob, "bob")
+	if got := p.provider.Reused(); got != 0 {
+		t.Errorf("%d refresh tokens came twice", got)
+	}
+}
+
+// killInMidLogin kills the replica that is about to redeem Carol's code.
+func (p *program) killInMidLogin(t *testing.T) {
+	t.Helper()
+	processes := p.await(t, "all run", all)
+	carol := p.person("carol")
+	begun, err := carol.Visit(p.url + "/auth/login?return_to=/me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered, err := carol.Visit(begun.Header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The balancer goes round: it is this one's turn.
+	next := map[string]string{"1": "2", "2": "3", "3": "1"}[begun.Header.Get("X-Replica")]
+	before := p.provider.Count(logintest.Token)
+	var once sync.Once
+	p.provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, _ http.ResponseWriter, r *http.Request) (done bool) {
+		if e != logintest.Token {
+			return false
+		}
+		once.Do(func() {
+			p.kill(t, next)
+			select {
+			case <-r.Context().Done(): // whoever asked is no more
+			case <-time.After(patient):
+				t.Errorf("replica %s was not the one that redeems the code", next)
+			}
+			done = true
+		})
+		return done
+	}})
+	in := open(t, carol, answered.Header.Get("Location"))
+	p.provider.Misbehave(logintest.Faults{})
+	if in.Status != 200 || in.URL != p.url+"/me" {
+		t.Errorf("carol's login ends with %d at %s\n%s", in.Status, in.URL, in.Body)
+	}
+	if got := by(in, "/auth/callback"); got == next {
+		t.Errorf("replica %s has answered from the grave", got)
+	}
+	if got := p.provider.Count(logintest.Token) - before; got != 2 {
+		t.Errorf("the code was sent %d times, want once by each replica", got)
+	}
+	p.await(t, "the replica runs again", func(now map[string]int) bool { return all(now) && now[next] != processes[next] })
+	p.everywhere(t, carol, "carol")
+}
+
+// Replicas die one after another, and whoever is logged in does not notice.
+func TestKilledUnderTraffic(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	traffic := p.traffic(t, 4, 0)
+	for _, replica := range []string{"1", "2", "3"} {
+		gone := p.await(t, "all run", all)[replica]
+		p.kill(t, replica)
+		p.await(t, "it runs again", func(now map[string]int) bool { return all(now) && now[replica] != gone })
+		traffic.rounds(t, 1)
+	}
+	traffic.stop(t)
+	if got := strings.Count(p.log(), "has died"); got != 3 {
+		t.Errorf("%d replicas have died, want 3", got)
+	}
+}
+
+// The session key changes, one replica after another, while people use the
+// application, log in, and have their tokens refreshed. A restart waits for
+// whoever is being answered: by logins that take their time, the change is held
+// wherever the replicas have different keys.
+func TestNewKeyUnderTraffic(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	p.provider.Misbehave(logintest.Faults{Token: shortLived})
+	grace := p.login(t, "grace")
+	traffic := p.traffic(t, 4, 2)
+	first := p.await(t, "all run", all)
+
+	atTwo := p.hold(t, "held1", "2")
+	changed := make(chan *logintest.Page, 1)
+	go func() {
+		page, _ := logintest.NewBrowser().Post(p.url+"/balancer/rotate", nil)
+		changed <- page
+	}()
+	p.await(t, "replica 1 knows the new key", func(now map[string]int) bool {
+		return now["1"] != first["1"] && now["1"] != 0 && now["2"] == 0 && now["3"] == first["3"]
+	})
+	traffic.rounds(t, 1)
+
+	atThree := p.hold(t, "held2", "3")
+	atTwo.release(t)
+	second := p.await(t, "replica 2 knows it, too", func(now map[string]int) bool {
+		return now["1"] != 0 && now["2"] != first["2"] && now["2"] != 0 && now["3"] == 0
+	})
+	traffic.rounds(t, 1)
+
+	atTwo = p.hold(t, "held3", "2")
+	atThree.release(t)
+	p.await(t, "replica 1 seals with it", func(now map[string]int) bool {
+		return now["1"] != second["1"] && now["1"] != 0 && now["2"] == 0 && now["3"] != first["3"] && now["3"] != 0
+	})
+	traffic.rounds(t, 2)
+
+	atTwo.release(t)
+	if page := <-changed; page == nil || page.Status != 200 {
+		t.Fatalf("the key is not changed: %v", page)
+	}
+	traffic.rounds(t, 1)
+	p.everywhere(t, grace, "grace")
+	traffic.stop(t)
+	if !strings.Contains(p.log(), "step 2 of 2 is done") || strings.Contains(p.log(), "has died") {
+		t.Error("the replicas did not change the key")
+	}
+	if p.provider.Refreshes() == 0 || p.provider.Reused() != 0 {
+		t.Errorf("got %d refreshes, and %d refresh tokens that came twice; want some, and none", p.provider.Refreshes(), p.provider.Reused())
+	}
+}
+
+// A heldLogin is one whose code the provider is slow to redeem.
+type heldLogin struct {
+	p         *program
+	name      string
+	browser   *logintest.Browser
+	redeem    chan struct{}
+	callbacks chan *logintest.Page
+}
+
+// hold has a replica wait for the provider, in somebody's callback.
+func (p *program) hold(t *testing.T, name, replica string) *heldLogin {
+	t.Helper()
+	h := &heldLogin{p, name, p.person(name), make(chan struct{}), make(chan *logintest.Page, 1)}
+	begun, err := h.browser.Visit(p.url + "/auth/login")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered, err := h.browser.Visit(begun.Header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	callback, err := url.Parse(answered.Header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived := make(chan struct{})
+	p.provider.Misbehave(logintest.Faults{Token: shortLived, Intercept: func(_ logintest.Endpoint, _ http.ResponseWriter, r *http.Request) bool {
+		if r.PostForm.Get("code") == callback.Query().Get("code") {
+			close(arrived)
+			<-h.redeem
+		}
+		return false
+	}})
+	callback.Host = p.address(t, replica)
+	go func() {
+		page, _ := h.browser.Visit(callback.String())
+		h.callbacks <- page
+	}()
+	select {
+	case <-arrived:
+	case <-time.After(patient):
+		t.Fatalf("replica %s does not redeem %s's code", replica, name)
+	}
+	return h
+}
+
+// release lets the login end, as every other does.
+func (h *heldLogin) release(t *testing.T) {
+	t.Helper()
+	close(h.redeem)
+	if page := <-h.callbacks; page == nil || page.Status != 303 {
+		t.Fatalf("%s's login was cut off: %v", h.name, page)
+	}
+	if status, subject, replica, err := h.p.asked(h.browser); status != 200 || subject != h.name {
+		t.Errorf("replica %s does not know %s: %d, %q, %v", replica, h.name, status, subject, err)
+	}
+}
+
+// Two hundred requests come at once with a token that has expired.
+func TestOneRefresh(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	p.provider.Misbehave(logintest.Faults{Token: shortLived})
+	ada := p.login(t, "ada")
+	expired := time.Now().Add(time.Second)
+	p.provider.Misbehave(logintest.Faults{})
+	pass(expired)
+
+	former := ada.Cookies(p.url + "/")
+	var answered sync.Map
+	var together sync.WaitGroup
+	for range 200 {
+		together.Go(func() {
+			replica, err := callAPI(p.url+"/api", former)
+			if err != nil {
+				t.Error(err)
+			}
+			answered.Store(replica, true)
+		})
+	}
+	together.Wait()
+	for _, replica := range []string{"1", "2", "3"} {
+		if _, ok := answered.Load(replica); !ok {
+			t.Errorf("replica %s has answered none", replica)
+		}
+	}
+	// One that is late.
+	if _, err := callAPI(p.url+"/api", former); err != nil {
+		t.Error(err)
+	}
+	refreshes := 0
+	for _, r := range p.provider.Requests() {
+		if r.Endpoint == logintest.Token && r.Form.Get("grant_type") == "refresh_token" {
+			refreshes++
+		}
+	}
+	if refreshes != 1 || p.provider.Refreshes() != 1 || p.provider.Reused() != 0 {
+		t.Errorf("got %d refresh requests, of which %d succeeded and %d came twice; want 1, 1, 0", refreshes, p.provider.Refreshes(), p.provider.Reused())
+	}
+}
+
+func callAPI(address string, cookies []*http.Cookie) (replica string, err error) {
+	browser := logintest.NewBrowser()
+	for _, cookie := range cookies {
+		browser.SetCookie(address, cookie)
+	}
+	page, err := browser.Get(address)
+	if err != nil {
+		return "", err
+	}
+	replica = page.Header.Get("X-Replica")
+	if page.Status != 200 || len(page.Hops) != 1 || !strings.Contains(string(page.Body), "200 OK") {
+		return replica, fmt.Errorf("replica %s answers %d at %s: %s", replica, page.Status, page.URL, page.Body)
+	}
+	return replica, nil
+}
+
+// Ada ends her sessions from one browser. Bob's goes on.
+func TestLogoutEverywhere(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	bob, phone, laptop := p.login(t, "bob"), p.login(t, "ada"), p.login(t, "ada")
+	stolen := logintest.NewBrowser()
+	for _, cookie := range phone.Cookies(p.url + "/") {
+		stolen.SetCookie(p.url, cookie)
+	}
+	p.everywhere(t, stolen, "ada")
+	r, err := http.NewRequest("POST", p.url+"/logout-everywhere", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	if page, err := laptop.Do(r); err != nil || page.Status != 403 {
+		t.Errorf("another site's form: got %v, %v", page, err)
+	}
+	p.everywhere(t, laptop, "ada")
+	if page := post(t, laptop, p.url+"/logout-everywhere", nil); page.Status != 200 || page.URL != p.url+"/" || !strings.Contains(string(page.Body), "stranger") {
+		t.Errorf("got %d at %s: %s", page.Status, page.URL, page.Body)
+	}
+	for _, browser := range []*logintest.Browser{laptop, phone, stolen} {
+		p.everywhere(t, browser, "")
+	}
+	p.everywhere(t, bob, "bob")
+	if page := open(t, phone, p.url+"/me"); page.Status != 200 {
+		t.Errorf("she cannot log in again: %d", page.Status)
+	}
+	p.everywhere(t, phone, "ada")
+}
+
+// shortLived has a token expire in a second.
+func shortLived(response map[string]any) { response["expires_in"] = 1 }
+
+// pass waits until a time has passed.
+func pass(at time.Time) {
+	for time.Now().Before(at) {
+		time.Sleep(time.Until(at))
+	}
+}
+
+// Traffic is people who use the application and watch whether it knows them.
+type traffic struct {
+	people   sync.WaitGroup
+	ended    chan struct{}
+	counts   []atomic.Int64 // of rounds, for each person
+	failures chan string
+}
+
+// traffic has some people who stay logged in, and some who log in again and again.
+func (p *program) traffic(t *testing.T, stay, come int) *traffic {
+	t.Helper()
+	all := &traffic{ended: make(chan struct{}), counts: make([]atomic.Int64, stay+come), failures: make(chan string, stay+come)}
+	for i := range stay + come {
+		name := fmt.Sprintf("user%d", i)
+		browser := p.login(t, name)
+		all.people.Go(func() {
+			for {
+				select {
+				case <-all.ended:
+					return
+				default:
+				}
+				if i >= stay {
+					browser = p.person(name)
+					if page, err := browser.Get(p.url + "/me"); err != nil || page.Status != 200 {
+						all.failures <- fmt.Sprintf("%s cannot log in: %v, %v", name, page, err)
+						return
+					}
+				}
+				for range 3 {
+					if status, subject, replica, err := p.asked(browser); err != nil || status != 200 || subject != name {
+						all.failures <- fmt.Sprintf("%s is asked by replica %s who they are: %d, %q, %v", name, replica, status, subject, err)
+						return
+					}
+				}
+				all.counts[i].Add(1)
+			}
+		})
+	}
+	return all
+}
+
+// rounds waits until each person has been through so many more.
+func (all *traffic) rounds(t *testing.T, n int64) {
+	t.Helper()
+	deadline := time.After(patient)
+	for i := range all.counts {
+		for want := all.counts[i].Load() + n + 1; all.counts[i].Load() < want; { // one of them has begun before
+			select {
+			case failure := <-all.failures:
+				t.Fatal(failure)
+			case <-deadline:
+				t.Fatalf("user%d does nothing", i)
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}
+}
+
+func (all *traffic) stop(t *testing.T) {
+	t.Helper()
+	close(all.ended)
+	all.people.Wait()
+	close(all.failures)
+	for failure := range all.failures {
+		t.Error(failure)
+	}
+}
