@@ -89,7 +89,7 @@ func start(t *testing.T) *program {
 func run(t *testing.T, env ...string) *program {
 	t.Helper()
 	p := &program{command: exec.Command(binary), ended: make(chan struct{})}
-	p.command.Env = append([]string{"ADDR=127.0.0.1:0", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}, env...)
+	p.command.Env = append([]string{"ADDR=127.0.0.1:0", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, env...)
 	output, err := p.command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
