@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/gob"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,7 +45,8 @@ func claimsOfAUser() map[string]any {
 type guarded struct {
 	auth    *core.Authenticator
 	request *http.Request
-	session string // Cookie header, without others
+	session string         // Cookie header, without others
+	claims  map[string]any // of the ID token, as the provider signed it
 	floor   func()
 }
 
@@ -51,6 +54,17 @@ func newGuarded(b *testing.B, change ...func(*core.Config)) *guarded {
 	b.Helper()
 	provider := logintest.NewProvider(issuer, logintest.Client{ID: "app", RedirectURIs: []string{origin + "/auth/callback"}})
 	provider.User = logintest.User{Subject: "248289761001", Claims: claimsOfAUser()}
+	g := new(guarded)
+	provider.Misbehave(logintest.Faults{SignedIDToken: func(token string) string {
+		payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+		if err == nil {
+			err = json.Unmarshal(payload, &g.claims)
+		}
+		if err != nil {
+			b.Error(err)
+		}
+		return token
+	}})
 	config := core.Config{
 		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app"}},
 		RedirectURL: origin + "/auth/callback",
@@ -70,7 +84,7 @@ func newGuarded(b *testing.B, change ...func(*core.Config)) *guarded {
 	if page, err := browser.Get(origin + "/private"); err != nil || page.Status != http.StatusOK {
 		b.Fatal(page, err)
 	}
-	g := &guarded{auth: auth, request: httptest.NewRequest("GET", origin+"/private", nil)}
+	g.auth, g.request = auth, httptest.NewRequest("GET", origin+"/private", nil)
 	for _, c := range browser.Cookies(origin + "/private") {
 		g.session += c.Name + "=" + c.Value
 	}
@@ -252,7 +266,7 @@ func BenchmarkTutorialSession(b *testing.B) {
 	w := httptest.NewRecorder()
 	session, _ := store.New(g.request, "session")
 	gob.Register(map[string]any{})
-	session.Values["profile"] = claimsOfAUser()
+	session.Values["profile"] = g.claims
 	if err := session.Save(g.request, w); err != nil {
 		b.Fatal(err)
 	}

@@ -134,7 +134,8 @@ func (a *Authenticator) Discover(ctx context.Context) error {
 
 // Routes lists what to mount: login, a callback for each provider, and logout.
 // The callback of a provider with [Provider.FormPost] is there twice, for GET and
-// for POST. Paths are exact and have no wildcards. A router adapter loops over
+// for POST, and there are places for the provider's own logout if there are
+// [Config.Revocations]. Paths are exact and have no wildcards. A router adapter loops over
 // them.
 func (a *Authenticator) Routes() []Route {
 	routes := []Route{
@@ -147,7 +148,13 @@ func (a *Authenticator) Routes() []Route {
 			routes = append(routes, Route{http.MethodPost, at.callbackPath, a.Callback})
 		}
 	}
-	return append(routes, Route{http.MethodPost, a.config.LogoutPath, a.Logout})
+	routes = append(routes, Route{http.MethodPost, a.config.LogoutPath, a.Logout})
+	if a.config.Revocations != nil {
+		routes = append(routes,
+			Route{http.MethodPost, a.config.BackChannelLogoutPath, a.BackChannelLogout},
+			Route{http.MethodGet, a.config.FrontChannelLogoutPath, a.FrontChannelLogout})
+	}
+	return routes
 }
 
 // report makes err an *Error of its own with a reference, and logs it: once,

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"time"
@@ -21,13 +22,15 @@ func providerClient(custom *http.Client) *http.Client {
 	if custom != nil {
 		*client = *custom
 	}
-	if client.Timeout == 0 {
-		client.Timeout = providerTimeout
+	capped := cappedTransport{client.Transport, client.Timeout}
+	if capped.timeout == 0 {
+		capped.timeout = providerTimeout
 	}
-	if client.Transport == nil {
-		client.Transport = defaultTransport()
+	if capped.base == nil {
+		capped.base = defaultTransport()
 	}
-	client.Transport = cappedTransport{client.Transport}
+	// The client's own time-out would take a goroutine for each request.
+	client.Transport, client.Timeout = capped, 0
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return client
 }
@@ -44,17 +47,33 @@ func defaultTransport() http.RoundTripper {
 	return ours
 }
 
-// cappedTransport makes reading more than maxProviderBytes of a body an
-// [http.MaxBytesError].
-type cappedTransport struct{ base http.RoundTripper }
+// cappedTransport ends an answer that takes longer than timeout, body included,
+// and makes reading more than maxProviderBytes of it an [http.MaxBytesError].
+type cappedTransport struct {
+	base    http.RoundTripper
+	timeout time.Duration
+}
 
 func (t cappedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := t.base.RoundTrip(r)
+	ctx, cancel := context.WithTimeout(r.Context(), t.timeout)
+	response, err := t.base.RoundTrip(r.WithContext(ctx))
 	if err != nil {
+		cancel()
 		return nil, err
 	}
-	response.Body = http.MaxBytesReader(nil, response.Body, maxProviderBytes)
+	response.Body = timedBody{http.MaxBytesReader(nil, response.Body, maxProviderBytes), cancel}
 	return response, nil
+}
+
+// timedBody is a body whose time is over when it is closed.
+type timedBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b timedBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
 }
 
 // witness holds on to the error that ended the reading of one answer, because

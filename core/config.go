@@ -100,6 +100,18 @@ type Config struct {
 	// LogoutPath is where a POST ends a session. Empty: "logout" beside the callback.
 	LogoutPath string
 
+	// BackChannelLogoutPath is where a provider posts its logout tokens, if there
+	// are Revocations: register it with the provider as backchannel_logout_uri, an
+	// absolute URL on RedirectURL's origin. Empty: "backchannel-logout" beside the
+	// callback.
+	BackChannelLogoutPath string
+
+	// FrontChannelLogoutPath is what the provider's logout page opens in a frame,
+	// if there are Revocations: register it as frontchannel_logout_uri, and
+	// frontchannel_logout_session_required with it. Empty: "frontchannel-logout"
+	// beside the callback.
+	FrontChannelLogoutPath string
+
 	// AfterLogout is the path of this application where a logout ends. It must be
 	// registered with the provider, as an absolute URL on RedirectURL's origin,
 	// if the provider ends its own session too. Empty: "/".

@@ -18,6 +18,8 @@
 //  4. [Authenticator.Authenticate] opens the session on each guarded request,
 //     without any network. [Authenticator.AuthenticateFor] also looks at how the
 //     login was: a [Requirement] that it does not meet is met by another login.
+//     If tokens are kept ([Config.KeepTokens]), it has them refreshed when it is
+//     time, and handlers use them by [Client] or [TokenSource].
 //  5. [Authenticator.Logout] ends it, here and at the provider.
 //
 // # What is checked, in this order
@@ -43,7 +45,7 @@
 // # What is not done
 //
 // This package does not decide who may do what: that is the application's. It
-// keeps no list of users, no access tokens and no refresh tokens. A session in
+// keeps no list of users, and no tokens unless KeepTokens says so. A session in
 // a cookie cannot be ended from the server before its time, and an answer that
 // renews it may arrive after a logout; use a Store if it must end. Parameters
 // that ask the provider for something, such as prompt, are requests, and so is
@@ -60,6 +62,7 @@
 //
 //	__Host-pixy-session     the session; a second one, -2, if claims are large
 //	__Host-pixy-login-…     one for each login in flight: at most 8, and 4 KB
+//	__Host-pixy-tokens      access and refresh token, if kept; a second one, -2, if large
 //	__Secure-pixy-logout    the ID token, for the logout path alone
 //
 // # Errors
@@ -70,6 +73,7 @@
 //
 //	code                      status  cause; remedy
 //	login_required            401     nobody is logged in; log in
+//	token_missing             401     an API is to be called, and there is no token; log in again
 //	step_up_required          401     the login is too old or too weak for the page; log in once more
 //	step_up_failed            403     the provider did not confirm what a Requirement asks for; see the log
 //	attempt_unknown           400     callback without its attempt, twice; try again, allow cookies
@@ -77,6 +81,7 @@
 //	access_denied             403     the person or the provider said no
 //	provider_refused          403     the provider reports another error; see the log
 //	code_refused              403     the provider does not take the code or its verifier; try again
+//	refresh_refused           403     the provider refreshes the tokens no more: the session has ended; in the log alone
 //	login_refused             403     OnLogin said no
 //	tenant_refused            403     somebody of a tenant that Tenants does not name; add it, or leave it so
 //	login_unavailable         503     OnLogin wrapped ErrUnavailable; try again
@@ -93,7 +98,10 @@
 //	client_secret_unavailable 503     ClientSecretFunc failed; see the log
 //	provider_unavailable      503     the provider is down or slow; try again
 //	store_unavailable         503     the Store is down; try again
+//	revocations_unavailable   503     Revocations are down; try again
+//	refreshes_unavailable     503     Refreshes are down, and a token has expired; try again
 //	session_too_large         500     the claims do not fit in cookies; set SessionClaims or a Store
+//	tokens_too_large          500     the tokens do not fit in cookies, or in the Store; use a Store that takes them
 //	internal_error            500     an error of another kind was given to ServeError, or options of a
 //	                                  login, or a Requirement, that cannot be; see the log
 package core

@@ -3,6 +3,7 @@ package core
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"html"
 	"mime"
 	"net/http"
@@ -45,16 +46,8 @@ func (a *Authenticator) bounce(w http.ResponseWriter, r *http.Request, at *regis
 // are, because that is the callback's to refuse. What is in the URL is no part of
 // the form.
 func posted(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/x-www-form-urlencoded" {
-		return nil, errBadCallback("a POST of %q, which is no form", clip(kind))
-	}
-	if r.Body != nil {
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	}
-	// A middleware may have parsed it already. What is malformed is left out, as
-	// in a URL's query.
-	if tooBig := new(http.MaxBytesError); errors.As(r.ParseForm(), &tooBig) {
-		return nil, errBadCallback("a form of more than %d bytes", tooBig.Limit)
+	if err := readForm(w, r); err != nil {
+		return nil, errBadCallback("%w", err)
 	}
 	answer := make(url.Values, len(postedParams))
 	for _, name := range postedParams {
@@ -66,6 +59,21 @@ func posted(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		}
 	}
 	return answer, nil
+}
+
+// readForm parses a form of bounded size, which a middleware may have done
+// already. What is malformed is left out, as in a URL's query.
+func readForm(w http.ResponseWriter, r *http.Request) error {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/x-www-form-urlencoded" {
+		return fmt.Errorf("a POST of %q, which is no form", clip(kind))
+	}
+	if r.Body != nil {
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	}
+	if tooBig := new(http.MaxBytesError); errors.As(r.ParseForm(), &tooBig) {
+		return fmt.Errorf("a form of more than %d bytes", tooBig.Limit)
+	}
+	return nil
 }
 
 // addUser adds what came beside the code as the parameter user, if it can be

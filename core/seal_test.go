@@ -127,12 +127,18 @@ func FuzzRecords(f *testing.F) {
 	f.Add(newAttempt("provider", "/me", false, now).encode())
 	f.Add((&session{ends: now, seen: now, user: User{Issuer: "i", Subject: "s", EmailVerified: true, claims: "{}"}}).encode())
 	f.Add(LoginOptions{AuthParams: url.Values{"prompt": {"login"}}, Require: Requirement{MaxAge: time.Hour, ACR: []string{"a", "b"}}}.encode())
+	f.Add((&tokens{access: "a", refresh: "r", nonce: "n", expires: now, refreshDue: now}).encode())
 	f.Add([]byte{1})
 	f.Add([]byte(nil))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		if s, ok := decodeSession(record); ok {
 			if again, ok := decodeSession(s.encode()); !ok || *again != *s {
 				t.Fatalf("a session changes when it is sealed anew: %+v, %+v", s, again)
+			}
+		}
+		if k, ok := decodeTokens(record); ok {
+			if again, ok := decodeTokens(k.encode()); !ok || *again != *k {
+				t.Fatalf("tokens change when they are sealed anew: %+v, %+v", k, again)
 			}
 		}
 		if a, ok := decodeAttempt(record); ok {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pixyauth/pixy/core/logintest"
 )
@@ -15,7 +16,7 @@ import (
 // the browser, and in the log. What must stay secret is in neither.
 func TestSecretsAreNowhereToBeSeen(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, askUserInfo)
+	g := newRig(t, askUserInfo, keepTokens)
 	var shown strings.Builder // to the browser: addresses, headers, pages, cookies also when decoded
 	look := func(page *logintest.Page) {
 		for _, hop := range page.Hops {
@@ -30,7 +31,9 @@ func TestSecretsAreNowhereToBeSeen(t *testing.T) {
 	}
 	var tokens, idTokens []string
 	issue := logintest.Faults{
-		Token:         func(answer map[string]any) { tokens = append(tokens, fmt.Sprint(answer["access_token"])) },
+		Token: func(answer map[string]any) {
+			tokens = append(tokens, fmt.Sprint(answer["access_token"]), fmt.Sprint(answer["refresh_token"]))
+		},
 		SignedIDToken: func(token string) string { idTokens = append(idTokens, token); return token },
 	}
 	g.provider.Misbehave(issue)
@@ -39,10 +42,17 @@ func TestSecretsAreNowhereToBeSeen(t *testing.T) {
 	replay := g.toCallback()
 	look(g.get(replay.String()))
 	look(g.get(replay.String() + "&code=x"))
+	g.advance(time.Hour)
+	look(g.get(origin + "/me")) // refreshes
 	cookies := g.browser.Cookies(origin + "/auth/logout")
 	for _, fault := range leakyFaults(issue) {
 		g.provider.Misbehave(fault)
 		look(g.get(g.toCallback().String()))
+		g.advance(time.Hour)
+		look(g.get(origin + "/me")) // does not refresh
+	}
+	if g.provider.Refreshes() == 0 {
+		t.Fatal("nothing was refreshed")
 	}
 
 	seen, log := shown.String(), g.log.String()
@@ -56,7 +66,7 @@ func TestSecretsAreNowhereToBeSeen(t *testing.T) {
 	}
 	var verifiers, codes []string
 	for _, request := range g.provider.Requests() {
-		if request.Endpoint == logintest.Token {
+		if request.Form.Get("grant_type") == "authorization_code" {
 			verifiers = append(verifiers, request.Form.Get("code_verifier"))
 			codes = append(codes, request.Form.Get("code"))
 		}
@@ -97,8 +107,8 @@ func leakyFaults(issue logintest.Faults) []logintest.Faults {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(400) // a provider that repeats what it was sent
-		fmt.Fprintf(w, `{"error":"invalid_request","error_description":"bad: %s %s %s"}`,
-			r.PostForm.Get("code"), r.PostForm.Get("code_verifier"), r.Header.Get("Authorization"))
+		fmt.Fprintf(w, `{"error":"invalid_request","error_description":"bad: %s %s %s %s"}`,
+			r.PostForm.Get("code"), r.PostForm.Get("code_verifier"), r.Header.Get("Authorization"), r.PostForm.Get("refresh_token"))
 		return true
 	}
 	forged.SignedIDToken = func(token string) string { return issue.SignedIDToken(token + "x") }

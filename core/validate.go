@@ -116,10 +116,10 @@ func (c *Config) completePaths(faults *faults) {
 	checkRoute(faults, "RedirectURL's path", u.EscapedPath())
 	checkRoute(faults, "LoginPath", c.LoginPath)
 	checkRoute(faults, "LogoutPath", c.LogoutPath)
+	routes := append([]string{c.LoginPath, c.LogoutPath, u.Path}, c.completeProviderLogout(beside, faults)...)
 	if safeReturnTo(c.AfterLogout) != c.AfterLogout {
 		faults.add("AfterLogout is not a path of this application; give one such as /goodbye")
 	}
-	routes := []string{c.LoginPath, c.LogoutPath, u.Path}
 	if len(c.Providers) > 1 {
 		for _, p := range c.Providers {
 			routes = append(routes, u.Path+"/"+p.Name)
@@ -127,8 +127,31 @@ func (c *Config) completePaths(faults *faults) {
 	}
 	slices.Sort(routes)
 	if len(slices.Compact(routes)) < len(routes) {
-		faults.add("LoginPath, LogoutPath and RedirectURL's path must be different paths, and two of them are the same")
+		faults.add("LoginPath, LogoutPath, BackChannelLogoutPath, FrontChannelLogoutPath and RedirectURL's path must be different paths, and two of them are the same")
 	}
+}
+
+// completeProviderLogout returns the paths of the logouts that a provider starts,
+// of which there are none without Revocations.
+func (c *Config) completeProviderLogout(beside string, faults *faults) (routes []string) {
+	for _, route := range [...]struct {
+		name, standard string
+		path           *string
+	}{
+		{"BackChannelLogoutPath", "backchannel-logout", &c.BackChannelLogoutPath},
+		{"FrontChannelLogoutPath", "frontchannel-logout", &c.FrontChannelLogoutPath},
+	} {
+		if c.Revocations == nil {
+			if *route.path != "" {
+				faults.add("%s needs Revocations, which are not set; set them, or leave it out", route.name)
+			}
+			continue
+		}
+		*route.path = cmp.Or(*route.path, path.Join(beside, route.standard))
+		checkRoute(faults, route.name, *route.path)
+		routes = append(routes, *route.path)
+	}
+	return routes
 }
 
 // checkRoute accepts what all routers, and the Path of a cookie, take as it is.

@@ -1,7 +1,9 @@
 package httplogin_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"net/url"
@@ -61,4 +63,27 @@ func Example_loginWith() {
 			auth.ServeError(w, r, err)
 		}
 	})
+}
+
+// An API that is called in the user's name.
+func ExampleClient() {
+	var auth *core.Authenticator // from core.New, with KeepTokens
+	login := httplogin.New(auth)
+	mux := http.NewServeMux()
+
+	mux.Handle("/repos", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		response, err := httplogin.Client(r, "api.example.com").Get("https://api.example.com/v1/repos")
+		if errors.Is(err, core.ErrNoToken) { // or it has expired, and the provider gave none to refresh it with
+			if err := auth.LoginWith(w, r, core.LoginOptions{ReturnTo: "/repos"}); err != nil {
+				auth.ServeError(w, r, err)
+			}
+			return
+		}
+		if err != nil {
+			http.Error(w, "The list cannot be had at the moment.", http.StatusBadGateway)
+			return
+		}
+		defer response.Body.Close()
+		io.Copy(w, response.Body)
+	})))
 }

@@ -1,0 +1,251 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+const (
+	// logoutEvent is what a logout token says has happened.
+	logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+	maxJTI = 1 << 10 // bytes
+)
+
+// BackChannelLogout ends sessions because a provider says so, which posts a
+// logout token to it from server to server (OpenID Connect Back-Channel Logout
+// 1.0): those that began in one session at the provider, or all of a user's. It
+// is one place for all providers: whose the token is, is in the token, and then
+// everything is verified against that provider. A token that comes again ends
+// nothing again.
+//
+// It answers POST only: 200 without a body if the sessions are ended, or there
+// were none. A token that fails a check gets an error of status 400, and one that
+// cannot be checked or remembered now, one that wraps [ErrUnavailable]; no
+// session ends in either case. It needs [Config.Revocations].
+//
+// The request comes without cookies and from no page: whatever demands a token
+// against forgery in front of the application must let it through.
+func (a *Authenticator) BackChannelLogout(w http.ResponseWriter, r *http.Request) error {
+	noStore(w)
+	if r.Method != http.MethodPost {
+		return a.report(w, r, errMethod(w, http.MethodPost))
+	}
+	if err := a.endByToken(w, r); err != nil {
+		return a.report(w, r, err)
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (a *Authenticator) endByToken(w http.ResponseWriter, r *http.Request) error {
+	if a.config.Revocations == nil {
+		return fmt.Errorf("BackChannelLogout: %w", errNoRevocations)
+	}
+	raw, err := postedLogoutToken(w, r)
+	if err != nil {
+		return errBadLogoutToken(err)
+	}
+	issuer, err := claimedIssuer(raw)
+	if err != nil {
+		return errBadLogoutToken(err)
+	}
+	at := a.registrations.issuedBy(issuer)
+	if at == nil {
+		return errBadLogoutToken(fmt.Errorf("iss is no OpenID provider of this application: %q", clip(issuer)))
+	}
+	token, err := at.provider.(*oidcProvider).logoutToken(r.Context(), raw) // issuedBy gives no other
+	if err != nil {
+		return from(at, err)
+	}
+	return from(at, a.sessions.endBy(r.Context(), at.config.ClientID, token))
+}
+
+// postedLogoutToken is the one parameter of the form that counts (section 2.5).
+func postedLogoutToken(w http.ResponseWriter, r *http.Request) (string, error) {
+	if err := readForm(w, r); err != nil {
+		return "", err
+	}
+	token, ok := only(r.PostForm["logout_token"])
+	if !ok {
+		return "", fmt.Errorf("%d parameters logout_token, or an empty one", len(r.PostForm["logout_token"]))
+	}
+	return token, nil
+}
+
+// claimedIssuer is whose token it says it is. Nobody has verified that yet; what
+// will be verified is the same text.
+func claimedIssuer(token string) (string, error) {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	decoded, err := strictBase64.DecodeString(payload)
+	if err != nil {
+		return "", errors.New("it is not spelled as base64url spells it")
+	}
+	c, err := decodeClaims(decoded)
+	issuer, _ := c.text("iss")
+	return issuer, err
+}
+
+// A logoutToken is what a genuine one says.
+type logoutToken struct {
+	issuer  string // of the tenant, if the provider has tenants
+	jti     string
+	issued  time.Time
+	sid     string // empty: all sessions of subject
+	subject string
+}
+
+// logoutToken verifies a token with the provider's keys as they are now.
+func (p *oidcProvider) logoutToken(ctx context.Context, raw string) (*logoutToken, error) {
+	m, err := p.metadata.get(ctx)
+	if err != nil {
+		return nil, errNotNow(err)
+	}
+	return p.idTokens.verifyLogout(ctx, raw, asymmetricOf(m.SigningAlgs))
+}
+
+// verifyLogout returns what a genuine logout token says, which one of algs has
+// signed.
+func (t *idTokens) verifyLogout(ctx context.Context, token string, algs []jose.SignatureAlgorithm) (*logoutToken, error) {
+	c, header, err := t.open(ctx, token, algs)
+	if down := new(Error); errors.As(err, &down) {
+		return nil, errNotNow(err)
+	}
+	if err == nil {
+		err = checkLogoutType(header)
+	}
+	if err == nil {
+		err = t.checkLogout(c)
+	}
+	if err != nil {
+		return nil, errBadLogoutToken(err)
+	}
+	said := new(logoutToken)
+	said.issuer, _ = c.text("iss")
+	said.jti, _ = c.text("jti")
+	said.issued, _ = c.date("iat")
+	said.sid, _ = c.text("sid")
+	said.subject, _ = c.text("sub")
+	return said, nil
+}
+
+// checkLogoutType: logout tokens should say what they are, and many do not.
+func checkLogoutType(header jose.Header) error {
+	value, said := header.ExtraHeaders[jose.HeaderType]
+	if !said {
+		return nil
+	}
+	typ, _ := value.(string)
+	switch strings.TrimPrefix(strings.ToLower(typ), "application/") {
+	case "jwt", "logout+jwt":
+		return nil
+	}
+	return fmt.Errorf("it is of type %q", clip(typ))
+}
+
+// checkLogout compares the claims (section 2.6). An ID token fails here: it has
+// no event.
+func (t *idTokens) checkLogout(c claims) error {
+	now := t.now()
+	expires, expiresOK := c.date("exp")
+	issued, issuedOK := c.date("iat")
+	notBefore, notBeforeOK := c.date("nbf")
+	jti, _ := c.text("jti")
+	if err := t.checkIssuer(c); err != nil {
+		return err
+	}
+	if err := t.checkAudience(c); err != nil {
+		return err
+	}
+	switch {
+	case !expiresOK || !now.Before(expires):
+		return errors.New("exp is missing, no number, or past")
+	case !issuedOK || issued.After(now.Add(clockSkew)) || issued.Before(now.Add(-maxIDTokenAge)):
+		return errors.New("iat is missing, no number, or not of now")
+	case c["nbf"] != nil && (!notBeforeOK || notBefore.After(now.Add(clockSkew))):
+		return errors.New("nbf is no number or in the future")
+	case jti == "" || len(jti) > maxJTI:
+		return errors.New("jti is missing, no string, or too long")
+	case !c.hasLogoutEvent():
+		return errors.New("events has no logout")
+	case c["nonce"] != nil:
+		return errors.New("it has a nonce, as ID tokens have")
+	}
+	return c.checkWhom()
+}
+
+// hasLogoutEvent: events is an object, of which the logout's member is one, too.
+func (c claims) hasLogoutEvent() bool {
+	events, err := decodeClaims(c["events"])
+	if err != nil {
+		return false
+	}
+	_, err = decodeClaims(events[logoutEvent])
+	return err == nil
+}
+
+// checkWhom: the token is about a user or a session, or both.
+func (c claims) checkWhom() error {
+	subject, _ := c.text("sub")
+	sid, _ := c.text("sid")
+	switch {
+	case c["sub"] == nil && c["sid"] == nil:
+		return errors.New("neither sub nor sid")
+	case c["sub"] != nil && !validSubject(subject):
+		return errors.New("sub is not 1 to 255 ASCII characters")
+	case c["sid"] != nil && sid == "":
+		return errors.New("sid is no string or empty")
+	}
+	return nil
+}
+
+// endBy ends the sessions that a logout token of client's is about (section 2.7):
+// those of its sid, or all of the user's if it has none. The token is remembered
+// for as long as it could come again, and last, so that one that did not get as
+// far can.
+func (s *sessionKeeper) endBy(ctx context.Context, client string, token *logoutToken) error {
+	seen := revocationKey("jti", token.issuer, client, token.jti)
+	switch at, err := s.revocations.RevokedAt(ctx, seen); {
+	case err != nil:
+		return errRevocationsDown(err)
+	case !at.IsZero():
+		return nil // whoever has logged in since stays
+	}
+	key := userKey(token.issuer, client, token.subject)
+	if token.sid != "" {
+		key = providerSessionKey(token.issuer, client, token.sid)
+	}
+	if err := s.revoke(ctx, key); err != nil {
+		return err
+	}
+	if err := s.revocations.Revoke(ctx, seen, s.now(), token.issued.Add(maxIDTokenAge+clockSkew)); err != nil {
+		return errRevocationsDown(err)
+	}
+	return nil
+}
+
+const codeLogoutToken = "logout_token_untrusted"
+
+func errBadLogoutToken(err error) *Error {
+	return &Error{
+		Status: http.StatusBadRequest, Code: codeLogoutToken,
+		Public: "The logout token could not be trusted, so nobody was logged out.",
+		Err:    fmt.Errorf("%w: logout token: %w", ErrUntrusted, err),
+	}
+}
+
+// errNotNow: without the provider's keys nothing can be said about a token. It
+// may be genuine, and should come again.
+func errNotNow(err error) error {
+	if errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	return errProviderDown(err)
+}
