@@ -6,6 +6,7 @@ package replicas_test
 import (
 	"bufio"
 	"cmp"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
@@ -61,28 +62,36 @@ type program struct {
 }
 
 // start runs the program until the test ends, at a provider that knows people by
-// their cookie "who".
+// their cookie "who", and their session there by "sid".
 func start(t *testing.T) *program {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	issuer := "http://" + server.Listener.Addr().String()
-	p := run(t, "OIDC_ISSUER="+issuer, "OIDC_CLIENT_ID="+client, "OIDC_CLIENT_SECRET="+secret, "SESSION_KEY="+key, "REDIS_URL="+os.Getenv("REDIS_URL"))
+	p := run(t, environment(issuer)...)
 	p.provider = logintest.NewProvider(issuer, logintest.Client{
 		ID: client, Secret: secret, RedirectURIs: []string{p.url + "/auth/callback"}, PostLogoutRedirectURIs: []string{p.url + "/"},
 		BackChannelLogoutURI: p.url + "/auth/backchannel-logout",
 	})
 	p.provider.Outbound = http.DefaultClient
 	p.provider.Authenticate = func(_ http.ResponseWriter, r *http.Request) (logintest.User, bool) {
-		who, err := r.Cookie("who")
-		if err != nil {
+		who, err1 := r.Cookie("who")
+		sid, err2 := r.Cookie("sid")
+		if err1 != nil || err2 != nil {
 			return logintest.User{}, false
 		}
-		return logintest.User{Subject: who.Value, SessionID: who.Value + "'s session", Claims: map[string]any{"name": who.Value}}, true
+		return logintest.User{Subject: who.Value, SessionID: sid.Value, Claims: map[string]any{"name": who.Value}}, true
 	}
 	server.Config.Handler = p.provider
 	server.Start()
 	t.Cleanup(server.Close)
 	return p
+}
+
+func environment(issuer string) []string {
+	return []string{
+		"OIDC_ISSUER=" + issuer, "OIDC_CLIENT_ID=" + client, "OIDC_CLIENT_SECRET=" + secret,
+		"SESSION_KEY=" + key, "REDIS_URL=" + os.Getenv("REDIS_URL"),
+	}
 }
 
 // run starts the program with a few variables and no others, and waits for its URL.
@@ -199,16 +208,25 @@ func (p *program) await(t *testing.T, what string, as func(map[string]int) bool)
 func all(running map[string]int) bool { return len(running) == 3 }
 
 // person opens a browser for somebody whom the provider knows by name.
-func (p *program) person(name string) *logintest.Browser {
+func (p *program) person(name string) *logintest.Browser { return p.personIn(rand.Text(), name) }
+
+// personIn is person in a session at the provider that may have begun before.
+func (p *program) personIn(sid, name string) *logintest.Browser {
 	browser := logintest.NewBrowser()
 	browser.SetCookie(p.provider.Issuer(), &http.Cookie{Name: "who", Value: name, Path: "/"})
+	browser.SetCookie(p.provider.Issuer(), &http.Cookie{Name: "sid", Value: sid, Path: "/"})
 	return browser
 }
 
 // login opens /me with a new browser, and comes back there as a user.
 func (p *program) login(t *testing.T, name string) *logintest.Browser {
 	t.Helper()
-	browser := p.person(name)
+	return p.loginIn(t, rand.Text(), name)
+}
+
+func (p *program) loginIn(t *testing.T, sid, name string) *logintest.Browser {
+	t.Helper()
+	browser := p.personIn(sid, name)
 	if page := open(t, browser, p.url+"/me"); page.Status != 200 || page.URL != p.url+"/me" || !strings.Contains(string(page.Body), "<h1>"+name+"</h1>") {
 		t.Fatalf("%s's login ends with %d at %s\n%s", name, page.Status, page.URL, page.Body)
 	}

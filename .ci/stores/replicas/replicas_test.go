@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"strings"
 	"sync"
@@ -44,7 +46,7 @@ func TestOneCommand(t *testing.T) {
 }
 
 // A login on one replica, its tokens refreshed on another, a third that is killed
-// in mid-login. Bob notices nothing.
+// in mid-login, and the first session ended by the provider. Bob notices nothing.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	p := start(t)
@@ -69,6 +71,40 @@ func TestReplicas(t *testing.T) {
 	if got := p.provider.Reused(); got != 0 {
 		t.Errorf("%d refresh tokens came twice", got)
 	}
+
+	p.backChannelLogout(t, logintest.User{Subject: "ada"})
+	p.everywhere(t, ada, "")
+	p.everywhere(t, bob, "bob")
+}
+
+// backChannelLogout has the provider post a logout token to the balancer.
+func (p *program) backChannelLogout(t *testing.T, whose logintest.User) {
+	t.Helper()
+	answer, err := logintest.PostLogoutToken(t.Context(), http.DefaultClient, p.url+"/auth/backchannel-logout", p.provider.LogoutToken(client, whose, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.Status != 200 {
+		t.Errorf("the logout token is answered with %d: %s", answer.Status, answer.Body)
+	}
+}
+
+// What ends at the provider ends on all replicas, and nothing else does.
+func TestBackChannelLogout(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	phone, tablet, laptop := p.loginIn(t, "home", "ada"), p.loginIn(t, "home", "ada"), p.loginIn(t, "office", "ada")
+	// At the end of this, the provider tells the application.
+	if page := post(t, phone, p.url+"/auth/logout", nil); page.Status != 200 || !strings.Contains(string(page.Body), "stranger") {
+		t.Errorf("the logout ends with %d at %s: %s", page.Status, page.URL, page.Body)
+	}
+	p.everywhere(t, phone, "")
+	p.everywhere(t, tablet, "")
+	p.everywhere(t, laptop, "ada")
+	p.backChannelLogout(t, logintest.User{Subject: "bob", SessionID: "home"})
+	p.everywhere(t, laptop, "ada")
+	p.backChannelLogout(t, logintest.User{Subject: "ada", SessionID: "office"})
+	p.everywhere(t, laptop, "")
 }
 
 // killInMidLogin kills the replica that is about to redeem Carol's code.
@@ -428,4 +464,35 @@ func (all *traffic) stop(t *testing.T) {
 	for failure := range all.failures {
 		t.Error(failure)
 	}
+}
+
+// The attack kit, by way of the balancer.
+func TestAttacks(t *testing.T) {
+	t.Parallel()
+	const redirectURL = "https://app.example.test/auth/callback"
+	server := httptest.NewUnstartedServer(nil)
+	t.Cleanup(server.Close)
+	issuer := "http://" + server.Listener.Addr().String()
+	logintest.Attack(t, logintest.Target{
+		RedirectURL: redirectURL, Issuer: issuer, ClientID: client, ClientSecret: secret,
+		Start: func(provider *logintest.Provider) http.Handler {
+			server.Config.Handler = provider
+			server.Start()
+			return forward(t, run(t, append(environment(issuer), "OIDC_REDIRECT_URL="+redirectURL)...).url)
+		},
+	})
+}
+
+// forward is a proxy that ends TLS, and passes on whatever is wrong with a request.
+func forward(t *testing.T, to string) http.Handler {
+	target, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host
+		r.Out.Header = r.In.Header.Clone()
+		r.Out.URL.RawQuery = r.In.URL.RawQuery
+	}}
 }
