@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,6 +100,7 @@ func run(t *testing.T, env ...string) *program {
 	t.Helper()
 	p := &program{command: exec.Command(binary), ended: make(chan struct{})}
 	p.command.Env = append([]string{"ADDR=127.0.0.1:0", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, env...)
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	output, err := p.command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -148,10 +150,10 @@ func (p *program) log() string {
 	return p.printed.String()
 }
 
-// interrupt ends the program as Ctrl-C does.
+// interrupt ends the program as Ctrl-C does, which all its processes hear.
 func (p *program) interrupt(t *testing.T) {
 	t.Helper()
-	p.command.Process.Signal(os.Interrupt)
+	syscall.Kill(-p.command.Process.Pid, syscall.SIGINT)
 	select {
 	case <-p.ended:
 	case <-time.After(patient):

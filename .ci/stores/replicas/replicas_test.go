@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,8 @@ import (
 // and none of them is left behind.
 func TestOneCommand(t *testing.T) {
 	t.Parallel()
-	p := run(t)
+	files := t.TempDir()
+	p := run(t, "TMPDIR="+files)
 	browser := logintest.NewBrowser()
 	form := open(t, browser, p.url+"/me")
 	if page := post(t, browser, form.URL, url.Values{"name": {"Grace"}, "email": {"grace@example.test"}}); page.URL != p.url+"/me" || !strings.Contains(string(page.Body), "Answered by replica") {
@@ -39,6 +41,9 @@ func TestOneCommand(t *testing.T) {
 		if err := syscall.Kill(process, 0); !errors.Is(err, syscall.ESRCH) {
 			t.Errorf("replica %s goes on: %v", replica, err)
 		}
+	}
+	if left, err := os.ReadDir(files); err != nil || len(left) != 0 {
+		t.Errorf("Redis has left %v, %v", left, err)
 	}
 	if strings.Contains(p.log(), "has died") {
 		t.Error("a replica has died of the interrupt")
