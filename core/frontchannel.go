@@ -57,7 +57,8 @@ func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, 
 	if err := a.sessions.revoke(r.Context(), providerSessionKey(issuer, session.client, sid)); err != nil {
 		return err
 	}
-	return a.sessions.end(w, r, session)
+	_, err = a.endSession(w, r, session) // its tokens are the provider's to end
+	return err
 }
 
 // framePolicy lets the pages of a provider's origin frame the answer, and nobody

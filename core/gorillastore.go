@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gorilla/securecookie"
@@ -51,7 +52,14 @@ func isStranger(err error) bool {
 	case errors.As(err, &single):
 		return single.IsDecode()
 	}
-	return errors.Is(err, fs.ErrNotExist) // the file store's word for an ended session
+	return isMissingFile(err)
+}
+
+// isMissingFile recognises the file store's word for an ended session. The error
+// must be about a file: a server whose socket is gone does not exist either.
+func isMissingFile(err error) bool {
+	var file *fs.PathError
+	return errors.As(err, &file) && errors.Is(file, fs.ErrNotExist)
 }
 
 // carried reports whether the request has one cookie that can be the store's:
@@ -75,15 +83,19 @@ func (s *gorillaStore) read(r *http.Request) (string, error) {
 
 // replace saves under a new id first and deletes the old session then: if the
 // store fails half way, the person is still logged in as before. The cookies
-// that the store sets meanwhile are held back until all has gone well.
+// that the store sets meanwhile are held back until all has gone well. To save,
+// the store is shown no cookie: some would take the id from there, and the new
+// session would have the old one's id, and end with it.
 func (s *gorillaStore) replace(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
 	fresh := gorilla.NewSession(s.store, s.name)
 	fresh.IsNew = true
 	fresh.Values[storeKey] = sealed
 	fresh.Options = s.options(maxAge)
 	held := heldResponse{header: make(http.Header)}
-	if err := s.store.Save(r, held, fresh); err != nil {
-		return tooLarge(err)
+	bare := r.WithContext(r.Context())
+	bare.Header = make(http.Header)
+	if err := tooLarge(s.store.Save(bare, held, fresh)); err != nil {
+		return err
 	}
 	if err := s.delete(heldResponse{header: make(http.Header)}, r); err != nil {
 		return fmt.Errorf("forgetting the former session: %w", err)
@@ -102,7 +114,7 @@ func (s *gorillaStore) renew(w http.ResponseWriter, r *http.Request, sealed stri
 	}
 	found.Values[storeKey] = sealed
 	found.Options = s.options(maxAge)
-	return s.store.Save(r, w, found)
+	return tooLarge(s.store.Save(r, w, found))
 }
 
 // adopt has nothing to do: all requests of a browser see what is in the store.
@@ -134,7 +146,7 @@ func (s *gorillaStore) delete(w http.ResponseWriter, r *http.Request) error {
 	}
 	found.Options = s.options(-time.Second)
 	err = s.store.Save(r, w, found)
-	if errors.Is(err, fs.ErrNotExist) {
+	if isMissingFile(err) {
 		return nil // another request was faster
 	}
 	return err
@@ -149,12 +161,17 @@ func (s *gorillaStore) options(maxAge time.Duration) *gorilla.Options {
 	}
 }
 
-// tooLarge recognises what securecookie says of a session that does not fit: an
-// error without a type of its own, among those of its keys.
+// tooLarge recognises what stores say of a session that does not fit. None has a
+// type of its own for it: securecookie's error is one among those of its keys,
+// and redistore's is a text.
 func tooLarge(err error) error {
+	if err == nil {
+		return nil
+	}
 	var several securecookie.MultiError
-	if errors.As(err, &several) && !several.IsUsage() && !several.IsInternal() {
-		return fmt.Errorf("%w the store: %w", errTooLarge, err)
+	unfit := errors.As(err, &several) && !several.IsUsage() && !several.IsInternal()
+	if unfit || strings.HasSuffix(err.Error(), "the value to store is too big") {
+		return fmt.Errorf("%w the store, which may have a MaxLength to raise: %w", errTooLarge, err)
 	}
 	return err
 }

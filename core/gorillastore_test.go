@@ -2,11 +2,13 @@ package core_test
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,7 +22,8 @@ import (
 func TestAnyGorillaStoreCarriesSessions(t *testing.T) {
 	t.Parallel()
 	for name, newStore := range map[string]func(t *testing.T) sessions.Store{
-		"memory": func(*testing.T) sessions.Store { return newMemoryStore() },
+		"memory":                           func(*testing.T) sessions.Store { return newMemoryStore() },
+		"one that asks the cookie for ids": func(*testing.T) sessions.Store { return thriftyStore{newMemoryStore()} },
 		"gorilla's cookies": func(*testing.T) sessions.Store {
 			return sessions.NewCookieStore([]byte("gorilla-auth-key"))
 		},
@@ -195,6 +198,13 @@ func TestAStoreThatIsDownLogsNobodyInOrOut(t *testing.T) {
 		t.Errorf("a stranger's callback: got %d", page.Status)
 	}
 
+	// A server's socket that is gone is no session that has ended.
+	store.fail(&net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.ENOENT)})
+	g.browser.SetCookie(origin, &http.Cookie{Name: "__Host-pixy-session", Value: "x", Path: "/", Secure: true})
+	if page := g.fetch("GET", origin+"/me"); page.Status != 503 {
+		t.Errorf("a socket that is gone: got %d", page.Status)
+	}
+
 	store.fail(nil)
 	store.nobody = true
 	g.browser.SetCookie(origin, &http.Cookie{Name: "__Host-pixy-session", Value: "x", Path: "/", Secure: true})
@@ -212,8 +222,8 @@ func TestAStoreThatIsTooSmall(t *testing.T) {
 	if page.Status != 500 || !strings.Contains(string(page.Body), "session_too_large") || setsSession(page.Header) {
 		t.Errorf("got %d: %s", page.Status, page.Body)
 	}
-	if !strings.Contains(g.log.String(), "too large for the store") {
-		t.Errorf("the log does not say why: %s", g.log.String())
+	if log := g.log.String(); !strings.Contains(log, "too large for the store") || !strings.Contains(log, "SessionClaims") {
+		t.Errorf("the log does not say why, and what to do: %s", log)
 	}
 }
 

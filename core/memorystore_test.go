@@ -85,6 +85,17 @@ func (s *memoryStore) Save(_ *http.Request, w http.ResponseWriter, session *sess
 	return nil
 }
 
+// A thriftyStore saves under the id in the request's cookie, if it knows it, as
+// gormstore does.
+type thriftyStore struct{ *memoryStore }
+
+func (s thriftyStore) Save(r *http.Request, w http.ResponseWriter, session *sessions.Session) error {
+	if found, err := s.New(r, session.Name()); err == nil && !found.IsNew {
+		session.ID = found.ID
+	}
+	return s.memoryStore.Save(r, w, session)
+}
+
 // fail makes every operation fail from now on; nil ends it.
 func (s *memoryStore) fail(err error) {
 	s.mu.Lock()

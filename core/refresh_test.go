@@ -89,19 +89,6 @@ func ask(app http.Handler, cookies []*http.Cookie) *httptest.ResponseRecorder {
 	return w
 }
 
-// inAStore keeps everything in a store, instead of cookies.
-func inAStore(c *core.Config) { c.Store = newMemoryStore() }
-
-// everyVault runs a test with sessions in cookies and in a store.
-func everyVault(t *testing.T, test func(t *testing.T, vault func(*core.Config))) {
-	for name, vault := range map[string]func(*core.Config){"cookies": func(*core.Config) {}, "store": inAStore} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, vault)
-		})
-	}
-}
-
 func TestTokensAreRefreshedWhenItIsTime(t *testing.T) {
 	t.Parallel()
 	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
@@ -354,16 +341,10 @@ func TestRequestsThatComeTogetherRefreshOnce(t *testing.T) {
 						c.Refreshes = shared
 					}
 				}
-				var store func(*core.Config)
-				{ // all processes have the same store
-					var c core.Config
-					vault(&c)
-					store = func(theirs *core.Config) { theirs.Store = c.Store }
-				}
-				g := newTokenRig(t, store, config)
+				g := newTokenRig(t, vault, config)
 				apps := []http.Handler{g.app}
 				for range processes - 1 {
-					apps = append(apps, g.tokenApp(g.newAuth(keepTokens, store, config)))
+					apps = append(apps, g.tokenApp(g.newAuth(keepTokens, vault, config)))
 				}
 				g.login()
 				g.advance(2 * time.Hour)
