@@ -1,0 +1,43 @@
+package stores_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// A session that the store has no room for is refused at login, by name. Where
+// the limit can be lifted, it finds room.
+func TestLargeSessions(t *testing.T) {
+	t.Parallel()
+	for name, newBackend := range backends {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBackend(t)
+			store, closeStore := b.store(t)
+			t.Cleanup(closeStore)
+			g := newRig(t, store)
+			g.provider.User = logintest.User{Subject: ada.Subject, Claims: map[string]any{"groups": strings.Repeat("g", 12<<10)}}
+
+			page := g.get(g.toCallback())
+			if page.Status != http.StatusInternalServerError || !strings.Contains(string(page.Body), "session_too_large") || g.session() != "" {
+				t.Errorf("got %d, cookie %q: %s", page.Status, g.session(), page.Body)
+			}
+			if log := g.log.String(); !strings.Contains(log, "SessionClaims") {
+				t.Errorf("the log names no remedy: %s", log)
+			}
+			b.holds(t, 0, "after a login that was refused")
+			if b.unlimited == nil {
+				return
+			}
+			b.unlimited(store)
+			g.login()
+			g.is(http.StatusOK, "with room")
+			b.holds(t, 1, "with room")
+			g.logout()
+			b.holds(t, 0, "with room, and after the logout")
+		})
+	}
+}
