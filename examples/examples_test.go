@@ -46,7 +46,7 @@ func TestExamples(t *testing.T) {
 	}
 	binaries = t.TempDir()
 	arguments := []string{"build", "-o", binaries + string(filepath.Separator)}
-	for _, name := range examples {
+	for _, name := range append(examples, "replicas") {
 		arguments = append(arguments, "./"+name)
 	}
 	if out, err := exec.Command("go", arguments...).CombinedOutput(); err != nil {
@@ -61,6 +61,11 @@ func TestExamples(t *testing.T) {
 			t.Run("attacks", func(t *testing.T) { testAttacks(t, name) })
 		})
 	}
+	// All else that replicas does needs a Redis, and is shown by .ci/stores.
+	t.Run("replicas", func(t *testing.T) {
+		t.Run("no Redis", testNoRedis)
+		t.Run("bad variables", func(t *testing.T) { testBadVariables(t, "replicas") })
+	})
 }
 
 // process is an example that runs.
@@ -275,7 +280,7 @@ func testBadVariables(t *testing.T, name string) {
 		"OIDC_ISSUER=https://x OIDC_REDIRECT_URL=/a/b#c": "RedirectURL",
 	} {
 		command := exec.Command(filepath.Join(binaries, name))
-		command.Env = append([]string{"SESSION_KEY=" + sessionKey}, strings.Fields(variable)...)
+		command.Env = append([]string{"SESSION_KEY=" + sessionKey, "ADDR=127.0.0.1:0", "REDIS_URL=redis://127.0.0.1:1"}, strings.Fields(variable)...)
 		var output bytes.Buffer
 		command.Stderr = &output
 		done := time.AfterFunc(20*time.Second, func() { command.Process.Kill() })
@@ -289,6 +294,20 @@ func testBadVariables(t *testing.T, name string) {
 		}
 		if err == nil || len(lines) != 1 || !strings.Contains(lines[0], want) {
 			t.Errorf("%s: got %v and\n%s", variable, err, output.String())
+		}
+	}
+}
+
+func testNoRedis(t *testing.T) {
+	for variable, want := range map[string]string{
+		"PATH=":                                 "set REDIS_URL", // no redis-server can be found
+		"REDIS_URL=ftp://user:canary@127.0.0.1": "bad REDIS_URL",
+	} {
+		command := exec.Command(filepath.Join(binaries, "replicas"))
+		command.Env = []string{"ADDR=127.0.0.1:0", "SESSION_KEY=" + sessionKey, "OIDC_ISSUER=https://id.example.test", variable}
+		output, err := command.CombinedOutput()
+		if said := string(output); err == nil || strings.Count(said, "\n") != 1 || !strings.Contains(said, want) || strings.Contains(said, "canary") {
+			t.Errorf("%s: got %v and\n%s", variable, err, said)
 		}
 	}
 }

@@ -28,7 +28,17 @@ func Use(config *core.Config) {
 	if len(config.Providers) != 1 || config.Providers[0].Issuer != "" {
 		return
 	}
-	redirect, err := url.Parse(config.RedirectURL)
+	issuer, id := Start(config.RedirectURL)
+	config.Providers[0].Issuer = issuer
+	config.Providers[0].ClientID = id
+	config.Providers[0].ClientSecret = ""
+}
+
+// Start serves a provider for as long as this process lives, to an application
+// that may have others, and returns what that has to know. It ends the program if
+// that cannot be done.
+func Start(redirectURL string) (issuer, id string) {
+	redirect, err := url.Parse(redirectURL)
 	if err != nil || !loopback(redirect.Hostname()) {
 		log.Fatal("OIDC_ISSUER is not set, and the embedded provider serves applications on loopback only; set OIDC_ISSUER, or OIDC_REDIRECT_URL to a callback on 127.0.0.1")
 	}
@@ -36,14 +46,12 @@ func Use(config *core.Config) {
 	if err != nil {
 		log.Fatal("embedded provider: ", err)
 	}
-	provider := New("http://"+listener.Addr().String(), config.RedirectURL, redirect.Scheme+"://"+redirect.Host+"/")
+	provider := New("http://"+listener.Addr().String(), redirectURL, redirect.Scheme+"://"+redirect.Host+"/")
 	server := &http.Server{Handler: provider, ReadHeaderTimeout: 10 * time.Second}
 	go func() { log.Fatal("embedded provider: ", server.Serve(listener)) }()
 
 	log.Printf("OIDC_ISSUER is not set; using an embedded provider at %s", provider.Issuer())
-	config.Providers[0].Issuer = provider.Issuer()
-	config.Providers[0].ClientID = clientID
-	config.Providers[0].ClientSecret = ""
+	return provider.Issuer(), clientID
 }
 
 // New returns a provider that asks "who are you?". It knows one public client,

@@ -1,0 +1,304 @@
+// Package replicas_test runs examples/replicas as a person would, with a Redis,
+// and does to it what happens to replicas. It takes REDIS_URL, or starts a
+// redis-server.
+package replicas_test
+
+import (
+	"bufio"
+	"cmp"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+const (
+	client  = "app"
+	secret  = "canary-client-secret"
+	key     = "any string of thirty-two bytes or more"
+	patient = 30 * time.Second // for what takes no time
+)
+
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "pixy")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "replicas")
+	code := 1
+	if out, err := exec.Command("go", "build", "-C", "../../..", "-race", "-o", binary, "./examples/replicas").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v: %s", err, out)
+	} else {
+		code = m.Run()
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// A program is examples/replicas that runs, with the provider that it logs
+// people in at.
+type program struct {
+	url      string
+	provider *logintest.Provider
+	command  *exec.Cmd
+	ended    chan struct{}
+	mu       sync.Mutex
+	printed  strings.Builder
+}
+
+// start runs the program until the test ends, at a provider that knows people by
+// their cookie "who", and their session there by "sid".
+func start(t *testing.T) *program {
+	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	issuer := "http://" + server.Listener.Addr().String()
+	p := run(t, environment(issuer)...)
+	p.provider = logintest.NewProvider(issuer, logintest.Client{
+		ID: client, Secret: secret, RedirectURIs: []string{p.url + "/auth/callback"}, PostLogoutRedirectURIs: []string{p.url + "/"},
+		BackChannelLogoutURI: p.url + "/auth/backchannel-logout",
+	})
+	p.provider.Outbound = http.DefaultClient
+	p.provider.Authenticate = func(_ http.ResponseWriter, r *http.Request) (logintest.User, bool) {
+		who, err1 := r.Cookie("who")
+		sid, err2 := r.Cookie("sid")
+		if err1 != nil || err2 != nil {
+			return logintest.User{}, false
+		}
+		return logintest.User{Subject: who.Value, SessionID: sid.Value, Claims: map[string]any{"name": who.Value}}, true
+	}
+	server.Config.Handler = p.provider
+	server.Start()
+	t.Cleanup(server.Close)
+	return p
+}
+
+func environment(issuer string) []string {
+	return []string{
+		"OIDC_ISSUER=" + issuer, "OIDC_CLIENT_ID=" + client, "OIDC_CLIENT_SECRET=" + secret,
+		"SESSION_KEY=" + key, "REDIS_URL=" + os.Getenv("REDIS_URL"),
+	}
+}
+
+// run starts the program with a few variables and no others, and waits for its URL.
+func run(t *testing.T, env ...string) *program {
+	t.Helper()
+	p := &program{command: exec.Command(binary), ended: make(chan struct{})}
+	p.command.Env = append([]string{"ADDR=127.0.0.1:0", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, env...)
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	output, err := p.command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	found := make(chan string, 1)
+	go func() {
+		p.read(output, found)
+		p.command.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		p.interrupt(t)
+		if strings.Contains(p.log(), "DATA RACE") {
+			t.Error("there is a data race")
+		}
+		if t.Failed() {
+			t.Logf("the program printed:\n%s", p.log())
+		}
+	})
+	select {
+	case p.url = <-found:
+	case <-p.ended:
+		t.Fatal("the program ended")
+	case <-time.After(patient):
+		t.Fatal("no URL was printed")
+	}
+	return p
+}
+
+func (p *program) read(output io.Reader, found chan<- string) {
+	for lines := bufio.NewScanner(output); lines.Scan(); {
+		p.mu.Lock()
+		fmt.Fprintln(&p.printed, lines.Text())
+		p.mu.Unlock()
+		if _, rest, ok := strings.Cut(lines.Text(), "open "); ok {
+			found <- strings.TrimSuffix(strings.Fields(rest)[0], "/")
+		}
+	}
+}
+
+func (p *program) log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.printed.String()
+}
+
+// interrupt ends the program as Ctrl-C does, which all its processes hear.
+func (p *program) interrupt(t *testing.T) {
+	t.Helper()
+	syscall.Kill(-p.command.Process.Pid, syscall.SIGINT)
+	select {
+	case <-p.ended:
+	case <-time.After(patient):
+		p.command.Process.Kill()
+		t.Errorf("the program goes on after an interrupt:\n%s", p.log())
+	}
+}
+
+// processes are those of the replicas, by name, as the balancer's page has them.
+func (p *program) processes(t *testing.T) map[string]int {
+	t.Helper()
+	page := open(t, logintest.NewBrowser(), p.url+"/balancer")
+	found := make(map[string]int)
+	for _, row := range regexp.MustCompile(`<th>(\d)</th><td>[^<]*</td><td>(\d+)</td>`).FindAllSubmatch(page.Body, -1) {
+		found[string(row[1])], _ = strconv.Atoi(string(row[2]))
+	}
+	return found
+}
+
+// address is where a replica listens.
+func (p *program) address(t *testing.T, replica string) string {
+	t.Helper()
+	page := open(t, logintest.NewBrowser(), p.url+"/balancer")
+	match := regexp.MustCompile(`<th>` + replica + `</th><td>([^<]*)</td>`).FindSubmatch(page.Body)
+	if match == nil {
+		t.Fatalf("replica %s is not there", replica)
+	}
+	return string(match[1])
+}
+
+// kill ends a replica's process without a warning.
+func (p *program) kill(t *testing.T, replica string) {
+	t.Helper()
+	if page := post(t, logintest.NewBrowser(), p.url+"/balancer/kill", url.Values{"replica": {replica}}); page.Status != 200 {
+		t.Errorf("replica %s is not killed: %d %s", replica, page.Status, page.Body)
+	}
+}
+
+// await waits until the processes of the replicas are as they should be. One that
+// is being restarted is not among them.
+func (p *program) await(t *testing.T, what string, as func(map[string]int) bool) map[string]int {
+	t.Helper()
+	for deadline := time.Now().Add(patient); ; time.Sleep(5 * time.Millisecond) {
+		running := p.processes(t)
+		if as(running) {
+			return running
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("in vain: %s; there are %v", what, running)
+		}
+	}
+}
+
+func all(running map[string]int) bool { return len(running) == 3 }
+
+// person opens a browser for somebody whom the provider knows by name.
+func (p *program) person(name string) *logintest.Browser { return p.personIn(rand.Text(), name) }
+
+// personIn is person in a session at the provider that may have begun before.
+func (p *program) personIn(sid, name string) *logintest.Browser {
+	browser := logintest.NewBrowser()
+	browser.SetCookie(p.provider.Issuer(), &http.Cookie{Name: "who", Value: name, Path: "/"})
+	browser.SetCookie(p.provider.Issuer(), &http.Cookie{Name: "sid", Value: sid, Path: "/"})
+	return browser
+}
+
+// login opens /me with a new browser, and comes back there as a user.
+func (p *program) login(t *testing.T, name string) *logintest.Browser {
+	t.Helper()
+	return p.loginIn(t, rand.Text(), name)
+}
+
+func (p *program) loginIn(t *testing.T, sid, name string) *logintest.Browser {
+	t.Helper()
+	browser := p.personIn(sid, name)
+	if page := open(t, browser, p.url+"/me"); page.Status != 200 || page.URL != p.url+"/me" || !strings.Contains(string(page.Body), "<h1>"+name+"</h1>") {
+		t.Fatalf("%s's login ends with %d at %s\n%s", name, page.Status, page.URL, page.Body)
+	}
+	return browser
+}
+
+// asked is what /me answers a program with these cookies: a status, a subject and
+// who has answered.
+func (p *program) asked(browser *logintest.Browser) (status int, subject, replica string, err error) {
+	r, err := http.NewRequest("GET", p.url+"/me", nil)
+	if err != nil {
+		return 0, "", "", err
+	}
+	r.Header.Set("Accept", "application/json")
+	page, err := browser.Do(r)
+	if err != nil {
+		return 0, "", "", err
+	}
+	match := regexp.MustCompile(`"subject":"(\w+)"`).FindSubmatch(page.Body)
+	if match != nil {
+		subject = string(match[1])
+	}
+	return page.Status, subject, page.Header.Get("X-Replica"), nil
+}
+
+// everywhere asks each replica who somebody is: nobody, if name is empty.
+func (p *program) everywhere(t *testing.T, browser *logintest.Browser, name string) {
+	t.Helper()
+	want := 200
+	if name == "" {
+		want = 401
+	}
+	answered := make(map[string]bool)
+	for asked := 0; len(answered) < 3 && asked < 100; asked++ { // whoever else asks takes turns, too
+		status, subject, replica, err := p.asked(browser)
+		if err != nil || status != want || subject != name {
+			t.Errorf("replica %s: got %d, %q, %v; want %d, %q", replica, status, subject, err, want, name)
+			return
+		}
+		answered[replica] = true
+	}
+	if len(answered) != 3 {
+		t.Errorf("not all replicas were asked: %v", answered)
+	}
+}
+
+func open(t *testing.T, browser *logintest.Browser, address string) *logintest.Page {
+	t.Helper()
+	page, err := browser.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
+func post(t *testing.T, browser *logintest.Browser, address string, form url.Values) *logintest.Page {
+	t.Helper()
+	page, err := browser.Post(address, form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
+// by returns which replica answered the hop to a path.
+func by(page *logintest.Page, path string) string {
+	for _, hop := range page.Hops {
+		if u, err := url.Parse(hop.URL); err == nil && u.Path == path {
+			return cmp.Or(hop.Header.Get("X-Replica"), "nobody")
+		}
+	}
+	return ""
+}

@@ -1,0 +1,127 @@
+package devcluster
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"html/template"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+)
+
+// maxBody is what a request may bring. It is read before it is passed on, so that
+// it can be passed on once more.
+const maxBody = 1 << 20
+
+// transport opens a connection for each request: one that is left over from
+// before may be a dead replica's, and what is written to it may not be repeated.
+var transport = &http.Transport{DisableKeepAlives: true, DisableCompression: true}
+
+// handler is the balancer, with a page of its own.
+func (c *cluster) handler() http.Handler {
+	admin := http.NewServeMux()
+	admin.HandleFunc("GET /balancer", c.show)
+	admin.HandleFunc("POST /balancer/rotate", func(w http.ResponseWriter, r *http.Request) {
+		if err := c.rotate(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		http.Redirect(w, r, "/balancer", http.StatusSeeOther)
+	})
+	admin.HandleFunc("POST /balancer/kill", func(w http.ResponseWriter, r *http.Request) {
+		for _, replica := range c.replicas {
+			if replica.name == r.FormValue("replica") {
+				replica.kill()
+			}
+		}
+		http.Redirect(w, r, "/balancer", http.StatusSeeOther)
+	})
+	protected := http.NewCrossOriginProtection().Handler(admin)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/balancer") {
+			protected.ServeHTTP(w, r)
+			return
+		}
+		c.balance(w, r)
+	})
+}
+
+// balance has the replicas answer in turn. One that is being restarted or is gone
+// is passed over.
+func (c *cluster) balance(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		http.Error(w, "the request cannot be read", http.StatusRequestEntityTooLarge)
+		return
+	}
+	turn := int(c.turn.Add(1) - 1)
+	for i := range c.replicas {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if c.replicas[(turn+i)%len(c.replicas)].answer(w, r) {
+			return
+		}
+	}
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "no replica can answer", http.StatusServiceUnavailable)
+}
+
+// answer passes a request on and reports whether it has been answered. If not,
+// another replica may be asked: this one has not heard of the request, or it is one that
+// may be repeated (RFC 9110 section 9.2.1).
+func (r *replica) answer(w http.ResponseWriter, request *http.Request) (answered bool) {
+	if !r.use.TryRLock() {
+		return false
+	}
+	defer r.use.RUnlock()
+	if r.process == nil {
+		return false
+	}
+	answered = true
+	proxy := httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.SetURL(r.process.url)
+			p.Out.Host = p.In.Host // which the Origin of a form is compared with
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			dial := new(net.OpError)
+			unheard := errors.As(err, &dial) && dial.Op == "dial"
+			if unheard || request.Method == http.MethodGet || request.Method == http.MethodHead {
+				answered = false
+				return
+			}
+			http.Error(w, "the replica has died", http.StatusBadGateway)
+		},
+	}
+	proxy.ServeHTTP(w, request)
+	return answered
+}
+
+// show is the balancer's page.
+func (c *cluster) show(w http.ResponseWriter, r *http.Request) {
+	type row struct {
+		Name, Address string
+		PID           int // 0: being started
+	}
+	var rows []row
+	for _, replica := range c.replicas {
+		line := row{Name: replica.name}
+		if replica.use.TryRLock() {
+			if p := replica.process; p != nil {
+				line.Address, line.PID = p.url.Host, p.command.Process.Pid
+			}
+			replica.use.RUnlock()
+		}
+		rows = append(rows, line)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	page.Execute(w, rows)
+}
+
+//go:embed balancer.html
+var pageHTML string
+
+var page = template.Must(template.New("page").Parse(pageHTML))
