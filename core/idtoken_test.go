@@ -107,12 +107,12 @@ func claimRefusals() []refusal {
 	refuse("rule 75: events, which make it a logout token", "events", map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}})
 
 	first := len(rows) // of those who ask for max_age
-	accept("rule 69: auth_time within max_age", "auth_time", now.Add(-5*time.Minute).Unix())
-	refuse("rule 69: auth_time before max_age", "auth_time", now.Add(-7*time.Minute).Unix())
+	accept("rule 69: auth_time within max_age", "auth_time", now.Add(-time.Hour).Unix())
+	refuse("rule 69: auth_time before max_age", "auth_time", now.Add(-3*time.Hour).Unix())
 	refuse("rule 69: auth_time missing although max_age was asked for", "auth_time", nil)
 	refuse("rule 69: auth_time a string", "auth_time", fmt.Sprint(now.Unix()))
 	for i := range rows[first:] {
-		rows[first+i].config = func(c *core.Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"300"}} }
+		rows[first+i].config = func(c *core.Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"7200"}} }
 	}
 	return rows
 }

@@ -43,6 +43,9 @@ type backend struct {
 	// silent is a store that takes a server which is down for one that knows no
 	// session.
 	silent bool
+
+	// racy is a store that is not safe for concurrent use.
+	racy bool
 }
 
 // backends are all that the tests are about. Each call makes new ones.
@@ -170,6 +173,7 @@ func postgresBackend(t *testing.T) *backend {
 		proxy:     between,
 		read:      []string{"SELECT"},
 		silent:    true,
+		racy:      true, // v2.0.3: each New sets the age of codecs that all share
 		unlimited: func(s sessions.Store) { s.(*gormstore.Store).MaxLength(0) },
 		store: func(t *testing.T) (sessions.Store, func()) {
 			through := fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable",

@@ -10,12 +10,10 @@ import (
 	"time"
 
 	"github.com/pixyauth/pixy/adapters/redislogin"
+	"github.com/pixyauth/pixy/core"
 )
 
-var _ interface {
-	Begin(ctx context.Context, key string, claim time.Duration) (outcome string, err error)
-	Finish(ctx context.Context, key, outcome string, keep time.Duration) error
-} = (*redislogin.Shared)(nil)
+var _ core.Refreshes = (*redislogin.Shared)(nil)
 
 // A script's command is evalsha, the script, a number, a key, and arguments.
 const firstArgument = 4

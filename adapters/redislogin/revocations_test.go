@@ -1,7 +1,6 @@
 package redislogin_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,12 +10,10 @@ import (
 	"time"
 
 	"github.com/pixyauth/pixy/adapters/redislogin"
+	"github.com/pixyauth/pixy/core"
 )
 
-var _ interface {
-	Revoke(ctx context.Context, key string, at, until time.Time) error
-	RevokedAt(ctx context.Context, keys ...string) (time.Time, error)
-} = (*redislogin.Shared)(nil)
+var _ core.Revocations = (*redislogin.Shared)(nil)
 
 func TestRedisIsAskedOnceForAllKeysAndAgainWhenTheAnswerIsOld(t *testing.T) {
 	t.Parallel()
