@@ -18,7 +18,10 @@
 //  4. [Authenticator.Authenticate] opens the session on each guarded request,
 //     without any network. [Authenticator.AuthenticateFor] also looks at how the
 //     login was: a [Requirement] that it does not meet is met by another login.
-//  5. [Authenticator.Logout] ends it, here and at the provider.
+//  5. [Authenticator.Logout] ends it, here and at the provider. With
+//     [Config.Revocations], so do [Authenticator.LogoutEverywhere] and the
+//     provider itself, by [Authenticator.BackChannelLogout] and
+//     [Authenticator.FrontChannelLogout].
 //
 // # What is checked, in this order
 //
@@ -37,15 +40,21 @@
 //     no ID token, and FetchUser asks it instead: a sub;
 //   - OnLogin, which is the application's own check.
 //
+// A logout token: one in a form; signature as above; iss, aud, exp, iat, nbf; a
+// jti that was not seen before; the event of a logout; no nonce; sub or sid; typ,
+// if there is one, JWT or logout+jwt.
+//
 // PKCE has no switch, and no metadata turns it off; a provider that supports
 // only the plain method is refused.
 //
 // # What is not done
 //
 // This package does not decide who may do what: that is the application's. It
-// keeps no list of users, no access tokens and no refresh tokens. A session in
-// a cookie cannot be ended from the server before its time, and an answer that
-// renews it may arrive after a logout; use a Store if it must end. Parameters
+// keeps no list of users, no access tokens and no refresh tokens. Without
+// [Config.Revocations], a session in a cookie cannot be ended from the server
+// before its time, and an answer that renews it may arrive after a logout.
+// Front-Channel Logout does nothing where the provider is on another site, whose
+// frames are sent no Lax cookies; Back-Channel Logout works everywhere. Parameters
 // that ask the provider for something, such as prompt, are requests, and so is
 // acr_values in AuthParams: what came of them is OnLogin's to look at. What a
 // [Requirement] asks for is verified.
@@ -83,6 +92,7 @@
 //	provider_unknown          404     the login names a provider that there is not
 //	not_a_navigation          403     login from a prefetch, a frame or a script; open it as a page
 //	cross_origin_logout       403     another site asked to log out; use a form of this site's
+//	logout_token_untrusted    400     a logout token failed a check, and nobody was logged out; see the log
 //	request_malformed         400     a form for the login path that cannot be read
 //	method_not_allowed        405     wrong method for a route
 //	client_refused            502     the provider does not know this client or its secret; check ClientID and ClientSecret
@@ -93,6 +103,7 @@
 //	client_secret_unavailable 503     ClientSecretFunc failed; see the log
 //	provider_unavailable      503     the provider is down or slow; try again
 //	store_unavailable         503     the Store is down; try again
+//	revocations_unavailable   503     Revocations are out of order; try again
 //	session_too_large         500     the claims do not fit in cookies; set SessionClaims or a Store
 //	internal_error            500     an error of another kind was given to ServeError, or options of a
 //	                                  login, or a Requirement, that cannot be; see the log
