@@ -200,7 +200,7 @@ func (u User) orAda() User {
 	if u.Subject != "" {
 		return u
 	}
-	return User{AuthTime: u.AuthTime, SessionID: u.SessionID, ACR: u.ACR, Subject: "ada", Claims: map[string]any{
+	return User{AuthTime: u.AuthTime, ACR: u.ACR, Subject: "ada", Claims: map[string]any{
 		"name": "Ada Lovelace", "given_name": "Ada", "family_name": "Lovelace",
 		"email": "ada@example.test", "email_verified": true,
 	}}

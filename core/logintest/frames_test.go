@@ -27,20 +27,20 @@ func TestFrames(t *testing.T) {
 		browser.SetCookie("https://apps.example.test/", cookie)
 	}
 	request := url.Values{
-		"id_token_hint": {b.hint("both", "s&t")}, "post_logout_redirect_uri": {"https://app.example.test/"}, "state": {"a\"b"},
+		"id_token_hint": {b.hint("both", "s&t")}, "post_logout_redirect_uri": {"https://app.example.test/?lt=1&gt=2"}, "state": {"a\"b"},
 	}
 	page, err := browser.Get(issuer + "/end-session?" + request.Encode())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if page.URL != "https://app.example.test/?state=a%22b" || len(page.Hops) != 2 {
+	if page.URL != "https://app.example.test/?lt=1&gt=2&state=a%22b" || len(page.Hops) != 2 {
 		t.Fatalf("got to %s by %d hops", page.URL, len(page.Hops))
 	}
 	frames, err := browser.Frames(page.Hops[0])
 	if err != nil || len(frames) != 1 {
 		t.Fatalf("got %v, %v", frames, err)
 	}
-	want := "/front?app=both&iss=https%3A%2F%2Fid.example.test&sid=s%26t iframe cross-site  none=1; gone=1"
+	want := "/front?lt=1&gt=2&app=both&iss=https%3A%2F%2Fid.example.test&sid=s%26t iframe cross-site  none=1; gone=1"
 	if got := string(frames[0].Body); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -44,11 +44,12 @@ func family(t *testing.T) (*bench, *told) {
 	client := func(id string, back, front bool) logintest.Client {
 		c := clients["public"]
 		c.ID = id
+		c.PostLogoutRedirectURIs = append(slices.Clone(c.PostLogoutRedirectURIs), "https://app.example.test/?lt=1&gt=2")
 		if back {
 			c.BackChannelLogoutURI = "https://apps.example.test/back?" + id
 		}
 		if front {
-			c.FrontChannelLogoutURI = "https://apps.example.test/front?app=" + id
+			c.FrontChannelLogoutURI = "https://apps.example.test/front?lt=1&gt=2&app=" + id
 		}
 		return c
 	}
