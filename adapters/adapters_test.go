@@ -164,6 +164,8 @@ type stage struct {
 	app      *app
 	provider *logintest.Provider
 	browser  *logintest.Browser
+	auth     *core.Authenticator
+	handler  http.Handler
 	log      bytes.Buffer
 }
 
@@ -199,7 +201,8 @@ func newStage(t *testing.T, a *app, build func(*app, *core.Authenticator) http.H
 		t.Fatal(err)
 	}
 	s.browser.Serve(issuer, s.provider)
-	s.browser.Serve(origin, build(a, auth))
+	s.auth, s.handler = auth, build(a, auth)
+	s.browser.Serve(origin, s.handler)
 	return s
 }
 

@@ -1,6 +1,7 @@
 package adapters_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -41,10 +42,15 @@ func TestAttack(t *testing.T) {
 		store.MaxLength(0)
 		attack(t, frameworks["httplogin"], origin+"/auth/callback", func(c *core.Config) { c.Store = store })
 	})
+	t.Run("without Revocations", func(t *testing.T) {
+		t.Parallel()
+		attack(t, frameworks["echo5login"], origin+"/auth/callback", func(c *core.Config) { c.Revocations = nil })
+	})
 	t.Run("public client, other paths", func(t *testing.T) {
 		t.Parallel()
 		attack(t, frameworks["httplogin"], origin+"/callback", func(c *core.Config) {
 			c.LoginPath, c.LogoutPath, c.AfterLogout = "/sign-in", "/sign-out", "/maybe"
+			c.BackChannelLogoutPath, c.FrontChannelLogoutPath = "/op/signed-out", "/op/sign-out"
 			c.Providers[0].ClientSecret, c.Providers[0].UserInfo = "", false
 		})
 	})
@@ -109,6 +115,7 @@ func attack(t *testing.T, build func(*app, *core.Authenticator) http.Handler, re
 		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret", UserInfo: true}},
 		RedirectURL: redirectURL,
 		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
+		Revocations: new(core.MemoryRevocations),
 		Logger:      slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {
@@ -118,8 +125,13 @@ func attack(t *testing.T, build func(*app, *core.Authenticator) http.Handler, re
 	if config.Providers[0].OAuth2 != nil { // which can meet no requirement
 		stepUp = ""
 	}
+	backChannel, frontChannel := config.BackChannelLogoutPath, config.FrontChannelLogoutPath
+	if config.Revocations != nil {
+		backChannel, frontChannel = cmp.Or(backChannel, "/auth/backchannel-logout"), cmp.Or(frontChannel, "/auth/frontchannel-logout")
+	}
 	logintest.Attack(t, logintest.Target{
 		RedirectURL: redirectURL, Private: "/private", StepUp: stepUp, LoginPath: config.LoginPath, LogoutPath: config.LogoutPath,
+		BackChannelLogout: backChannel, FrontChannelLogout: frontChannel,
 		ClientSecret: config.Providers[0].ClientSecret,
 		Start: func(provider *logintest.Provider) http.Handler {
 			config.HTTPClient = provider.HTTPClient()

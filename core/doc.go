@@ -20,7 +20,10 @@
 //     login was: a [Requirement] that it does not meet is met by another login.
 //     If tokens are kept ([Config.KeepTokens]), it has them refreshed when it is
 //     time, and handlers use them by [Client] or [TokenSource].
-//  5. [Authenticator.Logout] ends it, here and at the provider.
+//  5. [Authenticator.Logout] ends it, here and at the provider. With
+//     [Config.Revocations], so do [Authenticator.LogoutEverywhere] and the
+//     provider itself, by [Authenticator.BackChannelLogout] and
+//     [Authenticator.FrontChannelLogout].
 //
 // # What is checked, in this order
 //
@@ -39,15 +42,21 @@
 //     no ID token, and FetchUser asks it instead: a sub;
 //   - OnLogin, which is the application's own check.
 //
+// A logout token: one in a form; signature as above; iss, aud, exp, iat, nbf; a
+// jti that was not seen before; the event of a logout; no nonce; sub or sid; typ,
+// if there is one, JWT or logout+jwt.
+//
 // PKCE has no switch, and no metadata turns it off; a provider that supports
 // only the plain method is refused.
 //
 // # What is not done
 //
 // This package does not decide who may do what: that is the application's. It
-// keeps no list of users, and no tokens unless KeepTokens says so. A session in
-// a cookie cannot be ended from the server before its time, and an answer that
-// renews it may arrive after a logout; use a Store if it must end. Parameters
+// keeps no list of users, and no tokens unless KeepTokens says so. Without
+// [Config.Revocations], a session in a cookie cannot be ended from the server
+// before its time, and an answer that renews it may arrive after a logout.
+// Front-Channel Logout does nothing where the provider is on another site, whose
+// frames are sent no Lax cookies; Back-Channel Logout works everywhere. Parameters
 // that ask the provider for something, such as prompt, are requests, and so is
 // acr_values in AuthParams: what came of them is OnLogin's to look at. What a
 // [Requirement] asks for is verified.
@@ -88,6 +97,7 @@
 //	provider_unknown          404     the login names a provider that there is not
 //	not_a_navigation          403     login from a prefetch, a frame or a script; open it as a page
 //	cross_origin_logout       403     another site asked to log out; use a form of this site's
+//	logout_token_untrusted    400     a logout token failed a check, and nobody was logged out; see the log
 //	request_malformed         400     a form for the login path that cannot be read
 //	method_not_allowed        405     wrong method for a route
 //	client_refused            502     the provider does not know this client or its secret; check ClientID and ClientSecret

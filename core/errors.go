@@ -32,11 +32,12 @@ var (
 	ErrRefused = errors.New("pixy: login refused")
 
 	// ErrUntrusted: an answer failed a check, and nothing of it was used. Status
-	// 400 if the browser brought it, 502 if the provider sent it.
+	// 400 if the browser brought it, or if it is a logout token, 502 if the provider
+	// sent it.
 	ErrUntrusted = errors.New("pixy: answer not trusted")
 
-	// ErrUnavailable: the provider or the session store cannot be reached, or is
-	// failing. Status 503 with Retry-After. Sessions that exist are unaffected.
+	// ErrUnavailable: the provider, the session store or the revocations cannot be
+	// reached, or are failing. Status 503 with Retry-After. Sessions that exist are unaffected.
 	ErrUnavailable = errors.New("pixy: temporarily unavailable")
 
 	// ErrNoToken: there is no access token for a user, or it has expired and there

@@ -145,6 +145,25 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"dots", func(c *Config) { c.LogoutPath = "/auth/../logout" }, "LogoutPath cannot be a route"},
 		{"paths that clash", func(c *Config) { c.LoginPath = "/auth/callback" }, "must be different paths"},
 		{"default paths that clash", func(c *Config) { c.RedirectURL = "https://app.example.test/auth/login" }, "must be different paths"},
+		{"a back-channel path without revocations", func(c *Config) { c.BackChannelLogoutPath = "/back" }, "BackChannelLogoutPath needs Revocations"},
+		{"a front-channel path without revocations", func(c *Config) { c.FrontChannelLogoutPath = "/front" }, "FrontChannelLogoutPath needs Revocations"},
+		{"a logout where there would be a back channel", func(c *Config) { c.LogoutPath = "/auth/backchannel-logout" }, ""},
+		{"a logout where the back channel is", func(c *Config) {
+			c.LogoutPath, c.Revocations = "/auth/backchannel-logout", new(MemoryRevocations)
+		}, "must be different paths"},
+		{"a front channel where the back channel is", func(c *Config) {
+			c.FrontChannelLogoutPath, c.Revocations = "/auth/backchannel-logout", new(MemoryRevocations)
+		}, "must be different paths"},
+		{"a callback where the front channel is", func(c *Config) {
+			*c = twoProviders()
+			c.FrontChannelLogoutPath, c.Revocations = "/auth/callback/two", new(MemoryRevocations)
+		}, "must be different paths"},
+		{"wildcard in a back-channel path", func(c *Config) {
+			c.BackChannelLogoutPath, c.Revocations = "/auth/{x}", new(MemoryRevocations)
+		}, "BackChannelLogoutPath cannot be a route"},
+		{"front-channel path with a query", func(c *Config) {
+			c.FrontChannelLogoutPath, c.Revocations = "/auth/out?x=y", new(MemoryRevocations)
+		}, "FrontChannelLogoutPath cannot be a route"},
 		{"rule 117: logout to another site", func(c *Config) { c.AfterLogout = "https://other.example.test/" }, "AfterLogout is not a path"},
 		{"rule 117: logout to another host", func(c *Config) { c.AfterLogout = "//other.example.test/" }, "AfterLogout is not a path"},
 
@@ -200,13 +219,19 @@ func TestNewCopiesItsConfig(t *testing.T) {
 
 func TestRoutesFollowTheRedirectURL(t *testing.T) {
 	t.Parallel()
+	const revocable = " with revocations"
 	for _, test := range []struct{ redirectURL, want string }{
+		{"https://app.example.test/auth/callback" + revocable, "GET /auth/login POST /auth/login GET /auth/callback POST /auth/logout POST /auth/backchannel-logout GET /auth/frontchannel-logout"},
+		{"https://app.example.test/callback" + revocable, "GET /login POST /login GET /callback POST /logout POST /backchannel-logout GET /frontchannel-logout"},
 		{"https://app.example.test/auth/callback", "GET /auth/login POST /auth/login GET /auth/callback POST /auth/logout"},
 		{"https://app.example.test/callback", "GET /login POST /login GET /callback POST /logout"},
 		{"https://app.example.test/a/b/done", "GET /a/b/login POST /a/b/login GET /a/b/done POST /a/b/logout"},
 	} {
 		config := goodConfig()
-		config.RedirectURL = test.redirectURL
+		var with bool
+		if config.RedirectURL, with = strings.CutSuffix(test.redirectURL, revocable); with {
+			config.Revocations = new(MemoryRevocations)
+		}
 		a, err := New(config)
 		if err != nil {
 			t.Fatal(err)

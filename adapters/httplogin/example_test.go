@@ -1,6 +1,7 @@
 package httplogin_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -86,4 +87,21 @@ func ExampleClient() {
 		defer response.Body.Close()
 		io.Copy(w, response.Body)
 	})))
+}
+
+// A user's sessions can be ended in all browsers, by the application and by the
+// provider.
+func Example_logoutEverywhere() {
+	var config core.Config       // as above
+	var auth *core.Authenticator // from core.New
+
+	config.Revocations = new(core.MemoryRevocations)
+
+	closeAccount := func(ctx context.Context, user *core.User) error {
+		if err := auth.LogoutEverywhere(ctx, user.Issuer, user.Subject); err != nil {
+			return err // nobody was logged out; try again
+		}
+		return nil
+	}
+	_ = closeAccount
 }

@@ -45,6 +45,15 @@ type Target struct {
 	// beside the callback.
 	LogoutPath string
 
+	// BackChannelLogout is where a provider posts logout tokens (OpenID Connect
+	// Back-Channel Logout). Empty: there is no such place, and nothing is tried.
+	BackChannelLogout string
+
+	// FrontChannelLogout is the page that the provider's logout opens in a frame,
+	// with iss and sid (OpenID Connect Front-Channel Logout). Empty: there is none,
+	// and nothing is tried.
+	FrontChannelLogout string
+
 	// Issuer is the provider's identifier. An application that runs in a process
 	// of its own cannot reach the default: give a URL on loopback, and have Start
 	// serve the provider there. Empty: https://id.example.test, in memory.
@@ -127,7 +136,14 @@ func (s *siege) attacks() []attack {
 	if s.plain {
 		return all
 	}
-	return slices.Concat(all, tokenAttacks(), stepUpAttacks)
+	all = slices.Concat(all, tokenAttacks(), stepUpAttacks)
+	if s.target.BackChannelLogout != "" {
+		all = append(all, backChannelAttacks()...)
+	}
+	if s.target.FrontChannelLogout != "" {
+		all = append(all, frontChannelAttacks...)
+	}
+	return all
 }
 
 // A finding is what went wrong. It travels as a panic from wherever an attack
@@ -165,6 +181,8 @@ func (s *siege) honestly() error {
 		})
 		s.logOut(b)
 		s.raisedHonestly()
+		s.toldHonestly()
+		s.framedHonestly()
 	}})
 	if what == "" {
 		return nil
@@ -187,7 +205,7 @@ func (t Target) complete() (Target, error) {
 	t.LogoutPath = cmp.Or(t.LogoutPath, path.Join(path.Dir(u.Path), "logout"))
 	t.Issuer = cmp.Or(t.Issuer, defaultIssuer)
 	t.ClientID = cmp.Or(t.ClientID, "app")
-	for _, p := range []string{t.Private, t.LoginPath, t.LogoutPath, cmp.Or(t.StepUp, "/")} {
+	for _, p := range []string{t.Private, t.LoginPath, t.LogoutPath, cmp.Or(t.StepUp, "/"), cmp.Or(t.BackChannelLogout, "/"), cmp.Or(t.FrontChannelLogout, "/")} {
 		if p[0] != '/' {
 			return t, fmt.Errorf("Target has %q, which is not the path of a page", p)
 		}

@@ -142,6 +142,32 @@ var tutorialFails = [][2]string{
 		`/vault opened after an auth_time of a week ago: an application must compare the ID token's auth_time with the max_age that it has asked for, and not rely on having asked`},
 	{"step-up with a weaker acr",
 		`/vault opened after another acr than those that were asked for: an application must compare the ID token's acr with those that it has asked for, and not rely on having asked`},
+	{"logout token without a signature",
+		`a logout token without a signature ended the session of Ada Lovelace: an application must verify the logout token's signature, for which alg none is no algorithm`},
+	{"logout token with an HMAC of the public key",
+		`a logout token with an HMAC of the public key ended the session of Ada Lovelace: an application must accept asymmetric algorithms only, whatever the logout token's header says (RFC 8725 section 3.1)`},
+	{"logout token of another issuer",
+		`a logout token of another issuer ended the session of Ada Lovelace: an application must compare the logout token's iss with its provider's`},
+	{"logout token for another client",
+		`a logout token for another client ended the session of Ada Lovelace: an application must find its own client_id in the logout token's aud`},
+	{"logout token that has expired",
+		`a logout token that has expired ended the session of Ada Lovelace: an application must refuse a logout token whose exp is past`},
+	{"logout token without iat",
+		`a logout token without iat ended the session of Ada Lovelace: an application must demand iat in the logout token`},
+	{"logout token without its event",
+		`a logout token without its event ended the session of Ada Lovelace: an application must demand the member http://schemas.openid.net/event/backchannel-logout in the logout token's events`},
+	{"logout token with a nonce",
+		`a logout token with a nonce ended the session of Ada Lovelace: an application must refuse a logout token that has a nonce, because it could be an ID token`},
+	{"logout token signed with another key",
+		`a logout token signed with another key ended the session of Ada Lovelace: an application must verify the logout token's signature with the keys of the provider's jwks_uri`},
+	{"ID token as a logout token",
+		`an ID token, posted as a logout token, ended the session of Ada Lovelace: an application must demand of a logout token the event of one, which no ID token has, and refuse a nonce`},
+	{"logout token that comes again",
+		`a logout token that came a second time, after a new login, ended the session of Ada Lovelace: an application must remember a logout token's jti for as long as the token could pass, and end nothing by one that comes again`},
+	{"front-channel logout with another sid",
+		`a front-channel logout without iss and sid of the session ended the session of Ada Lovelace: an application must demand iss and sid at its front-channel logout, and compare both with the session's`},
+	{"front-channel logout by another site",
+		`a link to the front-channel logout on another site ended the session of Ada Lovelace: an application must end no session by a front-channel logout whose link or image another site could have written, without the session's sid`},
 	{"answers in caches",
 		`a login was answered without Cache-Control: no-store: an application must answer at the login and at the callback with Cache-Control: no-store`},
 }
@@ -150,7 +176,10 @@ var tutorialFails = [][2]string{
 // so in its own words.
 func TestWeakLoginFailsAttackByAttack(t *testing.T) {
 	t.Parallel()
-	r := attack(logintest.Target{Start: new(tutorial).start, StepUp: "/vault"}, every)
+	r := attack(logintest.Target{
+		Start: new(tutorial).start, StepUp: "/vault",
+		BackChannelLogout: "/auth/backchannel-logout", FrontChannelLogout: "/auth/frontchannel-logout",
+	}, every)
 	if r.fatal != "" {
 		t.Fatal(r.fatal)
 	}
@@ -204,6 +233,12 @@ func TestAttackNeedsAnHonestLogin(t *testing.T) {
 			"Target.StepUp is /vault, which asks for a login without max_age, prompt=login or acr_values"},
 		"a step-up that does not open": {logintest.Target{Start: vault(http.RedirectHandler("/auth/login?step_up=1", http.StatusFound).ServeHTTP), StepUp: "/vault"},
 			"/vault did not open after a login that was as recent and strong as it had asked for"},
+		"no back-channel path":  {logintest.Target{Start: start, BackChannelLogout: "back"}, `"back", which is not the path of a page`},
+		"no front-channel path": {logintest.Target{Start: start, FrontChannelLogout: "front"}, `"front", which is not the path of a page`},
+		"a back channel that there is not": {logintest.Target{Start: start, BackChannelLogout: "/elsewhere"},
+			"a genuine logout token at /elsewhere got status 200, and /me still shows Ada Lovelace"},
+		"a front channel that there is not": {logintest.Target{Start: start, FrontChannelLogout: "/elsewhere"},
+			"/elsewhere, opened with iss and sid, got status 200, and /me still shows Ada Lovelace"},
 		"other client": {logintest.Target{Start: start, ClientID: "other"}, "ended with status 400 at https://id.example.test/authorize"},
 		"other secret": {logintest.Target{Start: start, ClientSecret: "other"}, "/me answered 302"},
 		"other callback": {logintest.Target{Start: start, RedirectURL: "https://app.example.test/callback", LoginPath: "/auth/login"},

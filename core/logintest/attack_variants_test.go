@@ -85,6 +85,18 @@ var variants = []variant{
 	{"step-up taken out of the request", &tutorial{raises: true}, ""},
 	{"step-up with an old auth_time", &tutorial{raises: true}, ""},
 	{"step-up with a weaker acr", &tutorial{raises: true}, ""},
+
+	{"logout token about somebody else", &tutorial{ends: everybody}, "a logout token about somebody else ended the session of Ada Lovelace:"},
+	{"logout token about somebody else", new(tutorial), ""},
+	{"logout token about a user", &tutorial{ends: sidAlone}, "a logout token about all sessions of Ada Lovelace left one that shows Ada Lovelace:"},
+	{"logout token about a user", new(tutorial), ""},
+	{"front-channel logout with another sid", &tutorial{framed: anySID}, "a front-channel logout without iss and sid of the session ended the session of Ada Lovelace:"},
+	{"front-channel logout with another sid", &tutorial{framed: sameSID}, "a front-channel logout without iss and sid of the session ended"}, // without iss
+	{"front-channel logout with another sid", &tutorial{framed: issuerAndSID}, ""},
+	{"front-channel logout by another site", &tutorial{framed: anySID, cookie: but(crossSite)}, "a link to the front-channel logout on another site ended"},
+	{"front-channel logout by another site", &tutorial{framed: sameIfAny, cookie: but(crossSite)}, "a link to the front-channel logout on another site ended"},
+	{"front-channel logout by another site", &tutorial{framed: noPage, cookie: but(crossSite)}, "an image of another site's that is the front-channel logout ended"},
+	{"front-channel logout by another site", &tutorial{framed: sameSID, cookie: but(crossSite)}, ""},
 }
 
 // open is a page for everybody.
@@ -138,6 +150,22 @@ func ourPrefix(next string) bool { return strings.HasPrefix(next, "https://app.e
 
 func never(string) bool { return false }
 
+func everybody(map[string]any) string { return "everybody" }
+
+func sidAlone(claims map[string]any) string { return fmt.Sprint("sid ", claims["sid"]) }
+
+func anySID(r *http.Request, _ string) bool { return r.URL.Query().Has("sid") }
+
+func sameSID(r *http.Request, sid string) bool { return r.URL.Query().Get("sid") == sid }
+
+func sameIfAny(r *http.Request, sid string) bool { return !anySID(r, "") || sameSID(r, sid) }
+
+func noPage(r *http.Request, _ string) bool { return r.Header.Get("Sec-Fetch-Dest") != "document" }
+
+func issuerAndSID(r *http.Request, sid string) bool {
+	return r.URL.Query().Get("iss") == "https://id.example.test" && sameSID(r, sid)
+}
+
 func TestVariantsOfWeakness(t *testing.T) {
 	t.Parallel()
 	for i, v := range variants {
@@ -146,6 +174,12 @@ func TestVariantsOfWeakness(t *testing.T) {
 			target := logintest.Target{Start: v.app.start, ClientSecret: v.app.secret}
 			if strings.HasPrefix(v.attack, "step-up") {
 				target.StepUp = "/vault"
+			}
+			if strings.Contains(v.attack, "logout token") {
+				target.BackChannelLogout = "/auth/backchannel-logout"
+			}
+			if strings.HasPrefix(v.attack, "front-channel") {
+				target.FrontChannelLogout = "/auth/frontchannel-logout"
 			}
 			r := attack(target, func(name string) bool { return name == v.attack })
 			if r.fatal != "" {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pixyauth/pixy/core/logintest"
@@ -38,9 +39,14 @@ type tutorial struct {
 	formPost bool                                             // has the provider answer by a form
 	bounce   func(form url.Values) string                     // the URL that a page leads on to from the form; nil: none
 	cookie   func(*http.Cookie)                               // changes each cookie that is set
+	ends     func(claims map[string]any) string               // what a logout token is about; nil: its sid, or else its sub
+	framed   func(r *http.Request, sid string) bool           // whether a frame ends a session; nil: always
 
 	mu       sync.Mutex
 	sessions map[string]url.Values
+
+	endings sync.Map // by what has ended, the number of sessions that there were
+	begun   atomic.Int64
 }
 
 func (a *tutorial) start(p *logintest.Provider) http.Handler {
@@ -50,6 +56,8 @@ func (a *tutorial) start(p *logintest.Provider) http.Handler {
 	mux.HandleFunc("/auth/login", a.login)
 	mux.HandleFunc("/auth/callback", a.callback)
 	mux.HandleFunc("/auth/logout", a.logout)
+	mux.HandleFunc("/auth/backchannel-logout", a.backChannel)
+	mux.HandleFunc("/auth/frontchannel-logout", a.frontChannel)
 	mux.HandleFunc("/me", a.me)
 	if a.vault == nil {
 		a.vault = a.stepUp
@@ -197,7 +205,7 @@ func (a *tutorial) askUserInfo(token string, claims map[string]any) {
 // begin writes the session into two cookies, or under the id that the browser
 // has if it has one.
 func (a *tutorial) begin(w http.ResponseWriter, r *http.Request, claims map[string]any) {
-	session := url.Values{"sub": {fmt.Sprint(claims["sub"])}, "name": {fmt.Sprint(claims["name"])}}
+	session := url.Values{"sub": {fmt.Sprint(claims["sub"])}, "name": {fmt.Sprint(claims["name"])}, "sid": {fmt.Sprint(claims["sid"])}, "number": {fmt.Sprint(a.begun.Add(1))}}
 	if !a.onServer {
 		a.setCookie(w, "session", session.Encode(), 3600)
 		a.setCookie(w, "mail", url.QueryEscape(fmt.Sprint(claims["email"])), 3600)
@@ -228,7 +236,7 @@ func (a *tutorial) me(w http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.Atoi(c.Value)
 		_ = make([]string, min(n, 100))
 	}
-	if !ok || !ok2 {
+	if !ok || !ok2 || a.ended(session) {
 		http.Redirect(w, r, "/auth/login", http.StatusFound)
 		if a.guarded {
 			return
@@ -244,6 +252,48 @@ func (a *tutorial) stepUp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprint(w, "<h1>Your vault</h1>")
+}
+
+// backChannel believes every token that can be read.
+func (a *tutorial) backChannel(_ http.ResponseWriter, r *http.Request) {
+	claims := make(map[string]any)
+	if parts := strings.Split(r.FormValue("logout_token"), "."); len(parts) == 3 {
+		payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+		_ = json.Unmarshal(payload, &claims)
+	}
+	about := sidOrSub
+	if a.ends != nil {
+		about = a.ends
+	}
+	a.endings.Store(about(claims), a.begun.Load())
+}
+
+func sidOrSub(claims map[string]any) string {
+	if sid, ok := claims["sid"]; ok {
+		return fmt.Sprint("sid ", sid)
+	}
+	return fmt.Sprint("sub ", claims["sub"])
+}
+
+// ended reports whether a session is one of those that were there when it was
+// said that they end.
+func (a *tutorial) ended(session url.Values) bool {
+	number, _ := strconv.ParseInt(session.Get("number"), 10, 64)
+	for _, about := range []string{"sid " + session.Get("sid"), "sub " + session.Get("sub"), "everybody"} {
+		if last, ok := a.endings.Load(about); ok && number <= last.(int64) {
+			return true
+		}
+	}
+	return false
+}
+
+// frontChannel takes the session away from whoever comes.
+func (a *tutorial) frontChannel(w http.ResponseWriter, r *http.Request) {
+	session, _ := readCookie(r, "session")
+	if a.framed == nil || a.framed(r, session.Get("sid")) {
+		a.setCookie(w, "session", "", -1)
+		a.setCookie(w, "mail", "", -1)
+	}
 }
 
 func (a *tutorial) logout(w http.ResponseWriter, r *http.Request) {
