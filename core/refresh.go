@@ -68,25 +68,23 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 		mine.err = errProviderDown(errors.New("refreshes pause after one that failed"))
 		return mine, nil
 	}
-	key := refreshKey(found.registration, held)
-	outcome, err := f.join(r, key, found, held)
-	switch fresh := f.tokens.open(key, outcome); {
-	case outcome == outcomeRefused:
-		return nil, f.end(w, r, found)
+	made, err := f.join(r, found, held)
+	switch {
 	case err != nil:
 		mine.err = err
-	case fresh == nil:
-		mine.err = errRefreshesDown(errors.New("an outcome does not open; do all replicas have each other's session keys?"))
+	case made.tokens == nil:
+		return nil, f.end(w, r, found)
 	default:
-		mine.tokens = fresh
-		f.adopt(w, r, found, fresh)
+		mine.tokens, found.refreshDue = made.tokens, made.tokens.refreshDue
+		made.cookies.release(w)
+		keepFromCaches(w.Header())
 	}
 	return mine, nil
 }
 
 // join waits for the refresh of held: as long as it takes if the access token is
 // of no use any more, and not so long if the request can do with it.
-func (f *refresher) join(r *http.Request, key string, found *session, held *tokens) (string, error) {
+func (f *refresher) join(r *http.Request, found *session, held *tokens) (*refreshed, error) {
 	ctx := r.Context()
 	if !held.expired(f.now()) {
 		patient, cancel := context.WithTimeout(ctx, refreshPatience)
@@ -96,38 +94,34 @@ func (f *refresher) join(r *http.Request, key string, found *session, held *toke
 	detached := r.Clone(context.WithoutCancel(r.Context()))
 	detached.Body = http.NoBody
 	of := *found // the refresh may outlive the request
-	outcome, err := f.flights.join(key, func() (string, error) {
-		outcome, err := f.run(detached, key, &of, held)
+	key := refreshKey(of.registration, held)
+	return f.flights.join(key, func() (*refreshed, error) {
+		made, err := f.run(detached, key, &of, held)
 		f.report(detached, from(of.registration, err))
-		return outcome, err
+		return made, err
 	}).wait(ctx)
-	if err != nil {
-		return "", err
-	}
-	return *outcome, nil
 }
 
 // run refreshes, unless another replica has done so, and keeps what came of it
 // before it tells anybody.
-func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) (string, error) {
+func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) (*refreshed, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), refreshClaim)
 	defer cancel()
 	outcome, err := f.shared.Begin(ctx, key, refreshClaim)
 	if err != nil {
-		return "", errRefreshesDown(err)
+		return nil, errRefreshesDown(err)
 	}
 	if outcome != "" {
-		f.keep(r, of, f.tokens.open(key, outcome))
-		return outcome, nil
+		return f.keep(r, key, of, outcome)
 	}
-	outcome, err = f.redeem(r.WithContext(ctx), key, of, held)
-	if err == nil {
-		f.keep(r, of, f.tokens.open(key, outcome))
+	if outcome, err = f.redeem(r.WithContext(ctx), key, of, held); err != nil {
+		return nil, errors.Join(err, f.shared.Finish(r.Context(), key, "", 0))
 	}
+	made, err := f.keep(r, key, of, outcome)
 	if err := f.shared.Finish(r.Context(), key, outcome, outcomeKept); err != nil {
 		f.report(r, from(of.registration, errRefreshesDown(err))) // whoever waits here has it all the same
 	}
-	return outcome, err
+	return made, err
 }
 
 // redeem asks the provider. Its refusal is an outcome, too, and logged here.
@@ -145,35 +139,31 @@ func (f *refresher) redeem(r *http.Request, key string, of *session, held *token
 	return "", err
 }
 
-// keep puts new tokens into the Store, if there is one: cookies are for each
-// request to set.
-func (f *refresher) keep(r *http.Request, of *session, fresh *tokens) {
-	if fresh == nil {
-		return // refused
+// keep opens an outcome and puts its tokens away: into the Store, if there is one,
+// and into cookies for all who wait for it.
+func (f *refresher) keep(r *http.Request, key string, of *session, outcome string) (*refreshed, error) {
+	if outcome == outcomeRefused {
+		return new(refreshed), nil
 	}
-	nobody := heldResponse{header: make(http.Header)}
+	fresh := f.tokens.open(key, outcome)
+	if fresh == nil {
+		return nil, errRefreshesDown(errors.New("an outcome does not open; do all replicas have each other's session keys?"))
+	}
+	made := &refreshed{tokens: fresh, cookies: heldResponse{header: make(http.Header)}}
+	now := f.now()
 	of.refreshDue = fresh.refreshDue
-	f.store(nobody, r, f.tokens.vault.renew, of, fresh)
-	f.report(r, f.sessions.renew(nobody, r, of))
-}
-
-// adopt has the browser of r go on with tokens that have been kept.
-func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, fresh *tokens) {
-	found.refreshDue = fresh.refreshDue
-	f.store(w, r, f.tokens.vault.adopt, found, fresh)
-	f.report(r, f.sessions.adopt(w, r, found))
-}
-
-// store puts tokens away. If they were smaller at login and do not fit any more,
-// the session goes on without: the former ones are of no use.
-func (f *refresher) store(w http.ResponseWriter, r *http.Request, put putFunc, of *session, fresh *tokens) {
-	switch err := put(w, r, f.tokens.seal(of, fresh), of.ends.Sub(f.now())); {
-	case errors.Is(err, errTooLarge):
+	if now.Sub(of.seen) > stepUpPause {
+		of.seen, of.raised = now, 0
+	}
+	switch err := f.tokens.vault.renew(made.cookies, r, f.tokens.seal(of, fresh), of.ends.Sub(now)); {
+	case errors.Is(err, errTooLarge): // they were smaller at login: the session goes on without
 		f.report(r, errTokensTooLarge(err))
-		f.report(r, f.tokens.end(w, r))
+		f.report(r, f.tokens.end(made.cookies, r))
 	case err != nil:
 		f.report(r, errStoreDown(err))
 	}
+	f.report(r, f.sessions.renew(made.cookies, r, of))
+	return made, nil
 }
 
 // end is for a session whose user the provider does not vouch for any more.

@@ -110,29 +110,34 @@ func refreshKey(at *registration, t *tokens) string {
 // go a refresh token that the provider has given already.
 type refreshFlights struct {
 	mu      sync.Mutex
-	running map[string]*fetch[string] // by key
+	running map[string]*fetch[refreshed] // by key
+}
+
+// refreshed is what came of a refresh, for all requests that wait for it.
+type refreshed struct {
+	tokens  *tokens      // nil: refused
+	cookies heldResponse // for the browser, which is the same for all
 }
 
 var errRefreshBroken = errors.New("the refresh broke off")
 
-// join returns the refresh under way, or begins one. Its outcome is never empty
-// without an error.
-func (f *refreshFlights) join(key string, run func() (string, error)) *fetch[string] {
+// join returns the refresh under way, or begins one.
+func (f *refreshFlights) join(key string, run func() (*refreshed, error)) *fetch[refreshed] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if other := f.running[key]; other != nil {
 		return other
 	}
 	if f.running == nil {
-		f.running = make(map[string]*fetch[string])
+		f.running = make(map[string]*fetch[refreshed])
 	}
-	mine := &fetch[string]{done: make(chan struct{}), err: errProviderDown(errRefreshBroken)}
+	mine := &fetch[refreshed]{done: make(chan struct{}), err: errProviderDown(errRefreshBroken)}
 	f.running[key] = mine
 	go f.land(key, mine, run)
 	return mine
 }
 
-func (f *refreshFlights) land(key string, mine *fetch[string], run func() (string, error)) {
+func (f *refreshFlights) land(key string, mine *fetch[refreshed], run func() (*refreshed, error)) {
 	defer func() {
 		if cause := recover(); cause != nil { // in a goroutine of ours, a panic would end the program
 			mine.err = errProviderDown(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
@@ -142,8 +147,7 @@ func (f *refreshFlights) land(key string, mine *fetch[string], run func() (strin
 		f.mu.Unlock()
 		close(mine.done)
 	}()
-	outcome, err := run()
-	mine.value, mine.err = &outcome, err
+	mine.value, mine.err = run()
 }
 
 func errRefreshesDown(err error) *Error {
