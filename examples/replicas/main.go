@@ -97,8 +97,7 @@ func routes(auth *core.Authenticator) http.Handler {
 	mux.Handle("GET /{$}", login.LoadUser(http.HandlerFunc(home)))
 	mux.Handle("/me", login.RequireUser(http.HandlerFunc(me)))
 	mux.Handle("GET /api", login.RequireUser(callAPI(auth)))
-	// Other sites have forms, too.
-	own := http.NewCrossOriginProtection()
+	own := http.NewCrossOriginProtection() // other sites have forms, too
 	mux.Handle("POST /logout-everywhere", own.Handler(login.RequireUser(logoutEverywhere(auth))))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Replica", os.Getenv("REPLICA"))
@@ -136,25 +135,27 @@ func callAPI(auth *core.Authenticator) http.HandlerFunc {
 		log.Fatal("bad API_URL: ", err)
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		client := core.Client(r.Context(), api.Host) // the token goes to this host only
-		call, err := http.NewRequestWithContext(r.Context(), http.MethodGet, api.String(), nil)
+		status, answer, err := get(r.Context(), api)
 		if err != nil {
 			auth.ServeError(w, r, err)
 			return
 		}
-		response, err := client.Do(call)
-		if err != nil {
-			auth.ServeError(w, r, err)
-			return
-		}
-		defer response.Body.Close()
-		answer, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-		if err != nil {
-			auth.ServeError(w, r, err)
-			return
-		}
-		show(w, "api", map[string]any{"URL": api.String(), "Status": response.Status, "Answer": string(answer)})
+		show(w, "api", map[string]any{"URL": api.String(), "Status": status, "Answer": string(answer)})
 	}
+}
+
+func get(ctx context.Context, api *url.URL) (status string, answer []byte, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, api.String(), nil)
+	if err != nil {
+		return "", nil, err
+	}
+	response, err := core.Client(ctx, api.Host).Do(r) // sends the access token, and to this host only
+	if err != nil {
+		return "", nil, err
+	}
+	defer response.Body.Close()
+	answer, err = io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	return response.Status, answer, err
 }
 
 // logoutEverywhere ends all sessions of the user, in every browser.
