@@ -162,6 +162,7 @@ func subject(user *core.User) string {
 type stage struct {
 	t        *testing.T
 	app      *app
+	handler  http.Handler
 	provider *logintest.Provider
 	browser  *logintest.Browser
 	log      bytes.Buffer
@@ -199,7 +200,8 @@ func newStage(t *testing.T, a *app, build func(*app, *core.Authenticator) http.H
 		t.Fatal(err)
 	}
 	s.browser.Serve(issuer, s.provider)
-	s.browser.Serve(origin, build(a, auth))
+	s.handler = build(a, auth)
+	s.browser.Serve(origin, s.handler)
 	return s
 }
 
