@@ -27,8 +27,8 @@ import (
 // apiHost is the provider's, whose UserInfo is the API that handlers call.
 const apiHost = "id.example.test"
 
-// callers build the same application each: /call answers with what the API says
-// to the framework's own Client, /stream has begun its answer before it asks, and
+// callers build the same application each: /call answers with its user and what
+// the API says to the framework's own Client, /stream has begun its answer before it asks, and
 // /maybe is for everybody.
 var callers = map[string]func(*app, *core.Authenticator) http.Handler{
 	"httplogin": func(a *app, auth *core.Authenticator) http.Handler {
@@ -37,7 +37,7 @@ var callers = map[string]func(*app, *core.Authenticator) http.Handler{
 		login.Mount(mux)
 		mux.Handle("/call", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			a.ran.Add(1)
-			fmt.Fprint(w, callAPI(httplogin.Client(r, apiHost)))
+			fmt.Fprint(w, a.page, httplogin.User(r).Subject, " ", callAPI(httplogin.Client(r, apiHost)))
 		})))
 		mux.Handle("/stream", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			begin(w)
@@ -54,7 +54,7 @@ var callers = map[string]func(*app, *core.Authenticator) http.Handler{
 		login.Mount(router)
 		router.GET("/call", login.RequireUser, func(c *gin.Context) {
 			a.ran.Add(1)
-			c.String(200, callAPI(ginlogin.Client(c, apiHost)))
+			c.String(200, a.page+ginlogin.User(c).Subject+" "+callAPI(ginlogin.Client(c, apiHost)))
 		})
 		router.GET("/stream", login.RequireUser, func(c *gin.Context) {
 			begin(c.Writer)
@@ -69,7 +69,7 @@ var callers = map[string]func(*app, *core.Authenticator) http.Handler{
 		login.Mount(router)
 		router.GET("/call", func(c echo4.Context) error {
 			a.ran.Add(1)
-			return c.String(200, callAPI(echologin.Client(c, apiHost)))
+			return c.String(200, a.page+echologin.User(c).Subject+" "+callAPI(echologin.Client(c, apiHost)))
 		}, login.RequireUser)
 		router.GET("/stream", func(c echo4.Context) error {
 			begin(c.Response())
@@ -85,7 +85,7 @@ var callers = map[string]func(*app, *core.Authenticator) http.Handler{
 		login.Mount(router)
 		router.GET("/call", func(c *echo5.Context) error {
 			a.ran.Add(1)
-			return c.String(200, callAPI(echo5login.Client(c, apiHost)))
+			return c.String(200, a.page+echo5login.User(c).Subject+" "+callAPI(echo5login.Client(c, apiHost)))
 		}, login.RequireUser)
 		router.GET("/stream", func(c *echo5.Context) error {
 			begin(c.Response())
@@ -289,7 +289,7 @@ func TestAnOutageLetsHandlersRun(t *testing.T) {
 		time.Sleep(time.Hour - 30*time.Second)
 		s.calls("/call") // by the token that is good for 30 seconds more
 		time.Sleep(time.Minute)
-		if page := s.do("GET", "/call", script); page.Status != 200 || string(page.Body) != "provider_unavailable" {
+		if page := s.do("GET", "/call", script); page.Status != 200 || string(page.Body) != "ada provider_unavailable" {
 			t.Errorf("got %d %s", page.Status, page.Body)
 		}
 		if page := s.do("GET", "/stream", script); page.Status != 200 || string(page.Body) != "begun provider_unavailable" {
