@@ -56,6 +56,28 @@ func TestAttack(t *testing.T) {
 	})
 }
 
+// Whoever keeps tokens is attacked by them, too: with what an API says on the
+// private page, in any framework, and in a Store.
+func TestAttackKeptTokens(t *testing.T) {
+	t.Parallel()
+	keeping := func(t *testing.T, build func(*app, *core.Authenticator) http.Handler, change ...func(*core.Config)) {
+		t.Parallel()
+		config := attackedConfig(append(change, keepTokens)...)
+		logintest.Attack(t, logintest.Target{
+			Private: "/call", KeepsTokens: true, ClientSecret: config.Providers[0].ClientSecret,
+			Start: startAttacked(t, build, config),
+		})
+	}
+	for name, build := range callers {
+		t.Run(name, func(t *testing.T) { keeping(t, build) })
+	}
+	t.Run("with a Store", func(t *testing.T) {
+		store := sessions.NewFilesystemStore(t.TempDir(), []byte("0123456789abcdef0123456789abcdef"))
+		store.MaxLength(0)
+		keeping(t, callers["httplogin"], func(c *core.Config) { c.Store = store })
+	})
+}
+
 // An application with several providers is attacked at one of them.
 func TestAttackOneOfSeveralProviders(t *testing.T) {
 	t.Parallel()
@@ -111,16 +133,7 @@ func TestAttackWithoutOpenIDConnect(t *testing.T) {
 }
 
 func attack(t *testing.T, build func(*app, *core.Authenticator) http.Handler, redirectURL string, change ...func(*core.Config)) {
-	config := core.Config{
-		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret", UserInfo: true}},
-		RedirectURL: redirectURL,
-		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
-		Revocations: new(core.MemoryRevocations),
-		Logger:      slog.New(slog.DiscardHandler),
-	}
-	for _, f := range change {
-		f(&config)
-	}
+	config := attackedConfig(append([]func(*core.Config){func(c *core.Config) { c.RedirectURL = redirectURL }}, change...)...)
 	stepUp := "/vault"
 	if config.Providers[0].OAuth2 != nil { // which can meet no requirement
 		stepUp = ""
@@ -132,14 +145,32 @@ func attack(t *testing.T, build func(*app, *core.Authenticator) http.Handler, re
 	logintest.Attack(t, logintest.Target{
 		RedirectURL: redirectURL, Private: "/private", StepUp: stepUp, LoginPath: config.LoginPath, LogoutPath: config.LogoutPath,
 		BackChannelLogout: backChannel, FrontChannelLogout: frontChannel,
-		ClientSecret: config.Providers[0].ClientSecret,
-		Start: func(provider *logintest.Provider) http.Handler {
-			config.HTTPClient = provider.HTTPClient()
-			auth, err := core.New(config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return build(&app{page: "the private page of "}, auth)
-		},
+		ClientSecret: config.Providers[0].ClientSecret, Start: startAttacked(t, build, config),
 	})
+}
+
+func attackedConfig(change ...func(*core.Config)) core.Config {
+	config := core.Config{
+		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret", UserInfo: true}},
+		RedirectURL: origin + "/auth/callback",
+		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
+		Revocations: new(core.MemoryRevocations),
+		Logger:      slog.New(slog.DiscardHandler),
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	return config
+}
+
+// startAttacked starts what Target.Start is to start.
+func startAttacked(t *testing.T, build func(*app, *core.Authenticator) http.Handler, config core.Config) func(*logintest.Provider) http.Handler {
+	return func(provider *logintest.Provider) http.Handler {
+		config.HTTPClient = provider.HTTPClient()
+		auth, err := core.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return build(&app{page: "the private page of "}, auth)
+	}
 }

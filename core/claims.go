@@ -93,7 +93,7 @@ func (c claims) audience() []string {
 
 // protocolClaims are about the token and not about the person.
 var protocolClaims = []string{
-	"iss", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash", "s_hash", "typ",
+	"iss", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "sid", "at_hash", "c_hash", "s_hash", "typ",
 }
 
 // keep returns the claims that a session keeps: those in names, or, if names is

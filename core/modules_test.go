@@ -217,6 +217,12 @@ func checkEveryRequest(t *testing.T, requests []logintest.Request) {
 				t.Errorf("authorization request: got %v", r.Query)
 			}
 		case logintest.Token:
+			if r.Form.Get("grant_type") == "refresh_token" {
+				if r.Method != http.MethodPost || r.Form.Get("refresh_token") == "" || r.Form.Has("scope") {
+					t.Errorf("refresh: got %v", r.Form)
+				}
+				continue
+			}
 			if r.Method != http.MethodPost || r.Form.Get("redirect_uri") != callbackURL || r.Form.Get("code") == "" || r.Form.Get("code_verifier") == "" {
 				t.Errorf("token request: got %v", r.Form)
 			}

@@ -243,30 +243,33 @@ func TestClientSendsTheTokenToNamedHostsOnly(t *testing.T) {
 		want   string // what was sent, in order
 		failed string
 	}{
-		"a named host":                       {hosts: []string{"api.example.test"}, url: api + "/", want: "api.example.test/ with token"},
-		"in capitals":                        {hosts: []string{"API.example.test"}, url: api + "/", want: "api.example.test/ with token"},
-		"with its port":                      {hosts: []string{"api.example.test:443"}, url: api + "/", want: "api.example.test/ with token"},
-		"one of two":                         {hosts: []string{"a.example.test", "api.example.test"}, url: api + "/", want: "api.example.test/ with token"},
-		"rule 85: in the header alone":       {hosts: []string{"api.example.test"}, url: api + "/?q=1", want: "api.example.test/?q=1 with token"},
-		"none named":                         {url: api + "/", failed: "name the host"},
-		"another host":                       {hosts: []string{"api.example.test"}, url: other + "/", failed: "name the host"},
-		"a host that ends like it":           {hosts: []string{"api.example.test"}, url: "https://evil-api.example.test/", failed: "name the host"},
-		"a host below it":                    {hosts: []string{"example.test"}, url: api + "/", failed: "name the host"},
-		"another port":                       {hosts: []string{"api.example.test"}, url: "https://api.example.test:8443/", failed: "name the host"},
-		"plain http":                         {hosts: []string{"api.example.test"}, url: "http://api.example.test/", failed: "use https"},
-		"its name before an @":               {hosts: []string{"api.example.test"}, url: "https://api.example.test@other.example.test/", failed: "name the host"},
-		"a redirect to itself":               {hosts: []string{"api.example.test"}, url: api + "/to?" + api + "/", want: "api.example.test/to with token, api.example.test/ with token"},
-		"a redirect to another host":         {hosts: []string{"api.example.test"}, url: api + "/to?" + other + "/", want: "api.example.test/to with token, other.example.test/"},
-		"a redirect to plain http":           {hosts: []string{"api.example.test"}, url: api + "/to?http://api.example.test/", want: "api.example.test/to with token, api.example.test/"},
-		"a redirect to another and back":     {hosts: []string{"api.example.test"}, url: api + "/to?" + other + "/back", want: "api.example.test/to with token, other.example.test/back, api.example.test/ with token"},
-		"plain http on a loopback host":      {hosts: []string{"127.0.0.1:9000"}, url: "http://127.0.0.1:9000/", want: "127.0.0.1:9000/ with token"},
-		"a loopback host that was not named": {hosts: []string{"127.0.0.1:9000"}, url: "http://127.0.0.1:9001/", failed: "name the host"},
+		"rule 114: a named host":               {hosts: []string{"api.example.test"}, url: api + "/", want: "api.example.test/ with token"},
+		"in capitals":                          {hosts: []string{"API.example.test"}, url: api + "/", want: "api.example.test/ with token"},
+		"with its port":                        {hosts: []string{"api.example.test:443"}, url: api + "/", want: "api.example.test/ with token"},
+		"one of two":                           {hosts: []string{"a.example.test", "api.example.test"}, url: api + "/", want: "api.example.test/ with token"},
+		"rule 85: in the header alone":         {hosts: []string{"api.example.test"}, url: api + "/?q=1", want: "api.example.test/?q=1 with token"},
+		"rule 113: none named":                 {url: api + "/", failed: "name the host"},
+		"rule 113: another host":               {hosts: []string{"api.example.test"}, url: other + "/", failed: "name the host"},
+		"a host that ends like it":             {hosts: []string{"api.example.test"}, url: "https://evil-api.example.test/", failed: "name the host"},
+		"a host below it":                      {hosts: []string{"example.test"}, url: api + "/", failed: "name the host"},
+		"another port":                         {hosts: []string{"api.example.test"}, url: "https://api.example.test:8443/", failed: "name the host"},
+		"plain http":                           {hosts: []string{"api.example.test"}, url: "http://api.example.test/", failed: "use https"},
+		"its name before an @":                 {hosts: []string{"api.example.test"}, url: "https://api.example.test@other.example.test/", failed: "name the host"},
+		"a redirect to itself":                 {hosts: []string{"api.example.test"}, url: api + "/to?" + api + "/", want: "api.example.test/to with token, api.example.test/ with token"},
+		"rule 114: a redirect to another host": {hosts: []string{"api.example.test"}, url: api + "/to?" + other + "/", want: "api.example.test/to with token, other.example.test/"},
+		"a redirect to plain http":             {hosts: []string{"api.example.test"}, url: api + "/to?http://api.example.test/", want: "api.example.test/to with token, api.example.test/"},
+		"a redirect to another and back":       {hosts: []string{"api.example.test"}, url: api + "/to?" + other + "/back", want: "api.example.test/to with token, other.example.test/back, api.example.test/ with token"},
+		"plain http on a loopback host":        {hosts: []string{"127.0.0.1:9000"}, url: "http://127.0.0.1:9000/", want: "127.0.0.1:9000/ with token"},
+		"a loopback host that was not named":   {hosts: []string{"127.0.0.1:9000"}, url: "http://127.0.0.1:9001/", failed: "name the host"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var sent []string
 			transport := roundTripper(func(r *http.Request) (*http.Response, error) {
 				line := r.URL.Host + r.URL.Path
+				if r.Header["Cookie"] != nil {
+					t.Errorf("sends cookies to %s", r.URL.Host)
+				}
 				switch r.Header.Get("Authorization") {
 				case "Bearer the-token":
 					line += " with token"

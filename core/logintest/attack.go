@@ -35,6 +35,13 @@ type Target struct {
 	// answers 2xx only after that. Empty: there is none, and nothing is tried.
 	StepUp string
 
+	// KeepsTokens says that the application keeps the access and the refresh token
+	// of a login, and refreshes them when somebody uses Private after they have
+	// expired. It must ask for scope offline_access to get a refresh token here.
+	// What Private shows of an API's answer is looked at, too. False: it keeps none,
+	// and is spared the attacks by refreshes.
+	KeepsTokens bool
+
 	// LoginPath is where a GET begins a login, with a query if the application has
 	// several providers and needs to be told which. Empty: "login" beside the
 	// callback, as /auth/login is beside /auth/callback.
@@ -85,7 +92,7 @@ type Target struct {
 // First it walks one honest login and logout. If they do not work, it says so
 // and attacks nothing. The attacks run one after another, each with browsers of
 // its own, against the one application. They use no network, and take a second
-// or two.
+// or two, or up to ten with KeepsTokens: tokens have to expire.
 //
 // An application that passes is not proved secure: it withstands these attacks.
 // An application without OpenID Connect, whose login does not ask for openid, is
@@ -132,7 +139,7 @@ type attack struct {
 // none.
 func (s *siege) attacks() []attack {
 	all := slices.Concat(stateAttacks, formAttacks, pkceAttacks, providerAttacks, sessionAttacks,
-		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, answerAttacks)
+		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, answerAttacks, s.refreshAttacks())
 	if s.plain {
 		return all
 	}
@@ -183,6 +190,7 @@ func (s *siege) honestly() error {
 		s.raisedHonestly()
 		s.toldHonestly()
 		s.framedHonestly()
+		s.refreshedHonestly()
 	}})
 	if what == "" {
 		return nil

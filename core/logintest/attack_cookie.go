@@ -36,8 +36,12 @@ func (s *siege) cookiesOf(user User) []*http.Cookie {
 
 // visitorWith returns who is logged in with exactly these cookies, in this order.
 func (s *siege) visitorWith(cookies []*http.Cookie) string {
-	b := s.newBrowser()
-	r, err := b.navigation(http.MethodGet, s.at(s.target.Private, nil), nil, "none")
+	return s.identify(s.send(s.newBrowser(), s.carrying(cookies)))
+}
+
+// carrying opens the private page with exactly these cookies, in this order.
+func (s *siege) carrying(cookies []*http.Cookie) *http.Request {
+	r, err := NewBrowser().navigation(http.MethodGet, s.at(s.target.Private, nil), nil, "none")
 	if err != nil {
 		found("Target.Private is no path (%v)", err)
 	}
@@ -50,7 +54,7 @@ func (s *siege) visitorWith(cookies []*http.Cookie) string {
 		pairs = append(pairs, c.Name+"="+value)
 	}
 	r.Header.Set("Cookie", strings.Join(pairs, "; "))
-	return s.identify(s.send(b, r))
+	return r
 }
 
 // carriers returns which of Ada's cookies carry her session: those none of which

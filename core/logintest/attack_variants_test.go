@@ -169,7 +169,7 @@ func issuerAndSID(r *http.Request, sid string) bool {
 func TestVariantsOfWeakness(t *testing.T) {
 	t.Parallel()
 	for i, v := range variants {
-		t.Run(fmt.Sprint(i, " ", v.attack), func(t *testing.T) {
+		t.Run(v.name(i), func(t *testing.T) {
 			t.Parallel()
 			target := logintest.Target{Start: v.app.start, ClientSecret: v.app.secret}
 			if strings.HasPrefix(v.attack, "step-up") {
@@ -181,18 +181,26 @@ func TestVariantsOfWeakness(t *testing.T) {
 			if strings.HasPrefix(v.attack, "front-channel") {
 				target.FrontChannelLogout = "/auth/frontchannel-logout"
 			}
-			r := attack(target, func(name string) bool { return name == v.attack })
-			if r.fatal != "" {
-				t.Fatal(r.fatal)
-			}
-			if !slices.Contains(r.names, v.attack) {
-				t.Fatal("there is no such attack")
-			}
-			got := r.failures[v.attack]
-			if v.want == "" && got != "" || !strings.HasPrefix(got, v.want) || strings.Contains(got, "\n") {
-				t.Errorf("got  %s\nwant %s", got, v.want)
-			}
+			v.suffer(t, target)
 		})
+	}
+}
+
+func (v variant) name(i int) string { return fmt.Sprint(i, " ", v.attack) }
+
+// suffer has target attacked, and demands what the variant wants.
+func (v variant) suffer(t *testing.T, target logintest.Target) {
+	t.Helper()
+	r := attack(target, func(name string) bool { return name == v.attack })
+	if r.fatal != "" {
+		t.Fatal(r.fatal)
+	}
+	if !slices.Contains(r.names, v.attack) {
+		t.Fatal("there is no such attack")
+	}
+	got := r.failures[v.attack]
+	if v.want == "" && got != "" || !strings.HasPrefix(got, v.want) || strings.Contains(got, "\n") {
+		t.Errorf("got  %s\nwant %s", got, v.want)
 	}
 }
 

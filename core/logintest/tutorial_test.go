@@ -41,6 +41,7 @@ type tutorial struct {
 	cookie   func(*http.Cookie)                               // changes each cookie that is set
 	ends     func(claims map[string]any) string               // what a logout token is about; nil: its sid, or else its sub
 	framed   func(r *http.Request, sid string) bool           // whether a frame ends a session; nil: always
+	keeps    *keeper                                          // of tokens; nil: they are forgotten
 
 	mu       sync.Mutex
 	sessions map[string]url.Values
@@ -118,6 +119,9 @@ func (a *tutorial) login(w http.ResponseWriter, r *http.Request) {
 		request.Set("code_challenge", challenge)
 		request.Set("code_challenge_method", method)
 	}
+	if a.keeps != nil && !a.keeps.online {
+		request.Set("scope", "openid profile email offline_access")
+	}
 	if a.nonce {
 		request["nonce"] = attempt["nonce"]
 	}
@@ -153,10 +157,7 @@ func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "<p>Login failed: %s</p>", query.Get("error_description"))
 		return
 	}
-	var tokens struct {
-		Access string `json:"access_token"`
-		ID     string `json:"id_token"`
-	}
+	var tokens tokenResponse
 	answer, err := a.client.PostForm(a.provider.Issuer()+"/token", url.Values{
 		"grant_type": {"authorization_code"}, "code": query["code"], "redirect_uri": {redirectURI(r)}, "client_id": {"app"},
 		"code_verifier": {cmp.Or(query.Get("code_verifier"), a.verifier, attempt.Get("verifier"))}, "client_secret": {a.secret},
@@ -164,11 +165,8 @@ func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = json.NewDecoder(answer.Body).Decode(&tokens)
 	}
-	claims := make(map[string]any)
-	if parts := strings.Split(tokens.ID, "."); err == nil && len(parts) == 3 {
-		payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
-		err = json.Unmarshal(payload, &claims)
-	} else {
+	claims, ok := tokens.claims()
+	if !ok {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil || a.nonce && claims["nonce"] != attempt.Get("nonce") {
@@ -180,6 +178,9 @@ func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 		a.setCookie(w, "token", base64.StdEncoding.EncodeToString([]byte(tokens.Access)), 3600)
 	}
 	a.begin(w, r, claims)
+	if a.keeps != nil {
+		a.keeps.keep(a, w, fmt.Sprint(claims["sub"]), &tokens)
+	}
 	if then, _ := claims["auth_time"].(float64); attempt.Has("step_up") && (!a.raises || time.Since(time.Unix(int64(then), 0)) < time.Hour && claims["acr"] == "gold") {
 		a.setCookie(w, "raised", "yes", 300)
 	}
@@ -188,6 +189,24 @@ func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprint(w, "You are logged in")
+}
+
+type tokenResponse struct {
+	Access  string `json:"access_token"`
+	Refresh string `json:"refresh_token"`
+	ID      string `json:"id_token"`
+	Expires int64  `json:"expires_in"`
+	Error   string `json:"error"`
+}
+
+// claims are those of the ID token, whoever has signed it.
+func (t *tokenResponse) claims() (claims map[string]any, ok bool) {
+	parts := strings.Split(t.ID, ".")
+	if len(parts) != 3 {
+		return nil, false
+	}
+	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+	return claims, json.Unmarshal(payload, &claims) == nil
 }
 
 // askUserInfo lets the answer, whoever it is about, have the last word.
@@ -232,6 +251,11 @@ func (a *tutorial) me(w http.ResponseWriter, r *http.Request) {
 			session, ok = a.sessions[c.Value], a.sessions[c.Value] != nil
 		}
 	}
+	var answer string
+	if ok && a.keeps != nil {
+		session, answer = a.keeps.use(a, w, r, session)
+		ok = session != nil
+	}
 	if c, err := r.Cookie("session_chunks"); err == nil {
 		n, _ := strconv.Atoi(c.Value)
 		_ = make([]string, min(n, 100))
@@ -242,7 +266,7 @@ func (a *tutorial) me(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	fmt.Fprintf(w, "<h1>Your secret page</h1>\n<p>Hello, %s</p>\n%v\n%s", session.Get("name"), mail, a.secret)
+	fmt.Fprintf(w, "<h1>Your secret page</h1>\n<p>Hello, %s</p>\n%v\n%s%s", session.Get("name"), mail, a.secret, answer)
 }
 
 // stepUp opens to whoever has come back from a step-up.
