@@ -68,23 +68,25 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 		mine.err = errProviderDown(errors.New("refreshes pause after one that failed"))
 		return mine, nil
 	}
-	made, err := f.join(r, found, held)
-	switch {
+	key := refreshKey(found.registration, held)
+	outcome, err := f.join(r, key, found, held)
+	switch fresh := f.tokens.open(key, outcome); {
+	case outcome == outcomeRefused:
+		return nil, f.end(w, r, found)
 	case err != nil:
 		mine.err = err
-	case made.tokens == nil:
-		return nil, f.end(w, r, found)
+	case fresh == nil:
+		mine.err = errRefreshesDown(errors.New("an outcome does not open; do all replicas have each other's session keys?"))
 	default:
-		mine.tokens, found.refreshDue = made.tokens, made.tokens.refreshDue
-		made.cookies.release(w)
-		keepFromCaches(w.Header())
+		mine.tokens = fresh
+		f.adopt(w, r, found, fresh)
 	}
 	return mine, nil
 }
 
 // join waits for the refresh of held: as long as it takes if the access token is
 // of no use any more, and not so long if the request can do with it.
-func (f *refresher) join(r *http.Request, found *session, held *tokens) (*refreshed, error) {
+func (f *refresher) join(r *http.Request, key string, found *session, held *tokens) (string, error) {
 	ctx := r.Context()
 	if !held.expired(f.now()) {
 		patient, cancel := context.WithTimeout(ctx, refreshPatience)
@@ -94,34 +96,38 @@ func (f *refresher) join(r *http.Request, found *session, held *tokens) (*refres
 	detached := r.Clone(context.WithoutCancel(r.Context()))
 	detached.Body = http.NoBody
 	of := *found // the refresh may outlive the request
-	key := refreshKey(of.registration, held)
-	return f.flights.join(key, func() (*refreshed, error) {
-		made, err := f.run(detached, key, &of, held)
+	outcome, err := f.flights.join(key, func() (string, error) {
+		outcome, err := f.run(detached, key, &of, held)
 		f.report(detached, from(of.registration, err))
-		return made, err
+		return outcome, err
 	}).wait(ctx)
+	if err != nil {
+		return "", err
+	}
+	return *outcome, nil
 }
 
 // run refreshes, unless another replica has done so, and keeps what came of it
 // before it tells anybody.
-func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) (*refreshed, error) {
+func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) (string, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), refreshClaim)
 	defer cancel()
 	outcome, err := f.shared.Begin(ctx, key, refreshClaim)
 	if err != nil {
-		return nil, errRefreshesDown(err)
+		return "", errRefreshesDown(err)
 	}
 	if outcome != "" {
-		return f.keep(r, key, of, outcome)
+		f.keep(r, of, f.tokens.open(key, outcome))
+		return outcome, nil
 	}
-	if outcome, err = f.redeem(r.WithContext(ctx), key, of, held); err != nil {
-		return nil, errors.Join(err, f.shared.Finish(r.Context(), key, "", 0))
+	outcome, err = f.redeem(r.WithContext(ctx), key, of, held)
+	if err == nil {
+		f.keep(r, of, f.tokens.open(key, outcome))
 	}
-	made, err := f.keep(r, key, of, outcome)
 	if err := f.shared.Finish(r.Context(), key, outcome, outcomeKept); err != nil {
 		f.report(r, from(of.registration, errRefreshesDown(err))) // whoever waits here has it all the same
 	}
-	return made, err
+	return outcome, err
 }
 
 // redeem asks the provider. Its refusal is an outcome, too, and logged here.
@@ -139,31 +145,35 @@ func (f *refresher) redeem(r *http.Request, key string, of *session, held *token
 	return "", err
 }
 
-// keep opens an outcome and puts its tokens away: into the Store, if there is one,
-// and into cookies for all who wait for it.
-func (f *refresher) keep(r *http.Request, key string, of *session, outcome string) (*refreshed, error) {
-	if outcome == outcomeRefused {
-		return new(refreshed), nil
-	}
-	fresh := f.tokens.open(key, outcome)
+// keep puts new tokens into the Store, if there is one: cookies are for each
+// request to set.
+func (f *refresher) keep(r *http.Request, of *session, fresh *tokens) {
 	if fresh == nil {
-		return nil, errRefreshesDown(errors.New("an outcome does not open; do all replicas have each other's session keys?"))
+		return // refused
 	}
-	made := &refreshed{tokens: fresh, cookies: heldResponse{header: make(http.Header)}}
-	now := f.now()
+	nobody := heldResponse{header: make(http.Header)}
 	of.refreshDue = fresh.refreshDue
-	if now.Sub(of.seen) > stepUpPause {
-		of.seen, of.raised = now, 0
-	}
-	switch err := f.tokens.vault.renew(made.cookies, r, f.tokens.seal(of, fresh), of.ends.Sub(now)); {
-	case errors.Is(err, errTooLarge): // they were smaller at login: the session goes on without
+	f.store(nobody, r, f.tokens.vault.renew, of, fresh)
+	f.report(r, f.sessions.renew(nobody, r, of))
+}
+
+// adopt has the browser of r go on with tokens that have been kept.
+func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, fresh *tokens) {
+	found.refreshDue = fresh.refreshDue
+	f.store(w, r, f.tokens.vault.adopt, found, fresh)
+	f.report(r, f.sessions.adopt(w, r, found))
+}
+
+// store puts tokens away. If they were smaller at login and do not fit any more,
+// the session goes on without: the former ones are of no use.
+func (f *refresher) store(w http.ResponseWriter, r *http.Request, put putFunc, of *session, fresh *tokens) {
+	switch err := put(w, r, f.tokens.seal(of, fresh), of.ends.Sub(f.now())); {
+	case errors.Is(err, errTooLarge):
 		f.report(r, errTokensTooLarge(err))
-		f.report(r, f.tokens.end(made.cookies, r))
+		f.report(r, f.tokens.end(w, r))
 	case err != nil:
 		f.report(r, errStoreDown(err))
 	}
-	f.report(r, f.sessions.renew(made.cookies, r, of))
-	return made, nil
 }
 
 // end is for a session whose user the provider does not vouch for any more.

@@ -110,34 +110,29 @@ func refreshKey(at *registration, t *tokens) string {
 // go a refresh token that the provider has given already.
 type refreshFlights struct {
 	mu      sync.Mutex
-	running map[string]*fetch[refreshed] // by key
-}
-
-// refreshed is what came of a refresh, for all requests that wait for it.
-type refreshed struct {
-	tokens  *tokens      // nil: refused
-	cookies heldResponse // for the browser, which is the same for all
+	running map[string]*fetch[string] // by key
 }
 
 var errRefreshBroken = errors.New("the refresh broke off")
 
-// join returns the refresh under way, or begins one.
-func (f *refreshFlights) join(key string, run func() (*refreshed, error)) *fetch[refreshed] {
+// join returns the refresh under way, or begins one. Its outcome is never empty
+// without an error.
+func (f *refreshFlights) join(key string, run func() (string, error)) *fetch[string] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if other := f.running[key]; other != nil {
 		return other
 	}
 	if f.running == nil {
-		f.running = make(map[string]*fetch[refreshed])
+		f.running = make(map[string]*fetch[string])
 	}
-	mine := &fetch[refreshed]{done: make(chan struct{}), err: errProviderDown(errRefreshBroken)}
+	mine := &fetch[string]{done: make(chan struct{}), err: errProviderDown(errRefreshBroken)}
 	f.running[key] = mine
 	go f.land(key, mine, run)
 	return mine
 }
 
-func (f *refreshFlights) land(key string, mine *fetch[refreshed], run func() (*refreshed, error)) {
+func (f *refreshFlights) land(key string, mine *fetch[string], run func() (string, error)) {
 	defer func() {
 		if cause := recover(); cause != nil { // in a goroutine of ours, a panic would end the program
 			mine.err = errProviderDown(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
@@ -147,7 +142,8 @@ func (f *refreshFlights) land(key string, mine *fetch[refreshed], run func() (*r
 		f.mu.Unlock()
 		close(mine.done)
 	}()
-	mine.value, mine.err = run()
+	outcome, err := run()
+	mine.value, mine.err = &outcome, err
 }
 
 func errRefreshesDown(err error) *Error {

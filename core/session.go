@@ -95,6 +95,9 @@ func decodeSession(b []byte) (*session, bool) {
 	return s, u.Issuer != "" && u.Subject != ""
 }
 
+// putFunc is how a vault keeps a sealed value: replace, renew or adopt.
+type putFunc func(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
+
 // A vault carries one sealed value of a browser: its session, its tokens. It
 // knows nothing of what they mean.
 type vault interface {
@@ -105,6 +108,9 @@ type vault interface {
 	replace(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
 	// renew keeps a new value under the same id.
 	renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
+	// adopt has this browser go on with a value that renew has kept in the course
+	// of another request.
+	adopt(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
 	// erase forgets the value. It writes nothing for those who have none.
 	erase(w http.ResponseWriter, r *http.Request) error
 }
@@ -221,19 +227,24 @@ func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *ses
 
 // renew keeps what has changed of a session.
 func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *session) error {
-	if err := s.vault.renew(w, r, s.sealer.seal(sessionSeal, found.encode()), found.ends.Sub(s.now())); err != nil {
-		return errStoreDown(err)
-	}
-	keepFromCaches(w.Header())
-	return nil
+	return s.put(s.vault.renew, w, r, found)
 }
 
-// keepFromCaches is for an answer that sets cookies of a user's: a shared cache
-// that keeps it hands out somebody's session. The second header (RFC 9213) is for
-// handlers that drop the first, as net/http's file server does for an error.
-func keepFromCaches(header http.Header) {
-	header.Set("Cache-Control", "no-store")
-	header.Set("CDN-Cache-Control", "no-store")
+// adopt has the browser go on with what renew has kept.
+func (s *sessionKeeper) adopt(w http.ResponseWriter, r *http.Request, found *session) error {
+	return s.put(s.vault.adopt, w, r, found)
+}
+
+func (s *sessionKeeper) put(put putFunc, w http.ResponseWriter, r *http.Request, found *session) error {
+	if err := put(w, r, s.sealer.seal(sessionSeal, found.encode()), found.ends.Sub(s.now())); err != nil {
+		return errStoreDown(err)
+	}
+	// A shared cache that keeps this answer hands out somebody's session.
+	// The second header (RFC 9213) is for handlers that drop the first, as
+	// net/http's file server does for an error.
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("CDN-Cache-Control", "no-store")
+	return nil
 }
 
 // end forgets the session of a browser. If it is not nil, copies of it are void
