@@ -75,11 +75,6 @@ func (s *cookieStore) renew(w http.ResponseWriter, r *http.Request, sealed strin
 	return s.replace(w, r, sealed, maxAge)
 }
 
-// adopt is replace: each browser has its own.
-func (s *cookieStore) adopt(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
-	return s.replace(w, r, sealed, maxAge)
-}
-
 func (s *cookieStore) erase(w http.ResponseWriter, r *http.Request) error {
 	s.expire(w, r, 1)
 	return nil

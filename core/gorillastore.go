@@ -117,11 +117,6 @@ func (s *gorillaStore) renew(w http.ResponseWriter, r *http.Request, sealed stri
 	return tooLarge(s.store.Save(r, w, found))
 }
 
-// adopt has nothing to do: all requests of a browser see what is in the store.
-func (s *gorillaStore) adopt(http.ResponseWriter, *http.Request, string, time.Duration) error {
-	return nil
-}
-
 func (s *gorillaStore) erase(w http.ResponseWriter, r *http.Request) error {
 	if !hasCookie(r, s.name) {
 		return nil

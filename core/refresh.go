@@ -79,7 +79,7 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 		mine.err = errRefreshesDown(errors.New("an outcome does not open; do all replicas have each other's session keys?"))
 	default:
 		mine.tokens = fresh
-		f.adopt(w, r, found, fresh)
+		f.adopt(w, r, found, held, fresh)
 	}
 	return mine, nil
 }
@@ -145,35 +145,35 @@ func (f *refresher) redeem(r *http.Request, key string, of *session, held *token
 	return "", err
 }
 
-// keep puts new tokens into the Store, if there is one: cookies are for each
-// request to set.
+// keep puts new tokens away, for all requests if they are in a Store.
 func (f *refresher) keep(r *http.Request, of *session, fresh *tokens) {
-	if fresh == nil {
-		return // refused
+	if fresh != nil { // nil: refused
+		f.store(heldResponse{header: make(http.Header)}, r, of, fresh)
 	}
-	nobody := heldResponse{header: make(http.Header)}
-	of.refreshDue = fresh.refreshDue
-	f.store(nobody, r, f.tokens.vault.renew, of, fresh)
-	f.report(r, f.sessions.renew(nobody, r, of))
 }
 
-// adopt has the browser of r go on with tokens that have been kept.
-func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, fresh *tokens) {
+// adopt has the browser of r go on with fresh tokens, if it still has the former
+// ones: what is in cookies is for each request to set, also if a Store put it there.
+func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, held, fresh *tokens) {
 	found.refreshDue = fresh.refreshDue
-	f.store(w, r, f.tokens.vault.adopt, found, fresh)
-	f.report(r, f.sessions.adopt(w, r, found))
+	if now, err := f.tokens.load(r, found); err == nil && now != nil && *now == *held {
+		f.store(w, r, found, fresh)
+	}
 }
 
-// store puts tokens away. If they were smaller at login and do not fit any more,
-// the session goes on without: the former ones are of no use.
-func (f *refresher) store(w http.ResponseWriter, r *http.Request, put putFunc, of *session, fresh *tokens) {
-	switch err := put(w, r, f.tokens.seal(of, fresh), of.ends.Sub(f.now())); {
+// store puts tokens away, and when their session has to refresh them. If they
+// were smaller at login and do not fit any more, it goes on without: the former
+// ones are of no use.
+func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, fresh *tokens) {
+	of.refreshDue = fresh.refreshDue
+	switch err := f.tokens.vault.renew(w, r, f.tokens.seal(of, fresh), of.ends.Sub(f.now())); {
 	case errors.Is(err, errTooLarge):
 		f.report(r, errTokensTooLarge(err))
 		f.report(r, f.tokens.end(w, r))
 	case err != nil:
 		f.report(r, errStoreDown(err))
 	}
+	f.report(r, f.sessions.renew(w, r, of))
 }
 
 // end is for a session whose user the provider does not vouch for any more.

@@ -95,9 +95,6 @@ func decodeSession(b []byte) (*session, bool) {
 	return s, u.Issuer != "" && u.Subject != ""
 }
 
-// putFunc is how a vault keeps a sealed value: replace, renew or adopt.
-type putFunc func(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
-
 // A vault carries one sealed value of a browser: its session, its tokens. It
 // knows nothing of what they mean.
 type vault interface {
@@ -108,9 +105,6 @@ type vault interface {
 	replace(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
 	// renew keeps a new value under the same id.
 	renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
-	// adopt has this browser go on with a value that renew has kept in the course
-	// of another request.
-	adopt(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
 	// erase forgets the value. It writes nothing for those who have none.
 	erase(w http.ResponseWriter, r *http.Request) error
 }
@@ -227,16 +221,8 @@ func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *ses
 
 // renew keeps what has changed of a session.
 func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *session) error {
-	return s.put(s.vault.renew, w, r, found)
-}
-
-// adopt has the browser go on with what renew has kept.
-func (s *sessionKeeper) adopt(w http.ResponseWriter, r *http.Request, found *session) error {
-	return s.put(s.vault.adopt, w, r, found)
-}
-
-func (s *sessionKeeper) put(put putFunc, w http.ResponseWriter, r *http.Request, found *session) error {
-	if err := put(w, r, s.sealer.seal(sessionSeal, found.encode()), found.ends.Sub(s.now())); err != nil {
+	err := s.vault.renew(w, r, s.sealer.seal(sessionSeal, found.encode()), found.ends.Sub(s.now()))
+	if err != nil {
 		return errStoreDown(err)
 	}
 	// A shared cache that keeps this answer hands out somebody's session.
