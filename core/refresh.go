@@ -108,11 +108,12 @@ func (f *refresher) join(r *http.Request, key string, found *session, held *toke
 }
 
 // run refreshes, unless another replica has done so, and keeps what came of it
-// before it tells anybody.
+// before it tells anybody. However long the claim took to get, there is time for
+// what the provider says: the refresh token is spent by then.
 func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) (string, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), refreshClaim)
+	waiting, cancel := context.WithTimeout(r.Context(), refreshClaim)
 	defer cancel()
-	outcome, err := f.shared.Begin(ctx, key, refreshClaim)
+	outcome, err := f.shared.Begin(waiting, key, refreshClaim)
 	if err != nil {
 		return "", errRefreshesDown(err)
 	}
@@ -120,6 +121,8 @@ func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) 
 		f.keep(r, of, f.tokens.open(key, outcome))
 		return outcome, nil
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), refreshTimeout)
+	defer cancel()
 	outcome, err = f.redeem(r.WithContext(ctx), key, of, held)
 	if err == nil {
 		f.keep(r, of, f.tokens.open(key, outcome))

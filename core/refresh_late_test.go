@@ -1,12 +1,16 @@
 package core_test
 
 import (
+	"context"
+	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/sessions"
 
 	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
 )
 
 // Some Stores are in the browser: there, what one request has kept no other sees.
@@ -26,3 +30,37 @@ func TestAStoreInTheBrowserGetsRefreshedTokens(t *testing.T) {
 		t.Errorf("%d refreshes, %d tokens used again", g.provider.Refreshes(), g.provider.Reused())
 	}
 }
+
+// slowRefreshes have the caller wait, as behind a replica that has died.
+type slowRefreshes struct{ wait time.Duration }
+
+func (s slowRefreshes) Begin(ctx context.Context, _ string, _ time.Duration) (string, error) {
+	select {
+	case <-time.After(s.wait):
+		return "", nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// However long it took to get a claim: a refresh token is not sent without the
+// time to hear what came of it.
+func TestAClaimThatCameLateHasItsTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newTokenRig(t, func(c *core.Config) { c.Refreshes = slowRefreshes{29 * time.Second} })
+		g.login()
+		g.provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, _ http.ResponseWriter, _ *http.Request) bool {
+			if e == logintest.Token {
+				time.Sleep(5 * time.Second)
+			}
+			return false
+		}})
+		g.advance(2 * time.Hour)
+		if token := g.token(); len(token) < 20 || g.provider.Refreshes() != 1 || g.provider.Reused() != 0 {
+			t.Errorf("got %q after %d refreshes", token, g.provider.Refreshes())
+		}
+	})
+}
+
+func (slowRefreshes) Finish(context.Context, string, string, time.Duration) error { return nil }

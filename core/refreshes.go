@@ -33,8 +33,9 @@ type Refreshes interface {
 }
 
 const (
-	// refreshClaim is longer than the requests of a refresh can take.
-	refreshClaim = 30 * time.Second
+	// A refresh is over before its claim is.
+	refreshTimeout = 25 * time.Second
+	refreshClaim   = 30 * time.Second
 
 	// outcomeKept is how long requests that carry the old tokens get the new ones:
 	// those that were under way, and those of a browser that the answer with the
