@@ -8,6 +8,11 @@ import (
 	"time"
 )
 
+// maxLate bounds how many answers in a row may have been lost.
+const maxLate = 4
+
+var errRefreshPauses = errors.New("refreshes pause after one that failed")
+
 // refresher has tokens refreshed when it is time to (RFC 6749 section 6).
 type refresher struct {
 	flights  refreshFlights
@@ -30,16 +35,9 @@ type requestTokens struct {
 	err    error
 }
 
-// get reads the tokens, unless a refresh has left them here already.
+// get reads the tokens, once. After that they are what a refresh has left here.
 func (t *requestTokens) get() (*tokens, error) {
-	t.once.Do(func() {
-		if t.tokens == nil {
-			held, err := t.keeper.load(t.request, t.session)
-			if t.tokens = held; err != nil {
-				t.err = err
-			}
-		}
-	})
+	t.once.Do(func() { t.tokens, t.err = t.keeper.load(t.request, t.session) })
 	return t.tokens, t.err
 }
 
@@ -64,24 +62,50 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 		f.report(r, f.sessions.renew(w, r, found))
 		return mine, nil
 	}
+	mine.tokens, mine.err = f.refreshed(r, found, held)
+	if errors.Is(mine.err, ErrNoSession) {
+		return nil, f.end(w, r, found)
+	}
+	if mine.tokens != held {
+		f.adopt(w, r, found, held, mine.tokens)
+	}
+	return mine, nil
+}
+
+// refreshed returns the tokens that have come of held, or held and why none have.
+// [ErrNoSession] says that the provider takes the refresh token no more. An
+// outcome that was kept for who comes late may have expired meanwhile, and is
+// refreshed in its turn.
+func (f *refresher) refreshed(r *http.Request, found *session, held *tokens) (*tokens, error) {
+	for range maxLate {
+		fresh, err := f.refreshOnce(r, found, held)
+		if err != nil {
+			return held, err
+		}
+		if held = fresh; !held.expired(f.now()) || held.refresh == "" {
+			break
+		}
+	}
+	return held, nil
+}
+
+func (f *refresher) refreshOnce(r *http.Request, found *session, held *tokens) (*tokens, error) {
 	if found.registration.paused(f.now()) {
-		mine.err = errProviderDown(errors.New("refreshes pause after one that failed"))
-		return mine, nil
+		return nil, errProviderDown(errRefreshPauses)
 	}
 	key := refreshKey(found.registration, held)
 	outcome, err := f.join(r, key, found, held)
-	switch fresh := f.tokens.open(key, outcome); {
-	case outcome == outcomeRefused:
-		return nil, f.end(w, r, found)
+	switch {
 	case err != nil:
-		mine.err = err
-	case fresh == nil:
-		mine.err = errRefreshesDown(errors.New("an outcome does not open; do all replicas have each other's session keys?"))
-	default:
-		mine.tokens = fresh
-		f.adopt(w, r, found, held, fresh)
+		return nil, err
+	case outcome == outcomeRefused:
+		return nil, ErrNoSession
 	}
-	return mine, nil
+	fresh := f.tokens.open(key, outcome)
+	if fresh == nil {
+		return nil, errRefreshesDown(errors.New("an outcome does not open; do all replicas have each other's session keys?"))
+	}
+	return fresh, nil
 }
 
 // join waits for the refresh of held: as long as it takes if the access token is

@@ -64,3 +64,23 @@ func TestAClaimThatCameLateHasItsTime(t *testing.T) {
 }
 
 func (slowRefreshes) Finish(context.Context, string, string, time.Duration) error { return nil }
+
+// A browser that an answer did not reach comes back when the tokens that it had
+// missed are over.
+func TestAnOutcomeThatHasExpiredIsRefreshed(t *testing.T) {
+	t.Parallel()
+	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
+		g := newTokenRig(t, vault)
+		g.provider.AccessTokenLifetime = time.Minute
+		g.login()
+		g.advance(50 * time.Second)
+		lost := ask(g.app, g.browser.Cookies(origin+"/token"))
+		g.advance(2 * time.Minute)
+		if token := g.token(); len(token) < 20 || token == lost.Body.String() {
+			t.Errorf("got %q", token)
+		}
+		if g.provider.Refreshes() != 2 || g.provider.Reused() != 0 {
+			t.Errorf("%d refreshes, %d tokens used again", g.provider.Refreshes(), g.provider.Reused())
+		}
+	})
+}
