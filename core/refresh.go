@@ -63,7 +63,13 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 		return mine, nil
 	}
 	mine.tokens, mine.err = f.refreshed(r, found, held)
-	if errors.Is(mine.err, ErrNoSession) {
+	// It may have taken long enough for a logout, and for another login.
+	switch now, err := f.sessions.load(r); {
+	case err != nil:
+		return nil, err
+	case now == nil:
+		return nil, ErrNoSession
+	case errors.Is(mine.err, ErrNoSession):
 		return nil, f.end(w, r, found)
 	}
 	if mine.tokens != held {

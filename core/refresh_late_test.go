@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,4 +84,58 @@ func TestAnOutcomeThatHasExpiredIsRefreshed(t *testing.T) {
 			t.Errorf("%d refreshes, %d tokens used again", g.provider.Refreshes(), g.provider.Reused())
 		}
 	})
+}
+
+// An answer that is late finds a session that is not its request's any more, and
+// leaves it alone.
+func TestALateRefreshLeavesANewLoginAlone(t *testing.T) {
+	t.Parallel()
+	for vault, change := range map[string]func(*core.Config){
+		"in cookies": func(c *core.Config) { c.Revocations = new(core.MemoryRevocations) },
+		"in a Store": func(c *core.Config) { c.Store = newMemoryStore() },
+	} {
+		for name, refused := range map[string]string{"new tokens": "", "a refusal": "invalid_grant"} {
+			t.Run(vault+", "+name, func(t *testing.T) {
+				t.Parallel()
+				g := newTokenRig(t, change)
+				asked, goOn := make(chan struct{}), make(chan struct{})
+				g.provider.Misbehave(logintest.Faults{
+					RefreshError: refused,
+					Discovery:    func(m map[string]any) { delete(m, "revocation_endpoint") },
+					Intercept: func(_ logintest.Endpoint, _ http.ResponseWriter, r *http.Request) bool {
+						if r.Form.Get("grant_type") == "refresh_token" {
+							close(asked)
+							<-goOn
+						}
+						return false
+					},
+				})
+				g.login()
+				g.advance(2 * time.Hour)
+				late := make(chan *httptest.ResponseRecorder)
+				cookies := g.browser.Cookies(origin + "/token")
+				go func() { late <- ask(g.app, cookies) }()
+				<-asked
+				if _, err := g.browser.Post(origin+"/auth/logout", nil); err != nil {
+					t.Fatal(err)
+				}
+				g.provider.User = logintest.User{Subject: "eve"}
+				g.login()
+				close(goOn)
+				answer := <-late
+				if answer.Code != http.StatusUnauthorized || g.ran.Load() != 0 {
+					t.Errorf("got %d, and the handler ran %d times", answer.Code, g.ran.Load())
+				}
+				for _, c := range answer.Result().Cookies() {
+					g.browser.SetCookie(origin, c)
+				}
+				if got := g.whoAmI(); got != "I am eve" {
+					t.Errorf("got %q", got)
+				}
+				if token := g.token(); len(token) < 20 {
+					t.Errorf("got %q", token)
+				}
+			})
+		}
+	}
 }
