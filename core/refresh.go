@@ -153,29 +153,30 @@ func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) 
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), refreshTimeout)
 	defer cancel()
-	outcome, err = f.redeem(r.WithContext(ctx), key, of, held)
+	outcome, keep, err := f.redeem(r.WithContext(ctx), key, of, held)
 	if err == nil {
 		f.keep(r, of, f.tokens.open(key, outcome))
 	}
-	if err := f.shared.Finish(r.Context(), key, outcome, outcomeKept); err != nil {
+	if err := f.shared.Finish(r.Context(), key, outcome, keep); err != nil {
 		f.report(r, from(of.registration, errRefreshesDown(err))) // whoever waits here has it all the same
 	}
 	return outcome, err
 }
 
-// redeem asks the provider. Its refusal is an outcome, too, and logged here.
-func (f *refresher) redeem(r *http.Request, key string, of *session, held *tokens) (string, error) {
+// redeem asks the provider, and says for how long the outcome is to be kept. A
+// refusal is an outcome, too, and logged here.
+func (f *refresher) redeem(r *http.Request, key string, of *session, held *tokens) (string, time.Duration, error) {
 	at := of.registration
 	fresh, err := at.refresh(r.Context(), held, of)
 	if err == nil {
-		return f.tokens.sealer.seal(key, fresh.encode()), nil
+		return f.tokens.sealer.seal(key, fresh.encode()), fresh.keptAfter(held, f.now()), nil
 	}
 	if refused := new(Error); errors.As(err, &refused) && (refused.Code == codeRefreshRefused || refused.Code == codeBadIDToken) {
 		f.report(r, from(at, err))
-		return outcomeRefused, nil
+		return outcomeRefused, outcomeKept, nil
 	}
 	at.pause(f.now())
-	return "", err
+	return "", 0, err
 }
 
 // keep puts new tokens away, for all requests if they are in a Store.

@@ -139,3 +139,23 @@ func TestALateRefreshLeavesANewLoginAlone(t *testing.T) {
 		}
 	}
 }
+
+// A provider may give the same tokens once more, for a longer life.
+func TestTheSameTokensForALongerLife(t *testing.T) {
+	t.Parallel()
+	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
+		g := newTokenRig(t, vault)
+		noHash := func(_, claims map[string]any) { delete(claims, "at_hash") }
+		g.provider.Misbehave(logintest.Faults{
+			NoRotation: true, IDToken: noHash, RefreshedIDToken: noHash,
+			Token: func(r map[string]any) { r["access_token"], r["expires_in"] = "the same access token", 60 },
+		})
+		g.login()
+		for i := range 4 {
+			if token := g.token(); token != "the same access token" || g.provider.Refreshes() != i {
+				t.Fatalf("round %d: got %q after %d refreshes", i, token, g.provider.Refreshes())
+			}
+			g.advance(50 * time.Second)
+		}
+	})
+}

@@ -94,9 +94,17 @@ func (m *memoryRefreshes) Finish(_ context.Context, key, outcome string, keep ti
 	return nil
 }
 
-// refreshKey stands for the refresh of these very tokens, which is made once. It
-// changes with each of them, also where the provider leaves the refresh token as
-// it is.
+// keptAfter is how long those who have held get fresh. If the refresh token is the
+// same, so may be all that a key is made of, and the next refresh is another.
+func (fresh *tokens) keptAfter(held *tokens, now time.Time) time.Duration {
+	if fresh.refresh == held.refresh && !fresh.refreshDue.IsZero() {
+		return min(outcomeKept, fresh.refreshDue.Sub(now))
+	}
+	return outcomeKept
+}
+
+// refreshKey stands for the refresh of these very tokens. It changes with each of
+// them, also where the provider leaves the refresh token as it is.
 func refreshKey(at *registration, t *tokens) string {
 	var text []byte
 	for _, part := range [...]string{"refresh", at.id, t.access, t.refresh} {
