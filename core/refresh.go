@@ -106,6 +106,8 @@ func (f *refresher) refreshOnce(r *http.Request, found *session, held *tokens) (
 		return nil, err
 	case outcome == outcomeRefused:
 		return nil, ErrNoSession
+	case outcome == outcomeFailed:
+		return nil, errProviderDown(errRefreshPauses)
 	}
 	fresh := f.tokens.open(key, outcome)
 	if fresh == nil {
@@ -175,8 +177,11 @@ func (f *refresher) redeem(r *http.Request, key string, of *session, held *token
 		f.report(r, from(at, err))
 		return outcomeRefused, outcomeKept, nil
 	}
-	at.pause(f.now())
-	return "", 0, err
+	if errors.Is(err, ErrUnavailable) {
+		at.pause(f.now())
+		return "", 0, err
+	}
+	return outcomeFailed, refreshPause, err // others may do better
 }
 
 // keep puts new tokens away, for all requests if they are in a Store.

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -158,4 +159,39 @@ func TestTheSameTokensForALongerLife(t *testing.T) {
 			g.advance(50 * time.Second)
 		}
 	})
+}
+
+// A provider that has something against one user serves the others.
+func TestOnesFailureIsNotEverybodys(t *testing.T) {
+	t.Parallel()
+	g := newTokenRig(t)
+	g.login()
+	other := g.person()
+	g.provider.User = logintest.User{Subject: "eve"}
+	other.login()
+	eve := other.browser.Cookies(origin + "/token")
+	g.advance(2 * time.Hour)
+	g.provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
+		if e == logintest.Token {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `{"error":"interaction_required"}`)
+		}
+		return e == logintest.Token
+	}})
+	if got := g.token(); got != "client_refused" {
+		t.Errorf("got %q", got)
+	}
+	sent := g.provider.Count(logintest.Token)
+	g.provider.Misbehave(logintest.Faults{})
+	if got := g.token(); got != "provider_unavailable" || g.provider.Count(logintest.Token) != sent {
+		t.Errorf("asked again at once: got %q", got)
+	}
+	if w := ask(g.app, eve); w.Code != http.StatusOK {
+		t.Errorf("the other user got %d: %s", w.Code, w.Body)
+	}
+	g.advance(time.Minute)
+	if token := g.token(); len(token) < 20 {
+		t.Errorf("when it is over: got %q", token)
+	}
 }

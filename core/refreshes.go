@@ -42,11 +42,15 @@ const (
 	// new cookie did not reach.
 	outcomeKept = 5 * time.Minute
 
-	// refreshPause follows a refresh that failed for an outage.
+	// refreshPause follows a refresh that failed: of the same tokens, or, if that
+	// was for an outage, of all of the provider's.
 	refreshPause = 10 * time.Second
 
 	// outcomeRefused is that the provider takes the refresh token no more.
 	outcomeRefused = "refused"
+
+	// outcomeFailed is that its answer was of no use.
+	outcomeFailed = "failed"
 )
 
 // memoryRefreshes are those of one process, where refreshFlights see to it that
