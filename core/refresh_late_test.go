@@ -195,3 +195,27 @@ func TestOnesFailureIsNotEverybodys(t *testing.T) {
 		t.Errorf("when it is over: got %q", token)
 	}
 }
+
+// Without keys, an ID token that comes with new tokens cannot be checked, and the
+// refresh token would be spent for nothing.
+func TestNoRefreshWithoutTheProvidersKeys(t *testing.T) {
+	t.Parallel()
+	g := newTokenRig(t)
+	g.login()
+	g.browser.Serve(origin, g.tokenApp(g.newAuth(keepTokens))) // has just begun, and knows no keys
+	g.provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
+		if e == logintest.JWKS {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		return e == logintest.JWKS
+	}})
+	g.advance(2 * time.Hour)
+	if got := g.token(); got != "provider_unavailable" {
+		t.Errorf("got %q", got)
+	}
+	g.provider.Misbehave(logintest.Faults{})
+	g.advance(time.Minute)
+	if token := g.token(); len(token) < 20 || g.provider.Refreshes() != 1 || g.provider.Reused() != 0 {
+		t.Errorf("got %q after %d refreshes, %d tokens used again", token, g.provider.Refreshes(), g.provider.Reused())
+	}
+}
