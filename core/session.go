@@ -101,8 +101,11 @@ type vault interface {
 	// read returns the sealed value, or "" if there is none that could be one.
 	// An error means that the vault is out of order, not that nobody is there.
 	read(r *http.Request) (string, error)
-	// replace keeps a value under a new id, and forgets what was there before.
-	replace(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
+	// create keeps a value under a new id. What was there before is there until
+	// forget.
+	create(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
+	// forget gives up what the browser came with.
+	forget(r *http.Request) error
 	// renew keeps a new value under the same id.
 	renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
 	// erase forgets the value. It writes nothing for those who have none.
@@ -174,10 +177,10 @@ func (s *sessionKeeper) begin(at *registration, who *identity) *session {
 	return fresh
 }
 
-// start keeps a session that has begun, in place of any former one: if the store
-// has ids, under one that is new.
+// start keeps a session that has begun: if the store has ids, under one that is
+// new.
 func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *session) error {
-	err := s.vault.replace(w, r, s.sealer.seal(sessionSeal, fresh.encode()), s.lifetime)
+	err := s.vault.create(w, r, s.sealer.seal(sessionSeal, fresh.encode()), s.lifetime)
 	switch {
 	case errors.Is(err, errTooLarge):
 		return &Error{
