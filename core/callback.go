@@ -121,7 +121,7 @@ func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *ses
 		a.log(r, errStoreDown(err)) // without their session they are of no use
 	}
 	if former != nil {
-		if err := a.sessions.revoke(r.Context(), former.key()); err != nil {
+		if err := a.sessions.void(r.Context(), former); err != nil {
 			a.log(r, asError(err)) // the new one is as good without
 		}
 	}

@@ -240,7 +240,7 @@ func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *ses
 // from now on, too, where there are revocations.
 func (s *sessionKeeper) end(w http.ResponseWriter, r *http.Request, found *session) error {
 	if found != nil {
-		if err := s.revoke(r.Context(), found.key()); err != nil {
+		if err := s.void(r.Context(), found); err != nil {
 			return err
 		}
 	}
