@@ -159,7 +159,9 @@ func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) 
 	if err == nil {
 		f.keep(r, of, f.tokens.open(key, outcome))
 	}
-	if err := f.shared.Finish(r.Context(), key, outcome, keep); err != nil {
+	telling, cancel := context.WithTimeout(r.Context(), refreshPatience)
+	defer cancel()
+	if err := f.shared.Finish(telling, key, outcome, keep); err != nil {
 		f.report(r, from(of.registration, errRefreshesDown(err))) // whoever waits here has it all the same
 	}
 	return outcome, err

@@ -45,8 +45,14 @@ func (s slowRefreshes) Begin(ctx context.Context, _ string, _ time.Duration) (st
 	}
 }
 
+// Finish never comes to an end by itself.
+func (slowRefreshes) Finish(ctx context.Context, _, _ string, _ time.Duration) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // However long it took to get a claim: a refresh token is not sent without the
-// time to hear what came of it.
+// time to hear what came of it, and who waits for it gets it.
 func TestAClaimThatCameLateHasItsTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -64,8 +70,6 @@ func TestAClaimThatCameLateHasItsTime(t *testing.T) {
 		}
 	})
 }
-
-func (slowRefreshes) Finish(context.Context, string, string, time.Duration) error { return nil }
 
 // A browser that an answer did not reach comes back when the tokens that it had
 // missed are over.
