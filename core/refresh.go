@@ -64,10 +64,10 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 	}
 	mine.tokens, mine.err = f.refreshed(r, found, held)
 	// It may have taken long enough for a logout, and for another login.
-	switch now, err := f.sessions.load(r); {
+	switch gone, err := f.sessions.gone(r, found); {
 	case err != nil:
 		return nil, err
-	case now == nil:
+	case gone:
 		return nil, ErrNoSession
 	case errors.Is(mine.err, ErrNoSession):
 		return nil, f.end(w, r, found)

@@ -223,3 +223,20 @@ func TestNoRefreshWithoutTheProvidersKeys(t *testing.T) {
 		t.Errorf("got %q after %d refreshes, %d tokens used again", token, g.provider.Refreshes(), g.provider.Reused())
 	}
 }
+
+// Who came in time is not too late because the provider is slow.
+func TestASlowRefreshIsNoIdleTime(t *testing.T) {
+	t.Parallel()
+	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
+		g := newTokenRig(t, vault, func(c *core.Config) { c.SessionIdle = 2 * time.Hour })
+		g.login()
+		g.advance(2*time.Hour - 2*time.Second)
+		g.provider.Misbehave(logintest.Faults{Intercept: func(logintest.Endpoint, http.ResponseWriter, *http.Request) bool {
+			g.advance(5 * time.Second)
+			return false
+		}})
+		if token := g.token(); len(token) < 20 || g.whoAmI() != "I am ada" {
+			t.Errorf("got %q", token)
+		}
+	})
+}

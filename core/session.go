@@ -159,6 +159,19 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	return found, nil
 }
 
+// gone reports whether found has been ended since load has found it. Its time may
+// be over by now: who came in time is in time.
+func (s *sessionKeeper) gone(r *http.Request, found *session) (bool, error) {
+	sealed, err := s.vault.read(r)
+	if err != nil {
+		return false, errStoreDown(err)
+	}
+	if sealed == "" {
+		return true, nil
+	}
+	return s.revoked(r.Context(), found)
+}
+
 func (s *sessionKeeper) over(found *session) bool {
 	now := s.now()
 	return !now.Before(found.ends) || s.idle > 0 && now.Sub(found.seen) >= s.idle
