@@ -102,7 +102,8 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *regis
 	return nil
 }
 
-// start begins a session with its tokens, or leaves the browser all that it has.
+// start begins a session with its tokens, or leaves the browser all that it has:
+// the former ones are forgotten, and cookies set, when all has gone well.
 func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *session, with *tokens) error {
 	former := a.sessions.former(r)
 	held := heldResponse{header: make(http.Header)}
@@ -112,9 +113,15 @@ func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *ses
 	if err := a.sessions.start(held, r, fresh); err != nil {
 		return err
 	}
+	if err := a.sessions.vault.forget(r); err != nil {
+		return errStoreDown(fmt.Errorf("forgetting the former session: %w", err))
+	}
 	held.release(w)
+	if err := a.tokens.vault.forget(r); err != nil {
+		a.log(r, errStoreDown(err)) // without their session they are of no use
+	}
 	if former != nil {
-		if err := a.sessions.revoke(r.Context(), former.key()); err != nil {
+		if err := a.sessions.void(r.Context(), former); err != nil {
 			a.log(r, asError(err)) // the new one is as good without
 		}
 	}

@@ -55,7 +55,7 @@ func (s *cookieStore) read(r *http.Request) (string, error) {
 	return sealed, nil
 }
 
-func (s *cookieStore) replace(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
+func (s *cookieStore) create(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
 	parts := (1 + len(sealed) + maxCookieValue - 1) / maxCookieValue
 	if parts > maxCookieParts {
 		return fmt.Errorf("%w %d cookies: %d bytes when sealed", errTooLarge, maxCookieParts, len(sealed))
@@ -70,14 +70,12 @@ func (s *cookieStore) replace(w http.ResponseWriter, r *http.Request, sealed str
 	return nil
 }
 
-// renew is replace: a sealed cookie has no id.
-func (s *cookieStore) renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
-	return s.replace(w, r, sealed, maxAge)
-}
+// forget has nothing to do: what is new is in the place of the former.
+func (s *cookieStore) forget(*http.Request) error { return nil }
 
-// adopt is replace: each browser has its own.
-func (s *cookieStore) adopt(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
-	return s.replace(w, r, sealed, maxAge)
+// renew is create: a sealed cookie has no id.
+func (s *cookieStore) renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
+	return s.create(w, r, sealed, maxAge)
 }
 
 func (s *cookieStore) erase(w http.ResponseWriter, r *http.Request) error {

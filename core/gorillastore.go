@@ -81,27 +81,20 @@ func (s *gorillaStore) read(r *http.Request) (string, error) {
 	return sealed, nil
 }
 
-// replace saves under a new id first and deletes the old session then: if the
-// store fails half way, the person is still logged in as before. The cookies
-// that the store sets meanwhile are held back until all has gone well. To save,
-// the store is shown no cookie: some would take the id from there, and the new
-// session would have the old one's id, and end with it.
-func (s *gorillaStore) replace(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
+// create shows the store no cookie: some would take the id from there, and the
+// new session would have the old one's id, and end with it.
+func (s *gorillaStore) create(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
 	fresh := gorilla.NewSession(s.store, s.name)
 	fresh.IsNew = true
 	fresh.Values[storeKey] = sealed
 	fresh.Options = s.options(maxAge)
-	held := heldResponse{header: make(http.Header)}
 	bare := r.WithContext(r.Context())
 	bare.Header = make(http.Header)
-	if err := tooLarge(s.store.Save(bare, held, fresh)); err != nil {
-		return err
-	}
-	if err := s.delete(heldResponse{header: make(http.Header)}, r); err != nil {
-		return fmt.Errorf("forgetting the former session: %w", err)
-	}
-	held.release(w)
-	return nil
+	return tooLarge(s.store.Save(bare, w, fresh))
+}
+
+func (s *gorillaStore) forget(r *http.Request) error {
+	return s.delete(heldResponse{header: make(http.Header)}, r)
 }
 
 func (s *gorillaStore) renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
@@ -117,16 +110,11 @@ func (s *gorillaStore) renew(w http.ResponseWriter, r *http.Request, sealed stri
 	return tooLarge(s.store.Save(r, w, found))
 }
 
-// adopt has nothing to do: all requests of a browser see what is in the store.
-func (s *gorillaStore) adopt(http.ResponseWriter, *http.Request, string, time.Duration) error {
-	return nil
-}
-
 func (s *gorillaStore) erase(w http.ResponseWriter, r *http.Request) error {
 	if !hasCookie(r, s.name) {
 		return nil
 	}
-	if err := s.delete(heldResponse{header: make(http.Header)}, r); err != nil {
+	if err := s.forget(r); err != nil {
 		return err
 	}
 	// Also for a cookie that the store does not know.

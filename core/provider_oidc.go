@@ -103,10 +103,14 @@ func (p *oidcProvider) tokensOf(token *oauth2.Token, c claims) *tokens {
 }
 
 // refresh also checks the ID token, if there is a new one (OpenID Connect Core
-// section 12.2). The session goes on with what it knows.
+// section 12.2). The session goes on with what it knows. Without keys to check it
+// with, the refresh token would be spent for nothing.
 func (p *oidcProvider) refresh(ctx context.Context, held *tokens, of *session) (*tokens, error) {
 	m, err := p.metadata.get(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := p.idTokens.keys.set.get(ctx); err != nil {
 		return nil, err
 	}
 	token, err := p.refreshToken(ctx, m, held.refresh)

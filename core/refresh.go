@@ -8,6 +8,11 @@ import (
 	"time"
 )
 
+// maxLate bounds how many answers in a row may have been lost.
+const maxLate = 4
+
+var errRefreshPauses = errors.New("refreshes pause after one that failed")
+
 // refresher has tokens refreshed when it is time to (RFC 6749 section 6).
 type refresher struct {
 	flights  refreshFlights
@@ -30,16 +35,9 @@ type requestTokens struct {
 	err    error
 }
 
-// get reads the tokens, unless a refresh has left them here already.
+// get reads the tokens, once. After that they are what a refresh has left here.
 func (t *requestTokens) get() (*tokens, error) {
-	t.once.Do(func() {
-		if t.tokens == nil {
-			held, err := t.keeper.load(t.request, t.session)
-			if t.tokens = held; err != nil {
-				t.err = err
-			}
-		}
-	})
+	t.once.Do(func() { t.tokens, t.err = t.keeper.load(t.request, t.session) })
 	return t.tokens, t.err
 }
 
@@ -64,24 +62,58 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 		f.report(r, f.sessions.renew(w, r, found))
 		return mine, nil
 	}
+	mine.tokens, mine.err = f.refreshed(r, found, held)
+	// It may have taken long enough for a logout, and for another login.
+	switch gone, err := f.sessions.gone(r, found); {
+	case err != nil:
+		return nil, err
+	case gone:
+		return nil, ErrNoSession
+	case errors.Is(mine.err, ErrNoSession):
+		return nil, f.end(w, r, found)
+	}
+	if mine.tokens != held {
+		f.adopt(w, r, found, held, mine.tokens)
+	}
+	return mine, nil
+}
+
+// refreshed returns the tokens that have come of held, or held and why none have.
+// [ErrNoSession] says that the provider takes the refresh token no more. An
+// outcome that was kept for who comes late may have expired meanwhile, and is
+// refreshed in its turn.
+func (f *refresher) refreshed(r *http.Request, found *session, held *tokens) (*tokens, error) {
+	for range maxLate {
+		fresh, err := f.refreshOnce(r, found, held)
+		if err != nil {
+			return held, err
+		}
+		if held = fresh; !held.expired(f.now()) || held.refresh == "" {
+			break
+		}
+	}
+	return held, nil
+}
+
+func (f *refresher) refreshOnce(r *http.Request, found *session, held *tokens) (*tokens, error) {
 	if found.registration.paused(f.now()) {
-		mine.err = errProviderDown(errors.New("refreshes pause after one that failed"))
-		return mine, nil
+		return nil, errProviderDown(errRefreshPauses)
 	}
 	key := refreshKey(found.registration, held)
 	outcome, err := f.join(r, key, found, held)
-	switch fresh := f.tokens.open(key, outcome); {
-	case outcome == outcomeRefused:
-		return nil, f.end(w, r, found)
+	switch {
 	case err != nil:
-		mine.err = err
-	case fresh == nil:
-		mine.err = errRefreshesDown(errors.New("an outcome does not open; do all replicas have each other's session keys?"))
-	default:
-		mine.tokens = fresh
-		f.adopt(w, r, found, fresh)
+		return nil, err
+	case outcome == outcomeRefused:
+		return nil, ErrNoSession
+	case outcome == outcomeFailed:
+		return nil, errProviderDown(errRefreshPauses)
 	}
-	return mine, nil
+	fresh := f.tokens.open(key, outcome)
+	if fresh == nil {
+		return nil, errRefreshesDown(errors.New("an outcome does not open; do all replicas have each other's session keys?"))
+	}
+	return fresh, nil
 }
 
 // join waits for the refresh of held: as long as it takes if the access token is
@@ -108,11 +140,12 @@ func (f *refresher) join(r *http.Request, key string, found *session, held *toke
 }
 
 // run refreshes, unless another replica has done so, and keeps what came of it
-// before it tells anybody.
+// before it tells anybody. However long the claim took to get, there is time for
+// what the provider says: the refresh token is spent by then.
 func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) (string, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), refreshClaim)
+	waiting, cancel := context.WithTimeout(r.Context(), refreshClaim)
 	defer cancel()
-	outcome, err := f.shared.Begin(ctx, key, refreshClaim)
+	outcome, err := f.shared.Begin(waiting, key, refreshClaim)
 	if err != nil {
 		return "", errRefreshesDown(err)
 	}
@@ -120,60 +153,68 @@ func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) 
 		f.keep(r, of, f.tokens.open(key, outcome))
 		return outcome, nil
 	}
-	outcome, err = f.redeem(r.WithContext(ctx), key, of, held)
+	ctx, cancel := context.WithTimeout(r.Context(), refreshTimeout)
+	defer cancel()
+	outcome, keep, err := f.redeem(r.WithContext(ctx), key, of, held)
 	if err == nil {
 		f.keep(r, of, f.tokens.open(key, outcome))
 	}
-	if err := f.shared.Finish(r.Context(), key, outcome, outcomeKept); err != nil {
+	telling, cancel := context.WithTimeout(r.Context(), refreshPatience)
+	defer cancel()
+	if err := f.shared.Finish(telling, key, outcome, keep); err != nil {
 		f.report(r, from(of.registration, errRefreshesDown(err))) // whoever waits here has it all the same
 	}
 	return outcome, err
 }
 
-// redeem asks the provider. Its refusal is an outcome, too, and logged here.
-func (f *refresher) redeem(r *http.Request, key string, of *session, held *tokens) (string, error) {
+// redeem asks the provider, and says for how long the outcome is to be kept. A
+// refusal is an outcome, too, and logged here.
+func (f *refresher) redeem(r *http.Request, key string, of *session, held *tokens) (string, time.Duration, error) {
 	at := of.registration
 	fresh, err := at.refresh(r.Context(), held, of)
 	if err == nil {
-		return f.tokens.sealer.seal(key, fresh.encode()), nil
+		return f.tokens.sealer.seal(key, fresh.encode()), fresh.keptAfter(held, f.now()), nil
 	}
 	if refused := new(Error); errors.As(err, &refused) && (refused.Code == codeRefreshRefused || refused.Code == codeBadIDToken) {
 		f.report(r, from(at, err))
-		return outcomeRefused, nil
+		return outcomeRefused, outcomeKept, nil
 	}
-	at.pause(f.now())
-	return "", err
+	if errors.Is(err, ErrUnavailable) {
+		at.pause(f.now())
+		return "", 0, err
+	}
+	return outcomeFailed, refreshPause, err // others may do better
 }
 
-// keep puts new tokens into the Store, if there is one: cookies are for each
-// request to set.
+// keep puts new tokens away, for all requests if they are in a Store.
 func (f *refresher) keep(r *http.Request, of *session, fresh *tokens) {
-	if fresh == nil {
-		return // refused
+	if fresh != nil { // nil: refused
+		f.store(heldResponse{header: make(http.Header)}, r, of, fresh)
 	}
-	nobody := heldResponse{header: make(http.Header)}
-	of.refreshDue = fresh.refreshDue
-	f.store(nobody, r, f.tokens.vault.renew, of, fresh)
-	f.report(r, f.sessions.renew(nobody, r, of))
 }
 
-// adopt has the browser of r go on with tokens that have been kept.
-func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, fresh *tokens) {
+// adopt has the browser of r go on with fresh tokens, if it still has the former
+// ones: what is in cookies is for each request to set, also if a Store put it there.
+func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, held, fresh *tokens) {
 	found.refreshDue = fresh.refreshDue
-	f.store(w, r, f.tokens.vault.adopt, found, fresh)
-	f.report(r, f.sessions.adopt(w, r, found))
+	if now, err := f.tokens.load(r, found); err == nil && now != nil && *now == *held {
+		f.store(w, r, found, fresh)
+	}
 }
 
-// store puts tokens away. If they were smaller at login and do not fit any more,
-// the session goes on without: the former ones are of no use.
-func (f *refresher) store(w http.ResponseWriter, r *http.Request, put putFunc, of *session, fresh *tokens) {
-	switch err := put(w, r, f.tokens.seal(of, fresh), of.ends.Sub(f.now())); {
+// store puts tokens away, and when their session has to refresh them. If they
+// were smaller at login and do not fit any more, it goes on without: the former
+// ones are of no use.
+func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, fresh *tokens) {
+	of.refreshDue = fresh.refreshDue
+	switch err := f.tokens.vault.renew(w, r, f.tokens.seal(of, fresh), of.ends.Sub(f.now())); {
 	case errors.Is(err, errTooLarge):
 		f.report(r, errTokensTooLarge(err))
 		f.report(r, f.tokens.end(w, r))
 	case err != nil:
 		f.report(r, errStoreDown(err))
 	}
+	f.report(r, f.sessions.renew(w, r, of))
 }
 
 // end is for a session whose user the provider does not vouch for any more.

@@ -33,19 +33,24 @@ type Refreshes interface {
 }
 
 const (
-	// refreshClaim is longer than the requests of a refresh can take.
-	refreshClaim = 30 * time.Second
+	// A refresh is over before its claim is.
+	refreshTimeout = 25 * time.Second
+	refreshClaim   = 30 * time.Second
 
 	// outcomeKept is how long requests that carry the old tokens get the new ones:
 	// those that were under way, and those of a browser that the answer with the
 	// new cookie did not reach.
 	outcomeKept = 5 * time.Minute
 
-	// refreshPause follows a refresh that failed for an outage.
+	// refreshPause follows a refresh that failed: of the same tokens, or, if that
+	// was for an outage, of all of the provider's.
 	refreshPause = 10 * time.Second
 
 	// outcomeRefused is that the provider takes the refresh token no more.
 	outcomeRefused = "refused"
+
+	// outcomeFailed is that its answer was of no use.
+	outcomeFailed = "failed"
 )
 
 // memoryRefreshes are those of one process, where refreshFlights see to it that
@@ -93,9 +98,17 @@ func (m *memoryRefreshes) Finish(_ context.Context, key, outcome string, keep ti
 	return nil
 }
 
-// refreshKey stands for the refresh of these very tokens, which is made once. It
-// changes with each of them, also where the provider leaves the refresh token as
-// it is.
+// keptAfter is how long those who have held get fresh. If the refresh token is the
+// same, so may be all that a key is made of, and the next refresh is another.
+func (fresh *tokens) keptAfter(held *tokens, now time.Time) time.Duration {
+	if fresh.refresh == held.refresh && !fresh.refreshDue.IsZero() {
+		return min(outcomeKept, fresh.refreshDue.Sub(now))
+	}
+	return outcomeKept
+}
+
+// refreshKey stands for the refresh of these very tokens. It changes with each of
+// them, also where the provider leaves the refresh token as it is.
 func refreshKey(at *registration, t *tokens) string {
 	var text []byte
 	for _, part := range [...]string{"refresh", at.id, t.access, t.refresh} {

@@ -24,8 +24,8 @@ type registration struct {
 	pausedUntil atomic.Int64 // Unix seconds; see pause
 }
 
-// pause keeps refreshes away from a provider that has just failed one, for which
-// the request had to wait: the others need not.
+// pause keeps refreshes away from a provider that is down, as one request has
+// found out by waiting: the others need not.
 func (r *registration) pause(now time.Time) { r.pausedUntil.Store(now.Add(refreshPause).Unix()) }
 
 func (r *registration) paused(now time.Time) bool {

@@ -114,14 +114,27 @@ func (s *sessionKeeper) revoked(ctx context.Context, found *session) (bool, erro
 	return !at.IsZero() && !found.started.After(at), nil
 }
 
+// void ends one session, whenever it began: by a clock that is ahead, that may be
+// later than now.
+func (s *sessionKeeper) void(ctx context.Context, one *session) error {
+	at := s.now()
+	if one.started.After(at) {
+		at = one.started
+	}
+	return s.revokeAt(ctx, one.key(), at)
+}
+
 // revoke ends what key stands for, as it is now.
 func (s *sessionKeeper) revoke(ctx context.Context, key string) error {
+	return s.revokeAt(ctx, key, s.now())
+}
+
+func (s *sessionKeeper) revokeAt(ctx context.Context, key string, at time.Time) error {
 	if s.revocations == nil {
 		return nil
 	}
 	// A session that began just now, by a clock that is ahead, ends last.
-	now := s.now()
-	if err := s.revocations.Revoke(ctx, key, now, now.Add(s.lifetime+clockSkew)); err != nil {
+	if err := s.revocations.Revoke(ctx, key, at, s.now().Add(s.lifetime+clockSkew)); err != nil {
 		return errRevocationsDown(err)
 	}
 	return nil

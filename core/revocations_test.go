@@ -122,6 +122,31 @@ func TestCopiesEndWithTheSession(t *testing.T) {
 	}
 }
 
+// Whose clock is ahead: a session that began there ends here all the same.
+func TestALogoutAtAReplicaWhoseClockIsBehind(t *testing.T) {
+	t.Parallel()
+	g, _ := newLogoutRig(t)
+	shared := new(core.MemoryRevocations)
+	config := g.config()
+	config.Revocations = shared
+	ahead, err := core.NewAt(config, func() time.Time { return g.now().Add(2 * time.Second) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.auth = g.newAuth(func(c *core.Config) { c.Revocations = shared })
+	g.browser.Serve(origin, g.app(ahead))
+	g.login()
+	copied := g.cookiesNamed("__Host-pixy-session")
+	g.browser.Serve(origin, g.app(g.auth))
+	if _, err := g.browser.Post(origin+"/auth/logout", nil); err != nil {
+		t.Fatal(err)
+	}
+	g.advance(time.Minute)
+	if err := openWith(g, copied[0].Value); !errors.Is(err, core.ErrNoSession) {
+		t.Errorf("the copy is still good: %v", err)
+	}
+}
+
 // A new session is as good if what was there before could not be revoked.
 func TestALoginOutlivesAnOutageOfTheRevocations(t *testing.T) {
 	t.Parallel()

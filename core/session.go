@@ -95,22 +95,19 @@ func decodeSession(b []byte) (*session, bool) {
 	return s, u.Issuer != "" && u.Subject != ""
 }
 
-// putFunc is how a vault keeps a sealed value: replace, renew or adopt.
-type putFunc func(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
-
 // A vault carries one sealed value of a browser: its session, its tokens. It
 // knows nothing of what they mean.
 type vault interface {
 	// read returns the sealed value, or "" if there is none that could be one.
 	// An error means that the vault is out of order, not that nobody is there.
 	read(r *http.Request) (string, error)
-	// replace keeps a value under a new id, and forgets what was there before.
-	replace(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
+	// create keeps a value under a new id. What was there before is there until
+	// forget.
+	create(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
+	// forget gives up what the browser came with.
+	forget(r *http.Request) error
 	// renew keeps a new value under the same id.
 	renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
-	// adopt has this browser go on with a value that renew has kept in the course
-	// of another request.
-	adopt(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
 	// erase forgets the value. It writes nothing for those who have none.
 	erase(w http.ResponseWriter, r *http.Request) error
 }
@@ -162,6 +159,19 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	return found, nil
 }
 
+// gone reports whether found has been ended since load has found it. Its time may
+// be over by now: who came in time is in time.
+func (s *sessionKeeper) gone(r *http.Request, found *session) (bool, error) {
+	sealed, err := s.vault.read(r)
+	if err != nil {
+		return false, errStoreDown(err)
+	}
+	if sealed == "" {
+		return true, nil
+	}
+	return s.revoked(r.Context(), found)
+}
+
 func (s *sessionKeeper) over(found *session) bool {
 	now := s.now()
 	return !now.Before(found.ends) || s.idle > 0 && now.Sub(found.seen) >= s.idle
@@ -180,10 +190,10 @@ func (s *sessionKeeper) begin(at *registration, who *identity) *session {
 	return fresh
 }
 
-// start keeps a session that has begun, in place of any former one: if the store
-// has ids, under one that is new.
+// start keeps a session that has begun: if the store has ids, under one that is
+// new.
 func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *session) error {
-	err := s.vault.replace(w, r, s.sealer.seal(sessionSeal, fresh.encode()), s.lifetime)
+	err := s.vault.create(w, r, s.sealer.seal(sessionSeal, fresh.encode()), s.lifetime)
 	switch {
 	case errors.Is(err, errTooLarge):
 		return &Error{
@@ -227,16 +237,8 @@ func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *ses
 
 // renew keeps what has changed of a session.
 func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *session) error {
-	return s.put(s.vault.renew, w, r, found)
-}
-
-// adopt has the browser go on with what renew has kept.
-func (s *sessionKeeper) adopt(w http.ResponseWriter, r *http.Request, found *session) error {
-	return s.put(s.vault.adopt, w, r, found)
-}
-
-func (s *sessionKeeper) put(put putFunc, w http.ResponseWriter, r *http.Request, found *session) error {
-	if err := put(w, r, s.sealer.seal(sessionSeal, found.encode()), found.ends.Sub(s.now())); err != nil {
+	err := s.vault.renew(w, r, s.sealer.seal(sessionSeal, found.encode()), found.ends.Sub(s.now()))
+	if err != nil {
 		return errStoreDown(err)
 	}
 	// A shared cache that keeps this answer hands out somebody's session.
@@ -251,7 +253,7 @@ func (s *sessionKeeper) put(put putFunc, w http.ResponseWriter, r *http.Request,
 // from now on, too, where there are revocations.
 func (s *sessionKeeper) end(w http.ResponseWriter, r *http.Request, found *session) error {
 	if found != nil {
-		if err := s.revoke(r.Context(), found.key()); err != nil {
+		if err := s.void(r.Context(), found); err != nil {
 			return err
 		}
 	}

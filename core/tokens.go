@@ -125,7 +125,7 @@ func (k *tokenKeeper) start(w http.ResponseWriter, r *http.Request, of *session,
 		return k.end(w, r)
 	}
 	of.refreshDue = t.refreshDue
-	switch err := k.vault.replace(w, r, k.seal(of, t), lifetime); {
+	switch err := k.vault.create(w, r, k.seal(of, t), lifetime); {
 	case errors.Is(err, errTooLarge):
 		return errTokensTooLarge(err)
 	case err != nil:

@@ -45,7 +45,7 @@ func (s tokenSource) Token() (*oauth2.Token, error) {
 	case held == nil:
 		return nil, errNoToken("there are none with this session")
 	}
-	return nil, errNoToken("the access token has expired, and there is no refresh token")
+	return nil, errNoToken("the access token has expired; if it can be refreshed, the guard of the next request does")
 }
 
 // ContextWithToken returns a context for which [TokenSource] gives token. It is

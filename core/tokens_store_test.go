@@ -1,0 +1,47 @@
+package core_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/gorilla/sessions"
+
+	"github.com/pixyauth/pixy/core"
+)
+
+// A pickyStore saves nothing by one name.
+type pickyStore struct {
+	*memoryStore
+	refuses string
+}
+
+func (s *pickyStore) Save(r *http.Request, w http.ResponseWriter, session *sessions.Session) error {
+	if session.Name() == s.refuses && session.Options.MaxAge > 0 {
+		return errors.New("canary: quota")
+	}
+	return s.memoryStore.Save(r, w, session)
+}
+
+// A login that fails half way leaves the tokens that were there.
+func TestAFailedLoginLeavesTheFormerTokens(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"__Host-pixy-session", "__Host-pixy-tokens"} {
+		store := &pickyStore{memoryStore: newMemoryStore()}
+		g := newTokenRig(t, func(c *core.Config) { c.Store = store })
+		g.login()
+		before := g.token()
+		store.refuses = name
+		if page := g.get(origin + "/auth/login?return_to=/me"); page.Status != http.StatusServiceUnavailable {
+			t.Errorf("%s: got %d", name, page.Status)
+		}
+		if token := g.token(); token != before {
+			t.Errorf("%s: got %q, want the former token", name, token)
+		}
+		store.refuses = ""
+		g.get(origin + "/auth/login?return_to=/me")
+		if token := g.token(); len(token) < 20 || token == before {
+			t.Errorf("%s: got %q, want a new token", name, token)
+		}
+	}
+}
