@@ -63,7 +63,7 @@ func (a *Authenticator) AuthenticateFor(w http.ResponseWriter, r *http.Request, 
 	if err := a.meet(r, session, need); err != nil {
 		return nil, a.report(w, r, err)
 	}
-	session.attached = attached{user: &session.user, by: a, session: session, tokens: tokens}
+	session.attached = attached{user: &session.user, by: a, session: session, request: r, tokens: tokens}
 	return r.WithContext(context.WithValue(r.Context(), attachedKey{}, &session.attached)), nil
 }
 

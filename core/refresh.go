@@ -21,6 +21,8 @@ type refresher struct {
 	tokens   *tokenKeeper
 	log      func(*http.Request, *Error)
 	now      func() time.Time
+
+	lazy sync.Mutex // of all attached.tokens that the guard has left out
 }
 
 // requestTokens are the tokens of one request, for whatever runs behind the guard.
@@ -28,7 +30,6 @@ type requestTokens struct {
 	keeper  *tokenKeeper
 	request *http.Request
 	session *session
-	now     func() time.Time
 
 	once   sync.Once
 	tokens *tokens // nil: not read yet, or none
@@ -41,18 +42,26 @@ func (t *requestTokens) get() (*tokens, error) {
 	return t.tokens, t.err
 }
 
+// of returns the tokens of a request. Most need none, and the guard has made none.
+func (f *refresher) of(found *attached) *requestTokens {
+	f.lazy.Lock()
+	defer f.lazy.Unlock()
+	if found.tokens == nil {
+		found.tokens = &requestTokens{keeper: f.tokens, request: found.request, session: found.session}
+	}
+	return found.tokens
+}
+
 // guard refreshes the tokens of found if that is due, before anything is written:
 // new tokens are kept before anybody uses them. An outage is no error as long as
 // the session goes on: [TokenSource] tells whoever needs a token. [ErrNoSession]
-// says that the provider has ended the session.
+// says that the provider has ended the session. Without an error and without
+// tokens, nobody has had a look at them.
 func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session) (*requestTokens, error) {
-	if !f.tokens.kept {
+	if !f.tokens.kept || found.refreshDue.IsZero() || f.now().Before(found.refreshDue) {
 		return nil, nil
 	}
-	mine := &requestTokens{keeper: f.tokens, request: r, session: found, now: f.now}
-	if found.refreshDue.IsZero() || f.now().Before(found.refreshDue) {
-		return mine, nil
-	}
+	mine := &requestTokens{keeper: f.tokens, request: r, session: found}
 	held, err := mine.get()
 	if err != nil || held == nil || held.refresh == "" {
 		return mine, nil // and get says why

@@ -33,12 +33,12 @@ func (s tokenSource) Token() (*oauth2.Token, error) {
 		return nil, errNoToken("no guard has let this request pass")
 	case found.token != nil:
 		return found.token, nil
-	case found.tokens == nil:
+	case found.by == nil || !found.by.tokens.kept:
 		return nil, errNoToken("Config.KeepTokens is not set")
 	}
-	held, err := found.tokens.get()
+	held, err := found.by.refresher.of(found).get()
 	switch {
-	case held != nil && !held.expired(found.tokens.now()):
+	case held != nil && !held.expired(found.by.now()):
 		return &oauth2.Token{AccessToken: held.access, TokenType: "Bearer", Expiry: held.expires}, nil
 	case err != nil:
 		return nil, err

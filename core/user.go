@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"golang.org/x/oauth2"
 )
@@ -81,7 +82,8 @@ type attached struct {
 	user    *User
 	by      *Authenticator // nil: by a test
 	session *session       // nil: by a test
-	tokens  *requestTokens // nil: none are kept
+	request *http.Request  // that the guard has let pass; nil: by a test
+	tokens  *requestTokens // nil: not asked for; see refresher.of
 	token   *oauth2.Token  // by a test
 }
 

@@ -14,6 +14,7 @@ import './cases/again.mjs';
 import './cases/cookies.mjs';
 import './cases/foreign.mjs';
 import './cases/formpost.mjs';
+import './cases/tokens.mjs';
 import { certify, trust } from './certificates.mjs';
 import { launch, launchWithoutCookies } from './chromium.mjs';
 import { lookAtAll } from './look.mjs';
@@ -30,6 +31,7 @@ const plan = [
   ...[tls, loopback].map((build) => ({
     build, examples: ['formpost'], only: ['form_post', 'form_post without scripts', 'whole login', 'five tabs', 'back to the provider', 'logout'],
   })),
+  ...[tls, loopback].map((build) => ({ build, examples: ['tokens'], only: ['kept tokens'] })),
   { build: embedded, examples: ['nethttp', 'gin', 'echo'], only: ['whole login', 'five tabs', 'back to the callback', 'logout'] },
 ];
 

@@ -11,6 +11,9 @@ import { pages, proxy } from './servers.mjs';
 export const names = ['app.pixy.test', 'sibling.pixy.test', 'evil.test', 'localhost'];
 
 const sessionKey = 'a session key of thirty-two bytes or more';
+// accessTokens live for an hour, but where an application is made to refresh them.
+const accessTokens = { tokens: '3s' };
+
 const onLoopback = { evil: 'http://localhost', sibling: 'http://127.0.0.1' };
 const onTLS = { evil: 'https://evil.test', sibling: 'https://sibling.pixy.test' };
 
@@ -24,7 +27,7 @@ export async function embedded({ binaries }, example) {
 // loopback has its provider on another site: every login crosses sites twice.
 export async function loopback({ binaries }, example) {
   const address = `127.0.0.1:${await freePort()}`;
-  const provider = await startProvider(binaries, `http://${address}`);
+  const provider = await startProvider(binaries, example, `http://${address}`);
   const program = await start(`${binaries}/${example}`, { env: { ADDR: address, ...provider } });
   return world(`${example}, http, provider on another site`, `http://${address}`, program, onLoopback);
 }
@@ -33,7 +36,7 @@ export async function loopback({ binaries }, example) {
 export async function tls({ binaries, certificate }, example) {
   const front = await proxy(certificate);
   const app = `https://app.pixy.test:${front.port}`;
-  const provider = await startProvider(binaries, app, certificate);
+  const provider = await startProvider(binaries, example, app, certificate);
   const env = { ADDR: '127.0.0.1:0', OIDC_REDIRECT_URL: `${app}/auth/callback`, SSL_CERT_FILE: certificate.ca, ...provider };
   const program = await start(`${binaries}/${example}`, { env });
   front.forwardTo(program.url);
@@ -52,10 +55,12 @@ export async function withoutProvider({ binaries }, example) {
 
 // startProvider starts a provider at localhost, and returns what an example
 // wants to know of it.
-async function startProvider(binaries, app, certificate) {
+async function startProvider(binaries, example, app, certificate) {
   const front = await proxy(certificate);
   const issuer = `${certificate ? 'https' : 'http'}://localhost:${front.port}`;
-  const program = await start(`${binaries}/provider`, { args: [issuer, `${app}/auth/callback`, `${app}/`] });
+  const program = await start(`${binaries}/provider`, {
+    args: [issuer, `${app}/auth/callback`, `${app}/`], env: { ACCESS_TOKEN_LIFETIME: accessTokens[example] ?? '1h' },
+  });
   front.forwardTo(program.url);
   return { OIDC_ISSUER: issuer, OIDC_CLIENT_ID: 'pixy-example', SESSION_KEY: sessionKey };
 }
