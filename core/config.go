@@ -61,8 +61,8 @@ type Config struct {
 	// requests that come together. A provider that refuses a refresh has ended the
 	// session; one that is down has not. Logout tells the provider to revoke them
 	// (RFC 7009). Many providers give a refresh token only if asked, for example by
-	// scope offline_access. Tokens in cookies are limited to two cookies, or some
-	// 5.8 KB: a login with more fails, and the remedy is a Store. False: tokens are
+	// scope offline_access. In cookies, session and tokens may have some 5.8 KB
+	// together: a login with more fails, and the remedy is a Store. False: tokens are
 	// forgotten when the login is done.
 	KeepTokens bool
 
@@ -76,7 +76,9 @@ type Config struct {
 	// has them: by [Authenticator.LogoutEverywhere], by a provider (OpenID Connect
 	// Back-Channel and Front-Channel Logout), and, for copies of its cookie, by a
 	// logout. Each request of a user asks them; if they are out of order it gets 503
-	// and nobody is logged out. Nil: a session in a cookie ends in its browser, or
+	// and nobody is logged out. What counts is whether a session began before it was
+	// revoked: the clocks of replicas must agree, to within what may go on by
+	// mistake. Nil: a session in a cookie ends in its browser, or
 	// when its time is over.
 	Revocations Revocations
 

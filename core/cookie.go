@@ -114,6 +114,16 @@ func (h heldResponse) Header() http.Header         { return h.header }
 func (h heldResponse) Write(b []byte) (int, error) { return len(b), nil }
 func (h heldResponse) WriteHeader(int)             {}
 
+// size is how many bytes the cookies will take in each request.
+func (h heldResponse) size() int {
+	bytes := 0
+	for _, line := range h.header["Set-Cookie"] {
+		pair, _, _ := strings.Cut(line, ";")
+		bytes += len(pair)
+	}
+	return bytes
+}
+
 // release sets the cookies after all.
 func (h heldResponse) release(w http.ResponseWriter) {
 	for _, line := range h.header["Set-Cookie"] {

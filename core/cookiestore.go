@@ -16,6 +16,9 @@ const (
 	// accept: a session that they refuse would lock its user out of the whole
 	// site, with an error page that says nothing.
 	maxCookieParts = 2
+
+	// maxCookieBytes is the same for a session and its tokens together.
+	maxCookieBytes = 8000
 )
 
 // cookieStore is the vault that needs nothing to run: the sealed value is in

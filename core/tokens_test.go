@@ -167,6 +167,33 @@ func TestTokensThatAreTooLarge(t *testing.T) {
 	})
 }
 
+// What proxies accept is for session and tokens together.
+func TestSessionAndTokensShareTheirSpace(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		claims, token int // bytes
+		fits          bool
+	}{
+		"rule 105: a large session":         {3500, 30, true},
+		"rule 105: a large token":           {30, 3500, true},
+		"rule 105: a large session's token": {3500, 2000, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newTokenRig(t)
+			g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": strings.Repeat("g", test.claims)}}
+			g.provider.AccessTokenBytes = test.token
+			page := g.get(origin + "/me")
+			if fits := page.Status == http.StatusOK; fits != test.fits || !fits && !strings.Contains(string(page.Body), "tokens_too_large") {
+				t.Errorf("got %d: %s", page.Status, page.Body)
+			}
+			if kept := g.cookiesNamed("__Host-pixy-"); !test.fits && len(kept) != 0 {
+				t.Errorf("%d cookies are kept", len(kept))
+			}
+		})
+	}
+}
+
 // A logout takes the tokens along, here and at the provider (RFC 7009).
 func TestLogoutRevokesTokens(t *testing.T) {
 	t.Parallel()
@@ -309,6 +336,25 @@ func TestClientSendsTheTokenToNamedHostsOnly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server of many hosts must not take the request for one of another.
+func TestClientAsksWhomItNames(t *testing.T) {
+	t.Parallel()
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Host != "" && r.Host != "api.example.test" {
+			t.Errorf("asks for %s", r.Host)
+		}
+		return httptest.NewRecorder().Result(), nil
+	})
+	ctx := contextWithClient(core.ContextWithToken(t.Context(), &oauth2.Token{AccessToken: "the-token"}), &http.Client{Transport: transport})
+	r := httptest.NewRequest("GET", "https://api.example.test/", nil)
+	r.RequestURI, r.Host = "", "other.example.test"
+	response, err := core.Client(ctx, "api.example.test").Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
 }
 
 func TestClientUsesTheTransportOfTheConfig(t *testing.T) {

@@ -107,6 +107,7 @@ func (t *bearerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		r = r.Clone(r.Context()) // which is the caller's
+		r.Host = ""              // whoever is named is who is asked
 		r.Header.Set("Authorization", "Bearer "+token.AccessToken)
 	case r.Response == nil: // not by a redirect
 		closeBody(r)
