@@ -176,7 +176,7 @@ func TestSessionAndTokensShareTheirSpace(t *testing.T) {
 	}{
 		"rule 105: a large session":         {3500, 30, true},
 		"rule 105: a large token":           {30, 3500, true},
-		"rule 105: a large session's token": {3500, 2000, false},
+		"rule 105: a large session's token": {3500, 2500, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
