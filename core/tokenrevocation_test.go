@@ -1,0 +1,76 @@
+package core_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// A logout takes the tokens along, here and at the provider (RFC 7009).
+func TestLogoutRevokesTokens(t *testing.T) {
+	t.Parallel()
+	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
+		for name, test := range map[string]struct {
+			faults logintest.Faults
+			hint   string
+			valid  bool // the access token, afterwards
+		}{
+			"the refresh token":             {hint: "refresh_token"},
+			"the access token, if alone":    {faults: logintest.Faults{Token: func(r map[string]any) { delete(r, "refresh_token") }}, hint: "access_token"},
+			"a provider that does not care": {faults: logintest.Faults{Discovery: func(m map[string]any) { delete(m, "revocation_endpoint") }}, valid: true},
+			"a provider that is down": {faults: logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
+				if e == logintest.Revocation {
+					w.WriteHeader(http.StatusBadGateway)
+				}
+				return e == logintest.Revocation
+			}}, hint: "refresh_token", valid: true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				g := newTokenRig(t, vault)
+				g.provider.Misbehave(test.faults)
+				g.login()
+				token := g.token()
+				page, err := g.browser.Post(origin+"/auth/logout", nil)
+				if err != nil || page.Status != http.StatusOK {
+					t.Fatal(page, err)
+				}
+				var hint string
+				for _, r := range g.provider.Requests() {
+					if r.Endpoint == logintest.Revocation {
+						hint = r.Form.Get("token_type_hint")
+					}
+				}
+				if hint != test.hint {
+					t.Errorf("revoked %q, want %q", hint, test.hint)
+				}
+				if valid := g.callUserInfo(token) == http.StatusOK; valid != test.valid {
+					t.Errorf("the access token is valid: %v", valid)
+				}
+				if left := g.cookiesNamed("__Host-pixy"); len(left) != 0 || g.whoAmI() != "" {
+					t.Errorf("%v are left", left)
+				}
+				if failed := strings.Contains(g.log.String(), "the revocation endpoint answered 502"); failed != (test.hint != "" && test.valid) {
+					t.Errorf("the log: %s", g.log.String())
+				}
+			})
+		}
+	})
+}
+
+func (g *tokenRig) callUserInfo(token string) int {
+	g.t.Helper()
+	r, err := http.NewRequest("GET", issuer+"/userinfo", nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	response, err := g.provider.HTTPClient().Do(r)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	response.Body.Close()
+	return response.StatusCode
+}
