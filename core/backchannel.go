@@ -153,24 +153,11 @@ func checkLogoutType(header jose.Header) error {
 // checkLogout compares the claims (section 2.6). An ID token fails here: it has
 // no event.
 func (t *idTokens) checkLogout(c claims) error {
-	now := t.now()
-	expires, expiresOK := c.date("exp")
-	issued, issuedOK := c.date("iat")
-	notBefore, notBeforeOK := c.date("nbf")
+	if err := t.checkIssue(c); err != nil {
+		return err
+	}
 	jti, _ := c.text("jti")
-	if err := t.checkIssuer(c); err != nil {
-		return err
-	}
-	if err := t.checkAudience(c); err != nil {
-		return err
-	}
 	switch {
-	case !expiresOK || !now.Before(expires):
-		return errors.New("exp is missing, no number, or past")
-	case !issuedOK || issued.After(now.Add(clockSkew)) || issued.Before(now.Add(-maxIDTokenAge)):
-		return errors.New("iat is missing, no number, or not of now")
-	case c["nbf"] != nil && (!notBeforeOK || notBefore.After(now.Add(clockSkew))):
-		return errors.New("nbf is no number or in the future")
 	case jti == "" || len(jti) > maxJTI:
 		return errors.New("jti is missing, no string, or too long")
 	case !c.hasLogoutEvent():

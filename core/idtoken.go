@@ -125,11 +125,26 @@ func canonical(token string) bool {
 // check compares the claims, each as it is spelled: "ISS" is not "iss", and a
 // quoted number is no number.
 func (t *idTokens) check(c claims) error {
+	if err := t.checkIssue(c); err != nil {
+		return err
+	}
+	subject, _ := c.text("sub")
+	switch {
+	case !validSubject(subject):
+		return errors.New("sub is missing or not 1 to 255 ASCII characters")
+	case c["events"] != nil:
+		return errors.New("it is a security event, such as a logout token") // RFC 8725 section 3.12
+	}
+	return nil
+}
+
+// checkIssue: the provider has issued the token, to this client, just now. Logout
+// tokens are held to the same.
+func (t *idTokens) checkIssue(c claims) error {
 	now := t.now()
 	expires, expiresOK := c.date("exp")
 	issued, issuedOK := c.date("iat")
 	notBefore, notBeforeOK := c.date("nbf")
-	subject, _ := c.text("sub")
 	if err := t.checkIssuer(c); err != nil {
 		return err
 	}
@@ -142,13 +157,9 @@ func (t *idTokens) check(c claims) error {
 	case !issuedOK:
 		return errors.New("iat is missing or no number")
 	case issued.After(now.Add(clockSkew)) || issued.Before(now.Add(-maxIDTokenAge)):
-		return errors.New("iat is not of this login")
+		return errors.New("iat is not of just now")
 	case c["nbf"] != nil && (!notBeforeOK || notBefore.After(now.Add(clockSkew))):
 		return errors.New("nbf is no number or in the future")
-	case !validSubject(subject):
-		return errors.New("sub is missing or not 1 to 255 ASCII characters")
-	case c["events"] != nil:
-		return errors.New("it is a security event, such as a logout token") // RFC 8725 section 3.12
 	}
 	return nil
 }
