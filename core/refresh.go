@@ -58,7 +58,7 @@ func (f *refresher) of(found *attached) *requestTokens {
 // says that the provider has ended the session. Without an error and without
 // tokens, nobody has had a look at them.
 func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session) (*requestTokens, error) {
-	if !f.tokens.kept || found.refreshDue.IsZero() || f.now().Before(found.refreshDue) {
+	if !f.tokens.kept || found.refreshDue.IsZero() || found.opened.Before(found.refreshDue) {
 		return nil, nil
 	}
 	mine := &requestTokens{keeper: f.tokens, request: r, session: found}

@@ -41,6 +41,7 @@ type session struct {
 
 	// Not in the record:
 	registration *registration // that of issuer and client
+	opened       time.Time     // when this request came; reading the clock costs
 	attached     attached      // for the request's context
 }
 
@@ -144,7 +145,10 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 		return nil, nil
 	}
 	found, ok := decodeSession(record)
-	if !ok || s.over(found) {
+	if !ok {
+		return nil, nil
+	}
+	if found.opened = s.now(); s.over(found) {
 		return nil, nil
 	}
 	if found.registration = s.registrations.of(found.user.Issuer, found.client); found.registration == nil {
@@ -173,7 +177,7 @@ func (s *sessionKeeper) gone(r *http.Request, found *session) (bool, error) {
 }
 
 func (s *sessionKeeper) over(found *session) bool {
-	now := s.now()
+	now := found.opened
 	return !now.Before(found.ends) || s.idle > 0 && now.Sub(found.seen) >= s.idle
 }
 
@@ -226,12 +230,11 @@ func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *ses
 	if s.idle == 0 {
 		return nil
 	}
-	now := s.now()
-	if now.Sub(found.seen) < s.idle/4 {
+	if found.opened.Sub(found.seen) < s.idle/4 {
 		return nil
 	}
 	renewed := *found
-	renewed.seen, renewed.raised = now, 0
+	renewed.seen, renewed.raised = s.now(), 0
 	return s.renew(w, r, &renewed)
 }
 
