@@ -58,7 +58,7 @@ func (f *refresher) of(found *attached) *requestTokens {
 // says that the provider has ended the session. Without an error and without
 // tokens, nobody has had a look at them.
 func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session) (*requestTokens, error) {
-	if !f.tokens.kept || found.refreshDue.IsZero() || found.opened.Before(found.refreshDue) {
+	if !f.tokens.kept || found.refreshDue == 0 || found.opened < found.refreshDue {
 		return nil, nil
 	}
 	mine := &requestTokens{keeper: f.tokens, request: r, session: found}
@@ -67,7 +67,7 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 		return mine, nil // and get says why
 	}
 	if f.now().Before(held.refreshDue) { // the session is behind its tokens
-		found.refreshDue = held.refreshDue
+		found.refreshDue = instantOf(held.refreshDue)
 		f.report(r, f.sessions.renew(w, r, found))
 		return mine, nil
 	}
@@ -205,7 +205,7 @@ func (f *refresher) keep(r *http.Request, of *session, fresh *tokens) {
 // adopt has the browser of r go on with fresh tokens, if it still has the former
 // ones: what is in cookies is for each request to set, also if a Store put it there.
 func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, held, fresh *tokens) {
-	found.refreshDue = fresh.refreshDue
+	found.refreshDue = instantOf(fresh.refreshDue)
 	if now, err := f.tokens.load(r, found); err == nil && now != nil && *now == *held {
 		f.store(w, r, found, fresh)
 	}
@@ -215,8 +215,8 @@ func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session
 // were smaller at login and do not fit any more, it goes on without: the former
 // ones are of no use.
 func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, fresh *tokens) {
-	of.refreshDue = fresh.refreshDue
-	switch err := f.tokens.vault.renew(w, r, f.tokens.seal(of, fresh), of.ends.Sub(f.now())); {
+	of.refreshDue = instantOf(fresh.refreshDue)
+	switch err := f.tokens.vault.renew(w, r, f.tokens.seal(of, fresh), of.ends.time().Sub(f.now())); {
 	case errors.Is(err, errTooLarge):
 		f.report(r, errTokensTooLarge(err))
 		f.report(r, f.tokens.end(w, r))

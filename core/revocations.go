@@ -111,15 +111,15 @@ func (s *sessionKeeper) revoked(ctx context.Context, found *session) (bool, erro
 	if err != nil {
 		return false, errRevocationsDown(err)
 	}
-	return !at.IsZero() && !found.started.After(at), nil
+	return !at.IsZero() && found.started <= instantOf(at), nil
 }
 
 // void ends one session, whenever it began: by a clock that is ahead, that may be
 // later than now.
 func (s *sessionKeeper) void(ctx context.Context, one *session) error {
 	at := s.now()
-	if one.started.After(at) {
-		at = one.started
+	if one.started > instantOf(at) {
+		at = one.started.time()
 	}
 	return s.revokeAt(ctx, one.key(), at)
 }

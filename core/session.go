@@ -23,26 +23,48 @@ const (
 //	version ‖ ends ‖ last seen ‖ authenticated ‖ started ‖ refresh due ‖ raised ‖
 //	flags ‖ id ‖ issuer ‖ client ‖ subject ‖ sid ‖ acr ‖ name ‖ email ‖ picture ‖ claims
 //
-// Times are seconds since 1970 (started: milliseconds), strings have their length
-// before them, and the claims are a JSON object that reaches to the end. Both limits are in here,
+// Times are milliseconds since 1970, strings have their length before them, and
+// the claims are a JSON object that reaches to the end. Both limits are in here,
 // under the seal, and not only in the cookie's attributes, which a browser or a
 // thief may ignore.
 type session struct {
 	id         sessionID
-	started    time.Time // what is revoked are the sessions that began before
-	ends       time.Time // absolute: nothing extends it
-	seen       time.Time // last renewal, for the idle limit
-	refreshDue time.Time // when the tokens have to be refreshed; zero: never
-	raised     uint32    // fingerprint of the page for which the login was stepped up; 0: for none
-	client     string    // whom the provider let the user in to
-	sid        string    // the provider's own session, if it tells (Back-Channel Logout section 2.1)
+	started    instant // what is revoked are the sessions that began before
+	ends       instant // absolute: nothing extends it
+	seen       instant // last renewal, for the idle limit
+	refreshDue instant // when the tokens have to be refreshed; zero: never
+	raised     uint32  // fingerprint of the page for which the login was stepped up; 0: for none
+	client     string  // whom the provider let the user in to
+	sid        string  // the provider's own session, if it tells (Back-Channel Logout section 2.1)
 	user       User
 	authentication
 
 	// Not in the record:
 	registration *registration // that of issuer and client
-	opened       time.Time     // when this request came; reading the clock costs
+	opened       instant       // when this request came; reading the clock costs
 	attached     attached      // for the request's context
+}
+
+// An instant is a time in milliseconds since 1970; zero is none. It takes a third
+// of what a time.Time takes of each request's memory, and holds no pointer.
+type instant int64
+
+func instantOf(t time.Time) instant {
+	if t.IsZero() {
+		return 0
+	}
+	return instant(t.UnixMilli())
+}
+
+func (i instant) time() time.Time {
+	if t := time.UnixMilli(int64(i)); i != 0 && !t.IsZero() {
+		return t
+	}
+	return time.Time{}
+}
+
+func (i instant) since(earlier instant) time.Duration {
+	return time.Duration(i-earlier) * time.Millisecond
 }
 
 // A sessionID is drawn at login and stays through renewals. It is under the seal:
@@ -52,11 +74,9 @@ type sessionID [sessionIDSize]byte
 func (s *session) encode() []byte {
 	b := make([]byte, 1, 256+len(s.user.claims))
 	b[0] = sessionVersion
-	b = binary.BigEndian.AppendUint64(b, uint64(s.ends.Unix()))
-	b = binary.BigEndian.AppendUint64(b, uint64(s.seen.Unix()))
-	b = binary.BigEndian.AppendUint64(b, uint64(s.time.Unix()))
-	b = binary.BigEndian.AppendUint64(b, uint64(s.started.UnixMilli()))
-	b = binary.BigEndian.AppendUint64(b, uint64(s.refreshDue.Unix()))
+	for _, at := range [...]instant{s.ends, s.seen, instantOf(s.time), s.started, s.refreshDue} {
+		b = binary.BigEndian.AppendUint64(b, uint64(at))
+	}
 	b = binary.BigEndian.AppendUint32(b, s.raised)
 	var flags byte
 	if s.user.EmailVerified {
@@ -75,15 +95,13 @@ func decodeSession(b []byte) (*session, bool) {
 	if len(b) < sessionFixed || b[0] != sessionVersion {
 		return nil, false
 	}
+	at := func(i int) instant { return instant(binary.BigEndian.Uint64(b[1+8*i:])) }
 	s := &session{
-		ends:       time.Unix(int64(binary.BigEndian.Uint64(b[1:])), 0),
-		seen:       time.Unix(int64(binary.BigEndian.Uint64(b[9:])), 0),
-		started:    time.UnixMilli(int64(binary.BigEndian.Uint64(b[25:]))),
-		refreshDue: time.Unix(int64(binary.BigEndian.Uint64(b[33:])), 0),
-		raised:     binary.BigEndian.Uint32(b[41:]),
-		id:         sessionID(b[46:sessionFixed]),
+		ends: at(0), seen: at(1), started: at(3), refreshDue: at(4),
+		raised: binary.BigEndian.Uint32(b[41:]),
+		id:     sessionID(b[46:sessionFixed]),
 	}
-	s.time = time.Unix(int64(binary.BigEndian.Uint64(b[17:])), 0)
+	s.time = at(2).time()
 	u := &s.user
 	u.EmailVerified = b[45]&flagEmailVerified != 0
 	rest, ok := string(b[sessionFixed:]), true
@@ -148,7 +166,7 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	if !ok {
 		return nil, nil
 	}
-	if found.opened = s.now(); s.over(found) {
+	if found.opened = instantOf(s.now()); s.over(found) {
 		return nil, nil
 	}
 	if found.registration = s.registrations.of(found.user.Issuer, found.client); found.registration == nil {
@@ -177,8 +195,7 @@ func (s *sessionKeeper) gone(r *http.Request, found *session) (bool, error) {
 }
 
 func (s *sessionKeeper) over(found *session) bool {
-	now := found.opened
-	return !now.Before(found.ends) || s.idle > 0 && now.Sub(found.seen) >= s.idle
+	return found.opened >= found.ends || s.idle > 0 && found.opened.since(found.seen) >= s.idle
 }
 
 // begin makes the session of somebody whom the provider of at knows. It is a new
@@ -186,7 +203,7 @@ func (s *sessionKeeper) over(found *session) bool {
 func (s *sessionKeeper) begin(at *registration, who *identity) *session {
 	now := s.now()
 	fresh := &session{
-		started: now, seen: now, ends: now.Add(s.lifetime),
+		started: instantOf(now), seen: instantOf(now), ends: instantOf(now.Add(s.lifetime)),
 		registration: at, client: at.config.ClientID, sid: who.sid,
 		user: who.user, authentication: who.authentication,
 	}
@@ -230,17 +247,17 @@ func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *ses
 	if s.idle == 0 {
 		return nil
 	}
-	if found.opened.Sub(found.seen) < s.idle/4 {
+	if found.opened.since(found.seen) < s.idle/4 {
 		return nil
 	}
 	renewed := *found
-	renewed.seen, renewed.raised = s.now(), 0
+	renewed.seen, renewed.raised = instantOf(s.now()), 0
 	return s.renew(w, r, &renewed)
 }
 
 // renew keeps what has changed of a session.
 func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *session) error {
-	err := s.vault.renew(w, r, s.sealer.seal(sessionSeal, found.encode()), found.ends.Sub(s.now()))
+	err := s.vault.renew(w, r, s.sealer.seal(sessionSeal, found.encode()), found.ends.time().Sub(s.now()))
 	if err != nil {
 		return errStoreDown(err)
 	}

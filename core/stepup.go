@@ -97,7 +97,7 @@ func (a *Authenticator) meet(r *http.Request, found *session, need Requirement) 
 		// authenticated there elsewhere can do so again.
 		needs.AuthParams = promptLogin()
 	}
-	if found.raised == fingerprint(a.returnTo(requestedURL(r))) && now.Sub(found.seen) < stepUpPause {
+	if found.raised == fingerprint(a.returnTo(requestedURL(r))) && instantOf(now).since(found.seen) < stepUpPause {
 		err := errStepUpFailed(errors.New("a login that was made for this page is not good enough for it"))
 		return from(at, withLogin(err, a.loginURLWith(at, LoginOptions{ReturnTo: requestedURL(r), AuthParams: needs.AuthParams, Require: need})))
 	}

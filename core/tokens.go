@@ -124,7 +124,7 @@ func (k *tokenKeeper) start(w http.ResponseWriter, r *http.Request, of *session,
 	if !k.kept {
 		return k.end(w, r)
 	}
-	of.refreshDue = t.refreshDue
+	of.refreshDue = instantOf(t.refreshDue)
 	switch err := k.vault.create(w, r, k.seal(of, t), lifetime); {
 	case errors.Is(err, errTooLarge):
 		return errTokensTooLarge(err)
