@@ -8,7 +8,7 @@ import { freePort, start } from './programs.mjs';
 import { pages, proxy } from './servers.mjs';
 
 // names are what a certificate has to be for.
-export const names = ['app.pixy.test', 'sibling.pixy.test', 'evil.test', 'localhost'];
+export const names = ['app.pixy.test', 'id.pixy.test', 'sibling.pixy.test', 'evil.test', 'localhost'];
 
 const sessionKey = 'a session key of thirty-two bytes or more';
 const onLoopback = { evil: 'http://localhost', sibling: 'http://127.0.0.1' };
@@ -17,7 +17,7 @@ const onTLS = { evil: 'https://evil.test', sibling: 'https://sibling.pixy.test' 
 // embedded is an example as it comes: http on loopback, with its own provider.
 export async function embedded({ binaries }, example) {
   const address = `127.0.0.1:${await freePort()}`;
-  const program = await start(`${binaries}/${example}`, { env: { ADDR: address } });
+  const program = await start(`${binaries}/${example}`, { env: { ADDR: address, PATH: process.env.PATH } });
   return world(`${example}, http, embedded provider`, `http://${address}`, program, onLoopback);
 }
 
@@ -39,6 +39,31 @@ export async function tls({ binaries, certificate }, example) {
   front.forwardTo(program.url);
   return world(`${example}, https, provider on another site`, app, program, onTLS, certificate);
 }
+
+// lasting has an application that keeps tokens, and a provider that tells it of a
+// logout by a channel, back or front. They share a site or do not, on https or http.
+export const lasting = ({ secure, sameSite, channel }) => async ({ binaries, certificate }, example) => {
+  const tlsOrNone = secure ? certificate : undefined;
+  const [scheme, host, sibling] = secure ? ['https', 'app.pixy.test', 'id.pixy.test'] : ['http', '127.0.0.1', '127.0.0.1'];
+  const fronts = { app: await proxy(tlsOrNone), provider: await proxy(tlsOrNone) };
+  const app = `${scheme}://${host}:${fronts.app.port}`;
+  const issuer = `${scheme}://${sameSite ? sibling : 'localhost'}:${fronts.provider.port}`;
+  const trusting = { SSL_CERT_FILE: certificate.ca };
+  const provider = await start(`${binaries}/${example}`, { args: ['provider', issuer, app], env: trusting });
+  fronts.provider.forwardTo(provider.url);
+  const program = await start(`${binaries}/${example}`, {
+    env: {
+      ADDR: '127.0.0.1:0', OIDC_REDIRECT_URL: `${app}/auth/callback`, OIDC_ISSUER: issuer, OIDC_CLIENT_ID: channel,
+      SESSION_KEY: sessionKey, ...trusting,
+    },
+  });
+  fronts.app.forwardTo(program.url);
+  const name = `${example}, ${scheme}, provider on ${sameSite ? 'the same' : 'another'} site, ${channel} channel`;
+  return {
+    ...await world(name, app, program, secure ? onTLS : onLoopback, tlsOrNone),
+    provider: issuer, channel, seen: async () => (await fetch(`${provider.url}/seen`)).json(),
+  };
+};
 
 // withoutProvider starts an example whose provider is down, and returns its URL.
 export async function withoutProvider({ binaries }, example) {

@@ -5,7 +5,7 @@ import { check } from './check.mjs';
 const minutes = (n) => n * 60;
 
 // stored checks one cookie, and that it lasts for some seconds from now.
-function stored(world, cookie, { prefix, path = '/', lifetime }) {
+export function stored(world, cookie, { prefix, path = '/', lifetime }) {
   const { hostname } = new URL(world.app);
   const left = cookie.expires - Date.now() / 1000;
   assert.ok(cookie.name.startsWith(world.secure ? `${prefix}pixy-` : 'pixy-'), cookie.name);
