@@ -72,6 +72,8 @@ checkSpecial('front channel', 'of a logout on the same site: a frame of the prov
   await hasToLogIn(ada, page);
 });
 
+// Browsers keep Lax cookies back here, and this one all cookies: a context of its
+// kind has none for another site's frames. That they are Lax is checked by itself.
 checkSpecial('front channel from another site', 'comes without cookies, and the session stays', async (ada) => {
   await ada.logIn();
   const session = await ada.sessionCookie();
