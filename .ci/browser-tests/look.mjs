@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Person } from './person.mjs';
-import { loopback, withoutProvider } from './worlds.mjs';
+import { embedded, loopback, withoutProvider } from './worlds.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -14,15 +14,18 @@ const longName = 'Pablo Diego José Francisco de Paula Juan Nepomuceno María de
 export async function lookAtAll({ browser, parts, screenshots, example }) {
   const world = await loopback(parts, example);
   const down = await withoutProvider(parts, example);
+  const replicas = await embedded(parts, 'replicas');
   for (const [screen, viewport] of Object.entries(screens)) {
     for (const colorScheme of ['light', 'dark']) {
       const context = await browser.newContext({ viewport, colorScheme });
       const seen = [];
-      await walk(new Person(world, context), down, async (page, name) => {
+      const look = async (page, name) => {
         await page.screenshot({ path: `${screenshots}/${name}-${screen}-${colorScheme}.png`, fullPage: true });
         if (screen === 'phone') await judge(page, `${name} (${colorScheme})`); // on a desktop only the width differs
         seen.push(name);
-      });
+      };
+      await walk(new Person(world, context), down, look);
+      await walkReplicas(new Person(replicas, context), look);
       await context.close();
       console.log(`ok  look, ${screen}, ${colorScheme}: ${seen.join(', ')}`);
     }
@@ -69,6 +72,30 @@ async function walk(ada, down, look) {
   await ada.open(page, `${down}/me`);
   await ada.reads(page, 'Back in a moment');
   await look(page, '503-provider-unavailable');
+}
+
+// walkReplicas comes by the pages that only the replicas have.
+async function walkReplicas(ada, look) {
+  const page = await ada.tab('/');
+  await ada.reads(page, 'Hello, stranger');
+  await look(page, 'replicas-home-stranger');
+  await ada.open(page, '/me');
+  await ada.sayWho(page);
+  await ada.reads(page, 'Grace Hopper');
+  await look(page, 'replicas-me');
+  await page.getByRole('link', { name: 'Call an API' }).click();
+  await ada.reads(page, 'An API, in your name');
+  await look(page, 'replicas-api');
+  await ada.open(page, '/auth/login?return_to=/api');
+  await ada.sayWho(page, longName);
+  await ada.reads(page, 'An API, in your name');
+  await look(page, 'replicas-api-long');
+  await page.getByRole('link', { name: 'Home' }).click();
+  await ada.reads(page, `Hello, ${longName}`);
+  await look(page, 'replicas-home');
+  await page.getByRole('link', { name: 'The balancer' }).click();
+  await ada.reads(page, 'Balancer');
+  await look(page, 'replicas-balancer');
 }
 
 async function judge(page, name) {

@@ -26,16 +26,16 @@ export class Person {
   }
 
   // logIn comes from the guarded page and back to it, and returns the tab.
-  async logIn(path = '/me') {
+  async logIn(path = '/me', name = undefined, email = undefined) {
     const page = await this.tab(path);
-    await this.sayWho(page);
+    await this.sayWho(page, name, email);
     await this.arrivesAt(page, path);
     return page;
   }
 
   // sayWho fills in the provider's form.
-  async sayWho(page, name = 'Grace Hopper') {
-    await page.getByLabel('E-mail').fill('grace@example.test');
+  async sayWho(page, name = 'Grace Hopper', email = 'grace@example.test') {
+    await page.getByLabel('E-mail').fill(email);
     await page.getByLabel('Name').fill(name);
     await page.getByRole('button', { name: 'Continue' }).click();
   }

@@ -25,8 +25,9 @@ export function start(binary, { args = [], env = {} }) {
   });
 }
 
+// stopAll ends them in a way that lets them end what they have started.
 export function stopAll() {
-  for (const child of running) child.kill('SIGKILL');
+  for (const child of running) child.kill('SIGTERM');
   running.clear();
 }
 

@@ -15,24 +15,34 @@ import './cases/cookies.mjs';
 import './cases/foreign.mjs';
 import './cases/formpost.mjs';
 import './cases/tokens.mjs';
+import './cases/endings.mjs';
+import './cases/replicas.mjs';
 import { certify, trust } from './certificates.mjs';
 import { launch, launchWithoutCookies } from './chromium.mjs';
 import { lookAtAll } from './look.mjs';
 import { Person } from './person.mjs';
 import { stopAll } from './programs.mjs';
 import { closeAll } from './servers.mjs';
-import { embedded, loopback, names, tls } from './worlds.mjs';
+import { embedded, lasting, loopback, names, tls } from './worlds.mjs';
 
 // The examples differ in their adapter alone, so that each world needs all of
 // the cases, and each example the world that is like production.
+const kept = ['whole login', 'logout', 'tokens in cookies', 'one refresh'];
 const plan = [
   { build: tls, examples: ['nethttp', 'gin', 'echo'] },
   { build: loopback, examples: ['nethttp'] },
   ...[tls, loopback].map((build) => ({
     build, examples: ['formpost'], only: ['form_post', 'form_post without scripts', 'whole login', 'five tabs', 'back to the provider', 'logout'],
   })),
-  ...[tls, loopback].map((build) => ({ build, examples: ['tokens'], only: ['kept tokens'] })),
   { build: embedded, examples: ['nethttp', 'gin', 'echo'], only: ['whole login', 'five tabs', 'back to the callback', 'logout'] },
+  { build: embedded, examples: ['replicas'], only: ['whole login', 'five tabs', 'back to the callback', 'logout', 'replicas'] },
+  ...[
+    { secure: true, sameSite: false, channel: 'back', only: [...kept, 'access withdrawn', 'back channel', 'logout everywhere'] },
+    { secure: true, sameSite: true, channel: 'back', only: [...kept, 'back channel'] },
+    { secure: false, sameSite: false, channel: 'back', only: [...kept, 'back channel'] },
+    { secure: true, sameSite: false, channel: 'front', only: ['front channel from another site', 'framed by others'] },
+    ...[true, false].map((secure) => ({ secure, sameSite: true, channel: 'front', only: ['front channel', 'framed by others'] })),
+  ].map(({ only, ...where }) => ({ build: lasting(where), examples: ['lasting'], only })),
 ];
 
 const [binaries, screenshots, wanted] = process.argv.slice(2);

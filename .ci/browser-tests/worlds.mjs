@@ -8,26 +8,23 @@ import { freePort, start } from './programs.mjs';
 import { pages, proxy } from './servers.mjs';
 
 // names are what a certificate has to be for.
-export const names = ['app.pixy.test', 'sibling.pixy.test', 'evil.test', 'localhost'];
+export const names = ['app.pixy.test', 'id.pixy.test', 'sibling.pixy.test', 'evil.test', 'localhost'];
 
 const sessionKey = 'a session key of thirty-two bytes or more';
-// accessTokens live for an hour, but where an application is made to refresh them.
-const accessTokens = { tokens: '3s' };
-
 const onLoopback = { evil: 'http://localhost', sibling: 'http://127.0.0.1' };
 const onTLS = { evil: 'https://evil.test', sibling: 'https://sibling.pixy.test' };
 
 // embedded is an example as it comes: http on loopback, with its own provider.
 export async function embedded({ binaries }, example) {
   const address = `127.0.0.1:${await freePort()}`;
-  const program = await start(`${binaries}/${example}`, { env: { ADDR: address } });
+  const program = await start(`${binaries}/${example}`, { env: { ADDR: address, PATH: process.env.PATH } });
   return world(`${example}, http, embedded provider`, `http://${address}`, program, onLoopback);
 }
 
 // loopback has its provider on another site: every login crosses sites twice.
 export async function loopback({ binaries }, example) {
   const address = `127.0.0.1:${await freePort()}`;
-  const provider = await startProvider(binaries, example, `http://${address}`);
+  const provider = await startProvider(binaries, `http://${address}`);
   const program = await start(`${binaries}/${example}`, { env: { ADDR: address, ...provider } });
   return world(`${example}, http, provider on another site`, `http://${address}`, program, onLoopback);
 }
@@ -36,12 +33,37 @@ export async function loopback({ binaries }, example) {
 export async function tls({ binaries, certificate }, example) {
   const front = await proxy(certificate);
   const app = `https://app.pixy.test:${front.port}`;
-  const provider = await startProvider(binaries, example, app, certificate);
+  const provider = await startProvider(binaries, app, certificate);
   const env = { ADDR: '127.0.0.1:0', OIDC_REDIRECT_URL: `${app}/auth/callback`, SSL_CERT_FILE: certificate.ca, ...provider };
   const program = await start(`${binaries}/${example}`, { env });
   front.forwardTo(program.url);
   return world(`${example}, https, provider on another site`, app, program, onTLS, certificate);
 }
+
+// lasting has an application that keeps tokens, and a provider that tells it of a
+// logout by a channel, back or front. They share a site or do not, on https or http.
+export const lasting = ({ secure, sameSite, channel }) => async ({ binaries, certificate }, example) => {
+  const tlsOrNone = secure ? certificate : undefined;
+  const [scheme, host, sibling] = secure ? ['https', 'app.pixy.test', 'id.pixy.test'] : ['http', '127.0.0.1', '127.0.0.1'];
+  const fronts = { app: await proxy(tlsOrNone), provider: await proxy(tlsOrNone) };
+  const app = `${scheme}://${host}:${fronts.app.port}`;
+  const issuer = `${scheme}://${sameSite ? sibling : 'localhost'}:${fronts.provider.port}`;
+  const trusting = { SSL_CERT_FILE: certificate.ca };
+  const provider = await start(`${binaries}/${example}`, { args: ['provider', issuer, app], env: trusting });
+  fronts.provider.forwardTo(provider.url);
+  const program = await start(`${binaries}/${example}`, {
+    env: {
+      ADDR: '127.0.0.1:0', OIDC_REDIRECT_URL: `${app}/auth/callback`, OIDC_ISSUER: issuer, OIDC_CLIENT_ID: channel,
+      SESSION_KEY: sessionKey, ...trusting,
+    },
+  });
+  fronts.app.forwardTo(program.url);
+  const name = `${example}, ${scheme}, provider on ${sameSite ? 'the same' : 'another'} site, ${channel} channel`;
+  return {
+    ...await world(name, app, program, secure ? onTLS : onLoopback, tlsOrNone),
+    provider: issuer, channel, seen: async () => (await fetch(`${provider.url}/seen`)).json(),
+  };
+};
 
 // withoutProvider starts an example whose provider is down, and returns its URL.
 export async function withoutProvider({ binaries }, example) {
@@ -55,12 +77,10 @@ export async function withoutProvider({ binaries }, example) {
 
 // startProvider starts a provider at localhost, and returns what an example
 // wants to know of it.
-async function startProvider(binaries, example, app, certificate) {
+async function startProvider(binaries, app, certificate) {
   const front = await proxy(certificate);
   const issuer = `${certificate ? 'https' : 'http'}://localhost:${front.port}`;
-  const program = await start(`${binaries}/provider`, {
-    args: [issuer, `${app}/auth/callback`, `${app}/`], env: { ACCESS_TOKEN_LIFETIME: accessTokens[example] ?? '1h' },
-  });
+  const program = await start(`${binaries}/provider`, { args: [issuer, `${app}/auth/callback`, `${app}/`] });
   front.forwardTo(program.url);
   return { OIDC_ISSUER: issuer, OIDC_CLIENT_ID: 'pixy-example', SESSION_KEY: sessionKey };
 }

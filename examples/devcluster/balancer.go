@@ -103,15 +103,15 @@ func (r *replica) answer(w http.ResponseWriter, request *http.Request) (answered
 // show is the balancer's page.
 func (c *cluster) show(w http.ResponseWriter, r *http.Request) {
 	type row struct {
-		Name, Address string
-		PID           int // 0: being started
+		Name, Host, Port string
+		PID              int // 0: being started
 	}
 	var rows []row
 	for _, replica := range c.replicas {
 		line := row{Name: replica.name}
 		if replica.use.TryRLock() {
 			if p := replica.process; p != nil {
-				line.Address, line.PID = p.url.Host, p.command.Process.Pid
+				line.Host, line.Port, line.PID = p.url.Hostname(), p.url.Port(), p.command.Process.Pid
 			}
 			replica.use.RUnlock()
 		}

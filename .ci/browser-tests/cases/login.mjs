@@ -52,7 +52,7 @@ check('logout', 'in one tab is seen in the other', async (ada) => {
   const one = await ada.logIn();
   const other = await ada.tab('/me');
   await ada.reads(other, 'Grace Hopper');
-  await one.getByRole('button', { name: 'Log out' }).click();
+  await one.getByRole('button', { name: 'Log out', exact: true }).click();
   await ada.reads(one, 'Hello, stranger');
   assert.ok(ada.visited.some((url) => url.includes('/end-session?')), 'the provider was not told');
   assert.equal((await ask(other, '/me')).status, 401);

@@ -1,34 +1,59 @@
-// An application that keeps tokens, which live for three seconds.
+// Tokens that the application keeps, and has refreshed.
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { checkSpecial } from './check.mjs';
-import { minutes, stored } from './cookies.mjs';
+import { stored } from './cookies.mjs';
 
-const answer = 'The API knows Grace Hopper';
+const answer = 'The API knows grace@example.test';
 
-checkSpecial('kept tokens', 'in a cookie like the session\'s, and two tabs at once refresh them once, again and again', async (ada) => {
-  const page = await ada.logIn();
+// expires waits until the access token that was issued last is of no use.
+async function expires(ada, page) {
+  await page.waitForTimeout((await ada.world.seen()).lifetime + 100);
+}
+
+checkSpecial('tokens in cookies', 'in one of their own with the attributes of the session\'s, which no script reads and which shows no token', async (ada) => {
+  const page = await ada.logIn('/api');
   await ada.reads(page, answer);
-  const cookies = new Map([...await ada.cookies()].map(([name, cookie]) => [name.replace(/^__\w+-/, ''), cookie]));
-  assert.deepEqual([...cookies.keys()].sort(), ['pixy-logout', 'pixy-session', 'pixy-tokens']);
-  stored(ada.world, cookies.get('pixy-tokens'), { prefix: '__Host-', lifetime: minutes(12 * 60) });
+  const cookies = await ada.cookies();
+  const kept = cookies.get(`${ada.world.secure ? '__Host-' : ''}pixy-tokens`);
+  stored(ada.world, kept, { prefix: '__Host-', lifetime: 12 * 60 * 60 });
   assert.equal(await page.evaluate(() => document.cookie), '', 'a script can read them');
+  assert.deepEqual(await page.evaluate(() => cookieStore.getAll()), [], 'a script can read them');
 
-  // The provider ends a login whose refresh token comes twice.
-  const seen = new Set([cookies.get('pixy-tokens').value]);
-  for (let round = 1; round <= 3; round += 1) {
-    await sleep(3_100);
-    const tabs = await Promise.all([ada.tab('/me'), ada.tab('/me')]);
-    for (const tab of tabs) {
-      await ada.reads(tab, answer);
-      await tab.close();
-    }
-    const { value } = (await ada.cookies()).get(cookies.get('pixy-tokens').name);
-    assert.ok(!seen.has(value), 'nothing was refreshed');
-    seen.add(value);
+  const { issued } = await ada.world.seen();
+  assert.equal(issued.length % 2, 0);
+  assert.notEqual(issued.length, 0);
+  const shown = [...cookies.values()].flatMap(({ value }) => [value, ...[0, 1].map((from) => Buffer.from(value.slice(from), 'base64url').toString('latin1'))]);
+  for (const token of issued) {
+    assert.ok(![...shown, await page.content(), ...ada.visited].some((text) => text.includes(token)), 'a token is shown');
   }
+});
 
-  await page.getByRole('button', { name: 'Log out' }).click();
-  await ada.reads(page, 'Home');
-  assert.deepEqual([...(await ada.cookies()).keys()], []);
+checkSpecial('one refresh', 'for five tabs that open at once when the token has expired, and one more when the next has', async (ada) => {
+  const page = await ada.logIn('/api');
+  await ada.reads(page, answer);
+  for (const round of [1, 2]) {
+    await expires(ada, page);
+    const before = await ada.world.seen();
+    await Promise.all([1, 2, 3, 4, 5].map(async (n) => ada.reads(await ada.tab(`/api?round=${round}&tab=${n}`), answer)));
+    const after = await ada.world.seen();
+    assert.equal(after.granted - before.granted, 1, 'refreshes granted');
+    assert.equal(after.presented.length - before.presented.length, 1, 'refreshes asked for');
+    assert.equal(new Set(after.presented).size, after.presented.length, 'a refresh token was used twice');
+    assert.equal(after.issued.length - before.issued.length, 2);
+  }
+});
+
+checkSpecial('access withdrawn', 'at the provider: the next click after the token has expired leads to the login, and back to the page', async (ada) => {
+  const page = await ada.logIn('/api');
+  await ada.reads(page, answer);
+  const account = await ada.tab(`${ada.world.provider}/account?client=${ada.world.channel}`);
+  await account.getByRole('button', { name: 'Withdraw access' }).click();
+  await ada.reads(account, 'Withdrawn');
+  await expires(ada, page);
+  await page.getByRole('link', { name: 'Call an API' }).click();
+  await ada.isAsked(page);
+  assert.deepEqual([...(await ada.cookies()).keys()].filter((name) => /pixy-(session|tokens)/.test(name)), []);
+  await ada.sayWho(page);
+  await ada.arrivesAt(page, '/api');
+  await ada.reads(page, answer);
 });

@@ -1,7 +1,7 @@
 // Command provider is the examples' own provider as a program, so that it can
 // be on another site than the application, and behind TLS:
 //
-//	ACCESS_TOKEN_LIFETIME=1h provider ISSUER REDIRECT_URI POST_LOGOUT_REDIRECT_URI
+//	provider ISSUER REDIRECT_URI POST_LOGOUT_REDIRECT_URI
 package main
 
 import (
@@ -18,19 +18,13 @@ func main() {
 	if len(os.Args) != 4 {
 		log.Fatal("usage: provider ISSUER REDIRECT_URI POST_LOGOUT_REDIRECT_URI")
 	}
-	lifetime, err := time.ParseDuration(os.Getenv("ACCESS_TOKEN_LIFETIME"))
-	if err != nil {
-		log.Fatal("bad ACCESS_TOKEN_LIFETIME: ", err)
-	}
-	provider := devprovider.New(os.Args[1], os.Args[2], os.Args[3])
-	provider.AccessTokenLifetime = lifetime
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
 	log.Printf("open http://%s/ in a browser", listener.Addr())
 	server := &http.Server{
-		Handler:           provider,
+		Handler:           devprovider.New(os.Args[1], os.Args[2], os.Args[3]),
 		ReadHeaderTimeout: 10 * time.Second,
 	}
 	log.Fatal(server.Serve(listener))

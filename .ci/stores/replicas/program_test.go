@@ -167,7 +167,7 @@ func (p *program) processes(t *testing.T) map[string]int {
 	t.Helper()
 	page := open(t, logintest.NewBrowser(), p.url+"/balancer")
 	found := make(map[string]int)
-	for _, row := range regexp.MustCompile(`<th>(\d)</th><td>[^<]*</td><td>(\d+)</td>`).FindAllSubmatch(page.Body, -1) {
+	for _, row := range regexp.MustCompile(`<th[^>]*>(\d)</th><td>[^/]*</td><td>(\d+)</td>`).FindAllSubmatch(page.Body, -1) {
 		found[string(row[1])], _ = strconv.Atoi(string(row[2]))
 	}
 	return found
@@ -177,11 +177,11 @@ func (p *program) processes(t *testing.T) map[string]int {
 func (p *program) address(t *testing.T, replica string) string {
 	t.Helper()
 	page := open(t, logintest.NewBrowser(), p.url+"/balancer")
-	match := regexp.MustCompile(`<th>` + replica + `</th><td>([^<]*)</td>`).FindSubmatch(page.Body)
+	match := regexp.MustCompile(`<th[^>]*>` + replica + `</th><td>([^<]*)<wbr>(\d+)</td>`).FindSubmatch(page.Body)
 	if match == nil {
 		t.Fatalf("replica %s is not there", replica)
 	}
-	return string(match[1])
+	return string(match[1]) + string(match[2])
 }
 
 // kill ends a replica's process without a warning.

@@ -1,0 +1,34 @@
+// Three replicas behind a balancer, as examples/replicas has them.
+import assert from 'node:assert/strict';
+import { checkSpecial } from './check.mjs';
+
+checkSpecial('replicas', 'answer in turn, call an API, change their key and die without logging anybody out, until somebody logs out everywhere', async (ada, makePerson) => {
+  const page = await ada.logIn();
+  const other = await makePerson();
+  const theirs = await other.logIn();
+  const answered = new Set();
+  for (let visits = 0; answered.size < 3; visits += 1) {
+    assert.ok(visits < 9, `only these answer: ${[...answered]}`);
+    await page.reload();
+    answered.add(await page.getByText('Answered by replica').innerText());
+  }
+  await page.getByRole('link', { name: 'Call an API' }).click();
+  await ada.reads(page, 'An API, in your name');
+  await page.getByText('grace@example.test').waitFor();
+
+  const balancer = await ada.tab('/balancer');
+  await balancer.getByRole('button', { name: 'Change the session key' }).click();
+  await balancer.waitForURL(`${ada.world.app}/balancer`);
+  await balancer.getByRole('button', { name: /^Kill/ }).first().click();
+  await ada.reads(balancer, 'Balancer');
+  assert.equal(await ada.isLoggedIn(), true);
+  assert.equal(await other.isLoggedIn(), true);
+
+  await page.getByRole('link', { name: 'What is known about you' }).click();
+  await page.getByRole('button', { name: 'Log out everywhere' }).click();
+  await ada.reads(page, 'Hello, stranger');
+  await theirs.getByRole('link', { name: 'Home' }).click();
+  await other.reads(theirs, 'Hello, stranger');
+  await theirs.getByRole('link', { name: 'The other one' }).click();
+  await other.isAsked(theirs);
+});

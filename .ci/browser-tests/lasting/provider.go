@@ -1,0 +1,137 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/pixyauth/pixy/core/logintest"
+	"github.com/pixyauth/pixy/examples/devprovider"
+)
+
+// tokenLifetime is short, so that a case can wait for the end of it, and long
+// enough for a slow machine to open five pages in.
+const tokenLifetime = 8 * time.Second
+
+// sessionCookie has the browser's session at the provider, which all logins of
+// that browser are part of.
+const sessionCookie = "provider-session"
+
+// A provider has a page for its user beside its endpoints, and one that says
+// what it has seen.
+type provider struct {
+	*logintest.Provider
+
+	mu     sync.Mutex
+	issued []string // access and refresh tokens, oldest first
+}
+
+func newProvider(issuer, application string) http.Handler {
+	home, callback := application+"/", application+"/auth/callback"
+	registered := func(id string) logintest.Client {
+		return logintest.Client{ID: id, RedirectURIs: []string{callback}, PostLogoutRedirectURIs: []string{home}}
+	}
+	back, front := registered("back"), registered("front")
+	back.BackChannelLogoutURI = application + "/auth/backchannel-logout"
+	front.FrontChannelLogoutURI = application + "/auth/frontchannel-logout"
+	p := &provider{Provider: logintest.NewProvider(issuer, back, front)}
+	p.AccessTokenLifetime = tokenLifetime
+	p.Outbound = onLoopback()
+	p.Misbehave(logintest.Faults{Token: p.remember, Intercept: takeTime}) // neither does any harm
+
+	ask := devprovider.New(issuer, callback, home).Authenticate
+	p.Authenticate = func(w http.ResponseWriter, r *http.Request) (logintest.User, bool) {
+		user, ok := ask(w, r)
+		if ok {
+			user.SessionID = sessionOf(r)
+			http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: user.SessionID, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		}
+		return user, ok
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", p)
+	mux.HandleFunc("/end-session", p.endSession)
+	mux.HandleFunc("GET /account", p.account)
+	mux.HandleFunc("POST /withdraw", p.withdraw)
+	mux.HandleFunc("GET /seen", p.seen)
+	return mux
+}
+
+// sessionOf returns the session of a browser, or a new one.
+func sessionOf(r *http.Request) string {
+	if cookie, err := r.Cookie(sessionCookie); err == nil {
+		return cookie.Value
+	}
+	return rand.Text()
+}
+
+// endSession ends that of the browser, too.
+func (p *provider) endSession(w http.ResponseWriter, r *http.Request) {
+	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1})
+	p.ServeHTTP(w, r)
+}
+
+// remember notes what a token response has, and changes nothing in it.
+func (p *provider) remember(response map[string]any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.issued = append(p.issued, response["access_token"].(string), response["refresh_token"].(string))
+}
+
+// takeTime makes refreshes slow: what comes in the meantime has to wait.
+func takeTime(_ logintest.Endpoint, _ http.ResponseWriter, r *http.Request) bool {
+	if r.PostForm.Get("grant_type") == "refresh_token" {
+		time.Sleep(time.Second)
+	}
+	return false
+}
+
+// account is where people end their session here, and what they let applications do.
+func (p *provider) account(w http.ResponseWriter, r *http.Request) {
+	hint := p.Sign(map[string]any{"alg": "RS256"}, map[string]any{
+		"iss": p.Issuer(), "aud": r.FormValue("client"), "sub": "whoever", "sid": sessionOf(r),
+	})
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprintf(w, `<!doctype html><html lang="en"><title>Your account</title><h1>Your account</h1>
+<form method="post" action="/end-session"><button name="id_token_hint" value="%s">Log out</button></form>
+<form method="post" action="/withdraw"><button name="client_id" value="%s">Withdraw access</button></form></html>`,
+		hint, url.QueryEscape(r.FormValue("client")))
+}
+
+// withdraw revokes the latest refresh token, and with it whatever descends from the
+// same login.
+func (p *provider) withdraw(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	latest := p.issued[len(p.issued)-1]
+	p.mu.Unlock()
+	form := url.Values{"client_id": {r.FormValue("client_id")}, "token": {latest}}
+	response, err := p.HTTPClient().PostForm(p.Issuer()+string(logintest.Revocation), form)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	response.Body.Close()
+	w.WriteHeader(response.StatusCode)
+	fmt.Fprint(w, "<!doctype html><title>Withdrawn</title><h1>Withdrawn</h1>")
+}
+
+// seen says what a case wants to know.
+func (p *provider) seen(w http.ResponseWriter, r *http.Request) {
+	presented := []string{}
+	for _, request := range p.Requests() {
+		if request.Endpoint == logintest.Token && request.Form.Get("grant_type") == "refresh_token" {
+			presented = append(presented, request.Form.Get("refresh_token"))
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(map[string]any{
+		"lifetime": tokenLifetime.Milliseconds(), "issued": p.issued, "presented": presented, "granted": p.Refreshes(),
+		"revocations": p.Count(logintest.Revocation),
+	})
+}
