@@ -8,9 +8,12 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pixyauth/pixy/adapters/redislogin"
+	"github.com/pixyauth/pixy/core"
 )
 
 func Example() {
+	var config core.Config // of every replica
+
 	options, err := redis.ParseURL(os.Getenv("REDIS_URL"))
 	if err != nil {
 		log.Fatal(err)
@@ -18,7 +21,5 @@ func Example() {
 	options.ContextTimeoutEnabled = true // who leaves does not wait for Redis
 	shared := redislogin.New(redis.NewClient(options))
 	shared.MaxStale = 2 * time.Second
-
-	// Revocations: shared and Refreshes: shared in core.Config.
-	_ = shared
+	config.Revocations, config.Refreshes = shared, shared
 }
