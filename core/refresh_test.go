@@ -250,3 +250,34 @@ func TestTokensThatCannotBeRefreshed(t *testing.T) {
 		})
 	}
 }
+
+// Plain OAuth 2.0 has refresh tokens, too, and RFC 8414 tells where to revoke them.
+func TestTokensWithoutOpenIDConnect(t *testing.T) {
+	t.Parallel()
+	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
+		for name, test := range map[string]struct {
+			change  func(*core.Config)
+			revoked int // by a logout
+		}{
+			"endpoints given":    {func(*core.Config) {}, 0},
+			"found by RFC 8414":  {func(c *core.Config) { c.Providers[0].OAuth2.AuthURL, c.Providers[0].OAuth2.TokenURL = "", "" }, 1},
+			"secret in the body": {func(c *core.Config) { c.Providers[0].OAuth2.AuthMethod = "client_secret_post" }, 0},
+		} {
+			t.Run(name, func(t *testing.T) {
+				g := newTokenRig(t, vault, plainOAuth2, func(c *core.Config) { c.Providers[0].Issuer = issuer }, test.change)
+				g.login()
+				first := g.token()
+				g.advance(time.Hour)
+				if token := g.token(); len(token) < 20 || token == first || g.provider.Refreshes() != 1 {
+					t.Errorf("got %q after %q, and %d refreshes", token, first, g.provider.Refreshes())
+				}
+				if _, err := g.browser.Post(origin+"/auth/logout", nil); err != nil {
+					t.Fatal(err)
+				}
+				if got := g.provider.Count(logintest.Revocation); got != test.revoked {
+					t.Errorf("%d revocations, want %d", got, test.revoked)
+				}
+			})
+		}
+	})
+}
