@@ -255,27 +255,47 @@ func BenchmarkGorillaStore(b *testing.B) {
 	}, g.requests(b, guards["nethttp"](g.auth), http.StatusOK))
 }
 
-// Gorilla's cookie session as tutorials use it, with the claims as a profile, as
-// a multiple of pixy's.
+// Gorilla's cookie session as tutorials use it, with the ID token's claims as a
+// profile, as a multiple of pixy's; and with the access token, which tutorials
+// keep there as well, as a multiple of pixy's when it keeps tokens, too.
 func BenchmarkTutorialSession(b *testing.B) {
 	g := newGuarded(b)
+	for name, test := range map[string]struct {
+		pixy   *guarded
+		values map[any]any
+	}{
+		"profile":           {g, map[any]any{"profile": g.claims}},
+		"profile and token": {newKeeping(b), map[any]any{"profile": g.claims, "access_token": strings.Repeat(rand.Text(), 40)[:800]}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			compare(b, test.pixy.requests(b, guards["nethttp"](test.pixy.auth), http.StatusOK), tutorialRequest(b, test.values))
+		})
+	}
+}
+
+// tutorialRequest reads a session with values.
+func tutorialRequest(b *testing.B, values map[any]any) func() {
+	b.Helper()
+	gob.Register(map[string]any{})
 	key := []byte("0123456789abcdef0123456789abcdef")
 	store := sessions.NewCookieStore(key, key)
+	request := httptest.NewRequest("GET", origin+"/private", nil)
 	w := httptest.NewRecorder()
-	session, _ := store.New(g.request, "session")
-	gob.Register(map[string]any{})
-	session.Values["profile"] = g.claims
-	if err := session.Save(g.request, w); err != nil {
+	session, err := store.New(request, "session")
+	if err == nil {
+		session.Values = values
+		err = session.Save(request, w)
+	}
+	if err != nil {
 		b.Fatal(err)
 	}
-	request := httptest.NewRequest("GET", origin+"/private", nil)
 	request.Header.Set("Cookie", otherCookies+strings.Split(w.Header().Get("Set-Cookie"), ";")[0])
-	compare(b, g.requests(b, guards["nethttp"](g.auth), http.StatusOK), func() {
+	return func() {
 		session, err := store.Get(request.WithContext(context.Background()), "session")
 		if err != nil || session.Values["profile"].(map[string]any)["name"] != "Ada Lovelace" {
 			b.Fatal(err)
 		}
-	})
+	}
 }
 
 // gobStore is a gorilla store like those on a server, without the server.
