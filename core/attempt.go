@@ -54,8 +54,9 @@ type attempt struct {
 // newAttempt draws state, nonce and verifier: 32 random bytes each, written as
 // 43 characters of base64url, as RFC 7636 section 4.1 recommends.
 func newAttempt(provider, returnTo string, restart bool, now time.Time) *attempt {
+	random := randomTexts(3)
 	a := &attempt{
-		state: randomText(), nonce: randomText(), verifier: randomText(),
+		state: random[:43], nonce: random[43:86], verifier: random[86:],
 		provider: provider, returnTo: returnTo, begun: now,
 	}
 	if restart {
@@ -64,10 +65,18 @@ func newAttempt(provider, returnTo string, restart bool, now time.Time) *attempt
 	return a
 }
 
-func randomText() string {
-	var b [32]byte
-	rand.Read(b[:]) // never fails: the program ends instead
-	return base64.RawURLEncoding.EncodeToString(b[:])
+func randomText() string { return randomTexts(1) }
+
+// randomTexts returns up to three texts of 43 characters, one behind the other:
+// a login needs them all, and this takes one piece of memory.
+func randomTexts(n int) string {
+	var random [3 * 32]byte
+	var text [3 * 43]byte
+	rand.Read(random[:32*n]) // never fails: the program ends instead
+	for i := range n {
+		base64.RawURLEncoding.Encode(text[43*i:], random[32*i:32*(i+1)])
+	}
+	return string(text[:43*n])
 }
 
 // wellFormedState reports whether a state looks like one of ours, and whether
