@@ -1,14 +1,18 @@
 // Command app is a small application with as many providers as the variable
-// PROVIDERS has: a JSON array of core.Provider, with a UserURL for those without
-// OpenID Connect. CI runs it; what is there to be copied is in examples.
+// PROVIDERS has: a JSON array of core.Provider, with the UserURL of an API that
+// tells who somebody is. With KEEP_TOKENS=true it also keeps tokens, to ask that
+// API at any time, and lets providers end sessions. CI runs it; what is there to be
+// copied is in examples.
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"time"
@@ -31,7 +35,12 @@ func main() {
 		RedirectURL: "http://" + os.Getenv("ADDR") + "/auth/callback",
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
 	}
+	if os.Getenv("KEEP_TOKENS") == "true" {
+		config.KeepTokens, config.Revocations = true, new(core.MemoryRevocations)
+	}
+	userURLs := make(map[string]string)
 	for _, p := range providers {
+		userURLs[p.Issuer] = p.UserURL
 		if p.OAuth2 != nil {
 			p.OAuth2.FetchUser = fetchUser(p.UserURL)
 		}
@@ -46,6 +55,7 @@ func main() {
 	login.Mount(mux)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "home") })
 	mux.Handle("/me", login.RequireUser(http.HandlerFunc(me)))
+	mux.Handle("/api", login.RequireUser(api(userURLs)))
 	server := &http.Server{Addr: os.Getenv("ADDR"), Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(server.ListenAndServe())
 }
@@ -70,6 +80,26 @@ func fetchUser(userURL string) func(context.Context, *http.Client) (map[string]a
 			return nil, fmt.Errorf("the user API answered %s", response.Status)
 		}
 		return map[string]any{"sub": strconv.FormatInt(user.ID, 10), "name": user.Name, "preferred_username": user.Login}, nil
+	}
+}
+
+// api passes on what the API of the user's provider says, asked in the user's name.
+func api(userURLs map[string]string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		at, err := url.Parse(userURLs[httplogin.User(r).Issuer])
+		if err != nil {
+			http.Error(w, "there is no API", http.StatusNotFound)
+			return
+		}
+		response, err := core.Client(r.Context(), at.Host).Get(at.String())
+		if err != nil {
+			log.Print("the API: ", err)
+			http.Error(w, "the API cannot be asked", http.StatusBadGateway)
+			return
+		}
+		defer response.Body.Close()
+		w.WriteHeader(response.StatusCode)
+		io.Copy(w, response.Body)
 	}
 }
 

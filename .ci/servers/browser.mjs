@@ -58,6 +58,13 @@ export class Browser {
     });
   }
 
+  // twin is another browser, with those cookies of this one whose names pass.
+  twin(passes) {
+    const other = new Browser();
+    for (const [key, cookie] of this.#jar) if (passes(cookie.name)) other.#jar.set(key, cookie);
+    return other;
+  }
+
   // follow goes on while answers redirect, until stop says so of an address.
   async follow(answer, stop = () => false) {
     for (let hops = 0; answer.location && !stop(answer.location); hops += 1) {
@@ -101,6 +108,21 @@ export function links({ body, url }) {
 // inputs are the attributes of a page's inputs and buttons.
 export function inputs(body) {
   return [...body.matchAll(/<(?:input|button)\b[^>]*>/g)].map(([tag]) => attributes(tag));
+}
+
+// press fills in the only form of a page as ada, and presses its first button
+// that has a name, if there is one.
+export function press(browser, page) {
+  const [action, fields] = form(page);
+  let pressed = false;
+  for (const { type, name, value = '' } of inputs(page.body)) {
+    if (type === 'text') fields[name] = 'ada';
+    if (type === 'password') fields[name] = 'correct horse';
+    if (type !== 'submit' || !name || pressed) continue;
+    fields[name] = value;
+    pressed = true;
+  }
+  return browser.submit(action, fields);
 }
 
 function attributes(tag) {

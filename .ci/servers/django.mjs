@@ -19,11 +19,12 @@ export async function start(python, port, appURL, callback) {
     CLIENT_ID: client.id, CLIENT_SECRET: client.secret,
     OAUTHLIB_INSECURE_TRANSPORT: '1', // loopback
   });
-  const tokenRequests = async () => Number((await new Browser().get(`http://127.0.0.1:${port}/token-requests`)).body);
+  const tell = (what) => new Browser().get(`http://127.0.0.1:${port}/${what}`);
+  const tokenRequests = async () => Number((await tell('token-requests')).body);
   try {
     await program.eventually(tokenRequests);
   } catch (error) {
     throw new Error(`Django does not start: ${running.output()}`, { cause: error });
   }
-  return { issuer, tokenRequests, output: running.output, stop: running.kill };
+  return { issuer, tokenRequests, endGrants: () => tell('end-grants'), output: running.output, stop: running.kill };
 }

@@ -28,6 +28,7 @@ settings.configure(
     ],
     MIGRATION_MODULES=dict.fromkeys(app.rsplit(".")[-1] for app in APPS),  # none: tables as they are now
     OAUTH2_PROVIDER={
+        "ACCESS_TOKEN_EXPIRE_SECONDS": 8,
         "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
         "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
         "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
@@ -40,6 +41,8 @@ settings.configure(
         "OIDC_RP_INITIATED_LOGOUT_ENABLED": True,
         "OIDC_RSA_PRIVATE_KEY": KEY.decode(),
         "PKCE_REQUIRED": True,
+        "REFRESH_TOKEN_REUSE_PROTECTION": True,
+        "ROTATE_REFRESH_TOKEN": True,
         "SCOPES": {"openid": "Who you are", "profile": "Your name", "email": "Your e-mail address"},
     },
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],  # nothing to guard, and quick
@@ -68,14 +71,22 @@ from django.core.servers import basehttp  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.http import HttpResponse  # noqa: E402
 from django.urls import include, path  # noqa: E402
-from oauth2_provider.models import Application  # noqa: E402
+from oauth2_provider.models import AccessToken, Application, RefreshToken  # noqa: E402
 from oauth2_provider.oauth2_validators import OAuth2Validator  # noqa: E402
 
 token_requests = 0
 
+
+def end_grants(request):
+    RefreshToken.objects.all().delete()
+    AccessToken.objects.all().delete()
+    return HttpResponse()
+
+
 urlpatterns = [
     path("login", LoginView.as_view()),
     path("o/", include("oauth2_provider.urls")),
+    path("end-grants", end_grants),
     path("token-requests", lambda request: HttpResponse(str(token_requests))),
 ]
 

@@ -7,11 +7,12 @@ import OAuth2Server from '@node-oauth/oauth2-server';
 export const client = { id: 'plain', secret: 'pl:ain%and+simple/but-long' };
 const account = { id: 4711, login: 'ada', name: 'Name of ada', password: 'correct horse' };
 
-// start serves it for an application with one callback.
-export async function start(port, callback) {
+// start serves it for an application with one callback. Its access tokens live for
+// 8 seconds. A refresh token is used once, or for ever.
+export async function start(port, callback, once = true) {
   const memory = remember(callback);
-  const oauth = new OAuth2Server({ model: memory.model });
-  const secrets = new Set(); // verifiers and access tokens that there were
+  const oauth = new OAuth2Server({ model: memory.model, accessTokenLifetime: 8, alwaysIssueNewRefreshToken: once });
+  const secrets = new Set(); // verifiers and tokens that there were
   let tokenRequests = 0;
 
   async function authorize(request, response) {
@@ -27,8 +28,9 @@ export async function start(port, callback) {
 
   async function token(request, response) {
     tokenRequests += 1;
-    secrets.add(request.body.code_verifier);
-    secrets.add((await oauth.token(request, response)).accessToken);
+    if (request.body.code_verifier) secrets.add(request.body.code_verifier);
+    const { accessToken, refreshToken } = await oauth.token(request, response);
+    for (const token of [accessToken, refreshToken]) if (token) secrets.add(token);
   }
 
   async function user(request, response) {
@@ -56,6 +58,7 @@ export async function start(port, callback) {
   return {
     tokenRequests: () => tokenRequests,
     secrets,
+    endGrants: memory.clear,
     stop: () => new Promise((resolve) => {
       server.close(resolve);
       server.closeAllConnections();
@@ -65,9 +68,10 @@ export async function start(port, callback) {
 
 // remember is what the library wants to be kept, in memory.
 function remember(callback) {
-  const registered = { id: client.id, grants: ['authorization_code'], redirectUris: [callback] };
-  const [codes, tokens] = [new Map(), new Map()];
+  const registered = { id: client.id, grants: ['authorization_code', 'refresh_token'], redirectUris: [callback] };
+  const [codes, tokens, refreshTokens] = [new Map(), new Map(), new Map()];
   return {
+    clear: () => [codes, tokens, refreshTokens].forEach((map) => map.clear()),
     model: {
       // The secret is null at the authorization endpoint, where there is none.
       getClient: (id, secret) => id === client.id && (secret === null || secret === client.secret) && registered,
@@ -76,8 +80,13 @@ function remember(callback) {
       saveAuthorizationCode: (code, of, user) => keep(codes, code.authorizationCode, { ...code, client: of, user }),
       getAuthorizationCode: (code) => codes.get(code),
       revokeAuthorizationCode: ({ authorizationCode }) => codes.delete(authorizationCode),
-      saveToken: (token, of, user) => keep(tokens, token.accessToken, { ...token, client: of, user }),
+      saveToken: (token, of, user) => {
+        const saved = keep(tokens, token.accessToken, { ...token, client: of, user });
+        return token.refreshToken ? keep(refreshTokens, token.refreshToken, saved) : saved;
+      },
       getAccessToken: (token) => tokens.get(token),
+      getRefreshToken: (token) => refreshTokens.get(token),
+      revokeToken: ({ refreshToken }) => refreshTokens.delete(refreshToken),
     },
   };
 }

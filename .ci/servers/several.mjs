@@ -3,7 +3,7 @@
 //     node several.mjs BINARY PYTHON
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { Browser, form, inputs, links } from './browser.mjs';
+import { Browser, inputs, links, press } from './browser.mjs';
 import * as django from './django.mjs';
 import * as oauth2Server from './oauth2-server.mjs';
 import * as oidcProvider from './oidc-provider.mjs';
@@ -115,21 +115,6 @@ async function passForms(browser, authorization) {
   assert.ok(returned.searchParams.has('code'), `the server answers ${returned}`);
   secrets.add(returned.searchParams.get('code'));
   return returned;
-}
-
-// press fills in the only form of a page as ada, and presses its first button
-// that has a name, if there is one.
-function press(browser, page) {
-  const [action, fields] = form(page);
-  let pressed = false;
-  for (const { type, name, value = '' } of inputs(page.body)) {
-    if (type === 'text') fields[name] = 'ada';
-    if (type === 'password') fields[name] = 'correct horse';
-    if (type !== 'submit' || !name || pressed) continue;
-    fields[name] = value;
-    pressed = true;
-  }
-  return browser.submit(action, fields);
 }
 
 async function logIn(browser, server) {
