@@ -110,12 +110,12 @@ func (a *attempt) encode() []byte {
 	return b
 }
 
-func decodeAttempt(b []byte) (*attempt, bool) {
+func decodeAttempt(b string) (*attempt, bool) {
 	if len(b) < 10 || b[0] != attemptVersion {
 		return nil, false
 	}
-	a := &attempt{begun: time.Unix(0, int64(binary.BigEndian.Uint64(b[1:9]))), required: b[9] == 1}
-	rest, ok := string(b[10:]), true
+	a := &attempt{begun: time.Unix(0, int64(uint64At(b, 1))), required: b[9] == 1}
+	rest, ok := b[10:], true
 	for _, s := range []*string{&a.state, &a.nonce, &a.verifier, &a.provider, &a.returnTo, &a.maxAge, &a.acr} {
 		if *s, rest, ok = cutString(rest); !ok {
 			return nil, false

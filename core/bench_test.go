@@ -51,7 +51,7 @@ func BenchmarkDecodeSession(b *testing.B) {
 	record := benchSession().encode()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := decodeSession(record); !ok {
+		if _, ok := decodeSession(string(record)); !ok {
 			b.Fatal("does not decode")
 		}
 	}

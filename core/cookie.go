@@ -21,13 +21,25 @@ func cookies(r *http.Request) iter.Seq2[string, string] {
 			for header != "" {
 				var pair string
 				pair, header, _ = strings.Cut(header, ";")
-				name, value, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
+				name, value, ok := strings.Cut(trimBlanks(pair), "=")
 				if ok && !yield(name, value) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// trimBlanks is [strings.Trim] of blanks and tabs, without making a set of them
+// for each cookie.
+func trimBlanks(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // cookieValue returns the value of the only cookie called name. If there are

@@ -15,7 +15,8 @@ func (a *Authenticator) SealAttempt(name string, record []byte) string {
 }
 
 func (a *Authenticator) OpenAttempt(name, value string) ([]byte, bool) {
-	return a.attempts.sealer.open(name, value)
+	record, ok := a.attempts.sealer.open(name, value)
+	return []byte(record), ok
 }
 
 func (a *Authenticator) SealSession(record []byte) string {

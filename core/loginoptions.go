@@ -165,9 +165,8 @@ func (o LoginOptions) encode() []byte {
 	return appendString(b, o.Require.acrValues())
 }
 
-func decodeOptions(b []byte) (o LoginOptions, ok bool) {
+func decodeOptions(rest string) (o LoginOptions, ok bool) {
 	var params, age, acr string
-	rest := string(b)
 	for _, s := range []*string{&params, &age, &acr} {
 		if *s, rest, ok = cutString(rest); !ok {
 			return o, false

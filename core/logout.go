@@ -105,7 +105,7 @@ func (h *logoutHints) take(w http.ResponseWriter, r *http.Request) (*registratio
 	value, _ := cookieValue(r, h.name)
 	for _, at := range h.registrations {
 		if idToken, ok := h.sealer.open(at.id, value); ok {
-			return at, string(idToken)
+			return at, idToken
 		}
 	}
 	return nil, ""

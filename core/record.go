@@ -19,6 +19,9 @@ func appendFlag(b []byte, flag bool) []byte {
 	return append(b, 0)
 }
 
+// uint64At reads the eight bytes of record that begin at i.
+func uint64At(record string, i int) uint64 { return binary.BigEndian.Uint64([]byte(record[i : i+8])) }
+
 // cutString cuts the string that appendString put at the beginning of record.
 // What it returns shares memory with record.
 func cutString(record string) (s, rest string, ok bool) {

@@ -6,6 +6,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/base64"
+	"sync"
 )
 
 // The purposes for which keys are derived from a session key. A value sealed
@@ -78,13 +79,13 @@ func (s *sealer) seal(name string, plaintext []byte) string {
 // open returns what was sealed under name, or false for everything else:
 // tampered, cut short, sealed by a stranger's key, under another name or for
 // another purpose. It says no more than that on purpose.
-func (s *sealer) open(name, value string) ([]byte, bool) {
+func (s *sealer) open(name, value string) (plaintext string, ok bool) {
 	if len(value) < strictBase64.EncodedLen(sealOverhead) {
-		return nil, false
+		return "", false
 	}
 	var id [3]byte
 	if _, err := strictBase64.Decode(id[:], []byte(value[:4])); err != nil {
-		return nil, false
+		return "", false
 	}
 	for _, key := range s.keys {
 		if key.id != id[0] {
@@ -94,17 +95,25 @@ func (s *sealer) open(name, value string) ([]byte, bool) {
 			return plaintext, true
 		}
 	}
-	return nil, false
+	return "", false
 }
 
-func (k sealKey) open(name, value string) ([]byte, bool) {
-	sealed, err := strictBase64.DecodeString(value)
+// workspaces are where values are decoded and decrypted. What is left of each is
+// one string; without them, a guarded request would leave twice as much garbage.
+var workspaces = sync.Pool{New: func() any { return new([]byte) }}
+
+func (k sealKey) open(name, value string) (string, bool) {
+	workspace := workspaces.Get().(*[]byte)
+	defer workspaces.Put(workspace)
+	sealed, err := strictBase64.AppendDecode((*workspace)[:0], []byte(value))
 	if err != nil {
-		return nil, false
+		return "", false
 	}
+	*workspace = sealed
+	defer clear(sealed) // of what was in it
 	body := sealed[1:]
 	plaintext, err := k.aead.Open(body[:0], nil, body, []byte(name)) // in place
-	return plaintext, err == nil
+	return string(plaintext), err == nil
 }
 
 // strictBase64 refuses stray bits at the end: one record has one spelling.

@@ -91,20 +91,20 @@ func (s *session) encode() []byte {
 }
 
 // decodeSession reads a record. One copy of it serves all strings of the user.
-func decodeSession(b []byte) (*session, bool) {
+func decodeSession(b string) (*session, bool) {
 	if len(b) < sessionFixed || b[0] != sessionVersion {
 		return nil, false
 	}
-	at := func(i int) instant { return instant(binary.BigEndian.Uint64(b[1+8*i:])) }
+	at := func(i int) instant { return instant(uint64At(b, 1+8*i)) }
 	s := &session{
 		ends: at(0), seen: at(1), started: at(3), refreshDue: at(4),
-		raised: binary.BigEndian.Uint32(b[41:]),
-		id:     sessionID(b[46:sessionFixed]),
+		raised: binary.BigEndian.Uint32([]byte(b[41:45])),
+		id:     sessionID([]byte(b[46:sessionFixed])),
 	}
 	s.time = at(2).time()
 	u := &s.user
 	u.EmailVerified = b[45]&flagEmailVerified != 0
-	rest, ok := string(b[sessionFixed:]), true
+	rest, ok := b[sessionFixed:], true
 	for _, field := range [...]*string{&u.Issuer, &s.client, &u.Subject, &s.sid, &s.acr, &u.Name, &u.Email, &u.Picture} {
 		if *field, rest, ok = cutString(rest); !ok {
 			return nil, false

@@ -65,15 +65,15 @@ func (t *tokens) encode() []byte {
 	return b
 }
 
-func decodeTokens(b []byte) (*tokens, bool) {
+func decodeTokens(b string) (*tokens, bool) {
 	if len(b) < tokensFixed || b[0] != tokensVersion {
 		return nil, false
 	}
 	t := new(tokens)
 	for i, at := range [...]*time.Time{&t.expires, &t.refreshDue, &t.authTime} {
-		*at = time.Unix(int64(binary.BigEndian.Uint64(b[1+8*i:])), 0)
+		*at = time.Unix(int64(uint64At(b, 1+8*i)), 0)
 	}
-	rest, ok := string(b[tokensFixed:]), true
+	rest, ok := b[tokensFixed:], true
 	for _, s := range [...]*string{&t.access, &t.refresh, &t.nonce} {
 		if *s, rest, ok = cutString(rest); !ok {
 			return nil, false
