@@ -9,8 +9,7 @@ import (
 // Logout ends the session here, then sends the browser to the provider to end
 // it there too (OpenID Connect RP-Initiated Logout), or to AfterLogout if the
 // provider has no place for that or is down. Kept tokens are revoked there, if it
-// takes that. For a stranger it goes to
-// AfterLogout at once.
+// takes that (RFC 7009). For a stranger it goes to AfterLogout at once.
 //
 // It answers POST only, from a page of this application: put a button in a form
 // with method="post". A request that another site caused gets [ErrCrossOrigin],
@@ -58,7 +57,7 @@ func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 }
 
 // endSession forgets a browser's session, and returns the tokens that it had, if
-// any.
+// any. An error means that the session goes on.
 func (a *Authenticator) endSession(w http.ResponseWriter, r *http.Request, session *session) (*tokens, error) {
 	var held *tokens
 	if session != nil {
@@ -70,7 +69,10 @@ func (a *Authenticator) endSession(w http.ResponseWriter, r *http.Request, sessi
 	if err := a.sessions.end(w, r, session); err != nil {
 		return nil, err
 	}
-	return held, a.tokens.end(w, r)
+	if err := a.tokens.end(w, r); err != nil {
+		a.log(r, asError(err)) // without their session they are of no use
+	}
+	return held, nil
 }
 
 // logoutHints keeps the ID token, which a provider wants to see again at
