@@ -12,10 +12,11 @@ import (
 )
 
 // Authenticator logs people in. Make one with [New], share it: it is safe for
-// concurrent use and needs no closing. It keeps nothing about any user; what it
-// knows is the provider's metadata and keys. While it fetches one of these, a
-// goroutine of its own does so, which ends with the fetch, within the time-out
-// of HTTPClient.
+// concurrent use and needs no closing. What it knows is the provider's metadata
+// and keys, and nothing of any user, but for the sealed outcome of a refresh, for
+// five minutes, if it keeps tokens without [Config.Refreshes]. While it fetches
+// something or refreshes tokens, a goroutine of its own does so, which ends by
+// itself: within the time-out of HTTPClient, and for a refresh within a minute.
 type Authenticator struct {
 	config        Config
 	registrations registrations
@@ -135,8 +136,8 @@ func (a *Authenticator) Discover(ctx context.Context) error {
 // Routes lists what to mount: login, a callback for each provider, and logout.
 // The callback of a provider with [Provider.FormPost] is there twice, for GET and
 // for POST, and there are places for the provider's own logout if there are
-// [Config.Revocations]. Paths are exact and have no wildcards. A router adapter loops over
-// them.
+// [Config.Revocations]. Paths are exact and have no wildcards. A router adapter
+// loops over them.
 func (a *Authenticator) Routes() []Route {
 	routes := []Route{
 		{http.MethodGet, a.config.LoginPath, a.Login},

@@ -78,8 +78,8 @@ type Config struct {
 	// logout. Each request of a user asks them; if they are out of order it gets 503
 	// and nobody is logged out. What counts is whether a session began before it was
 	// revoked: the clocks of replicas must agree, to within what may go on by
-	// mistake. Nil: a session in a cookie ends in its browser, or
-	// when its time is over.
+	// mistake. Nil: a session in a cookie ends in its browser, or when its time is
+	// over.
 	Revocations Revocations
 
 	// SessionLifetime is how long a login lasts at most. Zero: 12 hours.
@@ -134,7 +134,8 @@ type Config struct {
 	// default transport, which takes a header of 64 KB at most. Whatever is given,
 	// no redirect is followed, a body may have 1 MB, and, if its Timeout is zero,
 	// an answer takes 10 seconds at most. How large a header may be is for the
-	// transport of your own to say: net/http's zero value is 10 MB.
+	// transport of your own to say: net/http's zero value is 10 MB. [Client] uses its
+	// transport as well, without these bounds.
 	HTTPClient *http.Client
 
 	// Logger gets one line for each failure, at level Warn. Nil: what

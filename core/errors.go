@@ -36,8 +36,9 @@ var (
 	// sent it.
 	ErrUntrusted = errors.New("pixy: answer not trusted")
 
-	// ErrUnavailable: the provider, the session store or the revocations cannot be
-	// reached, or are failing. Status 503 with Retry-After. Sessions that exist are unaffected.
+	// ErrUnavailable: the provider, the session store, Revocations or Refreshes
+	// cannot be reached, or are failing. Status 503 with Retry-After. Sessions that
+	// exist are unaffected.
 	ErrUnavailable = errors.New("pixy: temporarily unavailable")
 
 	// ErrNoToken: there is no access token for a user, or it has expired and there

@@ -11,11 +11,11 @@ import (
 
 // Authenticate returns r with its user in the context, for [UserFromContext].
 // It uses no network, unless Store or Revocations do, and talks to the provider
-// only to refresh tokens when it is time (see [Config.KeepTokens]). The
-// error wraps [ErrNoSession] if nobody is logged in, which is not logged, or
-// [ErrUnavailable] if Store or Revocations are down, which logs nobody out. A request that
-// this Authenticator has let through already, or a test by [ContextWithUser],
-// passes as it is.
+// only to refresh tokens when it is time (see [Config.KeepTokens]). The error
+// wraps [ErrNoSession] if nobody is logged in, which is not logged, or
+// [ErrUnavailable] if Store or Revocations are down, which logs nobody out. A
+// request that this Authenticator has let through already, or a test by
+// [ContextWithUser], passes as it is.
 //
 // It may set cookies, so call it before the handler writes anything. It marks
 // the answer as private to this user (Cache-Control, Vary). A handler may be

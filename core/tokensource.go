@@ -49,15 +49,14 @@ func (s tokenSource) Token() (*oauth2.Token, error) {
 }
 
 // ContextWithToken returns a context for which [TokenSource] gives token. It is
-// meant for tests of handlers that call APIs, and goes around a context of
-// [ContextWithUser].
+// meant for tests of handlers that call APIs. Nobody is logged in by it: it goes
+// around a context of [ContextWithUser].
 func ContextWithToken(ctx context.Context, token *oauth2.Token) context.Context {
-	var here attached
+	here := &attached{token: token}
 	if found, ok := ctx.Value(attachedKey{}).(*attached); ok {
-		here = *found
+		here.user, here.by, here.session = found.user, found.by, found.session
 	}
-	here.token = token
-	return context.WithValue(ctx, attachedKey{}, &here)
+	return context.WithValue(ctx, attachedKey{}, here)
 }
 
 // Client returns a client that calls APIs in the name of the user of a request:
@@ -66,11 +65,12 @@ func ContextWithToken(ctx context.Context, token *oauth2.Token) context.Context 
 // "api.example.com" or "api.example.com:8443"; it is spoken to by https, or by
 // http if it is a loopback host.
 //
-// A request to another host is an error; a redirect to one is followed without
-// the token. Errors of the token are those of TokenSource, within a [url.Error].
+// A request to another host is an error, and without hosts each is; a redirect to
+// another is followed without the token. Errors of the token are those of
+// TokenSource, within a [url.Error].
 // The client is for the life of the request: make a new one each time. It uses the
-// transport of [Config.HTTPClient], or of the client that ctx has for
-// [oauth2.HTTPClient], and bounds nothing that it sends and receives.
+// transport of the client that ctx has for [oauth2.HTTPClient], or else that of
+// [Config.HTTPClient], and bounds nothing that it sends and receives.
 func Client(ctx context.Context, hosts ...string) *http.Client {
 	return &http.Client{Transport: &bearerTransport{base: apiTransport(ctx), source: TokenSource(ctx), hosts: slices.Clone(hosts)}}
 }
