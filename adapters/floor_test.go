@@ -124,7 +124,7 @@ func speedup(b *testing.B, subject func() func()) {
 	if runtime.NumCPU() < 2 {
 		b.Skip("needs two cores")
 	}
-	const calls = 1 << 14
+	const calls = 1 << 17 // long enough that to begin and to wait for the other do not count
 	// An empty program's heap is so small that it does little else than collect.
 	heap := make([]byte, 64<<20)
 	defer runtime.KeepAlive(heap)

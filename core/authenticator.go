@@ -95,7 +95,7 @@ func (a *Authenticator) openCookies(secure bool) error {
 	}
 	keys := append([][]byte{a.config.SessionKey}, a.config.OldSessionKeys...)
 	attemptSealer, err1 := newSealer(purposeAttempt, keys...)
-	sessionSealer, err2 := newSealer(purposeSession, keys...)
+	sessionSealer, err2 := newSessionSealer(keys...)
 	hintSealer, err3 := newSealer(purposeLogoutHint, keys...)
 	tokenSealer, err4 := newSealer(purposeTokens, keys...)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {

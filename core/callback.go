@@ -140,7 +140,7 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 	if at.config.FormPost {
 		identity.claims.addUser(posted)
 	}
-	if identity.user.claims, err = identity.claims.keep(nil).encode(); err != nil {
+	if identity.user.claims, err = identity.claims.session(nil); err != nil {
 		return nil, err
 	}
 	if a.config.OnLogin != nil { // which sees all claims, also those that are not kept
@@ -150,7 +150,7 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 		}
 	}
 	if a.config.SessionClaims != nil {
-		identity.user.claims, err = identity.claims.keep(a.config.SessionClaims).encode()
+		identity.user.claims, err = identity.claims.session(a.config.SessionClaims)
 	}
 	return identity, err
 }

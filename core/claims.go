@@ -96,16 +96,20 @@ var protocolClaims = []string{
 	"iss", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "sid", "at_hash", "c_hash", "s_hash", "typ",
 }
 
-// keep returns the claims that a session keeps: those in names, or, if names is
-// nil, all but the protocol's own.
-func (c claims) keep(names []string) claims {
+// session returns the claims that a session keeps: those in names, or, if names
+// is nil, all but the protocol's own.
+func (c claims) session(names []string) (*sessionClaims, error) {
 	kept := make(claims)
 	for name, value := range c {
 		if names == nil && !slices.Contains(protocolClaims, name) || slices.Contains(names, name) {
 			kept[name] = value
 		}
 	}
-	return kept
+	if len(kept) == 0 {
+		return nil, nil
+	}
+	object, err := json.Marshal(kept)
+	return &sessionClaims{object: string(object)}, err
 }
 
 // add puts in the claims of more that c lacks. Whether an address or a number
@@ -124,15 +128,6 @@ func (c claims) add(more claims) {
 			c[name] = value
 		}
 	}
-}
-
-// encode gives the JSON object, or nothing for an empty one.
-func (c claims) encode() (string, error) {
-	if len(c) == 0 {
-		return "", nil
-	}
-	b, err := json.Marshal(c)
-	return string(b), err
 }
 
 // user interprets the standard claims (OpenID Connect Core section 5.1). One

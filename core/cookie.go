@@ -9,25 +9,31 @@ import (
 	"time"
 )
 
-// cookies yields the name and value of each cookie of a request. It scans the
-// header instead of parsing it: a guarded request needs one cookie among many.
-// What is not a name and a value is passed over. Only blanks and tabs are
-// trimmed, as browsers do (RFC 6265bis section 5.6): another site of the domain
-// can plant a cookie whose name is ours but for a Unicode space before it, which
-// no prefix of ours stops a browser from taking.
-func cookies(r *http.Request) iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) {
+// cookies yields the cookies of a request, each as name=value; what is neither is
+// among them as it is. It scans the header instead of parsing it: a guarded
+// request needs one cookie among many. Only blanks and tabs are trimmed, as
+// browsers do (RFC 6265bis section 5.6): another site of the domain can plant a
+// cookie whose name is ours but for a Unicode space before it, which no prefix of
+// ours stops a browser from taking.
+func cookies(r *http.Request) iter.Seq[string] {
+	return func(yield func(string) bool) {
 		for _, header := range r.Header["Cookie"] {
 			for header != "" {
 				var pair string
-				pair, header, _ = strings.Cut(header, ";")
-				name, value, ok := strings.Cut(trimBlanks(pair), "=")
-				if ok && !yield(name, value) {
+				if pair, header, _ = strings.Cut(header, ";"); !yield(trimBlanks(pair)) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// valueOf returns the value of a cookie, if it is called name.
+func valueOf(cookie, name string) (value string, ok bool) {
+	if value, ok = strings.CutPrefix(cookie, name); !ok {
+		return "", false
+	}
+	return strings.CutPrefix(value, "=")
 }
 
 // trimBlanks is [strings.Trim] of blanks and tabs, without making a set of them
@@ -46,8 +52,9 @@ func trimBlanks(s string) string {
 // two, somebody has planted one of them (RFC 6265bis section 8.6) and there is
 // no telling which: neither counts.
 func cookieValue(r *http.Request, name string) (value string, ok bool) {
-	for n, v := range cookies(r) {
-		if n != name {
+	for cookie := range cookies(r) {
+		v, mine := valueOf(cookie, name)
+		if !mine {
 			continue
 		}
 		if ok {
@@ -60,8 +67,8 @@ func cookieValue(r *http.Request, name string) (value string, ok bool) {
 
 // hasCookie reports whether a request carries a cookie called name at all.
 func hasCookie(r *http.Request, name string) bool {
-	for n := range cookies(r) {
-		if n == name {
+	for cookie := range cookies(r) {
+		if _, ok := valueOf(cookie, name); ok {
 			return true
 		}
 	}
@@ -72,8 +79,9 @@ func hasCookie(r *http.Request, name string) bool {
 func cookiesWithPrefix(r *http.Request, prefix string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		seen := make(map[string]bool)
-		for name, value := range cookies(r) {
-			if !strings.HasPrefix(name, prefix) || seen[name] {
+		for cookie := range cookies(r) {
+			name, value, ok := strings.Cut(cookie, "=")
+			if !ok || !strings.HasPrefix(name, prefix) || seen[name] {
 				continue
 			}
 			seen[name] = true

@@ -19,15 +19,16 @@ func (a *Authenticator) OpenAttempt(name, value string) ([]byte, bool) {
 	return []byte(record), ok
 }
 
+// SealSession seals the record of a session without claims. A dot is missing.
 func (a *Authenticator) SealSession(record []byte) string {
-	return a.sessions.sealer.seal(sessionSeal, record)
+	return a.sessions.sealer.record.seal("", record)
 }
 
 func (a *Authenticator) AttemptCookie(state string) string { return a.attempts.cookieName(state) }
 
 // StartSession logs user in without a provider.
 func (a *Authenticator) StartSession(w http.ResponseWriter, r *http.Request, user User, claims string) error {
-	user.claims = claims
+	user.claims = &sessionClaims{object: claims}
 	return a.start(w, r, a.sessions.begin(a.registrations[0], &identity{user: user}), new(tokens))
 }
 

@@ -14,6 +14,7 @@ import (
 const (
 	purposeAttempt    = "pixy attempt v1"
 	purposeSession    = "pixy session v1"
+	purposeClaims     = "pixy claims v1"
 	purposeLogoutHint = "pixy logout hint v1"
 	purposeTokens     = "pixy tokens v1"
 )
@@ -105,14 +106,15 @@ var workspaces = sync.Pool{New: func() any { return new([]byte) }}
 func (k sealKey) open(name, value string) (string, bool) {
 	workspace := workspaces.Get().(*[]byte)
 	defer workspaces.Put(workspace)
-	sealed, err := strictBase64.AppendDecode((*workspace)[:0], []byte(value))
+	// The name is copied, too, because it is as long as a session's claims.
+	work, err := strictBase64.AppendDecode(append((*workspace)[:0], name...), []byte(value))
 	if err != nil {
 		return "", false
 	}
-	*workspace = sealed
-	defer clear(sealed) // of what was in it
-	body := sealed[1:]
-	plaintext, err := k.aead.Open(body[:0], nil, body, []byte(name)) // in place
+	*workspace = work
+	defer clear(work) // of what was in it
+	body := work[len(name)+1:]
+	plaintext, err := k.aead.Open(body[:0], nil, body, work[:len(name)]) // in place
 	return string(plaintext), err == nil
 }
 

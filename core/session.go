@@ -17,16 +17,15 @@ const (
 	flagEmailVerified = 1 << 0
 )
 
-// A session is what is remembered after a login. Its record is laid out so that
-// a guarded request reads the few fixed fields and leaves the claims alone:
+// A session is what is remembered after a login: claims, see [sessionSealer], and
+// a record of everything else:
 //
 //	version ‖ ends ‖ last seen ‖ authenticated ‖ started ‖ refresh due ‖ raised ‖
-//	flags ‖ id ‖ issuer ‖ client ‖ subject ‖ sid ‖ acr ‖ name ‖ email ‖ picture ‖ claims
+//	flags ‖ id ‖ issuer ‖ client ‖ subject ‖ sid ‖ acr ‖ name ‖ email ‖ picture
 //
-// Times are milliseconds since 1970, strings have their length before them, and
-// the claims are a JSON object that reaches to the end. Both limits are in here,
-// under the seal, and not only in the cookie's attributes, which a browser or a
-// thief may ignore.
+// Times are milliseconds since 1970, strings have their length before them. Both
+// limits are in here, under the seal, and not only in the cookie's attributes,
+// which a browser or a thief may ignore.
 type session struct {
 	id         sessionID
 	started    instant // what is revoked are the sessions that began before
@@ -41,6 +40,7 @@ type session struct {
 
 	// Not in the record:
 	registration *registration // that of issuer and client
+	claims       sessionClaims // of the user, if a request has brought them
 	opened       instant       // when this request came; reading the clock costs
 	attached     attached      // for the request's context
 }
@@ -72,7 +72,7 @@ func (i instant) since(earlier instant) time.Duration {
 type sessionID [sessionIDSize]byte
 
 func (s *session) encode() []byte {
-	b := make([]byte, 1, 256+len(s.user.claims))
+	b := make([]byte, 1, 512)
 	b[0] = sessionVersion
 	for _, at := range [...]instant{s.ends, s.seen, instantOf(s.time), s.started, s.refreshDue} {
 		b = binary.BigEndian.AppendUint64(b, uint64(at))
@@ -87,7 +87,7 @@ func (s *session) encode() []byte {
 	for _, field := range [...]string{u.Issuer, s.client, u.Subject, s.sid, s.acr, u.Name, u.Email, u.Picture} {
 		b = appendString(b, field)
 	}
-	return append(b, u.claims...)
+	return b
 }
 
 // decodeSession reads a record. One copy of it serves all strings of the user.
@@ -110,8 +110,7 @@ func decodeSession(b string) (*session, bool) {
 			return nil, false
 		}
 	}
-	u.claims = rest
-	return s, u.Issuer != "" && u.Subject != ""
+	return s, rest == "" && u.Issuer != "" && u.Subject != ""
 }
 
 // A vault carries one sealed value of a browser: its session, its tokens. It
@@ -131,14 +130,10 @@ type vault interface {
 	erase(w http.ResponseWriter, r *http.Request) error
 }
 
-// sessionSeal is the name that sessions are sealed under: none, because their
-// purpose has keys of its own and a session may move from one vault to another.
-const sessionSeal = ""
-
 // sessionKeeper begins, finds and ends sessions.
 type sessionKeeper struct {
 	vault         vault
-	sealer        *sealer
+	sealer        sessionSealer
 	registrations registrations // sessions of others are a stranger's
 	revocations   Revocations   // nil: none
 	lifetime      time.Duration // absolute
@@ -158,11 +153,7 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	if sealed == "" {
 		return nil, nil
 	}
-	record, ok := s.sealer.open(sessionSeal, sealed)
-	if !ok {
-		return nil, nil
-	}
-	found, ok := decodeSession(record)
+	found, ok := s.sealer.open(sealed)
 	if !ok {
 		return nil, nil
 	}
@@ -214,8 +205,11 @@ func (s *sessionKeeper) begin(at *registration, who *identity) *session {
 // start keeps a session that has begun: if the store has ids, under one that is
 // new.
 func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *session) error {
-	err := s.vault.create(w, r, s.sealer.seal(sessionSeal, fresh.encode()), s.lifetime)
-	switch {
+	sealed, err := s.sealer.seal(fresh)
+	if err != nil {
+		return err
+	}
+	switch err := s.vault.create(w, r, sealed, s.lifetime); {
 	case errors.Is(err, errTooLarge):
 		return &Error{
 			Status: http.StatusInternalServerError, Code: "session_too_large",
@@ -257,8 +251,11 @@ func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *ses
 
 // renew keeps what has changed of a session.
 func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *session) error {
-	err := s.vault.renew(w, r, s.sealer.seal(sessionSeal, found.encode()), found.ends.time().Sub(s.now()))
+	sealed, err := s.sealer.seal(found)
 	if err != nil {
+		return err
+	}
+	if err := s.vault.renew(w, r, sealed, found.ends.time().Sub(s.now())); err != nil {
 		return errStoreDown(err)
 	}
 	// A shared cache that keeps this answer hands out somebody's session.

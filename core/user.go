@@ -32,7 +32,7 @@ type User struct {
 	// when it is true: the provider verified it, not you.
 	EmailVerified bool
 
-	claims string // JSON object; parsed only when asked for
+	claims *sessionClaims // opened and parsed only when asked for; nil: none
 }
 
 // NewUser returns the user whom a login at issuer would make of claims: what
@@ -58,7 +58,7 @@ func NewUser(issuer string, claims map[string]any) (*User, error) {
 		return nil, errors.New("pixy: NewUser: sub is missing or not 1 to 255 ASCII characters")
 	}
 	user := decoded.user(issuer, subject)
-	user.claims, err = decoded.keep(nil).encode()
+	user.claims, err = decoded.session(nil)
 	return &user, err
 }
 
@@ -67,15 +67,10 @@ func NewUser(issuer string, claims map[string]any) (*User, error) {
 func (u *User) Key() string { return u.Issuer + " " + u.Subject }
 
 // Claims decodes the claims that the session kept (see [Config.SessionClaims])
-// into v, like [json.Unmarshal]. Each call parses them anew; a request that
-// does not call it pays nothing for them. A User without claims, such as one
+// into v, like [json.Unmarshal]. Each call decrypts and parses them anew; a
+// request that does not call it pays nothing for them. A User without claims, such as one
 // that is written down in a test, has the empty object; [NewUser] makes one with.
-func (u *User) Claims(v any) error {
-	if u.claims == "" {
-		return json.Unmarshal([]byte("{}"), v)
-	}
-	return json.Unmarshal([]byte(u.claims), v)
-}
+func (u *User) Claims(v any) error { return u.claims.decode(v) }
 
 // attached is what a request's context holds.
 type attached struct {

@@ -1,0 +1,92 @@
+package core
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+)
+
+// A sessionSealer makes one value of a session, and a session of such a value:
+//
+//	sealed record "." sealed claims
+//
+// The claims are most of a session, and few requests ask for them. So they are
+// sealed by themselves, and a request that does not ask leaves them as they
+// came. The record is sealed under the text of the claims: whoever changes a
+// character of either, or puts two sessions together, has no session.
+//
+// Both are sealed by the same key, always: while the one opens, so does the
+// other.
+type sessionSealer struct{ record, claims *sealer }
+
+func newSessionSealer(keys ...[]byte) (sessionSealer, error) {
+	record, err1 := newSealer(purposeSession, keys...)
+	claims, err2 := newSealer(purposeClaims, keys...)
+	return sessionSealer{record: record, claims: claims}, errors.Join(err1, err2)
+}
+
+func (s sessionSealer) seal(of *session) (string, error) {
+	object, err := of.user.claims.open() // of an older key, it may be
+	if err != nil {
+		return "", err
+	}
+	claims := ""
+	if object != "" {
+		claims = s.claims.seal("", []byte(object))
+	}
+	return s.record.seal(claims, of.encode()) + "." + claims, nil
+}
+
+// open returns what was sealed, or false for everything else.
+func (s sessionSealer) open(value string) (*session, bool) {
+	sealed, claims, ok := strings.Cut(value, ".")
+	if !ok {
+		return nil, false
+	}
+	record, ok := s.record.open(claims, sealed)
+	if !ok {
+		return nil, false
+	}
+	found, ok := decodeSession(record)
+	if !ok {
+		return nil, false
+	}
+	found.claims = sessionClaims{sealed: claims, sealer: s.claims}
+	found.user.claims = &found.claims
+	return found, true
+}
+
+// sessionClaims are what a session keeps for [User.Claims]. A User has a pointer
+// to them, so that printing a User does not print half of its cookie.
+type sessionClaims struct {
+	object string // a JSON object, as a login has it; empty: one without members
+
+	sealed string // the same, as a request has it, if there is a sealer
+	sealer *sealer
+}
+
+// open returns the object. Nil has an empty one.
+func (c *sessionClaims) open() (string, error) {
+	switch {
+	case c == nil:
+		return "", nil
+	case c.sealed == "":
+		return c.object, nil
+	}
+	object, ok := c.sealer.open("", c.sealed)
+	if !ok {
+		return "", errors.New("pixy: the claims do not open, though their session did")
+	}
+	return object, nil
+}
+
+func (c *sessionClaims) decode(v any) error {
+	object, err := c.open()
+	if err != nil {
+		return err
+	}
+	if object == "" {
+		object = "{}"
+	}
+	return json.Unmarshal([]byte(object), v)
+}
