@@ -15,10 +15,12 @@ import (
 	"time"
 )
 
-// The floor is the least that a request can cost: hand-written, for one
-// application only, checking nothing that does not have to be computed. What
-// pixy costs is told as a multiple of it, because machines differ and are noisy
-// while a ratio taken in one run is not.
+// The floor is what a request costs that is written by hand in the obvious way:
+// for one application only, decoding and decrypting all that there is, and
+// checking nothing that does not have to be computed. What pixy costs is told as
+// a multiple of it, because machines differ and are noisy while a ratio taken in
+// one run is not. A guarded request may cost less than its floor: it leaves the
+// claims sealed.
 
 // compare reports what subject costs as a multiple of floor: the median of many
 // pairs of measurements, each taken one right after the other, and each long

@@ -62,8 +62,9 @@ type Config struct {
 	// session; one that is down has not. Logout tells the provider to revoke them
 	// (RFC 7009). Many providers give a refresh token only if asked, for example by
 	// scope offline_access. In cookies, session and tokens may have some 5.8 KB
-	// together: a login with more fails, and the remedy is a Store. False: tokens are
-	// forgotten when the login is done.
+	// together, of which tokens that are JWTs count three quarters: a login with more
+	// fails, and the remedy is a Store. False: tokens are forgotten when the login is
+	// done.
 	KeepTokens bool
 
 	// Refreshes let replicas share one refresh. With several replicas and

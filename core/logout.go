@@ -89,7 +89,7 @@ type logoutHints struct {
 // save replaces the hint of any earlier login. A token too large for a cookie
 // is left out: logout works without it, though some providers then ask.
 func (h *logoutHints) save(w http.ResponseWriter, at *registration, idToken string) {
-	value := h.sealer.seal(at.id, []byte(idToken))
+	value := h.sealer.seal(at.id, appendToken(nil, idToken))
 	if idToken == "" || len(value) > maxCookieValue {
 		h.cookies.remove(w, h.name)
 		return
@@ -106,7 +106,8 @@ func (h *logoutHints) take(w http.ResponseWriter, r *http.Request) (*registratio
 	h.cookies.remove(w, h.name)
 	value, _ := cookieValue(r, h.name)
 	for _, at := range h.registrations {
-		if idToken, ok := h.sealer.open(at.id, value); ok {
+		if record, ok := h.sealer.open(at.id, value); ok {
+			idToken, _, _ := cutToken(record)
 			return at, idToken
 		}
 	}

@@ -1,6 +1,9 @@
 package core
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+)
 
 // Sealed records are laid out by hand: a version byte, fixed fields, then
 // strings with their length before them. Reading one field costs no more than
@@ -25,17 +28,57 @@ func uint64At(record string, i int) uint64 { return binary.BigEndian.Uint64([]by
 // cutString cuts the string that appendString put at the beginning of record.
 // What it returns shares memory with record.
 func cutString(record string) (s, rest string, ok bool) {
-	var length uint64
+	length, rest, ok := cutUvarint(record)
+	if !ok || length > len(rest) {
+		return "", "", false
+	}
+	return rest[:length], rest[length:], true
+}
+
+// cutUvarint cuts a number at the beginning of record.
+func cutUvarint(record string) (n int, rest string, ok bool) {
 	for i := 0; i < len(record) && i < 3; i++ { // 2^21 bytes are plenty
 		c := record[i]
-		length |= uint64(c&0x7f) << (7 * i)
+		n |= int(c&0x7f) << (7 * i)
 		if c < 0x80 {
-			rest = record[i+1:]
-			if length > uint64(len(rest)) {
-				return "", "", false
-			}
-			return rest[:length], rest[length:], true
+			return n, record[i+1:], true
 		}
 	}
-	return "", "", false
+	return 0, "", false
+}
+
+// appendToken appends a token a quarter shorter than it is: most of them are
+// base64url, in pieces with dots between them (RFC 7515 section 3.1), and sealing
+// makes base64 of everything once more. A piece that is base64url goes as what it
+// stands for, with a flag before it, and every other as it is.
+func appendToken(b []byte, token string) []byte {
+	pieces := strings.Split(token, ".")
+	b = binary.AppendUvarint(b, uint64(len(pieces)))
+	for _, piece := range pieces {
+		decoded, err := strictBase64.DecodeString(piece)
+		if err == nil && strictBase64.EncodeToString(decoded) == piece { // not so if there are line breaks
+			b = appendString(appendFlag(b, true), string(decoded))
+		} else {
+			b = appendString(appendFlag(b, false), piece)
+		}
+	}
+	return b
+}
+
+// cutToken cuts the token that appendToken put at the beginning of record.
+func cutToken(record string) (token, rest string, ok bool) {
+	count, rest, ok := cutUvarint(record)
+	var pieces []string
+	for ; ok && count > 0; count-- {
+		if rest == "" {
+			return "", "", false
+		}
+		var piece string
+		encoded := rest[0] == 1
+		if piece, rest, ok = cutString(rest[1:]); encoded {
+			piece = strictBase64.EncodeToString([]byte(piece))
+		}
+		pieces = append(pieces, piece)
+	}
+	return strings.Join(pieces, "."), rest, ok
 }

@@ -60,7 +60,7 @@ func (t *tokens) encode() []byte {
 		b = binary.BigEndian.AppendUint64(b, uint64(at.Unix()))
 	}
 	for _, s := range [...]string{t.access, t.refresh, t.nonce} {
-		b = appendString(b, s)
+		b = appendToken(b, s)
 	}
 	return b
 }
@@ -75,7 +75,7 @@ func decodeTokens(b string) (*tokens, bool) {
 	}
 	rest, ok := b[tokensFixed:], true
 	for _, s := range [...]*string{&t.access, &t.refresh, &t.nonce} {
-		if *s, rest, ok = cutString(rest); !ok {
+		if *s, rest, ok = cutToken(rest); !ok {
 			return nil, false
 		}
 	}

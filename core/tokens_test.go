@@ -104,8 +104,8 @@ func TestTokensThatAreTooLarge(t *testing.T) {
 		bytes int
 		fits  bool
 	}{
-		"rule 105: cookies, 5 KB":     {nil, 5 * kilobyte, true},
-		"rule 105: cookies, 6 KB":     {nil, 6 * kilobyte, false},
+		"rule 105: cookies, 7 KB":     {nil, 7 * kilobyte, true},
+		"rule 105: cookies, 8 KB":     {nil, 8 * kilobyte, false},
 		"rule 105: cookies, 12 KB":    {nil, 12 * kilobyte, false},
 		"a store, 12 KB":              {newMemoryStore(), 12 * kilobyte, true},
 		"gorilla's cookies, of 4 KB":  {sessions.NewCookieStore([]byte("gorilla-auth-key")), 4 * kilobyte, false},
@@ -160,9 +160,10 @@ func TestSessionAndTokensShareTheirSpace(t *testing.T) {
 		claims, token int // bytes
 		fits          bool
 	}{
+		"rule 105: both large, and fitting": {3500, 2500, true},
 		"rule 105: a large session":         {3500, 30, true},
 		"rule 105: a large token":           {30, 3500, true},
-		"rule 105: a large session's token": {3500, 2500, false},
+		"rule 105: a large session's token": {3500, 3500, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
