@@ -40,7 +40,6 @@ type session struct {
 
 	// Not in the record:
 	registration *registration // that of issuer and client
-	claims       sessionClaims // of the user, if a request has brought them
 	opened       instant       // when this request came; reading the clock costs
 	attached     attached      // for the request's context
 }

@@ -51,26 +51,28 @@ func (s sessionSealer) open(value string) (*session, bool) {
 	if !ok {
 		return nil, false
 	}
-	found.claims = sessionClaims{sealed: claims, sealer: s.claims}
-	found.user.claims = &found.claims
+	if claims != "" {
+		found.user.claims = &sessionClaims{sealed: claims, sealer: s.claims}
+	}
 	return found, true
 }
 
 // sessionClaims are what a session keeps for [User.Claims]. A User has a pointer
-// to them, so that printing a User does not print half of its cookie.
+// to them, so that printing a User does not print half of its cookie, and not to
+// their session, which would keep a request in memory for each copy of a User.
 type sessionClaims struct {
 	object string // a JSON object, as a login has it; empty: one without members
 
-	sealed string // the same, as a request has it, if there is a sealer
+	sealed string // or the same as a request has it
 	sealer *sealer
 }
 
 // open returns the object. Nil has an empty one.
 func (c *sessionClaims) open() (string, error) {
-	switch {
-	case c == nil:
+	if c == nil {
 		return "", nil
-	case c.sealed == "":
+	}
+	if c.sealed == "" {
 		return c.object, nil
 	}
 	object, ok := c.sealer.open("", c.sealed)

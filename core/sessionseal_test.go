@@ -131,7 +131,7 @@ func TestClaimsThatDoNotOpenAreAnError(t *testing.T) {
 	if !ok {
 		t.Fatal("does not open")
 	}
-	found.claims.sealer = testSealer(t, purposeClaims, keyB)
+	found.user.claims.sealer = testSealer(t, purposeClaims, keyB)
 	if err := found.user.Claims(new(map[string]any)); err == nil {
 		t.Error("Claims: no error")
 	}

@@ -2,10 +2,13 @@ package core_test
 
 import (
 	"math"
+	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
+	"weak"
 
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
@@ -149,5 +152,36 @@ func TestNewUserRefusesWhoCannotBe(t *testing.T) {
 				t.Errorf("got %v, %v, want an error about %s", user, err, test.want)
 			}
 		})
+	}
+}
+
+// An application may keep a copy of a User for as long as it likes, and must not
+// keep the request that it came with by that.
+func TestACopyOfAUserKeepsNoRequest(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": "engineers"}}
+	g.login()
+	visit := func() (core.User, weak.Pointer[http.Request]) {
+		r := httptest.NewRequest("GET", origin+"/me", nil)
+		for _, c := range g.browser.Cookies(origin + "/me") {
+			r.AddCookie(c)
+		}
+		passed, err := g.auth.Authenticate(httptest.NewRecorder(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *core.UserFromContext(passed.Context()), weak.Make(r)
+	}
+	user, request := visit()
+	for range 5 { // others' tests may keep the collector busy
+		runtime.GC()
+	}
+	if request.Value() != nil {
+		t.Error("the request is still there")
+	}
+	var claims struct{ Groups string }
+	if err := user.Claims(&claims); err != nil || claims.Groups != "engineers" {
+		t.Errorf("got %+v, %v", claims, err)
 	}
 }
