@@ -106,8 +106,11 @@ func (h *logoutHints) take(w http.ResponseWriter, r *http.Request) (*registratio
 	h.cookies.remove(w, h.name)
 	value, _ := cookieValue(r, h.name)
 	for _, at := range h.registrations {
-		if record, ok := h.sealer.open(at.id, value); ok {
-			idToken, _, _ := cutToken(record)
+		record, ok := h.sealer.open(at.id, value)
+		if !ok {
+			continue
+		}
+		if idToken, rest, ok := cutToken(record); ok && rest == "" {
 			return at, idToken
 		}
 	}

@@ -80,5 +80,8 @@ func cutToken(record string) (token, rest string, ok bool) {
 		}
 		pieces = append(pieces, piece)
 	}
-	return strings.Join(pieces, "."), rest, ok
+	if !ok {
+		return "", "", false
+	}
+	return strings.Join(pieces, "."), rest, true
 }

@@ -36,8 +36,8 @@ func TestRecordsThatAreCutOffAreNone(t *testing.T) {
 	t.Parallel()
 	whole := string(appendToken(nil, strings.Repeat("Ab_-", 100)+".+."))
 	for i := range whole {
-		if token, _, ok := cutToken(whole[:i]); ok {
-			t.Errorf("%d bytes of %d are %q", i, len(whole), token)
+		if token, rest, ok := cutToken(whole[:i]); ok || token != "" || rest != "" {
+			t.Errorf("%d bytes of %d are %q and %q, %v", i, len(whole), token, rest, ok)
 		}
 	}
 }

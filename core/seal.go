@@ -85,7 +85,7 @@ func (s *sealer) open(name, value string) (plaintext string, ok bool) {
 		return "", false
 	}
 	var id [3]byte
-	if _, err := strictBase64.Decode(id[:], []byte(value[:4])); err != nil {
+	if n, err := strictBase64.Decode(id[:], []byte(value[:4])); err != nil || n < len(id) {
 		return "", false
 	}
 	for _, key := range s.keys {
@@ -106,9 +106,10 @@ var workspaces = sync.Pool{New: func() any { return new([]byte) }}
 func (k sealKey) open(name, value string) (string, bool) {
 	workspace := workspaces.Get().(*[]byte)
 	defer workspaces.Put(workspace)
-	// The name is copied, too, because it is as long as a session's claims.
+	// The name goes there, too: as bytes of its own it would be garbage, and as
+	// much of it as a session has claims.
 	work, err := strictBase64.AppendDecode(append((*workspace)[:0], name...), []byte(value))
-	if err != nil {
+	if err != nil || len(work) != len(name)+strictBase64.DecodedLen(len(value)) { // line breaks, passed over
 		return "", false
 	}
 	*workspace = work
@@ -118,5 +119,6 @@ func (k sealKey) open(name, value string) (string, bool) {
 	return string(plaintext), err == nil
 }
 
-// strictBase64 refuses stray bits at the end: one record has one spelling.
+// strictBase64 refuses stray bits at the end. It passes over line breaks: whoever
+// takes one spelling only has to look for those.
 var strictBase64 = base64.RawURLEncoding.Strict()

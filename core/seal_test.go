@@ -44,6 +44,9 @@ func TestSealOpensUnderSameNamePurposeAndKeyOnly(t *testing.T) {
 		{"longer", testSealer(t, purposeSession, keyA), "name", value + "AAAA", false},
 		{"empty", testSealer(t, purposeSession, keyA), "name", "", false},
 		{"padded", testSealer(t, purposeSession, keyA), "name", value + "=", false},
+		{"line break", testSealer(t, purposeSession, keyA), "name", value + "\n", false},
+		{"line breaks in the middle", testSealer(t, purposeSession, keyA), "name", value[:8] + "\r\n" + value[8:], false},
+		{"line breaks before the key's id", testSealer(t, purposeSession, keyA), "name", "\n\n" + value, false},
 		{"not base64", testSealer(t, purposeSession, keyA), "name", "!" + value[1:], false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -92,6 +95,20 @@ func TestSealOpensWhenKeyIDsCollide(t *testing.T) {
 	}
 }
 
+// A key whose id is nought must not take nothing for it.
+func TestSealOpensNoLineBreaks(t *testing.T) {
+	t.Parallel()
+	var s *sealer
+	for i := byte(1); s == nil || s.keys[0].id != 0; i++ {
+		s = testSealer(t, purposeSession, bytes.Repeat([]byte{i, i / 2}, 16))
+	}
+	for _, lineBreak := range []string{"\n", "\r"} {
+		if plaintext, ok := s.open("", strings.Repeat(lineBreak, 100)); ok {
+			t.Errorf("%q opens to %q", lineBreak, plaintext)
+		}
+	}
+}
+
 func TestSealNeverRepeats(t *testing.T) {
 	t.Parallel()
 	s := testSealer(t, purposeSession, keyA)
@@ -102,6 +119,23 @@ func TestSealNeverRepeats(t *testing.T) {
 			t.Fatal("sealed to the same value twice")
 		}
 		seen[value] = true
+	}
+}
+
+// What is opened is in memory that is used again, and must not stay there.
+func TestOpenLeavesNoPlaintextBehind(t *testing.T) {
+	t.Parallel()
+	s := testSealer(t, purposeSession, keyA)
+	value := s.seal("name", []byte(strings.Repeat("secret", 100)))
+	for range 100 { // a pool may give another one, and does so now and then under the race detector
+		if _, ok := s.open("name", value); !ok {
+			t.Fatal("does not open")
+		}
+		workspace := workspaces.Get().(*[]byte)
+		if bytes.Contains((*workspace)[:cap(*workspace)], []byte("secret")) {
+			t.Fatal("the plaintext is still there")
+		}
+		workspaces.Put(workspace)
 	}
 }
 
@@ -127,6 +161,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(newAttempt("provider", "/me", false, now).encode())
 	f.Add((&session{ends: instantOf(now), seen: instantOf(now), user: User{Issuer: "i", Subject: "s", EmailVerified: true}}).encode())
 	f.Add(LoginOptions{AuthParams: url.Values{"prompt": {"login"}}, Require: Requirement{MaxAge: time.Hour, ACR: []string{"a", "b"}}}.encode())
+	f.Add(append((&session{user: User{Issuer: "i", Subject: "s"}}).encode(), "more"...))
 	f.Add((&tokens{access: "a", refresh: "r", nonce: "n", expires: now, refreshDue: now}).encode())
 	f.Add([]byte{1})
 	f.Add([]byte(nil))

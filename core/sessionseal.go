@@ -63,7 +63,7 @@ func (s sessionSealer) open(value string) (*session, bool) {
 type sessionClaims struct {
 	object string // a JSON object, as a login has it; empty: one without members
 
-	sealed string // or the same as a request has it
+	sealed string // or the same as a request has it; empty: see object
 	sealer *sealer
 }
 

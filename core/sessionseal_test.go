@@ -122,6 +122,18 @@ func TestSessionMovesToTheNewKeyAsAWhole(t *testing.T) {
 	}
 }
 
+// A record that goes on behind its last field is of another version.
+func TestSessionWithMoreInItsRecordIsNone(t *testing.T) {
+	t.Parallel()
+	record := (&session{user: User{Issuer: "i", Subject: "s"}}).encode()
+	if _, ok := decodeSession(string(record)); !ok {
+		t.Fatal("as it is: none")
+	}
+	if s, ok := decodeSession(string(record) + "{}"); ok {
+		t.Errorf("got %+v", s)
+	}
+}
+
 // Claims whose key is gone are an error, and not a user without claims: a
 // renewal must not lose them either.
 func TestClaimsThatDoNotOpenAreAnError(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 // empty when it did not.
 //
 // A User that came from a request must not be modified: other goroutines may
-// read it.
+// read it. Two are the same person if their Keys are equal; == says nothing.
 type User struct {
 	Issuer  string // the provider, exactly as it spells itself
 	Subject string // the user at that provider: 1 to 255 ASCII characters
@@ -68,7 +68,7 @@ func (u *User) Key() string { return u.Issuer + " " + u.Subject }
 
 // Claims decodes the claims that the session kept (see [Config.SessionClaims])
 // into v, like [json.Unmarshal]. Each call decrypts and parses them anew; a
-// request that does not call it pays nothing for them. A User without claims, such as one
+// request that does not call it does neither. A User without claims, such as one
 // that is written down in a test, has the empty object; [NewUser] makes one with.
 func (u *User) Claims(v any) error { return u.claims.decode(v) }
 
