@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -171,6 +172,9 @@ func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, at *registr
 	state, _ := only(query["state"])
 	restarted, ok := wellFormedState(state)
 	if ok && !restarted && !query.Has("error") && mayNavigate(r) {
+		if over == nil {
+			a.logRestart(r, at)
+		}
 		return a.begin(w, r, at, options, true)
 	}
 	return withLogin(&Error{
@@ -178,6 +182,16 @@ func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, at *registr
 		Public: "This login has ended or was begun in another browser. Please try again. If you see this page once more, allow cookies for this site.",
 		Err:    ErrUnknownAttempt,
 	}, a.loginURLWith(at, options))
+}
+
+// logRestart tells of what looks to the person like a login that asks twice. It
+// happens now and then to anybody, and to everybody if something is set up wrong.
+func (a *Authenticator) logRestart(r *http.Request, at *registration) {
+	a.config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "pixy: login begun once more, because its callback came without its cookie",
+		slog.String("provider", at.config.Name),
+		slog.String("issuer", at.config.Issuer),
+		slog.String("if it is everybody", "is the application opened on the host of RedirectURL, and does every process have the same SessionKey?"),
+	)
 }
 
 // only returns the value of a parameter that occurs once and is not empty: no

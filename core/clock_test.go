@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -185,4 +186,31 @@ func TestTheApplicationsClockIsSet(t *testing.T) {
 			g.login()
 		}
 	})
+}
+
+// Whoever reads the log must see that it is the clock, and by how much.
+func TestAClockThatIsWrongIsInTheLog(t *testing.T) {
+	t.Parallel()
+	for ahead, want := range map[time.Duration]struct {
+		claim string
+		off   time.Duration
+	}{
+		10 * time.Minute:  {"iat", 10 * time.Minute},
+		-10 * time.Minute: {"exp", -5 * time.Minute}, // an ID token of logintest's lives for five
+	} {
+		g := newRig(t)
+		g.provider.Now = func() time.Time { return g.now().Add(ahead) }
+		if page := g.get(origin + "/me"); page.Status != http.StatusBadGateway {
+			t.Errorf("%s: got %d", ahead, page.Status)
+		}
+		found := regexp.MustCompile(want.claim + ` is (\S+), and it is (\S+) here; is this clock right`).FindStringSubmatch(g.log.String())
+		if found == nil {
+			t.Fatalf("%s: logged as %s", ahead, g.log.String())
+		}
+		said, err1 := time.Parse(time.RFC3339, found[1])
+		here, err2 := time.Parse(time.RFC3339, found[2])
+		if off := said.Sub(here); err1 != nil || err2 != nil || (off - want.off).Abs() > 2*time.Second {
+			t.Errorf("%s: off by %s: %s", ahead, off, found[0])
+		}
+	}
 }

@@ -133,7 +133,7 @@ func (g *codeGrant) requestToken(ctx context.Context, m *metadata, secrets []str
 	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(g.config.ClientID) + ":" + url.QueryEscape(secret)))
 	secrets = append(secrets, secret, basic)
 	if err != nil {
-		return nil, exchangeError(err, secrets...)
+		return nil, withoutSecret(secret, exchangeError(err, secrets...))
 	}
 	if !strings.EqualFold(token.TokenType, "Bearer") { // RFC 6749 section 7.1
 		return nil, errBadProvider("token_response_untrusted", "token_type is %q, not Bearer",
@@ -142,10 +142,12 @@ func (g *codeGrant) requestToken(ctx context.Context, m *metadata, secrets []str
 	return token, nil
 }
 
-// The codes of invalid_grant (RFC 6749 section 5.2): at a login, and later.
+// The codes of invalid_grant (RFC 6749 section 5.2), at a login and later, and of
+// what says that the application itself is not accepted.
 const (
 	codeGrantRefused   = "code_refused"
 	codeRefreshRefused = "refresh_refused"
+	codeClientRefused  = "client_refused"
 )
 
 // exchangeError sorts what went wrong by whose fault it is. The texts of
@@ -176,12 +178,20 @@ func exchangeError(err error, secrets ...string) error {
 		return errProviderDown(fmt.Errorf("the token endpoint answered %d", status))
 	case answer.ErrorCode != "":
 		return &Error{
-			Status: http.StatusBadGateway, Code: "client_refused",
+			Status: http.StatusBadGateway, Code: codeClientRefused,
 			Public: "The login provider does not accept this application. Please tell us.",
 			Err:    fmt.Errorf("%w: token endpoint: %w", ErrRefused, reported),
 		}
 	}
 	return errBadProvider("token_response_untrusted", "the token endpoint answered %d without an OAuth error", status)
+}
+
+// withoutSecret says so if a client that was refused had none to send.
+func withoutSecret(secret string, err error) error {
+	if refused := new(Error); secret == "" && errors.As(err, &refused) && refused.Code == codeClientRefused {
+		refused.Err = fmt.Errorf("%w; there is no ClientSecret", refused.Err)
+	}
+	return err
 }
 
 // redact takes secrets out of a text of the provider's, as they are and as a

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -72,10 +73,14 @@ type Error struct {
 // what Public is for.
 func (e *Error) Error() string {
 	if e.Err == nil {
-		return "pixy: " + e.Code
+		return "pixy: " + cmp.Or(e.Code, e.Public)
 	}
 	return fmt.Sprintf("pixy: %s: %s", e.Code, strings.TrimPrefix(e.Err.Error(), "pixy: "))
 }
+
+// LoginURL returns where the person can log in to come back, or try again: a path
+// of this application, with a query. It is empty if a login is no help.
+func (e *Error) LoginURL() string { return e.loginURL }
 
 // Unwrap gives errors.Is and errors.As the cause.
 func (e *Error) Unwrap() error { return e.Err }

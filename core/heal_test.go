@@ -24,6 +24,7 @@ type healing struct {
 	user     string // who is logged in there; "": nobody
 	restarts int    // logins that the callback begins by itself
 	redeems  int    // how often the code in the callback is sent
+	logged   int    // lines about logins begun once more without a known reason
 	page     string // code on the error page; "": none
 }
 
@@ -77,17 +78,17 @@ var healings = []healing{
 			g.advance(11 * time.Minute)
 			return again
 		}},
-	{name: "rules 9, 20, 23: opened in another browser, which gets a login of its own", ends: "/", user: "ada", restarts: 1,
+	{name: "rules 9, 20, 23: opened in another browser, which gets a login of its own", ends: "/", user: "ada", restarts: 1, logged: 1,
 		given: func(g *rig, callback *url.URL) *url.URL {
 			g.browser.Forget("", "")
 			return callback
 		}},
-	{name: "the application's key is another since", ends: "/", user: "ada", restarts: 1,
+	{name: "the application's key is another since", ends: "/", user: "ada", restarts: 1, logged: 1,
 		given: func(g *rig, callback *url.URL) *url.URL {
 			g.browser.Serve(origin, g.app(g.newAuth(func(c *core.Config) { c.SessionKey = []byte("another key of thirty-two bytes!") })))
 			return callback
 		}},
-	{name: "cookies are blocked: one restart, then a page", ends: "/auth/callback", restarts: 1, page: "attempt_unknown",
+	{name: "cookies are blocked: one restart, then a page", ends: "/auth/callback", restarts: 1, logged: 1, page: "attempt_unknown",
 		given: func(g *rig, callback *url.URL) *url.URL {
 			app := g.app(g.auth)
 			g.browser.Serve(origin, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -144,6 +145,9 @@ func TestCallbackHealsItself(t *testing.T) {
 			}
 			if got := g.provider.Count(logintest.Authorization) - begun; got != row.restarts {
 				t.Errorf("began %d logins by itself, want %d", got, row.restarts)
+			}
+			if got := strings.Count(g.log.String(), "login begun once more"); got != row.logged {
+				t.Errorf("%d lines say so, want %d", got, row.logged)
 			}
 			if got := g.redeemed(opened) - redeemed; got != row.redeems {
 				t.Errorf("sent the code %d times, want %d", got, row.redeems)

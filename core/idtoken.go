@@ -152,16 +152,26 @@ func (t *idTokens) checkIssue(c claims) error {
 		return err
 	}
 	switch {
-	case !expiresOK || !now.Before(expires):
-		return errors.New("exp is missing, no number, or past")
+	case !expiresOK:
+		return errors.New("exp is missing or no number")
+	case !now.Before(expires):
+		return errTime("exp", expires, now)
 	case !issuedOK:
 		return errors.New("iat is missing or no number")
 	case issued.After(now.Add(clockSkew)) || issued.Before(now.Add(-maxIDTokenAge)):
-		return errors.New("iat is not of just now")
-	case c["nbf"] != nil && (!notBeforeOK || notBefore.After(now.Add(clockSkew))):
-		return errors.New("nbf is no number or in the future")
+		return errTime("iat", issued, now)
+	case c["nbf"] != nil && !notBeforeOK:
+		return errors.New("nbf is no number")
+	case notBefore.After(now.Add(clockSkew)):
+		return errTime("nbf", notBefore, now)
 	}
 	return nil
+}
+
+// errTime says what clocks are to be compared by.
+func errTime(claim string, said, now time.Time) error {
+	return fmt.Errorf("%s is %s, and it is %s here; is this clock right, and the provider's?",
+		claim, said.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 }
 
 // checkIssuer: the provider, to the byte, or the tenant that the token is of.

@@ -42,11 +42,14 @@ func TestOnLoginSaysWhatItIs(t *testing.T) {
 		err    error
 		status int
 		code   string
+		logged string
 	}{
-		{"a refusal", errors.New("not on the list"), 403, "login_refused"},
-		{"an outage", fmt.Errorf("database: %w", core.ErrUnavailable), 503, "login_unavailable"},
-		{"a refusal in its own words", &core.Error{Status: 409, Code: "no_seat", Public: "No seat is left."}, 409, "no_seat"},
-		{"an error of another kind of request", core.ErrNoSession, 403, "login_refused"},
+		{"a refusal", errors.New("not on the list"), 403, "login_refused", "not on the list"},
+		{"an outage", fmt.Errorf("database: %w", core.ErrUnavailable), 503, "login_unavailable", "database"},
+		{"a refusal in its own words", &core.Error{Status: 409, Code: "no_seat", Public: "No seat is left."}, 409, "no_seat", "no_seat"},
+		{"words for the person alone", &core.Error{Public: "Your account is closed."}, 403, "login_refused", "Your account is closed."},
+		{"words for the log, too", &core.Error{Public: "Your account is closed.", Err: errors.New("ada is banned")}, 403, "login_refused", "ada is banned"},
+		{"an error of another kind of request", core.ErrNoSession, 403, "login_refused", "nobody is logged in"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -60,7 +63,7 @@ func TestOnLoginSaysWhatItIs(t *testing.T) {
 			if got := page.Header.Get("Retry-After") != ""; got != (test.status == 503) {
 				t.Errorf("Retry-After: %v", got)
 			}
-			if lines := strings.Count(g.log.String(), "\n"); lines != 1 || !strings.Contains(g.log.String(), test.code) {
+			if lines := strings.Count(g.log.String(), "\n"); lines != 1 || !strings.Contains(g.log.String(), test.code) || !strings.Contains(g.log.String(), test.logged) {
 				t.Errorf("logged as %s", g.log.String())
 			}
 			if got := g.whoAmI(); got != "" {

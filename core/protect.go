@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -92,10 +93,17 @@ func (a *Authenticator) passed(r *http.Request) *attached {
 // the page afterwards; for [ErrStepUp] that is at their own provider, which is
 // asked for what is needed. Everybody else gets err back, for the caller to
 // answer with: programs cannot log in, and a redirect to another site means
-// nothing to them. For htmx it sets HX-Redirect to the login page.
+// nothing to them. Its [Error.LoginURL] comes back to the page that made the
+// request, as far as Referer tells. For htmx it sets HX-Redirect to that URL.
+//
+// A guard in front of the login's own routes would send people around in circles.
+// Challenge answers status 500 there, login_guarded.
 func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err error) error {
 	if !errors.Is(err, ErrNoSession) && !errors.Is(err, ErrStepUp) {
 		return a.report(w, r, err)
+	}
+	if a.isRoute(r) {
+		return a.report(w, r, errGuarded(r))
 	}
 	var at *registration
 	var options LoginOptions
@@ -109,11 +117,38 @@ func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err er
 		options.ReturnTo = requestedURL(r)
 		return a.report(w, r, a.begin(w, r, at, options, false))
 	}
-	if r.Header.Get("HX-Request") == "true" {
-		options.ReturnTo = localPart(r.Header.Get("HX-Current-URL"))
-		w.Header().Set("HX-Redirect", a.loginURLWith(at, options))
+	if r.Header.Get("HX-Request") != "true" {
+		options.ReturnTo = a.pageBefore(r)
+		return a.report(w, r, withLogin(err, a.loginURLWith(at, options)))
 	}
+	options.ReturnTo = localPart(r.Header.Get("HX-Current-URL"))
+	w.Header().Set("HX-Redirect", a.loginURLWith(at, options))
 	return a.report(w, r, withLogin(err, a.loginURLWith(at, options)))
+}
+
+// isRoute reports whether r is for one of the login's own routes, which nobody
+// can be asked to log in for.
+func (a *Authenticator) isRoute(r *http.Request) bool {
+	return slices.ContainsFunc(a.Routes(), func(route Route) bool {
+		return r.Method == route.Method && r.URL.Path == route.Path
+	})
+}
+
+func errGuarded(r *http.Request) *Error {
+	return &Error{
+		Status: http.StatusInternalServerError, Code: "login_guarded",
+		Public:   "Nobody can log in here at the moment. Please tell us.",
+		Err:      fmt.Errorf("a guard stands in front of %s, which is the login's own; mount the login outside of what is guarded", r.URL.Path),
+		loginURL: home, // and not to here: a callback's URL holds a code
+	}
+}
+
+// pageBefore is the page of this application that made a request, or "/".
+func (a *Authenticator) pageBefore(r *http.Request) string {
+	if page, ok := strings.CutPrefix(r.Header.Get("Referer"), a.origin); ok && strings.HasPrefix(page, "/") {
+		return page
+	}
+	return home
 }
 
 // isNavigation reports whether r is a page being opened, by somebody who can

@@ -102,6 +102,75 @@ func TestGuardTellsProgramsWhereToLogIn(t *testing.T) {
 	}
 }
 
+// Whoever posts a form after the session has ended comes back to the form.
+func TestALoginComesBackToThePageBefore(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	for referer, want := range map[string]string{
+		origin + "/form?a=b":               "/auth/login?return_to=%2Fform%3Fa%3Db",
+		origin:                             "/auth/login",
+		origin + "/auth/login":             "/auth/login",
+		origin + ".evil.example/form":      "/auth/login",
+		origin + "//evil.example/":         "/auth/login",
+		"https://evil.example/form":        "/auth/login",
+		"http://app.example.test/form":     "/auth/login",
+		"https://app.example.test@evil/":   "/auth/login",
+		origin + "/form\\..//evil.example": "/auth/login",
+		"/form":                            "/auth/login",
+		"":                                 "/auth/login",
+	} {
+		r := httptest.NewRequest("POST", origin+"/me", nil)
+		r.Header.Set("Referer", referer)
+		_, err := g.auth.Authenticate(httptest.NewRecorder(), r)
+		err = g.auth.Challenge(httptest.NewRecorder(), r, err)
+		failure := new(core.Error)
+		if !errors.As(err, &failure) || failure.LoginURL() != want {
+			t.Errorf("from %q: got %v to %q, want %q", referer, err, failure.LoginURL(), want)
+		}
+	}
+}
+
+// A guard in front of the login would send people around in circles. It says so
+// instead; who is logged in already may log out.
+func TestGuardInFrontOfTheLogin(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	app := g.app(g.auth)
+	guarded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		authenticated, err := g.auth.Authenticate(w, r)
+		if err != nil {
+			if err := g.auth.Challenge(w, r, err); err != nil {
+				g.auth.ServeError(w, r, err)
+			}
+			return
+		}
+		app.ServeHTTP(w, authenticated)
+	})
+	g.login()
+	g.browser.Serve(origin, guarded)
+	page, err := g.browser.Post(origin+"/auth/logout", nil)
+	if err != nil || len(page.Hops) == 0 || page.Hops[0].Status != http.StatusSeeOther || len(g.cookiesNamed("__Host-pixy-session")) != 0 {
+		t.Fatalf("nobody was logged out: %v", err)
+	}
+	if page := g.visit(origin + "/elsewhere"); page.Status != http.StatusSeeOther {
+		t.Errorf("another page: got %d", page.Status)
+	}
+	g.log.reset()
+	begun := g.provider.Count(logintest.Authorization)
+	for _, path := range []string{"/auth/login", "/auth/callback?code=a&state=b"} {
+		page := g.get(origin + path)
+		if page.Status != http.StatusInternalServerError || !strings.Contains(string(page.Body), "login_guarded") || strings.Contains(string(page.Body), "code=a") {
+			t.Errorf("%s: got %d: %s", path, page.Status, page.Body)
+		}
+	}
+	if got := g.provider.Count(logintest.Authorization); got != begun {
+		t.Errorf("%d logins were begun", got-begun)
+	}
+	if log := g.log.String(); strings.Count(log, "mount the login outside of what is guarded") != 2 || strings.Contains(log, "code=a") {
+		t.Errorf("logged as %s", log)
+	}
+}
+
 // Whoever is logged in notices nothing of a provider that is down.
 func TestGuardDoesWithoutTheProvider(t *testing.T) {
 	t.Parallel()

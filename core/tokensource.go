@@ -111,7 +111,7 @@ func (t *bearerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Header.Set("Authorization", "Bearer "+token.AccessToken)
 	case r.Response == nil: // not by a redirect
 		closeBody(r)
-		return nil, fmt.Errorf("pixy: the access token is not for %s://%s; name the host in Client, and use https", r.URL.Scheme, r.URL.Host)
+		return nil, fmt.Errorf("pixy: the access token is not for %s://%s; name %q among the hosts of Client, and use https", r.URL.Scheme, r.URL.Host, r.URL.Host)
 	}
 	return t.base.RoundTrip(r)
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // withDefaults checks c and fills in what was left out. It reports all faults
@@ -63,11 +64,13 @@ func (c *Config) checkNames(faults *faults) {
 		return
 	}
 	for i, p := range c.Providers {
-		if !validName(p.Name) {
+		if p.Name == "" {
+			faults.add("Providers[%d].Name is missing; with several providers, give each letters, digits, - or _", i)
+		} else if !validName(p.Name) {
 			faults.add("Providers[%d].Name cannot be the end of a path; with several providers, give each letters, digits, - or _", i)
 		}
 		for j, other := range c.Providers[:i] {
-			if strings.EqualFold(p.Name, other.Name) {
+			if p.Name != "" && strings.EqualFold(p.Name, other.Name) {
 				faults.add("Providers[%d].Name is that of Providers[%d]; give each its own", i, j)
 			}
 			if p.Issuer != "" && (p.Issuer == other.Issuer || p.issues(other.Issuer) || other.issues(p.Issuer)) {
@@ -86,6 +89,8 @@ func validName(name string) bool {
 func (c *Config) checkKeys(faults *faults) {
 	check := func(name string, key []byte) {
 		switch {
+		case len(key) == 0:
+			faults.add("%s is empty; is its variable set? Give %d or more random bytes, for example from `openssl rand -base64 32`", name, minKeyBytes)
 		case len(key) < minKeyBytes:
 			faults.add("%s has %d bytes; give %d or more random ones, for example from `openssl rand -base64 32`", name, len(key), minKeyBytes)
 		case bytes.Count(key, []byte{0}) == len(key): // made, and never filled
@@ -105,7 +110,7 @@ func (c *Config) completePaths(faults *faults) {
 		faults.add("RedirectURL is not an absolute https URL; give the registered one, such as https://app.example.com/auth/callback")
 		return
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		faults.add("RedirectURL is plain http; use https (http is for loopback hosts only)")
+		faults.add("RedirectURL is plain http; use https (http is for localhost, 127.0.0.0/8 and ::1 only)")
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(c.RedirectURL, "#"):
 		faults.add("RedirectURL has a user name, query or fragment; leave it out (RFC 6749 section 3.1.2)")
 	}
@@ -113,16 +118,18 @@ func (c *Config) completePaths(faults *faults) {
 	c.LoginPath = cmp.Or(c.LoginPath, path.Join(beside, "login"))
 	c.LogoutPath = cmp.Or(c.LogoutPath, path.Join(beside, "logout"))
 	c.AfterLogout = cmp.Or(c.AfterLogout, home)
-	checkRoute(faults, "RedirectURL's path", u.EscapedPath())
-	checkRoute(faults, "LoginPath", c.LoginPath)
-	checkRoute(faults, "LogoutPath", c.LogoutPath)
+	checkRoute(faults, "RedirectURL's path", u.EscapedPath(), "/auth/callback")
+	checkRoute(faults, "LoginPath", c.LoginPath, "/auth/login")
+	checkRoute(faults, "LogoutPath", c.LogoutPath, "/auth/logout")
 	routes := append([]string{c.LoginPath, c.LogoutPath, u.Path}, c.completeProviderLogout(beside, faults)...)
 	if safeReturnTo(c.AfterLogout) != c.AfterLogout {
 		faults.add("AfterLogout is not a path of this application; give one such as /goodbye")
 	}
 	if len(c.Providers) > 1 {
 		for _, p := range c.Providers {
-			routes = append(routes, u.Path+"/"+p.Name)
+			if p.Name != "" {
+				routes = append(routes, u.Path+"/"+p.Name)
+			}
 		}
 	}
 	slices.Sort(routes)
@@ -148,16 +155,16 @@ func (c *Config) completeProviderLogout(beside string, faults *faults) (routes [
 			continue
 		}
 		*route.path = cmp.Or(*route.path, path.Join(beside, route.standard))
-		checkRoute(faults, route.name, *route.path)
+		checkRoute(faults, route.name, *route.path, "/auth/"+route.standard)
 		routes = append(routes, *route.path)
 	}
 	return routes
 }
 
 // checkRoute accepts what all routers, and the Path of a cookie, take as it is.
-func checkRoute(faults *faults, name, p string) {
+func checkRoute(faults *faults, name, p, such string) {
 	if len(p) < 2 || path.Clean(p) != p || p[0] != '/' || strings.ContainsAny(p, `{}:*%?#\;, `) || !isPrintable(p) || !localPath(p) {
-		faults.add("%s cannot be a route; give a plain path such as /auth/login, without a final slash, escapes or wildcards", name)
+		faults.add("%s cannot be a route; give a plain path such as %s, without a final slash, escapes or wildcards", name, such)
 	}
 }
 
@@ -169,6 +176,9 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	if p.ClientSecret != "" && p.ClientSecretFunc != nil {
 		faults.add("%sClientSecret and ClientSecretFunc are both set; give one of them", prefix)
 	}
+	if strings.ContainsFunc(p.ClientSecret, unicode.IsControl) {
+		faults.add("%sClientSecret has a line break or another control character; trim what comes from a file (RFC 6749 appendix A.2)", prefix)
+	}
 	if slices.Contains([]string{"client_id", "id_token_hint", "state"}, p.LogoutRedirectParam) {
 		faults.add("%sLogoutRedirectParam is %s, which the logout has already; leave it empty, or give the provider's own", prefix, p.LogoutRedirectParam)
 	}
@@ -178,6 +188,8 @@ func (p *Provider) complete(prefix string, faults *faults) {
 		faults.add("%sIssuer is missing; give the provider's URL, exactly as it spells it", prefix)
 	case p.Issuer != "" && (checkEndpoint(p.Issuer, true) != nil || strings.ContainsAny(p.Issuer, "?#")):
 		faults.add("%sIssuer is not an https URL without query and fragment; give the provider's URL, exactly as it spells it (http is for loopback only)", prefix)
+	case strings.Contains(p.Issuer, "/.well-known/"):
+		faults.add("%sIssuer is where its metadata is; leave out /.well-known and what follows", prefix)
 	}
 	if p.ClientID == "" {
 		faults.add("%sClientID is missing; the provider gives it to you when you register the application", prefix)
@@ -187,6 +199,8 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	case p.OAuth2 != nil:
 	case p.Scopes == nil:
 		p.Scopes = []string{"openid", "profile", "email"}
+	case strings.Contains(strings.Join(p.Scopes, ""), " "):
+		faults.add("%sScopes has several in one element; give each its own", prefix)
 	case !slices.Contains(p.Scopes, "openid"):
 		faults.add("%sScopes lacks openid; add it, or leave Scopes nil (OpenID Connect Core section 3.1.2.1)", prefix)
 	}

@@ -60,11 +60,15 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 
 		{"no provider", func(c *Config) { c.Providers = nil }, "Providers is empty; give at least one"},
 		{"two providers", func(c *Config) { *c = twoProviders() }, ""},
-		{"two providers, one without a name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "" }, "Providers[1].Name cannot be the end of a path"},
+		{"two providers, one with a slash in its name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "not/that" }, "Providers[1].Name cannot be the end of a path"},
+		{"two providers, one without a name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "" }, "Providers[1].Name is missing; with several"},
 		{"two providers, a name that is a path", func(c *Config) { *c = twoProviders(); c.Providers[0].Name = "a/b" }, "Providers[0].Name cannot be the end of a path"},
 		{"two providers of one name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "ONE" }, "Providers[1].Name is that of Providers[0]"},
 		{"rule 30: two providers with one issuer", func(c *Config) { *c = twoProviders(); c.Providers[1].Issuer = c.Providers[0].Issuer }, "Providers[1].Issuer is that of Providers[0]"},
 		{"two providers, a callback that is the login", func(c *Config) { *c = twoProviders(); c.LoginPath = "/auth/callback/two" }, "must be different paths"},
+		{"a secret from a file", func(c *Config) { c.Providers[0].ClientSecret = "secret\n" }, "Providers[0].ClientSecret has a line break"},
+		{"the address of the metadata", func(c *Config) { c.Providers[0].Issuer += "/.well-known/openid-configuration" }, "Providers[0].Issuer is where its metadata is"},
+		{"scopes in one", func(c *Config) { c.Providers[0].Scopes = []string{"openid email"} }, "Providers[0].Scopes has several in one element"},
 		{"no issuer", func(c *Config) { c.Providers[0].Issuer = "" }, "Providers[0].Issuer is missing"},
 		{"rule 50: http issuer", func(c *Config) { c.Providers[0].Issuer = "http://id.example.test" }, "Providers[0].Issuer is not an https URL"},
 		{"issuer with query", func(c *Config) { c.Providers[0].Issuer = "https://id.example.test?a" }, "Providers[0].Issuer is not an https URL"},
@@ -126,7 +130,7 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 			c.Providers[0].OAuth2.AuthMethod = "private_key_jwt"
 		}, "OAuth2.AuthMethod is"},
 
-		{"no key", func(c *Config) { c.SessionKey = nil }, "SessionKey has 0 bytes; give 32"},
+		{"no key", func(c *Config) { c.SessionKey = nil }, "SessionKey is empty; is its variable set?"},
 		{"short key", func(c *Config) { c.SessionKey = keyA[:31] }, "SessionKey has 31 bytes; give 32"},
 		{"zero key", func(c *Config) { c.SessionKey = make([]byte, 32) }, "SessionKey is all zeros"},
 		{"key of one letter", func(c *Config) { c.SessionKey = bytes.Repeat([]byte("k"), 32) }, ""},
