@@ -13,10 +13,11 @@ import (
 
 // Authenticator logs people in. Make one with [New], share it: it is safe for
 // concurrent use and needs no closing. What it knows is the provider's metadata
-// and keys, and nothing of any user, but for the sealed outcome of a refresh, for
-// five minutes, if it keeps tokens without [Config.Refreshes]. While it fetches
-// something or refreshes tokens, a goroutine of its own does so, which ends by
-// itself: within the time-out of HTTPClient, and for a refresh within a minute.
+// and keys, and nothing of any user, but for the sealed outcomes of refreshes, for
+// five minutes or until others take their place, if it keeps tokens without
+// [Config.Refreshes]. While it fetches something or refreshes tokens, a goroutine
+// of its own does so, which ends by itself: within the time-out of HTTPClient, and
+// for a refresh within a minute, if Store and ClientSecretFunc heed their context.
 type Authenticator struct {
 	config        Config
 	registrations registrations
@@ -27,7 +28,8 @@ type Authenticator struct {
 	refresher     *refresher
 	hints         *logoutHints
 	crossOrigin   *http.CrossOriginProtection
-	origin        string // of RedirectURL
+	origin        string   // of RedirectURL
+	paths         []string // of Routes
 	now           func() time.Time
 }
 
@@ -78,6 +80,9 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	a.refresher = &refresher{shared: config.Refreshes, sessions: a.sessions, tokens: a.tokens, log: a.log, now: now}
 	if a.refresher.shared == nil {
 		a.refresher.shared = &memoryRefreshes{now: now}
+	}
+	for _, route := range a.Routes() {
+		a.paths = append(a.paths, route.Path)
 	}
 	return a, nil
 }
@@ -160,19 +165,20 @@ func (a *Authenticator) Routes() []Route {
 
 // report makes err an *Error of its own with a reference, and logs it: once,
 // here, without a secret. A stranger at a guarded door is not a failure, nor is a
-// step-up.
+// step-up, nor a browser that does not wait for the answer.
 func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error) error {
 	if err == nil {
 		return nil
 	}
 	failure := asError(err)
-	if failure.Reference != "" {
-		return err // reported already
-	}
 	if errors.Is(err, ErrUnavailable) {
 		w.Header().Set("Retry-After", "10") // seconds
 	}
-	if failure.Code != codeNoSession && failure.Code != codeStepUp {
+	if failure.Reference != "" {
+		return err // reported already
+	}
+	left := errors.Is(err, context.Canceled) && r.Context().Err() != nil
+	if failure.Code != codeNoSession && failure.Code != codeStepUp && !left {
 		a.log(r, failure)
 	}
 	return failure

@@ -198,7 +198,7 @@ func (c claims) checkWhom() error {
 // for as long as it could come again, and last, so that one that did not get as
 // far can.
 func (s *sessionKeeper) endBy(ctx context.Context, client string, token *logoutToken) error {
-	seen := revocationKey("jti", token.issuer, client, token.jti)
+	seen := opaqueKey("jti", token.issuer, client, token.jti)
 	switch at, err := s.revocations.RevokedAt(ctx, seen); {
 	case err != nil:
 		return errRevocationsDown(err)

@@ -209,7 +209,7 @@ func TestAClockThatIsWrongIsInTheLog(t *testing.T) {
 		}
 		said, err1 := time.Parse(time.RFC3339, found[1])
 		here, err2 := time.Parse(time.RFC3339, found[2])
-		if off := said.Sub(here); err1 != nil || err2 != nil || (off - want.off).Abs() > 2*time.Second {
+		if off := said.Sub(here); err1 != nil || err2 != nil || (off-want.off).Abs() > 2*time.Second {
 			t.Errorf("%s: off by %s: %s", ahead, off, found[0])
 		}
 	}

@@ -174,16 +174,20 @@ func exchangeError(err error, secrets ...string) error {
 			Public: "The login provider did not accept this login. Please try again.",
 			Err:    fmt.Errorf("%w: token endpoint: %w", ErrRefused, reported),
 		}
-	case status >= 500, status == http.StatusTooManyRequests:
+	case isOutage(status):
 		return errProviderDown(fmt.Errorf("the token endpoint answered %d", status))
 	case answer.ErrorCode != "":
-		return &Error{
-			Status: http.StatusBadGateway, Code: codeClientRefused,
-			Public: "The login provider does not accept this application. Please tell us.",
-			Err:    fmt.Errorf("%w: token endpoint: %w", ErrRefused, reported),
-		}
+		return errClientRefused(fmt.Errorf("token endpoint: %w", reported))
 	}
 	return errBadProvider("token_response_untrusted", "the token endpoint answered %d without an OAuth error", status)
+}
+
+func errClientRefused(err error) *Error {
+	return &Error{
+		Status: http.StatusBadGateway, Code: codeClientRefused,
+		Public: "The login provider does not accept this application. Please tell us.",
+		Err:    fmt.Errorf("%w: %w", ErrRefused, err),
+	}
 }
 
 // withoutSecret says so if a client that was refused had none to send.

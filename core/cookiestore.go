@@ -12,9 +12,10 @@ const (
 	// accept (RFC 6265bis section 5.6).
 	maxCookieValue = 3900
 
-	// maxCookieParts keeps the Cookie header under the 8 KB that common proxies
-	// accept: a session that they refuse would lock its user out of the whole
-	// site, with an error page that says nothing.
+	// maxCookieParts keeps a session under the 8 KB that common proxies accept as a
+	// Cookie header: one that they refuse would lock its user out of the whole site,
+	// with an error page that says nothing. Logins in flight come on top, and at the
+	// logout path the hint; the README says what to allow for.
 	maxCookieParts = 2
 
 	// maxCookieBytes is the same for a session and its tokens together.

@@ -37,9 +37,9 @@ var (
 	// sent it.
 	ErrUntrusted = errors.New("pixy: answer not trusted")
 
-	// ErrUnavailable: the provider, the session store, Revocations or Refreshes
-	// cannot be reached, or are failing. Status 503 with Retry-After. Sessions that
-	// exist are unaffected.
+	// ErrUnavailable: the provider, the session store, Revocations, Refreshes or
+	// ClientSecretFunc cannot be reached, or are failing, or OnLogin says so. Status
+	// 503 with Retry-After. Sessions that exist are unaffected.
 	ErrUnavailable = errors.New("pixy: temporarily unavailable")
 
 	// ErrNoToken: there is no access token for a user, or it has expired and there
@@ -162,7 +162,7 @@ func reference() string { return rand.Text()[:8] }
 // The failures that more than one place reports. The rest is made where it
 // happens, so that a check and its error stand together.
 
-// codeNoSession is the code of the one failure that is not logged.
+// codeNoSession is the code of a failure that is not logged, as [codeStepUp] is.
 const codeNoSession = "login_required"
 
 func errNoSession(loginURL string) *Error {

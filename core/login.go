@@ -37,8 +37,8 @@ func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
 	return a.LoginWith(w, r, options)
 }
 
-// only returns the registration that needs no choice, or nil.
-func (a *Authenticator) only() *registration {
+// sole returns the registration that needs no choice, or nil.
+func (a *Authenticator) sole() *registration {
 	if len(a.registrations) == 1 {
 		return a.registrations[0]
 	}
@@ -73,8 +73,7 @@ func (a *Authenticator) returnTo(s string) string {
 	path, _, _ := strings.Cut(s, "?")
 	path, _, _ = strings.Cut(path, "#")
 	path, _ = url.PathUnescape(path) // it can be: s is safe
-	if path == a.config.LoginPath || path == a.config.LogoutPath ||
-		slices.ContainsFunc(a.registrations, func(r *registration) bool { return r.callbackPath == path }) {
+	if slices.Contains(a.paths, path) {
 		return home
 	}
 	return s

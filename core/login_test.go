@@ -199,10 +199,12 @@ func TestLoginEndsInThisApplication(t *testing.T) {
 		{"rule 117: the callback, which would be a circle", "/auth/callback?x=y", "/"},
 		{"rule 117: the login, which would be a circle", "/auth/login#x", "/"},
 		{"rule 117: the logout", "/auth/logout", "/"},
+		{"rule 117: the provider's logout", "/auth/backchannel-logout", "/"},
+		{"rule 117: the provider's logout, in a frame", "/auth/frontchannel-logout?iss=x", "/"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t)
+			g := newRig(t, func(c *core.Config) { c.Revocations = new(core.MemoryRevocations) })
 			callback := follow(t, g.browser, origin+"/auth/login?return_to="+url.QueryEscape(test.returnTo))
 			if got := g.visit(callback.String()).Header.Get("Location"); got != test.ends {
 				t.Errorf("got %q, want %q", got, test.ends)

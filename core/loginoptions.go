@@ -56,7 +56,7 @@ func (a *Authenticator) LoginWith(w http.ResponseWriter, r *http.Request, option
 			Public: "Logging in works only when a page is opened, not from within one. Please open the login page.",
 		}, a.loginURLWith(nil, options)))
 	}
-	at := a.only()
+	at := a.sole()
 	if options.Provider != "" {
 		if at = a.registrations.named(options.Provider); at == nil {
 			return a.report(w, r, a.errUnknownProvider(options.ReturnTo))

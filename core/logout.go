@@ -9,7 +9,9 @@ import (
 // Logout ends the session here, then sends the browser to the provider to end
 // it there too (OpenID Connect RP-Initiated Logout), or to AfterLogout if the
 // provider has no place for that or is down. Kept tokens are revoked there, if it
-// takes that (RFC 7009). For a stranger it goes to AfterLogout at once.
+// takes that (RFC 7009). A browser whose session is over already goes to the
+// provider, too, if it still has the hint of its login, and a stranger's to
+// AfterLogout at once.
 //
 // It answers POST only, from a page of this application: put a button in a form
 // with method="post". A request that another site caused gets [ErrCrossOrigin],

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -74,14 +76,25 @@ func (m *metadata) check(issuer string) error {
 			faults = append(faults, fmt.Errorf("%s %w", endpoint.name, err))
 		}
 	}
-	if u, err := url.Parse(m.AuthorizationEndpoint); err == nil {
-		for name := range u.Query() {
-			if reservedParam(name) {
-				faults = append(faults, fmt.Errorf("authorization_endpoint has a parameter %q of its own", clip(name)))
-			}
-		}
+	if err := checkOwnParams(m.AuthorizationEndpoint); err != nil {
+		faults = append(faults, fmt.Errorf("authorization_endpoint %w", err))
 	}
 	return errors.Join(faults...)
+}
+
+// checkOwnParams: an authorization endpoint may have a query (RFC 6749 section
+// 3.1), but no parameter that is this library's to set.
+func checkOwnParams(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return nil // which checkEndpoint says
+	}
+	for _, name := range slices.Sorted(maps.Keys(u.Query())) {
+		if reservedParam(name) {
+			return fmt.Errorf("has a parameter %q of its own", clip(name))
+		}
+	}
+	return nil
 }
 
 // allowHTTP: config allows an http issuer on loopback only.
@@ -112,7 +125,7 @@ func checkEndpoint(endpoint string, allowHTTP bool) error {
 		return errors.New("is not an absolute URL")
 	case u.User != nil:
 		return errors.New("has a user name or password in it")
-	case u.Fragment != "":
+	case strings.Contains(endpoint, "#"):
 		return errors.New("has a fragment")
 	case u.Scheme == "https", u.Scheme == "http" && allowHTTP && isLoopback(u.Hostname()):
 		return nil
@@ -165,31 +178,50 @@ func asymmetricOf(announced []string) []jose.SignatureAlgorithm {
 // getJSON fetches a document of the provider. The errors are typed; they never
 // hold the body, which may be a page of somebody else.
 func getJSON(ctx context.Context, client *http.Client, from string, into any) error {
+	bad := func(err error) *Error {
+		return errBadProvider("provider_metadata_invalid", "%s: %w; check Issuer (redirects are not followed)", from, err)
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
-		return errBadProvider("provider_metadata_invalid", "%w", err)
+		return bad(err)
 	}
 	request.Header.Set("Accept", "application/json")
+	body, _, err := answerTo(client, request, bad)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return bad(fmt.Errorf("it is not the JSON it should be: %w", err))
+	}
+	return nil
+}
+
+// answerTo returns the body and the kind of an answer with status 200. Every
+// other answer is an outage, or bad.
+func answerTo(client *http.Client, request *http.Request, bad func(error) *Error) (body []byte, kind string, err error) {
 	response, err := client.Do(request)
 	if err != nil {
-		return errProviderDown(err)
+		return nil, "", errProviderDown(err)
 	}
 	defer response.Body.Close()
 	switch status := response.StatusCode; {
-	case status == http.StatusOK:
-	case status >= 500, status == http.StatusRequestTimeout, status == http.StatusTooManyRequests:
-		return errProviderDown(fmt.Errorf("%s answered %d", from, status))
-	default:
-		return errBadProvider("provider_metadata_invalid", "%s answered %d; check Issuer (redirects are not followed)", from, status)
+	case isOutage(status):
+		return nil, "", errProviderDown(fmt.Errorf("%s answered %d", request.URL, status))
+	case status != http.StatusOK:
+		return nil, "", bad(fmt.Errorf("it answered %d", status))
 	}
-	body, err := io.ReadAll(response.Body)
+	body, err = io.ReadAll(response.Body)
 	if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
-		return errBadProvider("provider_metadata_invalid", "%s is larger than %d bytes", from, tooBig.Limit)
+		return nil, "", bad(fmt.Errorf("it is larger than %d bytes", tooBig.Limit))
 	} else if err != nil {
-		return errProviderDown(fmt.Errorf("reading %s: %w", from, err))
+		return nil, "", errProviderDown(fmt.Errorf("reading %s: %w", request.URL, err))
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return errBadProvider("provider_metadata_invalid", "%s is not the JSON it should be: %w", from, err)
-	}
-	return nil
+	kind, _, _ = mime.ParseMediaType(response.Header.Get("Content-Type"))
+	return body, kind, nil
+}
+
+// isOutage reports whether a status says that a provider is down or busy, and
+// nothing about what it was asked.
+func isOutage(status int) bool {
+	return status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests
 }

@@ -6,8 +6,10 @@ package core_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -300,4 +302,26 @@ func (b *brittle) RoundTrip(r *http.Request) (*http.Response, error) {
 		panic("a bug of the transport's")
 	}
 	return b.RoundTripper.RoundTrip(r)
+}
+
+// Whoever does not wait has not found an outage.
+func TestABrowserThatLeavesIsNoFailure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := newRig(t)
+		g.provider.Misbehave(slowly(logintest.Discovery, 6*time.Second))
+		ctx, leave := context.WithCancel(t.Context())
+		time.AfterFunc(2*time.Second, leave)
+		r := httptest.NewRequestWithContext(ctx, "GET", origin+"/auth/login", nil)
+		if err := g.auth.Login(httptest.NewRecorder(), r); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(timeout)
+		if got := g.log.String(); got != "" {
+			t.Errorf("logged as %s", got)
+		}
+		g.provider.Misbehave(logintest.Faults{})
+		if g.login(); g.whoAmI() != "I am ada" {
+			t.Error("nobody can log in afterwards")
+		}
+	})
 }

@@ -15,6 +15,9 @@ import (
 // a 500 with a public text of ours, and is logged. It writes the whole answer.
 func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err error) {
 	failure := asError(a.report(w, r, err))
+	if failure.Status == http.StatusUnauthorized && failure.loginURL == "" { // of a token, or the application's own
+		failure.loginURL = a.loginURL(nil, a.pageOf(r))
+	}
 	if acceptsHTML(r) && failure.Code != codeLogoutToken { // whose reader is a provider
 		servePage(w, failure.Status, page{title: pageTitle(failure), main: errorPage(failure, r)})
 		return

@@ -112,7 +112,7 @@ func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err er
 	}
 	if isNavigation(r) {
 		if at == nil {
-			at = a.only()
+			at = a.sole()
 		}
 		options.ReturnTo = requestedURL(r)
 		return a.report(w, r, a.begin(w, r, at, options, false))
@@ -141,6 +141,14 @@ func errGuarded(r *http.Request) *Error {
 		Err:      fmt.Errorf("a guard stands in front of %s, which is the login's own; mount the login outside of what is guarded", r.URL.Path),
 		loginURL: home, // and not to here: a callback's URL holds a code
 	}
+}
+
+// pageOf is the page of this application that somebody sees whose request is r.
+func (a *Authenticator) pageOf(r *http.Request) string {
+	if isNavigation(r) {
+		return requestedURL(r)
+	}
+	return a.pageBefore(r)
 }
 
 // pageBefore is the page of this application that made a request, or "/".

@@ -139,8 +139,7 @@ func (f *refresher) join(r *http.Request, key string, found *session, held *toke
 	of := *found // the refresh may outlive the request
 	outcome, err := f.flights.join(key, func() (string, error) {
 		outcome, err := f.run(detached, key, &of, held)
-		f.report(detached, from(of.registration, err))
-		return outcome, err
+		return outcome, f.report(detached, from(of.registration, err)) // who shows it shows the line's reference
 	}).wait(ctx)
 	if err != nil {
 		return "", err
@@ -197,9 +196,12 @@ func (f *refresher) redeem(r *http.Request, key string, of *session, held *token
 
 // keep puts new tokens away, for all requests if they are in a Store.
 func (f *refresher) keep(r *http.Request, of *session, fresh *tokens) {
-	if fresh != nil { // nil: refused
-		f.store(heldResponse{header: make(http.Header)}, r, of, fresh)
+	if fresh == nil {
+		return // refused
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), refreshPatience) // a Store that hangs must not keep the outcome from the others
+	defer cancel()
+	f.store(heldResponse{header: make(http.Header)}, r.WithContext(ctx), of, fresh)
 }
 
 // adopt has the browser of r go on with fresh tokens, if it still has the former
@@ -235,9 +237,12 @@ func (f *refresher) end(w http.ResponseWriter, r *http.Request, found *session) 
 	return ErrNoSession
 }
 
-// report logs what does not stop the request.
-func (f *refresher) report(r *http.Request, err error) {
-	if err != nil {
-		f.log(r, asError(err))
+// report logs what does not stop the request, and returns it with its reference.
+func (f *refresher) report(r *http.Request, err error) error {
+	if err == nil {
+		return nil
 	}
+	failure := asError(err)
+	f.log(r, failure)
+	return failure
 }

@@ -1,10 +1,18 @@
 package core_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/gorilla/sessions"
 
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
@@ -278,6 +286,74 @@ func TestTokensWithoutOpenIDConnect(t *testing.T) {
 					t.Errorf("%d revocations, want %d", got, test.revoked)
 				}
 			})
+		}
+	})
+}
+
+// One outage is one line, and who shows the error shows the line's reference.
+func TestARefreshThatFailsIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	g := newTokenRig(t)
+	g.login()
+	g.advance(2 * time.Hour)
+	g.provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
+		if e == logintest.Token {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		return e == logintest.Token
+	}})
+	page := g.fetch("GET", origin+"/token")
+	var failure struct{ Code, Reference string }
+	if err := json.Unmarshal(page.Body, &failure); err != nil || failure.Code != "provider_unavailable" || page.Header.Get("Retry-After") == "" {
+		t.Errorf("got %+v, %v, Retry-After %q", failure, err, page.Header.Get("Retry-After"))
+	}
+	if log := g.log.String(); strings.Count(log, "\n") != 1 || failure.Reference == "" || !strings.Contains(log, failure.Reference) {
+		t.Errorf("reference %q, and logged as %s", failure.Reference, log)
+	}
+}
+
+// A hangingStore that heeds its request's context, and saves nothing.
+type hangingStore struct {
+	*memoryStore
+	hangs   atomic.Bool
+	waiting atomic.Int32
+}
+
+func (s *hangingStore) Save(r *http.Request, w http.ResponseWriter, session *sessions.Session) error {
+	if !s.hangs.Load() {
+		return s.memoryStore.Save(r, w, session)
+	}
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
+	<-r.Context().Done()
+	return r.Context().Err()
+}
+
+// A Store that hangs keeps neither a goroutine nor the outcome of a refresh, for
+// which a token has been spent.
+func TestARefreshEndsWhenTheStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &hangingStore{memoryStore: newMemoryStore()}
+		shared := &sharedRefreshes{outcomes: make(map[string]string), claimed: make(map[string]chan struct{})}
+		g := newTokenRig(t, func(c *core.Config) { c.Store, c.Refreshes = store, shared })
+		g.login()
+		g.advance(59*time.Minute + 30*time.Second) // due, and the access token is good
+		store.hangs.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		r := httptest.NewRequestWithContext(ctx, "GET", origin+"/token", nil)
+		for _, c := range g.browser.Cookies(origin + "/token") {
+			r.AddCookie(c)
+		}
+		go g.app.ServeHTTP(httptest.NewRecorder(), r)
+		time.Sleep(time.Minute)
+		if got := store.waiting.Load(); got != 0 {
+			t.Errorf("%d goroutines still wait for the store", got)
+		}
+		shared.mu.Lock()
+		defer shared.mu.Unlock()
+		if len(shared.outcomes) != 1 || len(shared.claimed) != 0 {
+			t.Error("others do not learn of the new tokens")
 		}
 	})
 }

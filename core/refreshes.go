@@ -2,8 +2,6 @@ package core
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -33,8 +31,9 @@ type Refreshes interface {
 }
 
 const (
-	// A refresh is over before its claim is.
-	refreshTimeout = 25 * time.Second
+	// A refresh is over before its claim is, and so is what follows: to put the new
+	// tokens away and to tell the others, refreshPatience each.
+	refreshTimeout = 22 * time.Second
 	refreshClaim   = 30 * time.Second
 
 	// outcomeKept is how long requests that carry the old tokens get the new ones:
@@ -110,12 +109,7 @@ func (fresh *tokens) keptAfter(held *tokens, now time.Time) time.Duration {
 // refreshKey stands for the refresh of these very tokens. It changes with each of
 // them, also where the provider leaves the refresh token as it is.
 func refreshKey(at *registration, t *tokens) string {
-	var text []byte
-	for _, part := range [...]string{"refresh", at.id, t.access, t.refresh} {
-		text = appendString(text, part)
-	}
-	sum := sha256.Sum256(text)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return opaqueKey("refresh", at.id, t.access, t.refresh)
 }
 
 // refreshFlights are the refreshes under way in this process. Each has a

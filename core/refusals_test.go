@@ -189,7 +189,8 @@ func lastRefusals() []refusal {
 		{name: "rule 86: not signed at all", config: askUserInfo, faults: signed(func(h, _ map[string]any) { h["alg"] = "none" }), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "rule 86: signed by the public key", config: askUserInfo, faults: signed(func(h, _ map[string]any) { h["alg"] = "HS256" }), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "rules 75, 86: a token of another kind", config: askUserInfo, faults: signed(func(h, _ map[string]any) { h["typ"] = "at+jwt" }), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
-		{name: "rule 51: UserInfo huge", config: askUserInfo, faults: infoFails(200, "application/json", strings.Repeat(" ", 2<<20)), userInfo: ignored, status: 503, code: "provider_unavailable", spent: true},
+		{name: "rule 51: UserInfo huge", config: askUserInfo, faults: infoFails(200, "application/json", strings.Repeat(" ", 2<<20)), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "UserInfo too busy", config: askUserInfo, faults: infoFails(429, "application/json", "{}"), userInfo: ignored, status: 503, code: "provider_unavailable", spent: true},
 		{name: "UserInfo nowhere", config: askUserInfo, userInfo: ignored, metadata: func(m map[string]any) { delete(m, "userinfo_endpoint") }},
 
 		{name: "OnLogin refuses", config: onLogin(errors.New("not on the list")), status: 403, code: "login_refused", spent: true},

@@ -55,54 +55,39 @@ func register(config Config, callbackPath string, now func() time.Time) registra
 	return all
 }
 
-// named returns the one with a name, or nil.
-func (all registrations) named(name string) *registration {
+// find returns the first one that is so, or nil.
+func (all registrations) find(so func(*registration) bool) *registration {
 	for _, r := range all {
-		if r.config.Name == name {
+		if so(r) {
 			return r
 		}
 	}
 	return nil
+}
+
+// named returns the one with a name, or nil.
+func (all registrations) named(name string) *registration {
+	return all.find(func(r *registration) bool { return r.config.Name == name })
 }
 
 // of returns the one whose provider let a user in, or nil if there is none any more.
 func (all registrations) of(issuer, client string) *registration {
-	for _, r := range all {
-		if r.config.issues(issuer) && r.config.ClientID == client {
-			return r
-		}
-	}
-	return nil
+	return all.find(func(r *registration) bool { return r.config.issues(issuer) && r.config.ClientID == client })
 }
 
 // issuing returns the one that is issuer, or has it as a tenant, or nil.
 func (all registrations) issuing(issuer string) *registration {
-	for _, r := range all {
-		if r.config.issues(issuer) {
-			return r
-		}
-	}
-	return nil
+	return all.find(func(r *registration) bool { return r.config.issues(issuer) })
 }
 
-// issuedBy returns the OpenID provider that is issuer, or has it as a tenant, or nil.
+// issuedBy is issuing for OpenID providers alone.
 func (all registrations) issuedBy(issuer string) *registration {
-	for _, r := range all {
-		if r.config.OAuth2 == nil && r.config.issues(issuer) {
-			return r
-		}
-	}
-	return nil
+	return all.find(func(r *registration) bool { return r.config.OAuth2 == nil && r.config.issues(issuer) })
 }
 
 // withID returns the one that an attempt is bound to, or nil.
 func (all registrations) withID(id string) *registration {
-	for _, r := range all {
-		if r.id == id {
-			return r
-		}
-	}
-	return nil
+	return all.find(func(r *registration) bool { return r.id == id })
 }
 
 // calledBack returns the one whose callback a request is for. Several differ in

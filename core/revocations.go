@@ -77,17 +77,18 @@ func (m *MemoryRevocations) RevokedAt(_ context.Context, keys ...string) (latest
 // began in one session at the provider. They are of one client, so that
 // applications may share what remembers them.
 
-func (s *session) key() string { return revocationKey("session", string(s.id[:])) }
+func (s *session) key() string { return opaqueKey("session", string(s.id[:])) }
 
 func userKey(issuer, client, subject string) string {
-	return revocationKey("user", issuer, client, subject)
+	return opaqueKey("user", issuer, client, subject)
 }
 
 func providerSessionKey(issuer, client, sid string) string {
-	return revocationKey("sid", issuer, client, sid)
+	return opaqueKey("sid", issuer, client, sid)
 }
 
-func revocationKey(parts ...string) string {
+// opaqueKey stands for something and does not tell what: for where others may look.
+func opaqueKey(parts ...string) string {
 	var text []byte
 	for _, part := range parts {
 		text = appendString(text, part)

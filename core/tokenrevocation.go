@@ -35,10 +35,14 @@ func (g *codeGrant) revoke(ctx context.Context, held *tokens) error {
 		return errProviderDown(err)
 	}
 	response.Body.Close()
-	if response.StatusCode != http.StatusOK { // also for a token that it does not know (section 2.2)
-		return errProviderDown(fmt.Errorf("the revocation endpoint answered %d", response.StatusCode))
+	switch status := response.StatusCode; {
+	case status == http.StatusOK: // also for a token that it does not know (section 2.2)
+		return nil
+	case isOutage(status):
+		return errProviderDown(fmt.Errorf("the revocation endpoint answered %d", status))
+	default:
+		return errClientRefused(fmt.Errorf("the revocation endpoint answered %d", status))
 	}
-	return nil
 }
 
 // authenticated is a request by which this client proves itself as it does at

@@ -16,7 +16,8 @@ func TestLogoutRevokesTokens(t *testing.T) {
 		for name, test := range map[string]struct {
 			faults logintest.Faults
 			hint   string
-			valid  bool // the access token, afterwards
+			valid  bool   // the access token, afterwards
+			logged string // code
 		}{
 			"the refresh token":             {hint: "refresh_token"},
 			"the access token, if alone":    {faults: logintest.Faults{Token: func(r map[string]any) { delete(r, "refresh_token") }}, hint: "access_token"},
@@ -26,7 +27,13 @@ func TestLogoutRevokesTokens(t *testing.T) {
 					w.WriteHeader(http.StatusBadGateway)
 				}
 				return e == logintest.Revocation
-			}}, hint: "refresh_token", valid: true},
+			}}, hint: "refresh_token", valid: true, logged: "provider_unavailable"},
+			"a provider that refuses": {faults: logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
+				if e == logintest.Revocation {
+					w.WriteHeader(http.StatusUnauthorized)
+				}
+				return e == logintest.Revocation
+			}}, hint: "refresh_token", valid: true, logged: "client_refused"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				g := newTokenRig(t, vault)
@@ -52,8 +59,8 @@ func TestLogoutRevokesTokens(t *testing.T) {
 				if left := g.cookiesNamed("__Host-pixy"); len(left) != 0 || g.whoAmI() != "" {
 					t.Errorf("%v are left", left)
 				}
-				if failed := strings.Contains(g.log.String(), "the revocation endpoint answered 502"); failed != (test.hint != "" && test.valid) {
-					t.Errorf("the log: %s", g.log.String())
+				if log := g.log.String(); !strings.Contains(log, test.logged) || (log == "") != (test.logged == "") {
+					t.Errorf("the log: %s", log)
 				}
 			})
 		}

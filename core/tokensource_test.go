@@ -185,3 +185,28 @@ func TestContextWithToken(t *testing.T) {
 		t.Errorf("got %v", fmt.Sprint(user))
 	}
 }
+
+// Whoever reads "Please log in again" must be able to.
+func TestAMissingTokenOffersALogin(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	for header, want := range map[string]string{
+		"Accept: text/html":                  `href="/auth/login?return_to=%2Fapi%3Fpage%3D2"`,
+		"Accept: application/json":           `"login_url":"/auth/login"`,
+		"Referer: " + origin + "/list?tab=1": `"login_url":"/auth/login?return_to=%2Flist%3Ftab%3D1"`,
+	} {
+		r := httptest.NewRequest("GET", origin+"/api?page=2", nil)
+		name, value, _ := strings.Cut(header, ": ")
+		r.Header.Set(name, value)
+		r = r.WithContext(core.ContextWithUser(r.Context(), &core.User{Issuer: issuer, Subject: "ada"}))
+		_, err := core.TokenSource(r.Context()).Token()
+		if !errors.Is(err, core.ErrNoToken) {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		g.auth.ServeError(w, r, err)
+		if w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: got %d: %s", header, w.Code, w.Body)
+		}
+	}
+}

@@ -3,9 +3,6 @@ package core
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -25,22 +22,11 @@ func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *oauth2.
 		return nil, errBadUserInfo(err)
 	}
 	token.SetAuthHeader(request) // the only place for a token: never a URL
-	response, err := p.client.Do(request)
+	body, kind, err := answerTo(p.client, request, errBadUserInfo)
 	if err != nil {
-		return nil, errProviderDown(err)
+		return nil, err
 	}
-	defer response.Body.Close()
-	if response.StatusCode >= 500 {
-		return nil, errProviderDown(fmt.Errorf("UserInfo endpoint answered %d", response.StatusCode))
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, errBadUserInfo(fmt.Errorf("endpoint answered %d", response.StatusCode))
-	}
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, errProviderDown(err)
-	}
-	c, err := p.userInfoClaims(ctx, m, issuer, response.Header.Get("Content-Type"), body)
+	c, err := p.userInfoClaims(ctx, m, issuer, kind, body)
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +38,8 @@ func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *oauth2.
 
 // userInfoClaims reads an answer: a JSON object, or one that is signed, which
 // must be so by the provider and for this client (section 5.3.2).
-func (p *oidcProvider) userInfoClaims(ctx context.Context, m *metadata, issuer, contentType string, body []byte) (claims, error) {
-	if kind, _, _ := mime.ParseMediaType(contentType); kind != "application/jwt" {
+func (p *oidcProvider) userInfoClaims(ctx context.Context, m *metadata, issuer, kind string, body []byte) (claims, error) {
+	if kind != "application/jwt" {
 		c, err := decodeClaims(body)
 		if err != nil {
 			return nil, errBadUserInfo(err)

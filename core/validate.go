@@ -252,6 +252,9 @@ func (p *Provider) completeOAuth2(prefix string, faults *faults) {
 			faults.add("%sOAuth2.%s %v; give the provider's endpoint", prefix, endpoint.name, err)
 		}
 	}
+	if err := checkOwnParams(c.AuthURL); err != nil {
+		faults.add("%sOAuth2.AuthURL %v; leave it out", prefix, err)
+	}
 	if u, err := url.Parse(c.AuthURL); err == nil && p.Issuer == "" && checkEndpoint(c.AuthURL, true) == nil {
 		p.Issuer = u.Scheme + "://" + u.Host
 	}

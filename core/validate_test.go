@@ -114,6 +114,12 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 			c.Providers[0] = oauth2Example()
 			c.Providers[0].OAuth2.AuthURL, c.Providers[0].OAuth2.TokenURL = "", ""
 		}, "OAuth2 has no AuthURL and TokenURL"},
+		{"OAuth 2.0 with a state of its own", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].OAuth2.AuthURL += "?tenant=a&state=mine"
+		}, `OAuth2.AuthURL has a parameter "state" of its own`},
+		{"OAuth 2.0 with an empty fragment", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.AuthURL += "#" }, "OAuth2.AuthURL has a fragment"},
+		{"OAuth 2.0 with a parameter of its own", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.AuthURL += "?tenant=a" }, ""},
 		{"OAuth 2.0 with half of them", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.TokenURL = "" }, "OAuth2.TokenURL is missing"},
 		{"OAuth 2.0 by http", func(c *Config) {
 			c.Providers[0] = oauth2Example()

@@ -62,7 +62,8 @@ func (l *Login) Require(need core.Requirement) echo.MiddlewareFunc {
 }
 
 // LoadUser is middleware that attaches the user if there is one, and lets
-// everybody through. Only a session store that is down stops a request.
+// everybody through. Only an outage stops a request: of the Store or of
+// Revocations (503).
 func (l *Login) LoadUser(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c *echo.Context) error {
 		authenticated, err := l.auth.Authenticate(c.Response(), c.Request())

@@ -62,7 +62,8 @@ func (l *Login) require(c *gin.Context, need core.Requirement) {
 }
 
 // LoadUser is middleware that attaches the user if there is one, and lets
-// everybody through. Only a session store that is down stops a request.
+// everybody through. Only an outage stops a request: of the Store or of
+// Revocations (503).
 func (l *Login) LoadUser(c *gin.Context) {
 	authenticated, err := l.auth.Authenticate(c.Writer, c.Request)
 	switch {

@@ -56,7 +56,8 @@ func (l *Login) Require(need core.Requirement) func(http.Handler) http.Handler {
 }
 
 // LoadUser is middleware that attaches the user if there is one, and lets
-// everybody through. Only a session store that is down stops a request.
+// everybody through. Only an outage stops a request: of the Store or of
+// Revocations (503).
 func (l *Login) LoadUser(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		authenticated, err := l.auth.Authenticate(w, r)

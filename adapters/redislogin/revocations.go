@@ -113,6 +113,9 @@ func (s *Shared) known(keys []string, now time.Time) (latest time.Time, all bool
 // keep remembers answers, unless this process has revoked since they were asked
 // for: they may be from before that.
 func (s *Shared) keep(keys []string, answers []answer, revoked int) {
+	if s.MaxStale < 0 {
+		return // nobody would look at them
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.revoked != revoked {

@@ -70,7 +70,7 @@ func appleAt(client AppleClient, now func() time.Time) (core.Provider, error) {
 	if err != nil {
 		return core.Provider{}, fmt.Errorf("pixy: preset.Apple: %w", err)
 	}
-	p := oidc("Apple", appleIssuer, Client{ID: client.ServicesID})
+	p := provider("Apple", appleIssuer, Client{ID: client.ServicesID})
 	p.Scopes = []string{"openid", "name", "email"}
 	p.FormPost = true
 	p.ClientSecretFunc = func(context.Context) (string, error) {

@@ -23,7 +23,7 @@ import (
 //
 // https://developers.facebook.com/documentation/facebook-login/guides/advanced/manual-flow
 func Facebook(client Client) core.Provider {
-	p := oidc("Facebook", "https://www.facebook.com", client)
+	p := provider("Facebook", "https://www.facebook.com", client)
 	p.Scopes = []string{"public_profile", "email"}
 	p.OAuth2 = &core.OAuth2{
 		AuthURL:    "https://www.facebook.com/dialog/oauth",

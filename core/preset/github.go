@@ -25,7 +25,7 @@ import (
 // https://docs.github.com/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps,
 // https://docs.github.com/rest/users/emails
 func GitHub(client Client) core.Provider {
-	p := oidc("GitHub", "https://github.com/login/oauth", client)
+	p := provider("GitHub", "https://github.com/login/oauth", client)
 	p.Scopes = []string{"user:email"}
 	p.OAuth2 = &core.OAuth2{
 		AuthURL:    "https://github.com/login/oauth/authorize",

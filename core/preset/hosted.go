@@ -17,7 +17,7 @@ import (
 //
 // https://developers.google.com/identity/openid-connect/openid-connect
 func Google(client Client) core.Provider {
-	return oidc("Google", "https://accounts.google.com", client)
+	return provider("Google", "https://accounts.google.com", client)
 }
 
 // Slack is Sign in with Slack.
@@ -35,7 +35,7 @@ func Google(client Client) core.Provider {
 //
 // https://docs.slack.dev/authentication/sign-in-with-slack,
 // https://docs.slack.dev/authentication/using-pkce
-func Slack(client Client) core.Provider { return oidc("Slack", "https://slack.com", client) }
+func Slack(client Client) core.Provider { return provider("Slack", "https://slack.com", client) }
 
 // Okta is an Okta authorization server: https://example.okta.com for the
 // organization's own, https://example.okta.com/oauth2/default or the like for
@@ -49,7 +49,7 @@ func Slack(client Client) core.Provider { return oidc("Slack", "https://slack.co
 //
 // https://developer.okta.com/docs/concepts/auth-servers
 func Okta(issuer string, client Client) core.Provider {
-	return withUserInfo(oidc("Okta", address(issuer), client))
+	return withUserInfo(provider("Okta", address(issuer), client))
 }
 
 // Auth0 is an Auth0 tenant, by its domain such as example.eu.auth0.com, or by its
@@ -62,7 +62,7 @@ func Okta(issuer string, client Client) core.Provider {
 //
 // https://auth0.com/docs/get-started/applications/application-settings
 func Auth0(domain string, client Client) core.Provider {
-	return oidc("Auth0", below(address(domain), "%s", "/"), client)
+	return provider("Auth0", below(address(domain), "%s", "/"), client)
 }
 
 // Cognito is an Amazon Cognito user pool, by its id such as
@@ -90,13 +90,14 @@ func Cognito(poolID string, client Client) core.Provider {
 		}
 		issuer = "https://cognito-idp." + region + ".amazonaws.com" + suffix + "/" + poolID
 	}
-	p := oidc("Cognito", issuer, client)
+	p := provider("Cognito", issuer, client)
 	p.LogoutRedirectParam = "logout_uri"
 	return p
 }
 
-// oidc is an OpenID provider that does all by the book.
-func oidc(name, issuer string, client Client) core.Provider {
+// provider is an OpenID provider that does all by the book, unless the caller
+// says otherwise.
+func provider(name, issuer string, client Client) core.Provider {
 	return core.Provider{Name: name, Issuer: issuer, ClientID: client.ID, ClientSecret: client.Secret}
 }
 

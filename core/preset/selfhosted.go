@@ -16,7 +16,7 @@ func GitLab(url string, client Client) core.Provider {
 	if url == "" {
 		url = "https://gitlab.com"
 	}
-	return withUserInfo(oidc("GitLab", address(url), client))
+	return withUserInfo(provider("GitLab", address(url), client))
 }
 
 // Keycloak is a realm of a Keycloak at an address such as
@@ -29,7 +29,7 @@ func GitLab(url string, client Client) core.Provider {
 //
 // https://www.keycloak.org/securing-apps/oidc-layers
 func Keycloak(url, realm string, client Client) core.Provider {
-	return oidc("Keycloak", below(address(url), "/realms/%s", realm), client)
+	return provider("Keycloak", below(address(url), "/realms/%s", realm), client)
 }
 
 // ZITADEL is an instance of ZITADEL, by its domain or address. Audiences are the
@@ -45,7 +45,7 @@ func Keycloak(url, realm string, client Client) core.Provider {
 //
 // https://zitadel.com/docs/apis/openidoauth/claims
 func ZITADEL(domain string, client Client, audiences ...string) core.Provider {
-	p := withUserInfo(oidc("ZITADEL", address(domain), client))
+	p := withUserInfo(provider("ZITADEL", address(domain), client))
 	p.TrustedAudiences = audiences
 	return p
 }
@@ -63,7 +63,7 @@ func ZITADEL(domain string, client Client, audiences ...string) core.Provider {
 //
 // https://docs.goauthentik.io/add-secure-apps/providers/oauth2/
 func Authentik(url, slug string, client Client) core.Provider {
-	return oidc("Authentik", below(address(url), "/application/o/%s/", slug), client)
+	return provider("Authentik", below(address(url), "/application/o/%s/", slug), client)
 }
 
 // Dex is a Dex, by its issuer exactly as Dex's configuration has it.
@@ -74,7 +74,7 @@ func Authentik(url, slug string, client Client) core.Provider {
 // assume.
 //
 // https://dexidp.io/docs/configuration/custom-scopes-claims-clients/
-func Dex(issuer string, client Client) core.Provider { return oidc("Dex", issuer, client) }
+func Dex(issuer string, client Client) core.Provider { return provider("Dex", issuer, client) }
 
 // Ory is a project of Ory Network (https://slug.projects.oryapis.com, or its
 // custom domain) or an Ory Hydra of your own, by its issuer exactly as the
@@ -88,5 +88,5 @@ func Dex(issuer string, client Client) core.Provider { return oidc("Dex", issuer
 //
 // https://www.ory.com/docs/oauth2-oidc
 func Ory(issuer string, client Client) core.Provider {
-	return withUserInfo(oidc("Ory", issuer, client))
+	return withUserInfo(provider("Ory", issuer, client))
 }
