@@ -98,11 +98,12 @@ func (a *Authenticator) openCookies(secure bool) error {
 	if secure {
 		host, path = "__Host-", "__Secure-" // __Host- demands Path=/
 	}
+	name := a.config.CookieName
 	keys := append([][]byte{a.config.SessionKey}, a.config.OldSessionKeys...)
-	attemptSealer, err1 := newSealer(purposeAttempt, keys...)
-	sessionSealer, err2 := newSessionSealer(keys...)
-	hintSealer, err3 := newSealer(purposeLogoutHint, keys...)
-	tokenSealer, err4 := newSealer(purposeTokens, keys...)
+	attemptSealer, err1 := newSealer(purposeAttempt+name, keys...)
+	sessionSealer, err2 := newSessionSealer(name, keys...)
+	hintSealer, err3 := newSealer(purposeLogoutHint+name, keys...)
+	tokenSealer, err4 := newSealer(purposeTokens+name, keys...)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
@@ -113,14 +114,14 @@ func (a *Authenticator) openCookies(secure bool) error {
 		}
 		return &cookieStore{name: name, cookies: everywhere}
 	}
-	a.attempts = &attempts{sealer: attemptSealer, prefix: host + "pixy-login-", cookies: everywhere}
+	a.attempts = &attempts{sealer: attemptSealer, prefix: host + name + "-login-", cookies: everywhere}
 	a.sessions = &sessionKeeper{
-		vault: vault(host + "pixy-session"), sealer: sessionSealer, registrations: a.registrations, revocations: a.config.Revocations,
+		vault: vault(host + name + "-session"), sealer: sessionSealer, registrations: a.registrations, revocations: a.config.Revocations,
 		lifetime: a.config.SessionLifetime, idle: a.config.SessionIdle, now: a.now,
 	}
-	a.tokens = &tokenKeeper{vault: vault(host + "pixy-tokens"), sealer: tokenSealer, kept: a.config.KeepTokens}
+	a.tokens = &tokenKeeper{vault: vault(host + name + "-tokens"), sealer: tokenSealer, kept: a.config.KeepTokens}
 	a.hints = &logoutHints{
-		sealer: hintSealer, name: path + "pixy-logout", registrations: a.registrations,
+		sealer: hintSealer, name: path + name + "-logout", registrations: a.registrations,
 		cookies:  cookieKind{path: a.config.LogoutPath, secure: secure},
 		lifetime: a.config.SessionLifetime,
 	}

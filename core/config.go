@@ -34,19 +34,27 @@ type Config struct {
 	// the provider, such as https://app.example.com/auth/callback. Its path is
 	// where the callback is served. With several providers, each has a callback of
 	// its own, and it is that URL followed by a slash and the provider's Name. Its
-	// scheme decides whether cookies are Secure
-	// and carry the __Host- prefix: https, or http for a loopback host only.
+	// scheme decides whether cookies are Secure and carry the __Host- prefix: https,
+	// or http for localhost, 127.0.0.0/8 and ::1 only. Open the application on the
+	// very host that is in it: to a browser, localhost and 127.0.0.1 are two sites.
 	// Nothing is ever derived from a request's Host or forwarded headers.
 	RedirectURL string
 
 	// SessionKey seals attempts and sessions: at least 32 bytes from a secure
-	// random source, the same on every replica. Purposes get keys of their own,
+	// random source, the same on every replica and after every restart: another
+	// key logs everybody out. Purposes get keys of their own,
 	// derived by HKDF-SHA-256 (RFC 5869).
 	SessionKey []byte
 
 	// OldSessionKeys still open what they once sealed, but never seal. To rotate,
 	// put the former SessionKey here until SessionLifetime has passed.
 	OldSessionKeys [][]byte
+
+	// CookieName is what the names of the cookies begin with: letters, digits and _,
+	// 32 at most. Two logins on one host need two of them, or they log each other's
+	// users out; so do two applications on localhost, whose ports browsers do not tell
+	// apart. What is sealed for one is sealed for no other. Empty: "pixy".
+	CookieName string
 
 	// Store keeps the sessions on a server, within limits of its own: those of
 	// gorilla's stores are 30 days and 4 KB. Nil: sealed cookies, which need nothing
@@ -123,12 +131,14 @@ type Config struct {
 	// OnLogin is called when a login has passed all checks and before a session
 	// starts: to create the account, or to refuse by returning an error. The
 	// session that was there before survives a refusal. The User has all claims,
-	// whatever SessionClaims says, and what OnLogin changes in it is not kept. It must be safe for concurrent use. Its context has the
-	// request's values, and does not end when the browser leaves: the code is
-	// spent by then, and a reload may be waiting for the outcome. Return an
-	// [*Error] to choose what the person reads, or wrap [ErrUnavailable] if the
-	// answer cannot be had at the moment. Nil: everybody whom the provider knows
-	// may come in.
+	// whatever SessionClaims says, and what OnLogin changes in it is not kept.
+	//
+	// Any error refuses the person, status 403, unless it wraps [ErrUnavailable]:
+	// then the answer cannot be had at the moment, status 503. An [*Error] chooses
+	// what the person reads. OnLogin must be safe for concurrent use. Its context has
+	// the request's values, and does not end when the browser leaves: the code is
+	// spent by then, and a reload may be waiting for the outcome. Nil: everybody whom
+	// the provider knows may come in.
 	OnLogin func(context.Context, *User) error
 
 	// HTTPClient reaches the provider. Nil: a client that uses a copy of the
@@ -139,8 +149,9 @@ type Config struct {
 	// transport as well, without these bounds.
 	HTTPClient *http.Client
 
-	// Logger gets one line for each failure, at level Warn. Nil: what
-	// slog.Default() is when New is called.
+	// Logger gets one line for each failure, at level Warn, and one at Info for a
+	// login that begins once more by itself, which is a failure of the setup if it
+	// happens to everybody. Nil: what slog.Default() is when New is called.
 	Logger *slog.Logger
 }
 
@@ -187,7 +198,7 @@ type Provider struct {
 	ClientSecretFunc func(context.Context) (string, error) `json:"-"`
 
 	// Scopes to ask for. Nil: openid, profile and email, or none with OAuth2.
-	// openid is needed, but with OAuth2.
+	// openid is needed, except with OAuth2. One scope for each element.
 	Scopes []string
 
 	// UserInfo asks the UserInfo endpoint at login too, if the provider has one:

@@ -61,13 +61,14 @@
 // acr_values in AuthParams: what came of them is OnLogin's to look at. What a
 // [Requirement] asks for is verified.
 //
-// Two Authenticators on one host share the names of their cookies, and log each
+// Two Authenticators on one host need a [Config.CookieName] each, or they log each
 // other's users out. Nobody passes the guard of one by the session of the other.
 //
 // # Cookies
 //
 // All are sealed (AES-256-GCM, a key for each purpose), HttpOnly, SameSite=Lax,
-// and on https Secure with a prefix that ties them to this host.
+// and on https Secure with a prefix that ties them to this host. "pixy" is
+// [Config.CookieName].
 //
 //	__Host-pixy-session     the session; a second one, -2, if claims are large
 //	__Host-pixy-login-…     one for each login in flight: at most 8, and 4 KB
@@ -77,8 +78,10 @@
 // # Errors
 //
 // Every failure is an [*Error]: it is logged once, at Warn, with the code and a
-// reference that the person sees too. A stranger at a guarded page, and a user at
-// one that needs more, are not logged.
+// reference that the person sees too. A stranger at a guarded page, a user at one
+// that needs more, and a browser that does not wait for the answer are not logged.
+// A login that is begun once more, because its callback came without its cookie,
+// is a line at Info.
 //
 //	code                      status  cause; remedy
 //	login_required            401     nobody is logged in; log in
@@ -112,6 +115,7 @@
 //	refreshes_unavailable     503     Refreshes are down, and a token has expired; try again
 //	session_too_large         500     the claims do not fit in cookies; set SessionClaims or a Store
 //	tokens_too_large          500     the tokens do not fit in cookies, or in the Store; use a Store that takes them
+//	login_guarded             500     a guard is in front of the login's own routes; mount them outside of it
 //	internal_error            500     an error of another kind was given to ServeError, or options of a
 //	                                  login, or a Requirement, that cannot be; see the log
 package core

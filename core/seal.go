@@ -9,14 +9,15 @@ import (
 	"sync"
 )
 
-// The purposes for which keys are derived from a session key. A value sealed
-// for one purpose cannot be opened for another: the keys have nothing in common.
+// The purposes for which keys are derived from a session key, each with the
+// [Config.CookieName] behind it. A value sealed for one purpose, or for one login,
+// cannot be opened for another: the keys have nothing in common.
 const (
-	purposeAttempt    = "pixy attempt v1"
-	purposeSession    = "pixy session v1"
-	purposeClaims     = "pixy claims v1"
-	purposeLogoutHint = "pixy logout hint v1"
-	purposeTokens     = "pixy tokens v1"
+	purposeAttempt    = "pixy attempt v1 "
+	purposeSession    = "pixy session v1 "
+	purposeClaims     = "pixy claims v1 "
+	purposeLogoutHint = "pixy logout hint v1 "
+	purposeTokens     = "pixy tokens v1 "
 )
 
 // minKeyBytes is the least that a session key may hold: the strength of AES-256.

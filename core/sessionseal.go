@@ -19,9 +19,9 @@ import (
 // other.
 type sessionSealer struct{ record, claims *sealer }
 
-func newSessionSealer(keys ...[]byte) (sessionSealer, error) {
-	record, err1 := newSealer(purposeSession, keys...)
-	claims, err2 := newSealer(purposeClaims, keys...)
+func newSessionSealer(cookieName string, keys ...[]byte) (sessionSealer, error) {
+	record, err1 := newSealer(purposeSession+cookieName, keys...)
+	claims, err2 := newSealer(purposeClaims+cookieName, keys...)
 	return sessionSealer{record: record, claims: claims}, errors.Join(err1, err2)
 }
 

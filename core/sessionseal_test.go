@@ -9,7 +9,7 @@ import (
 
 func testSessionSealer(t testing.TB, keys ...[]byte) sessionSealer {
 	t.Helper()
-	s, err := newSessionSealer(keys...)
+	s, err := newSessionSealer("pixy", keys...)
 	if err != nil {
 		t.Fatal(err)
 	}

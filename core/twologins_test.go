@@ -2,7 +2,9 @@ package core_test
 
 import (
 	"errors"
+	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/pixyauth/pixy/core"
@@ -47,5 +49,43 @@ func TestTheUserOfAnotherLoginIsAStranger(t *testing.T) {
 				t.Errorf("%s, %s: got %v", name, request.name, err)
 			}
 		}
+	}
+}
+
+// With names of their own, two logins on one host do not disturb each other, and
+// what is sealed for one is of no use at the other, also with one key.
+func TestTwoLoginsOnOneHost(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, keepTokens)
+	staff := g.newAuth(keepTokens, func(c *core.Config) { c.CookieName = "staff" })
+	customers := g.app(g.auth)
+	g.login()
+	g.browser.Serve(origin, g.app(staff))
+	if got := g.whoAmI(); got != "" {
+		t.Fatalf("%q of the customers is logged in as staff", got)
+	}
+	g.login()
+	g.browser.Serve(origin, customers)
+	if got := g.whoAmI(); got != "I am ada" {
+		t.Errorf("the customers' login has ended by the staff's: %q", got)
+	}
+	if _, err := g.browser.Post(origin+"/auth/logout", nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range g.browser.Cookies(origin + "/auth/logout") {
+		if !strings.Contains(c.Name, "-staff-") {
+			t.Errorf("%s is left", c.Name)
+		}
+	}
+	g.browser.Serve(origin, g.app(staff))
+	if got := g.whoAmI(); got != "I am ada" {
+		t.Errorf("the staff's login has ended by the customers': %q", got)
+	}
+	for _, c := range g.cookiesNamed("__Host-staff-") {
+		g.browser.SetCookie(origin, &http.Cookie{Name: strings.Replace(c.Name, "staff", "pixy", 1), Value: c.Value, Path: "/", Secure: true})
+	}
+	g.browser.Serve(origin, customers)
+	if got := g.whoAmI(); got != "" {
+		t.Errorf("%q is logged in by another login's session", got)
 	}
 }

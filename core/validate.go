@@ -27,6 +27,10 @@ func (c Config) withDefaults() (Config, error) {
 		c.Providers[i].complete(fmt.Sprintf("Providers[%d].", i), &faults)
 	}
 	c.checkNames(&faults)
+	c.CookieName = cmp.Or(c.CookieName, "pixy")
+	if !validName(c.CookieName) || len(c.CookieName) > 32 || strings.Contains(c.CookieName, "-") {
+		faults.add("CookieName cannot begin the name of a cookie; give letters, digits or _, and 32 of them at most")
+	}
 	c.checkKeys(&faults)
 	c.completePaths(&faults)
 	if c.SessionLifetime < 0 {

@@ -177,6 +177,10 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"rule 117: logout to another site", func(c *Config) { c.AfterLogout = "https://other.example.test/" }, "AfterLogout is not a path"},
 		{"rule 117: logout to another host", func(c *Config) { c.AfterLogout = "//other.example.test/" }, "AfterLogout is not a path"},
 
+		{"a cookie name of its own", func(c *Config) { c.CookieName = "staff_2" }, ""},
+		{"a cookie name with a hyphen", func(c *Config) { c.CookieName = "staff-login" }, "CookieName cannot begin"},
+		{"a cookie name with a blank", func(c *Config) { c.CookieName = "staff login" }, "CookieName cannot begin"},
+		{"a cookie name that is long", func(c *Config) { c.CookieName = strings.Repeat("a", 33) }, "CookieName cannot begin"},
 		{"negative lifetime", func(c *Config) { c.SessionLifetime = -1 }, "SessionLifetime is negative"},
 		{"lifetime under a second", func(c *Config) { c.SessionLifetime = time.Millisecond }, "SessionLifetime is 1ms"},
 		{"idle under a second", func(c *Config) { c.SessionIdle = time.Millisecond }, "SessionIdle is 1ms"},
