@@ -91,9 +91,25 @@ func TestREADMEIsCompiled(t *testing.T) {
 	}
 	for _, block := range blocks {
 		code, _, _ := bytes.Cut(block, []byte("```"))
+		if bytes.HasPrefix(code, []byte("package main\n")) {
+			builds(t, code)
+			continue
+		}
 		if !strings.Contains(compiled.String(), string(squeeze(code))) {
 			t.Errorf("no Example has this code of the README:\n%s", code)
 		}
+	}
+}
+
+// builds tries a whole program.
+func builds(t *testing.T, program []byte) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, program, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command("go", "build", "-o", os.DevNull, file).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, output)
 	}
 }
 

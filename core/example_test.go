@@ -26,19 +26,36 @@ func ExampleContextWithUser() {
 	// Output: Hello, ada
 }
 
+// An account of the application's, and where they are kept.
+type account struct{ Closed bool }
+
+type database map[string]account
+
+func (d database) Upsert(_ context.Context, key, name, email string) (account, error) {
+	return d[key], nil
+}
+
 // OnLogin creates accounts, and refuses with words of the application's.
 func ExampleConfig_onLogin() {
-	accounts := map[string]string{"https://id.example.com ada": "account 1"}
+	accounts := database{"https://id.example.com bob": {Closed: true}}
 	config := core.Config{
-		OnLogin: func(_ context.Context, user *core.User) error {
-			if _, ok := accounts[user.Key()]; !ok {
-				return &core.Error{Code: "no_account", Public: "You have no account here. Ask your administrator for one."}
+		OnLogin: func(ctx context.Context, user *core.User) error {
+			account, err := accounts.Upsert(ctx, user.Key(), user.Name, user.Email)
+			if err != nil {
+				return fmt.Errorf("%w: %w", core.ErrUnavailable, err) // any other error says: you are not allowed in
+			}
+			if account.Closed {
+				return &core.Error{Public: "Your account is closed.", Err: errors.New("the account is closed: " + user.Key())}
 			}
 			return nil
 		},
 	}
-	fmt.Println(config.OnLogin(context.Background(), &core.User{Issuer: "https://id.example.com", Subject: "bob"}))
-	// Output: pixy: no_account
+	fmt.Println(config.OnLogin(context.Background(), &core.User{Issuer: "https://id.example.com", Subject: "ada"}))
+	err := config.OnLogin(context.Background(), &core.User{Issuer: "https://id.example.com", Subject: "bob"})
+	fmt.Println(errors.Unwrap(err))
+	// Output:
+	// <nil>
+	// the account is closed: https://id.example.com bob
 }
 
 // An application of its own kind can do without an adapter: a core handler

@@ -149,8 +149,12 @@ var errNoRevocations = errors.New("Config.Revocations is not set; set it to end 
 // in again is let in again; refusing that is for OnLogin.
 //
 // It needs [Config.Revocations], and takes effect as soon as these answer by it.
-// An error wraps [ErrUnavailable] if they are out of order, in which case the
-// sessions go on; others tell that there are none, or no such provider. It is not logged.
+// The provider's own session goes on: the next login there may ask for nothing. Kept
+// tokens are not revoked, and are of no use here any more.
+//
+// An error wraps [ErrUnavailable] if Revocations are out of order, in which case the
+// sessions go on. Others, of status 500, tell that there are none, or no such
+// provider. It is not logged.
 func (a *Authenticator) LogoutEverywhere(ctx context.Context, issuer, subject string) error {
 	at := a.registrations.issuing(issuer)
 	switch {

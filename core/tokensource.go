@@ -49,8 +49,8 @@ func (s tokenSource) Token() (*oauth2.Token, error) {
 }
 
 // ContextWithToken returns a context for which [TokenSource] gives token. It is
-// meant for tests of handlers that call APIs. Nobody is logged in by it: it goes
-// around a context of [ContextWithUser].
+// meant for tests of handlers that call APIs. Nobody is logged in by it:
+// that is for [ContextWithUser], before or after.
 func ContextWithToken(ctx context.Context, token *oauth2.Token) context.Context {
 	here := &attached{token: token}
 	if found, ok := ctx.Value(attachedKey{}).(*attached); ok {

@@ -181,8 +181,13 @@ func TestContextWithToken(t *testing.T) {
 	if _, err := core.TokenSource(ctx).Token(); !errors.Is(err, core.ErrNoToken) {
 		t.Errorf("got %v", err)
 	}
-	if user := core.UserFromContext(core.ContextWithToken(t.Context(), new(oauth2.Token))); user != nil {
+	other := core.ContextWithToken(t.Context(), &oauth2.Token{AccessToken: "y"})
+	if user := core.UserFromContext(other); user != nil {
 		t.Errorf("got %v", fmt.Sprint(user))
+	}
+	other = core.ContextWithUser(other, &core.User{Subject: "grace"}) // the other way round
+	if token, err := core.TokenSource(other).Token(); err != nil || token.AccessToken != "y" || core.UserFromContext(other).Subject != "grace" {
+		t.Errorf("got %v, %v", token, err)
 	}
 }
 

@@ -96,5 +96,9 @@ func UserFromContext(ctx context.Context) *User {
 // ContextWithUser returns a context in which user is logged in. It is meant for
 // tests of protected handlers: every guard lets such a request pass.
 func ContextWithUser(ctx context.Context, user *User) context.Context {
-	return context.WithValue(ctx, attachedKey{}, &attached{user: user})
+	here := &attached{user: user}
+	if found, ok := ctx.Value(attachedKey{}).(*attached); ok {
+		here.token = found.token
+	}
+	return context.WithValue(ctx, attachedKey{}, here)
 }

@@ -18,7 +18,7 @@ func Example() {
 			ClientID:     "my-app",
 			ClientSecret: os.Getenv("OIDC_CLIENT_SECRET"),
 		}},
-		RedirectURL: "https://app.example.com/auth/callback",
+		RedirectURL: "http://localhost:8080/auth/callback", // in production https://app.example.com/auth/callback
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
 	})
 	if err != nil {
@@ -30,7 +30,7 @@ func Example() {
 	e.GET("/me", func(c *echo.Context) error {
 		return c.String(200, "Hello, "+echo5login.User(c).Name)
 	}, login.RequireUser)
-	log.Fatal(e.Start("127.0.0.1:8080"))
+	log.Fatal(e.Start("localhost:8080"))
 }
 
 // To have Echo's own HTTPErrorHandler answer instead of pixy's page, return the

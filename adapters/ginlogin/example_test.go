@@ -18,7 +18,7 @@ func Example() {
 			ClientID:     "my-app",
 			ClientSecret: os.Getenv("OIDC_CLIENT_SECRET"),
 		}},
-		RedirectURL: "https://app.example.com/auth/callback",
+		RedirectURL: "http://localhost:8080/auth/callback", // in production https://app.example.com/auth/callback
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
 	})
 	if err != nil {
@@ -31,7 +31,7 @@ func Example() {
 	private.GET("/me", func(c *gin.Context) {
 		c.String(200, "Hello, %s", ginlogin.User(c).Name)
 	})
-	log.Fatal(r.Run("127.0.0.1:8080"))
+	log.Fatal(r.Run("localhost:8080"))
 }
 
 // A page that needs a login of the last five minutes, by a second factor.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"io"
 	"log"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pixyauth/pixy/adapters/httplogin"
@@ -22,7 +25,7 @@ func Example() {
 			ClientID:     "my-app",
 			ClientSecret: os.Getenv("OIDC_CLIENT_SECRET"),
 		}},
-		RedirectURL: "https://app.example.com/auth/callback",
+		RedirectURL: "http://localhost:8080/auth/callback", // in production https://app.example.com/auth/callback
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
 	})
 	if err != nil {
@@ -34,7 +37,7 @@ func Example() {
 	mux.Handle("/me", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "Hello, %s", httplogin.User(r).Name)
 	})))
-	log.Fatal(http.ListenAndServe("127.0.0.1:8080", mux))
+	log.Fatal(http.ListenAndServe("localhost:8080", mux))
 }
 
 // A page that needs a login of the last five minutes, by a second factor.
@@ -48,6 +51,41 @@ func ExampleLogin_Require() {
 		ACR:    []string{"urn:example:2fa"}, // any one of these classes, which are the provider's to define
 	}
 	mux.Handle("/transfer", login.Require(needs)(transfer))
+}
+
+// What the provider says beyond name and e-mail is in the claims.
+func ExampleUser() {
+	var login *httplogin.Login // from New
+	mux := http.NewServeMux()
+
+	mux.Handle("/admin", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var claims struct {
+			Roles []string `json:"roles"`
+		}
+		if err := httplogin.User(r).Claims(&claims); err != nil || !slices.Contains(claims.Roles, "admin") {
+			http.Error(w, "This page is for administrators.", http.StatusForbidden)
+			return
+		}
+		fmt.Fprint(w, "Hello, administrator")
+	})))
+}
+
+// A page of the application's own for what goes wrong.
+func ExampleLogin_errorHandler() {
+	var auth *core.Authenticator     // from core.New
+	var errorPage *template.Template // of the application
+	login := httplogin.New(auth)
+
+	// The template has {{.Public}}, {{.Reference}}, and, if there is one, a link to {{.LoginURL}}.
+	login.ErrorHandler = func(w http.ResponseWriter, r *http.Request, err error) {
+		failure := new(core.Error)
+		if !errors.As(err, &failure) || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+			auth.ServeError(w, r, err)
+			return
+		}
+		w.WriteHeader(failure.Status)
+		errorPage.Execute(w, failure)
+	}
 }
 
 // A login that the application begins itself, by what its own code says.

@@ -100,6 +100,11 @@ type Target struct {
 // else would tell one login's code from another's there.
 //
 // Attack looks at the login and the session, and at no other page but Private.
+// What the application logs meanwhile, dozens of refusals, says nothing: give it a
+// Logger that discards them.
+//
+// With several providers, one is attacked: name its callback in RedirectURL, and
+// it in LoginPath, as in "/auth/login?provider=Work"; then LogoutPath is needed, too.
 //
 // A [*testing.T] is a T. So is everything else with these methods.
 func Attack[T interface {
@@ -136,14 +141,18 @@ type attack struct {
 }
 
 // attacks are all there are, less those by ID tokens if the application asks for
-// none.
+// none, and less those on what the target does not have: nothing passes that has
+// not been tried.
 func (s *siege) attacks() []attack {
 	all := slices.Concat(stateAttacks, formAttacks, pkceAttacks, providerAttacks, sessionAttacks,
 		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, answerAttacks, s.refreshAttacks())
 	if s.plain {
 		return all
 	}
-	all = slices.Concat(all, tokenAttacks(), stepUpAttacks)
+	all = append(all, tokenAttacks()...)
+	if s.target.StepUp != "" {
+		all = append(all, stepUpAttacks...)
+	}
 	if s.target.BackChannelLogout != "" {
 		all = append(all, backChannelAttacks()...)
 	}

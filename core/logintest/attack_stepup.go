@@ -87,15 +87,12 @@ func (l *login) agesAsked() bool {
 }
 
 func raisedByNothing(s *siege) {
-	if s.target.StepUp != "" && s.opens(s.weary()) {
+	if s.opens(s.weary()) {
 		found("%s was shown after a login of a week ago, without acr", s.target.StepUp)
 	}
 }
 
 func raisedByLess(s *siege) {
-	if s.target.StepUp == "" {
-		return
-	}
 	b := s.weary()
 	_, next := s.walk(b, typed(s.at(s.target.StepUp, nil)), func(next *url.URL) bool { return originOf(next) != s.origin })
 	if next == nil {
@@ -129,9 +126,6 @@ func raisedByWeakLogin(s *siege) {
 
 // answers answers a step-up that has asked for something.
 func (s *siege) answers(asked func(*login) bool, edit func(claims map[string]any), what string) {
-	if s.target.StepUp == "" {
-		return
-	}
 	s.misbehave(Faults{})
 	l := s.raise(s.weary())
 	if l.callback != nil && asked(l) && s.raised(l, edit) {

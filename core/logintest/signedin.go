@@ -18,6 +18,11 @@ import (
 // (see [core.NewUser]), of the issuer in claim iss, or else of
 // https://id.example.test, which is where [Attack]'s provider is too. Zero user:
 // Ada Lovelace. SignedIn panics if there could be no such user.
+//
+// It is no login: AuthTime, ACR and SessionID of user say nothing, every
+// [core.Requirement] is met, and OnLogin is not called. A [Provider] and a [Browser]
+// walk a login in which they count. There is no token either, unless the request's
+// context has one of [core.ContextWithToken].
 func SignedIn(app http.Handler, user User) http.Handler {
 	if user.Subject == "" && user.Claims == nil {
 		user = user.orAda()

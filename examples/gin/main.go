@@ -64,7 +64,7 @@ func main() {
 	if err != nil {
 		log.Fatal("bad ADDR: ", err)
 	}
-	log.Printf("open http://%s/ in a browser", listener.Addr())
+	log.Printf("open http://%s/ in a browser", addr) // and on no other host: see RedirectURL
 	server := &http.Server{Handler: router, ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(server.Serve(listener))
 }
