@@ -51,11 +51,13 @@ func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	if attempt.expired(a.now()) || begunAt == nil {
 		return a.report(w, r, a.heal(w, r, at, query, attempt))
 	}
-	if at != begunAt { // RFC 9700 section 4.4: one provider's answer for a login at another
-		err := errBadCallback("the callback of another provider than that of the login")
-		return a.report(w, r, from(begunAt, withLogin(err, a.loginURLWith(begunAt, attempt.options()))))
+	var err error
+	if at == begunAt {
+		err = a.finish(w, r, at, query, attempt)
+	} else { // RFC 9700 section 4.4: one provider's answer for a login at another
+		err = errBadCallback("the callback of another provider than that of the login")
 	}
-	if err := a.finish(w, r, at, query, attempt); err != nil {
+	if err != nil {
 		return a.report(w, r, from(begunAt, withLogin(err, a.loginURLWith(begunAt, attempt.options()))))
 	}
 	redirect(w, a.returnTo(attempt.returnTo))

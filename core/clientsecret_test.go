@@ -97,3 +97,18 @@ func TestAProviderWithASecretFunctionPrints(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// A secret that was left out by mistake makes a public client, silently until the
+// provider says no.
+func TestAClientThatIsRefusedWithoutASecret(t *testing.T) {
+	t.Parallel()
+	for secret, says := range map[string]bool{"": true, "another": false} {
+		g := newRig(t, func(c *core.Config) { c.Providers[0].ClientSecret = secret })
+		if page := g.get(origin + "/me"); page.Status != http.StatusBadGateway || !strings.Contains(string(page.Body), "client_refused") {
+			t.Errorf("%q: got %d: %s", secret, page.Status, page.Body)
+		}
+		if got := strings.Contains(g.log.String(), "there is no ClientSecret"); got != says {
+			t.Errorf("%q: logged as %s", secret, g.log.String())
+		}
+	}
+}

@@ -357,3 +357,62 @@ func TestARefreshEndsWhenTheStoreHangs(t *testing.T) {
 		}
 	})
 }
+
+// A tenant's user stays with the tenant, though both have one provider.
+func TestARefreshedIDTokenOfAnotherTenant(t *testing.T) {
+	t.Parallel()
+	for issuer, code := range map[string]string{tenantA: "", tenantB: "id_token_untrusted"} {
+		g := &tokenRig{rig: newTenantRig(t, keepTokens)}
+		g.browser.Serve(origin, g.tokenApp(g.auth))
+		faults := tenantFaults(func(map[string]any) {})
+		faults.RefreshedIDToken = func(_, c map[string]any) { c["iss"], c["tid"] = tenantIssuer(issuer), issuer }
+		g.provider.Misbehave(faults)
+		g.login()
+		g.advance(2 * time.Hour)
+		token := g.token()
+		if code == "" && len(token) < 20 {
+			t.Errorf("the same tenant: got %q", token)
+		}
+		if code != "" {
+			g.isOver(token, code)
+		}
+		if g.provider.Refreshes() != 1 {
+			t.Errorf("%d refreshes", g.provider.Refreshes())
+		}
+	}
+}
+
+// oddRefreshes answer in a way that no Refreshes should.
+type oddRefreshes struct {
+	core.Refreshes
+	begin func() (string, error)
+}
+
+func (o oddRefreshes) Begin(context.Context, string, time.Duration) (string, error) { return o.begin() }
+
+// What is wrong with Refreshes of the application's own ends neither the program
+// nor a session.
+func TestRefreshesThatAreOdd(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		begin  func() (string, error)
+		code   string
+		logged string
+	}{
+		"a panic":                       {func() (string, error) { panic("canary-panic") }, "provider_unavailable", "canary-panic"},
+		"an outcome that does not open": {func() (string, error) { return "sealed by nobody", nil }, "refreshes_unavailable", "each other's session keys"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newTokenRig(t, func(c *core.Config) { c.Refreshes = oddRefreshes{begin: test.begin} })
+			g.login()
+			g.advance(2 * time.Hour)
+			if got := g.token(); got != test.code || g.whoAmI() != "I am ada" {
+				t.Errorf("got %q", got)
+			}
+			if log := g.log.String(); !strings.Contains(log, test.logged) {
+				t.Errorf("logged as %s", log)
+			}
+		})
+	}
+}

@@ -19,8 +19,11 @@ func TestLogoutRevokesTokens(t *testing.T) {
 			valid  bool   // the access token, afterwards
 			logged string // code
 		}{
-			"the refresh token":             {hint: "refresh_token"},
-			"the access token, if alone":    {faults: logintest.Faults{Token: func(r map[string]any) { delete(r, "refresh_token") }}, hint: "access_token"},
+			"the refresh token":          {hint: "refresh_token"},
+			"the access token, if alone": {faults: logintest.Faults{Token: func(r map[string]any) { delete(r, "refresh_token") }}, hint: "access_token"},
+			"by a secret in the form": {faults: logintest.Faults{Discovery: func(m map[string]any) {
+				m["token_endpoint_auth_methods_supported"] = []string{"client_secret_post"}
+			}}, hint: "refresh_token"},
 			"a provider that does not care": {faults: logintest.Faults{Discovery: func(m map[string]any) { delete(m, "revocation_endpoint") }}, valid: true},
 			"a provider that is down": {faults: logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
 				if e == logintest.Revocation {

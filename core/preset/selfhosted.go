@@ -25,7 +25,8 @@ func GitLab(url string, client Client) core.Provider {
 // Create an OpenID Connect client with client authentication, the standard flow,
 // and its valid redirect and post-logout redirect URIs. Set the method of PKCE to
 // S256 there to have it demanded. The subject is the user's id in the realm, a
-// UUID that never changes. EmailVerified is as the realm says it.
+// UUID that never changes. EmailVerified is as the realm says it. Claims are from the
+// ID token: for roles, have a mapper add them to it.
 //
 // https://www.keycloak.org/securing-apps/oidc-layers
 func Keycloak(url, realm string, client Client) core.Provider {
