@@ -91,7 +91,7 @@ type logoutHints struct {
 // save replaces the hint of any earlier login. A token too large for a cookie
 // is left out: logout works without it, though some providers then ask.
 func (h *logoutHints) save(w http.ResponseWriter, at *registration, idToken string) {
-	value := h.sealer.seal(at.id, appendToken(nil, idToken))
+	value := h.sealer.seal(at.id, appendToken(make([]byte, 0, len(idToken)), idToken))
 	if idToken == "" || len(value) > maxCookieValue {
 		h.cookies.remove(w, h.name)
 		return

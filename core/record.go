@@ -52,12 +52,13 @@ func cutUvarint(record string) (n int, rest string, ok bool) {
 // makes base64 of everything once more. A piece that is base64url goes as what it
 // stands for, with a flag before it, and every other as it is.
 func appendToken(b []byte, token string) []byte {
-	pieces := strings.Split(token, ".")
-	b = binary.AppendUvarint(b, uint64(len(pieces)))
-	for _, piece := range pieces {
-		decoded, err := strictBase64.DecodeString(piece)
-		if err == nil && strictBase64.EncodeToString(decoded) == piece { // not so if there are line breaks
-			b = appendString(appendFlag(b, true), string(decoded))
+	b = binary.AppendUvarint(b, uint64(1+strings.Count(token, ".")))
+	for piece := range strings.SplitSeq(token, ".") {
+		decoded := binary.AppendUvarint(appendFlag(b, true), uint64(strictBase64.DecodedLen(len(piece))))
+		start := len(decoded)
+		decoded, err := strictBase64.AppendDecode(decoded, []byte(piece))
+		if err == nil && strictBase64.EncodedLen(len(decoded)-start) == len(piece) { // less if there are line breaks
+			b = decoded
 		} else {
 			b = appendString(appendFlag(b, false), piece)
 		}

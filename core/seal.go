@@ -24,13 +24,15 @@ const (
 const minKeyBytes = 32
 
 // sealOverhead is what sealing adds before base64: key id, nonce, tag.
-const sealOverhead = 1 + 12 + 16
+const sealOverhead = keyIDSize + 12 + 16
+
+const keyIDSize = 2
 
 // A sealer encrypts and authenticates small records for one purpose with
 // AES-256-GCM. The first key seals, all of them open. A sealed value is the
 // base64url of
 //
-//	key id (1 byte) ‖ nonce (12 bytes) ‖ ciphertext ‖ tag (16 bytes)
+//	key id (2 bytes) ‖ nonce (12 bytes) ‖ ciphertext ‖ tag (16 bytes)
 //
 // The key id, derived from the key, picks the key that opens a value, so that
 // rotation costs one byte comparison for each key and not one decryption.
@@ -43,7 +45,7 @@ type sealer struct {
 }
 
 type sealKey struct {
-	id   byte
+	id   [keyIDSize]byte
 	aead cipher.AEAD
 }
 
@@ -51,11 +53,11 @@ type sealKey struct {
 func newSealer(purpose string, sessionKeys ...[]byte) (*sealer, error) {
 	s := new(sealer)
 	for _, sessionKey := range sessionKeys {
-		derived, err := hkdf.Key(sha256.New, sessionKey, nil, purpose, 1+32)
+		derived, err := hkdf.Key(sha256.New, sessionKey, nil, purpose, keyIDSize+32)
 		if err != nil {
 			return nil, err
 		}
-		block, err := aes.NewCipher(derived[1:])
+		block, err := aes.NewCipher(derived[keyIDSize:])
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +65,7 @@ func newSealer(purpose string, sessionKeys ...[]byte) (*sealer, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.keys = append(s.keys, sealKey{id: derived[0], aead: aead})
+		s.keys = append(s.keys, sealKey{id: [keyIDSize]byte(derived), aead: aead})
 	}
 	return s, nil
 }
@@ -72,8 +74,8 @@ func newSealer(purpose string, sessionKeys ...[]byte) (*sealer, error) {
 // purpose and key gives it back.
 func (s *sealer) seal(name string, plaintext []byte) string {
 	key := s.keys[0]
-	sealed := make([]byte, 1, sealOverhead+len(plaintext))
-	sealed[0] = key.id
+	sealed := make([]byte, 0, sealOverhead+len(plaintext))
+	sealed = append(sealed, key.id[:]...)
 	sealed = key.aead.Seal(sealed, nil, plaintext, []byte(name))
 	return strictBase64.EncodeToString(sealed)
 }
@@ -85,13 +87,13 @@ func (s *sealer) open(name, value string) (plaintext string, ok bool) {
 	if len(value) < strictBase64.EncodedLen(sealOverhead) {
 		return "", false
 	}
-	var id [3]byte
-	if n, err := strictBase64.Decode(id[:], []byte(value[:4])); err != nil || n < len(id) {
+	var beginning [3]byte
+	if n, err := strictBase64.Decode(beginning[:], []byte(value[:4])); err != nil || n < len(beginning) {
 		return "", false
 	}
 	for _, key := range s.keys {
-		if key.id != id[0] {
-			continue // two keys share an id once in 256 pairs: then both are tried
+		if key.id != [keyIDSize]byte(beginning[:]) {
+			continue // two keys share an id once in 65,536 pairs: then both are tried
 		}
 		if plaintext, ok := key.open(name, value); ok {
 			return plaintext, true
@@ -110,12 +112,12 @@ func (k sealKey) open(name, value string) (string, bool) {
 	// The name goes there, too: as bytes of its own it would be garbage, and as
 	// much of it as a session has claims.
 	work, err := strictBase64.AppendDecode(append((*workspace)[:0], name...), []byte(value))
-	if err != nil || len(work) != len(name)+strictBase64.DecodedLen(len(value)) { // line breaks, passed over
+	if err != nil || strictBase64.EncodedLen(len(work)-len(name)) != len(value) { // line breaks, passed over
 		return "", false
 	}
 	*workspace = work
 	defer clear(work) // of what was in it
-	body := work[len(name)+1:]
+	body := work[len(name)+keyIDSize:]
 	plaintext, err := k.aead.Open(body[:0], nil, body, work[:len(name)]) // in place
 	return string(plaintext), err == nil
 }
