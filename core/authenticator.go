@@ -66,7 +66,7 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	a := &Authenticator{
 		config:        config,
 		registrations: register(config, redirect.Path, now),
-		origin:        redirect.Scheme + "://" + strings.ToLower(redirect.Host),
+		origin:        redirect.Scheme + "://" + strings.TrimSuffix(strings.ToLower(redirect.Host), usualPorts[redirect.Scheme]),
 		crossOrigin:   http.NewCrossOriginProtection(),
 		now:           now,
 	}
@@ -166,7 +166,7 @@ func (a *Authenticator) Routes() []Route {
 
 // report makes err an *Error of its own with a reference, and logs it: once,
 // here, without a secret. A stranger at a guarded door is not a failure, nor is a
-// step-up, nor a browser that does not wait for the answer.
+// step-up.
 func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error) error {
 	if err == nil {
 		return nil
@@ -178,14 +178,14 @@ func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error
 	if failure.Reference != "" {
 		return err // reported already
 	}
-	left := errors.Is(err, context.Canceled) && r.Context().Err() != nil
-	if failure.Code != codeNoSession && failure.Code != codeStepUp && !left {
+	if failure.Code != codeNoSession && failure.Code != codeStepUp {
 		a.log(r, failure)
 	}
 	return failure
 }
 
-// log writes the line of a failure, and gives it a reference.
+// log writes the line of a failure, and gives it a reference. Whoever has not waited
+// has found no outage: the browser, or a proxy that waits for less.
 func (a *Authenticator) log(r *http.Request, failure *Error) {
 	failure.Reference = reference()
 	var provider Provider // none, if it is not known whose failure it is
@@ -194,7 +194,11 @@ func (a *Authenticator) log(r *http.Request, failure *Error) {
 	} else if len(a.registrations) == 1 {
 		provider = a.registrations[0].config
 	}
-	a.config.Logger.LogAttrs(r.Context(), slog.LevelWarn, "pixy: request failed",
+	level := slog.LevelWarn
+	if errors.Is(failure, ErrUnavailable) && errors.Is(failure, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled) {
+		level = slog.LevelInfo
+	}
+	a.config.Logger.LogAttrs(r.Context(), level, "pixy: request failed",
 		slog.String("code", failure.Code),
 		slog.String("reference", failure.Reference),
 		slog.String("provider", provider.Name),

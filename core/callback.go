@@ -174,10 +174,11 @@ func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, at *registr
 	state, _ := only(query["state"])
 	restarted, ok := wellFormedState(state)
 	if ok && !restarted && !query.Has("error") && mayNavigate(r) {
-		if over == nil {
+		err := a.begin(w, r, at, options, true)
+		if err == nil && over == nil && at != nil {
 			a.logRestart(r, at)
 		}
-		return a.begin(w, r, at, options, true)
+		return err
 	}
 	return withLogin(&Error{
 		Status: http.StatusBadRequest, Code: "attempt_unknown",
@@ -192,7 +193,7 @@ func (a *Authenticator) logRestart(r *http.Request, at *registration) {
 	a.config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "pixy: login begun once more, because its callback came without its cookie",
 		slog.String("provider", at.config.Name),
 		slog.String("issuer", at.config.Issuer),
-		slog.String("if it is everybody", "is the application opened on the host of RedirectURL, and does every process have the same SessionKey?"),
+		slog.String("hint", "if it is everybody: is the application opened on the host of RedirectURL, and does every process have the same SessionKey?"),
 	)
 }
 

@@ -51,7 +51,7 @@ type Config struct {
 	OldSessionKeys [][]byte
 
 	// CookieName is what the names of the cookies begin with: letters, digits and _,
-	// 32 at most. Two logins on one host need two of them, or they log each other's
+	// 32 at most, and no _ first. Two logins on one host need two of them, or they log each other's
 	// users out; so do two applications on localhost, whose ports browsers do not tell
 	// apart. What is sealed for one is sealed for no other. Empty: "pixy".
 	CookieName string
@@ -149,9 +149,9 @@ type Config struct {
 	// transport as well, without these bounds.
 	HTTPClient *http.Client
 
-	// Logger gets one line for each failure, at level Warn, and one at Info for a
-	// login that begins once more by itself, which is a failure of the setup if it
-	// happens to everybody. Nil: what slog.Default() is when New is called.
+	// Logger gets one line for each failure, at level Warn, or at Info if a browser
+	// did not wait; and one at Info for a login that begins once more by itself, which
+	// is a failure of the setup if it happens to everybody. Nil: what slog.Default() is when New is called.
 	Logger *slog.Logger
 }
 

@@ -78,10 +78,10 @@
 // # Errors
 //
 // Every failure is an [*Error]: it is logged once, at Warn, with the code and a
-// reference that the person sees too. A stranger at a guarded page, a user at one
-// that needs more, and a browser that does not wait for the answer are not logged.
-// A login that is begun once more, because its callback came without its cookie,
-// is a line at Info.
+// reference that the person sees too. A stranger at a guarded page, and a user at
+// one that needs more, are not logged. At Info there is what was down for a browser
+// that did not wait, and a login that is begun once more because its callback came
+// without its cookie.
 //
 //	code                      status  cause; remedy
 //	login_required            401     nobody is logged in; log in

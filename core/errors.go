@@ -79,7 +79,7 @@ func (e *Error) Error() string {
 }
 
 // LoginURL returns where the person can log in to come back, or try again: a path
-// of this application, with a query. It is empty if a login is no help.
+// of this application, maybe with a query. It is empty if a login is no help.
 func (e *Error) LoginURL() string { return e.loginURL }
 
 // Unwrap gives errors.Is and errors.As the cause.

@@ -19,6 +19,9 @@ func (a *Authenticator) OpenAttempt(name, value string) ([]byte, bool) {
 	return []byte(record), ok
 }
 
+// SealOptions makes a parameter with.
+func (a *Authenticator) SealOptions(o LoginOptions) string { return o.seal(a.attempts.sealer) }
+
 // SealSession seals the record of a session without claims. A dot is missing.
 func (a *Authenticator) SealSession(record []byte) string {
 	return a.sessions.sealer.record.seal("", record)

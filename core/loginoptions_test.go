@@ -197,6 +197,7 @@ func TestLoginWithPassesThroughTheChooser(t *testing.T) {
 	with := u.Query().Get("with")
 	for name, forged := range map[string]string{
 		"altered": with[:10] + string(with[10]^1) + with[11:], "cut off": with[:20], "plain": "prompt=consent", "empty": "",
+		"of another login":   g.newAuth(func(c *core.Config) { c.CookieName = "staff" }).SealOptions(core.LoginOptions{Require: recent}),
 		"of another purpose": g.auth.SealSession([]byte("x")),
 		"an attempt":         g.auth.SealAttempt("__Host-pixy-login-x", []byte("x")),
 	} {

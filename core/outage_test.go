@@ -304,8 +304,9 @@ func (b *brittle) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.RoundTripper.RoundTrip(r)
 }
 
-// Whoever does not wait has not found an outage.
-func TestABrowserThatLeavesIsNoFailure(t *testing.T) {
+// Whoever does not wait has not found an outage. A refusal is one all the same, and
+// so is an outage that somebody waits for.
+func TestABrowserThatLeavesIsNoOutage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newRig(t)
 		g.provider.Misbehave(slowly(logintest.Discovery, 6*time.Second))
@@ -316,7 +317,7 @@ func TestABrowserThatLeavesIsNoFailure(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		time.Sleep(timeout)
-		if got := g.log.String(); got != "" {
+		if got := g.log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"level":"INFO"`) {
 			t.Errorf("logged as %s", got)
 		}
 		g.provider.Misbehave(logintest.Faults{})
@@ -324,4 +325,38 @@ func TestABrowserThatLeavesIsNoFailure(t *testing.T) {
 			t.Error("nobody can log in afterwards")
 		}
 	})
+}
+
+func TestWhatIsNoBrowsersDoingIsLogged(t *testing.T) {
+	t.Parallel()
+	broken := fmt.Errorf("canary-store: %w", context.Canceled) // by itself: the browser waits
+	for name, left := range map[string]bool{"a browser that waits": false, "a refusal for a browser that has left": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t, func(c *core.Config) {
+				c.OnLogin = func(context.Context, *core.User) error {
+					if !left {
+						return fmt.Errorf("%w: %w", core.ErrUnavailable, broken)
+					}
+					return broken
+				}
+			})
+			callback := g.toCallback()
+			ctx, leave := context.WithCancel(t.Context())
+			r := httptest.NewRequestWithContext(ctx, "GET", callback.String(), nil)
+			for _, c := range g.browser.Cookies(callback.String()) {
+				r.AddCookie(c)
+			}
+			g.provider.Misbehave(logintest.Faults{Token: func(map[string]any) {
+				if left {
+					leave()
+				}
+			}})
+			defer leave()
+			err := g.auth.Callback(httptest.NewRecorder(), r)
+			if got := g.log.String(); err == nil || left != errors.Is(ctx.Err(), context.Canceled) || !strings.Contains(got, `"level":"WARN"`) {
+				t.Errorf("got %v, and logged as %s", err, got)
+			}
+		})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"html"
 	"net/http"
 	"strings"
@@ -11,11 +12,12 @@ import (
 
 // ServeError is the default answer to an error of this package: a plain page
 // for a person and problem details (RFC 9457) for a program, both with the
-// error's status, code, public text and reference. An error of another kind is
-// a 500 with a public text of ours, and is logged. It writes the whole answer.
+// error's status, code, public text and reference, and, for [ErrNoSession] and
+// [ErrNoToken], where to log in. An error of another kind is a 500 with a public
+// text of ours, and is logged. It writes the whole answer.
 func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err error) {
 	failure := asError(a.report(w, r, err))
-	if failure.Status == http.StatusUnauthorized && failure.loginURL == "" { // of a token, or the application's own
+	if failure.loginURL == "" && (errors.Is(failure, ErrNoSession) || errors.Is(failure, ErrNoToken) && a.tokens.kept) {
 		failure.loginURL = a.loginURL(nil, a.pageOf(r))
 	}
 	if acceptsHTML(r) && failure.Code != codeLogoutToken { // whose reader is a provider
@@ -30,7 +32,7 @@ func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err e
 // our own.
 func errorPage(failure *Error, r *http.Request) string {
 	again := failure.loginURL
-	if again == "" && r.Method == http.MethodGet && failure.Status >= 500 {
+	if again == "" && r.Method == http.MethodGet && failure.Status >= 500 && failure.Code != codeGuarded { // whose URL may hold a code
 		again = safeReturnTo(requestedURL(r))
 	}
 	action := "Try again"

@@ -97,7 +97,7 @@ func (a *Authenticator) passed(r *http.Request) *attached {
 // request, as far as Referer tells. For htmx it sets HX-Redirect to that URL.
 //
 // A guard in front of the login's own routes would send people around in circles.
-// Challenge answers status 500 there, login_guarded.
+// Challenge answers status 500 there, login_guarded. Logout may be guarded.
 func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err error) error {
 	if !errors.Is(err, ErrNoSession) && !errors.Is(err, ErrStepUp) {
 		return a.report(w, r, err)
@@ -127,19 +127,23 @@ func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err er
 }
 
 // isRoute reports whether r is for one of the login's own routes, which nobody
-// can be asked to log in for.
+// can be asked to log in for: all but the logout, and the login where there is
+// nothing to choose there, whose place Challenge takes.
 func (a *Authenticator) isRoute(r *http.Request) bool {
-	return slices.ContainsFunc(a.Routes(), func(route Route) bool {
-		return r.Method == route.Method && r.URL.Path == route.Path
-	})
+	path := r.URL.EscapedPath() // an escaped one is another's: routes have no escapes
+	if path == a.config.LogoutPath || path == a.config.LoginPath && a.sole() != nil {
+		return false
+	}
+	return slices.ContainsFunc(a.Routes(), func(route Route) bool { return r.Method == route.Method && path == route.Path })
 }
+
+const codeGuarded = "login_guarded"
 
 func errGuarded(r *http.Request) *Error {
 	return &Error{
-		Status: http.StatusInternalServerError, Code: "login_guarded",
-		Public:   "Nobody can log in here at the moment. Please tell us.",
-		Err:      fmt.Errorf("a guard stands in front of %s, which is the login's own; mount the login outside of what is guarded", r.URL.Path),
-		loginURL: home, // and not to here: a callback's URL holds a code
+		Status: http.StatusInternalServerError, Code: codeGuarded,
+		Public: "Nobody can log in here at the moment. Please tell us.",
+		Err:    fmt.Errorf("a guard stands in front of %s, which is the login's own; mount the login outside of what is guarded", r.URL.Path),
 	}
 }
 

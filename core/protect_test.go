@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -130,6 +131,24 @@ func TestALoginComesBackToThePageBefore(t *testing.T) {
 	}
 }
 
+// Browsers leave out a port that is the usual one, whatever RedirectURL does.
+func TestTheUsualPortInRedirectURL(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(c *core.Config) { c.RedirectURL = origin + ":443/auth/callback" })
+	r := httptest.NewRequest("POST", origin+"/me", nil)
+	r.Header.Set("Referer", origin+"/form")
+	_, err := g.auth.Authenticate(httptest.NewRecorder(), r)
+	failure := new(core.Error)
+	if err = g.auth.Challenge(httptest.NewRecorder(), r, err); !errors.As(err, &failure) || failure.LoginURL() != "/auth/login?return_to=%2Fform" {
+		t.Errorf("a form: got %v to %q", err, failure.LoginURL())
+	}
+	r = httptest.NewRequest("POST", "https://behind.a.proxy/auth/logout", nil)
+	r.Header.Set("Origin", origin)
+	if err := g.auth.Logout(httptest.NewRecorder(), r); err != nil {
+		t.Errorf("a logout: got %v", err)
+	}
+}
+
 // A guard in front of the login would send people around in circles. It says so
 // instead; who is logged in already may log out.
 func TestGuardInFrontOfTheLogin(t *testing.T) {
@@ -156,18 +175,53 @@ func TestGuardInFrontOfTheLogin(t *testing.T) {
 		t.Errorf("another page: got %d", page.Status)
 	}
 	g.log.reset()
-	begun := g.provider.Count(logintest.Authorization)
-	for _, path := range []string{"/auth/login", "/auth/callback?code=a&state=b"} {
-		page := g.get(origin + path)
-		if page.Status != http.StatusInternalServerError || !strings.Contains(string(page.Body), "login_guarded") || strings.Contains(string(page.Body), "code=a") {
-			t.Errorf("%s: got %d: %s", path, page.Status, page.Body)
+	for path, status := range map[string]int{"/auth/login": 303, "/auth%2Fcallback?code=a&state=b": 303, "/auth/callback/": 303, "POST /auth/logout": 401} {
+		method, path, ok := strings.Cut(path, " ")
+		if !ok {
+			method, path = "GET", method
 		}
+		r := httptest.NewRequest(method, origin+path, nil)
+		r.Header.Set("Accept", "text/html")
+		w := httptest.NewRecorder()
+		if guarded.ServeHTTP(w, r); w.Code != status || g.log.String() != "" {
+			t.Errorf("%s: got %d, and logged as %s", path, w.Code, g.log.String())
+		}
+	}
+	begun := g.provider.Count(logintest.Authorization)
+	page = g.get(origin + "/auth/callback?code=a&state=b")
+	if page.Status != http.StatusInternalServerError || !strings.Contains(string(page.Body), "login_guarded") ||
+		strings.Contains(string(page.Body), "code=a") || strings.Contains(string(page.Body), "Try again") {
+		t.Errorf("got %d: %s", page.Status, page.Body)
 	}
 	if got := g.provider.Count(logintest.Authorization); got != begun {
 		t.Errorf("%d logins were begun", got-begun)
 	}
-	if log := g.log.String(); strings.Count(log, "mount the login outside of what is guarded") != 2 || strings.Contains(log, "code=a") {
+	if log := g.log.String(); strings.Count(log, "mount the login outside of what is guarded") != 1 || strings.Contains(log, "code=a") {
 		t.Errorf("logged as %s", log)
+	}
+}
+
+// Where there is something to choose, the login's own page must be open, too.
+func TestGuardInFrontOfTheChoice(t *testing.T) {
+	t.Parallel()
+	auth, err := core.New(core.Config{
+		Providers: []core.Provider{
+			{Name: "Work", Issuer: "https://work.example.test", ClientID: "app"},
+			{Name: "Home", Issuer: "https://home.example.test", ClientID: "app"},
+		},
+		RedirectURL: callbackURL, SessionKey: sessionKey, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, guarded := range map[string]bool{"/auth/login": true, "/auth/callback/Work": true, "/auth/callback": false, "/": false} {
+		r := httptest.NewRequest("GET", origin+path, nil)
+		r.Header.Set("Accept", "text/html")
+		_, err := auth.Authenticate(httptest.NewRecorder(), r)
+		failure := new(core.Error)
+		if err = auth.Challenge(httptest.NewRecorder(), r, err); errors.As(err, &failure) != guarded || guarded && failure.Code != "login_guarded" {
+			t.Errorf("%s: got %v", path, err)
+		}
 	}
 }
 

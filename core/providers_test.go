@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -253,5 +254,18 @@ func TestALostCallbackOfOneProviderBeginsThereAgain(t *testing.T) {
 	g.browser.Forget("", "")
 	if to := g.visit(callback.String()).Header.Get("Location"); !strings.HasPrefix(to, otherIssuer+"/authorize?") {
 		t.Errorf("leads to %q", to)
+	}
+}
+
+// An application may mount the callback itself, and where it likes.
+func TestACallbackOfNoProvider(t *testing.T) {
+	t.Parallel()
+	g := newDuo(t)
+	for _, path := range []string{"/auth/callback", "/auth/callback/ONE", "/"} {
+		w := httptest.NewRecorder()
+		err := g.auth.Callback(w, httptest.NewRequest("GET", origin+path+"?code=x&state="+strings.Repeat("A", 43), nil))
+		if err != nil || w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/auth/login" || g.log.String() != "" {
+			t.Errorf("%s: got %v, %d to %q, and logged as %s", path, err, w.Code, w.Header().Get("Location"), g.log.String())
+		}
 	}
 }

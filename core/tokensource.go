@@ -121,8 +121,11 @@ func (t *bearerTransport) named(u *url.URL) bool {
 	return secure && slices.ContainsFunc(t.hosts, func(host string) bool { return equalHost(u, host) })
 }
 
+// usualPorts need not be said, and browsers do not.
+var usualPorts = map[string]string{"https": ":443", "http": ":80"}
+
 func equalHost(u *url.URL, host string) bool {
-	usual := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]
+	usual := usualPorts[u.Scheme]
 	return strings.EqualFold(strings.TrimSuffix(u.Host, usual), strings.TrimSuffix(host, usual))
 }
 

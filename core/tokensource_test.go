@@ -194,7 +194,7 @@ func TestContextWithToken(t *testing.T) {
 // Whoever reads "Please log in again" must be able to.
 func TestAMissingTokenOffersALogin(t *testing.T) {
 	t.Parallel()
-	g := newRig(t)
+	g := newRig(t, keepTokens)
 	for header, want := range map[string]string{
 		"Accept: text/html":                  `href="/auth/login?return_to=%2Fapi%3Fpage%3D2"`,
 		"Accept: application/json":           `"login_url":"/auth/login"`,
@@ -212,6 +212,26 @@ func TestAMissingTokenOffersALogin(t *testing.T) {
 		g.auth.ServeError(w, r, err)
 		if w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%s: got %d: %s", header, w.Code, w.Body)
+		}
+	}
+}
+
+// Where a login brings nothing, none is offered: a script that follows the link
+// would come back to the same error, again and again.
+func TestNoLoginIsOfferedThatIsNoHelp(t *testing.T) {
+	t.Parallel()
+	g := newRig(t) // which keeps no tokens
+	r := httptest.NewRequest("GET", origin+"/api", nil)
+	r = r.WithContext(core.ContextWithUser(r.Context(), &core.User{Issuer: issuer, Subject: "ada"}))
+	_, missing := core.TokenSource(r.Context()).Token()
+	for code, err := range map[string]error{
+		"token_missing": missing,
+		"bad_api_key":   &core.Error{Status: http.StatusUnauthorized, Code: "bad_api_key", Public: "Who are you?"},
+	} {
+		w := httptest.NewRecorder()
+		g.auth.ServeError(w, r, err)
+		if w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), code) || strings.Contains(w.Body.String(), "login_url") {
+			t.Errorf("%s: got %d: %s", code, w.Code, w.Body)
 		}
 	}
 }

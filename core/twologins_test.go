@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
 )
 
 // An application may have two logins, say of customers and of staff. Who has
@@ -81,11 +82,32 @@ func TestTwoLoginsOnOneHost(t *testing.T) {
 	if got := g.whoAmI(); got != "I am ada" {
 		t.Errorf("the staff's login has ended by the customers': %q", got)
 	}
-	for _, c := range g.cookiesNamed("__Host-staff-") {
-		g.browser.SetCookie(origin, &http.Cookie{Name: strings.Replace(c.Name, "staff", "pixy", 1), Value: c.Value, Path: "/", Secure: true})
+	asCustomers := func(cookies []*http.Cookie) {
+		for _, c := range cookies {
+			path := "/"
+			if strings.HasPrefix(c.Name, "__Secure-") {
+				path = "/auth/logout"
+			}
+			g.browser.SetCookie(origin+path, &http.Cookie{Name: strings.Replace(c.Name, "staff", "pixy", 1), Value: c.Value, Path: path, Secure: true})
+		}
 	}
+	asCustomers(g.browser.Cookies(origin + "/auth/logout"))
 	g.browser.Serve(origin, customers)
 	if got := g.whoAmI(); got != "" {
 		t.Errorf("%q is logged in by another login's session", got)
+	}
+	ends := g.provider.Count(logintest.EndSession)
+	if _, err := g.browser.Post(origin+"/auth/logout", nil); err != nil || g.provider.Count(logintest.EndSession) != ends {
+		t.Errorf("another login's hint reaches the provider: %v", err)
+	}
+
+	g.browser.Forget("", "")
+	g.browser.Serve(origin, g.app(staff))
+	callback := g.toCallback()
+	asCustomers(g.cookiesNamed("__Host-staff-login-"))
+	g.browser.Serve(origin, customers)
+	redeemed := g.provider.Count(logintest.Token)
+	if page := g.visit(callback.String()); setsSession(page.Header) || g.provider.Count(logintest.Token) != redeemed {
+		t.Errorf("another login's attempt is taken: %d", page.Status)
 	}
 }

@@ -28,8 +28,8 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.checkNames(&faults)
 	c.CookieName = cmp.Or(c.CookieName, "pixy")
-	if !validName(c.CookieName) || len(c.CookieName) > 32 || strings.Contains(c.CookieName, "-") {
-		faults.add("CookieName cannot begin the name of a cookie; give letters, digits or _, and 32 of them at most")
+	if !validName(c.CookieName) || len(c.CookieName) > 32 || c.CookieName[0] == '_' || strings.Contains(c.CookieName, "-") {
+		faults.add("CookieName cannot begin the name of a cookie; give letters, digits or _, but no _ first, and 32 of them at most")
 	}
 	c.checkKeys(&faults)
 	c.completePaths(&faults)

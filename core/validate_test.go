@@ -179,6 +179,7 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 
 		{"a cookie name of its own", func(c *Config) { c.CookieName = "staff_2" }, ""},
 		{"a cookie name with a hyphen", func(c *Config) { c.CookieName = "staff-login" }, "CookieName cannot begin"},
+		{"a cookie name that browsers know", func(c *Config) { c.CookieName = "__Host" }, "CookieName cannot begin"},
 		{"a cookie name with a blank", func(c *Config) { c.CookieName = "staff login" }, "CookieName cannot begin"},
 		{"a cookie name that is long", func(c *Config) { c.CookieName = strings.Repeat("a", 33) }, "CookieName cannot begin"},
 		{"negative lifetime", func(c *Config) { c.SessionLifetime = -1 }, "SessionLifetime is negative"},

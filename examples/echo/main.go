@@ -65,7 +65,10 @@ func main() {
 	if err != nil {
 		log.Fatal("bad ADDR: ", err)
 	}
-	log.Printf("open http://%s/ in a browser", addr) // and on no other host: see RedirectURL
+	log.Printf("open http://%s/ in a browser", listener.Addr())
+	if !strings.HasPrefix(config.RedirectURL, "http://"+listener.Addr().String()+"/") {
+		log.Printf("… but under the host of %s, because that is where logins end", config.RedirectURL)
+	}
 	server := &http.Server{Handler: router, ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(server.Serve(listener))
 }
