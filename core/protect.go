@@ -102,7 +102,7 @@ func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err er
 	if !errors.Is(err, ErrNoSession) && !errors.Is(err, ErrStepUp) {
 		return a.report(w, r, err)
 	}
-	if a.isRoute(r) {
+	if a.circles(r) {
 		return a.report(w, r, errGuarded(r))
 	}
 	var at *registration
@@ -126,10 +126,10 @@ func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err er
 	return a.report(w, r, withLogin(err, a.loginURLWith(at, options)))
 }
 
-// isRoute reports whether r is for one of the login's own routes, which nobody
-// can be asked to log in for: all but the logout, and the login where there is
-// nothing to choose there, whose place Challenge takes.
-func (a *Authenticator) isRoute(r *http.Request) bool {
+// circles reports whether whoever is sent to log in for r would be back at r, still
+// a stranger: at the login's own routes, but not at the logout, nor at the login if
+// there is nothing to choose there, because Challenge takes its place.
+func (a *Authenticator) circles(r *http.Request) bool {
 	path := r.URL.EscapedPath() // an escaped one is another's: routes have no escapes
 	if path == a.config.LogoutPath || path == a.config.LoginPath && a.sole() != nil {
 		return false
