@@ -177,7 +177,7 @@ func BenchmarkGuard(b *testing.B) {
 	})
 	b.Run("two cores", func(b *testing.B) {
 		handler := guards["nethttp"](g.auth)
-		speedup(b, func() func() { return g.requests(b, handler, http.StatusOK) })
+		speedup(b, func() func() { return g.floor }, func() func() { return g.requests(b, handler, http.StatusOK) })
 	})
 }
 
