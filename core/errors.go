@@ -75,7 +75,11 @@ func (e *Error) Error() string {
 	if e.Err == nil {
 		return "pixy: " + cmp.Or(e.Code, e.Public)
 	}
-	return fmt.Sprintf("pixy: %s: %s", e.Code, strings.TrimPrefix(e.Err.Error(), "pixy: "))
+	cause := strings.TrimPrefix(e.Err.Error(), "pixy: ")
+	if e.Code == "" { // OnLogin's, before it is given one
+		return "pixy: " + cause
+	}
+	return "pixy: " + e.Code + ": " + cause
 }
 
 // LoginURL returns where the person can log in to come back, or try again: a path

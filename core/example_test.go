@@ -51,11 +51,10 @@ func ExampleConfig_onLogin() {
 		},
 	}
 	fmt.Println(config.OnLogin(context.Background(), &core.User{Issuer: "https://id.example.com", Subject: "ada"}))
-	err := config.OnLogin(context.Background(), &core.User{Issuer: "https://id.example.com", Subject: "bob"})
-	fmt.Println(errors.Unwrap(err))
+	fmt.Println(config.OnLogin(context.Background(), &core.User{Issuer: "https://id.example.com", Subject: "bob"}))
 	// Output:
 	// <nil>
-	// the account is closed: https://id.example.com bob
+	// pixy: the account is closed: https://id.example.com bob
 }
 
 // An application of its own kind can do without an adapter: a core handler
