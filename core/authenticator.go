@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,8 +29,8 @@ type Authenticator struct {
 	refresher     *refresher
 	hints         *logoutHints
 	crossOrigin   *http.CrossOriginProtection
-	origin        string   // of RedirectURL
-	paths         []string // of Routes
+	origin        string // of RedirectURL
+	routes        []Route
 	now           func() time.Time
 }
 
@@ -81,9 +82,7 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	if a.refresher.shared == nil {
 		a.refresher.shared = &memoryRefreshes{now: now}
 	}
-	for _, route := range a.Routes() {
-		a.paths = append(a.paths, route.Path)
-	}
+	a.routes = a.listRoutes()
 	return a, nil
 }
 
@@ -144,7 +143,9 @@ func (a *Authenticator) Discover(ctx context.Context) error {
 // for POST, and there are places for the provider's own logout if there are
 // [Config.Revocations]. Paths are exact and have no wildcards. A router adapter
 // loops over them.
-func (a *Authenticator) Routes() []Route {
+func (a *Authenticator) Routes() []Route { return slices.Clone(a.routes) }
+
+func (a *Authenticator) listRoutes() []Route {
 	routes := []Route{
 		{http.MethodGet, a.config.LoginPath, a.Login},
 		{http.MethodPost, a.config.LoginPath, a.Login}, // by a third party

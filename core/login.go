@@ -73,7 +73,7 @@ func (a *Authenticator) returnTo(s string) string {
 	path, _, _ := strings.Cut(s, "?")
 	path, _, _ = strings.Cut(path, "#")
 	path, _ = url.PathUnescape(path) // it can be: s is safe
-	if slices.Contains(a.paths, path) {
+	if slices.ContainsFunc(a.routes, func(route Route) bool { return route.Path == path }) {
 		return home
 	}
 	return s

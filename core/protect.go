@@ -117,12 +117,12 @@ func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err er
 		options.ReturnTo = requestedURL(r)
 		return a.report(w, r, a.begin(w, r, at, options, false))
 	}
-	if r.Header.Get("HX-Request") != "true" {
+	if r.Header.Get("HX-Request") == "true" {
+		options.ReturnTo = localPart(r.Header.Get("HX-Current-URL"))
+		w.Header().Set("HX-Redirect", a.loginURLWith(at, options))
+	} else {
 		options.ReturnTo = a.pageBefore(r)
-		return a.report(w, r, withLogin(err, a.loginURLWith(at, options)))
 	}
-	options.ReturnTo = localPart(r.Header.Get("HX-Current-URL"))
-	w.Header().Set("HX-Redirect", a.loginURLWith(at, options))
 	return a.report(w, r, withLogin(err, a.loginURLWith(at, options)))
 }
 
@@ -134,7 +134,7 @@ func (a *Authenticator) circles(r *http.Request) bool {
 	if path == a.config.LogoutPath || path == a.config.LoginPath && a.sole() != nil {
 		return false
 	}
-	return slices.ContainsFunc(a.Routes(), func(route Route) bool { return r.Method == route.Method && path == route.Path })
+	return slices.ContainsFunc(a.routes, func(route Route) bool { return r.Method == route.Method && path == route.Path })
 }
 
 const codeGuarded = "login_guarded"

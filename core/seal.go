@@ -35,7 +35,7 @@ const keyIDSize = 2
 //	key id (2 bytes) ‖ nonce (12 bytes) ‖ ciphertext ‖ tag (16 bytes)
 //
 // The key id, derived from the key, picks the key that opens a value, so that
-// rotation costs one byte comparison for each key and not one decryption.
+// rotation costs one comparison for each key and not one decryption.
 // Nonces are random: one key should seal no more than 2^32 values (NIST SP
 // 800-38D, section 8.3), which is a thousand logins a second for 49 days.
 //
