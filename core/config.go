@@ -42,8 +42,8 @@ type Config struct {
 
 	// SessionKey seals attempts and sessions: at least 32 bytes from a secure
 	// random source, the same on every replica and after every restart: another
-	// key logs everybody out. Purposes get keys of their own,
-	// derived by HKDF-SHA-256 (RFC 5869).
+	// key logs everybody out. Purposes get keys of their own, derived by
+	// HKDF-SHA-256 (RFC 5869).
 	SessionKey []byte
 
 	// OldSessionKeys still open what they once sealed, but never seal. To rotate,
@@ -51,9 +51,10 @@ type Config struct {
 	OldSessionKeys [][]byte
 
 	// CookieName is what the names of the cookies begin with: letters, digits and _,
-	// 32 at most, and no _ first. Two logins on one host need two of them, or they log each other's
-	// users out; so do two applications on localhost, whose ports browsers do not tell
-	// apart. What is sealed for one is sealed for no other. Empty: "pixy".
+	// 32 at most, and no _ first. Two logins on one host need two of them, or they log
+	// each other's users out; so do two applications on localhost, whose ports
+	// browsers do not tell apart. What is sealed for one is sealed for no other:
+	// another name logs everybody out. Empty: "pixy".
 	CookieName string
 
 	// Store keeps the sessions on a server, within limits of its own: those of
@@ -151,7 +152,8 @@ type Config struct {
 
 	// Logger gets one line for each failure, at level Warn, or at Info if a browser
 	// did not wait; and one at Info for a login that begins once more by itself, which
-	// is a failure of the setup if it happens to everybody. Nil: what slog.Default() is when New is called.
+	// is a failure of the setup if it happens to everybody. Nil: what slog.Default()
+	// is when New is called.
 	Logger *slog.Logger
 }
 
