@@ -14,7 +14,7 @@ import (
 // hold the body, which may be a page of somebody else.
 func getJSON(ctx context.Context, client *http.Client, from string, into any) error {
 	bad := func(err error) *Error {
-		return errBadProvider("provider_metadata_invalid", "%s: %w; check Issuer (redirects are not followed)", from, err)
+		return errBadMetadata("%s: %w; check Issuer (redirects are not followed)", from, err)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {

@@ -196,7 +196,7 @@ func (a *Authenticator) log(r *http.Request, failure *Error) {
 		provider = a.registrations[0].config
 	}
 	level := slog.LevelWarn
-	if errors.Is(failure, ErrUnavailable) && errors.Is(failure, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled) {
+	if failure.expected || errors.Is(failure, ErrUnavailable) && errors.Is(failure, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled) {
 		level = slog.LevelInfo
 	}
 	a.config.Logger.LogAttrs(r.Context(), level, "pixy: request failed",

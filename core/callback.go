@@ -55,7 +55,7 @@ func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	if at == begunAt {
 		err = a.finish(w, r, at, query, attempt)
 	} else { // RFC 9700 section 4.4: one provider's answer for a login at another
-		err = errBadCallback("the callback of another provider than that of the login")
+		err = withAnswer(errBadCallback("the callback of another provider than that of the login"), query)
 	}
 	if err != nil {
 		return a.report(w, r, from(begunAt, withLogin(err, a.loginURLWith(begunAt, attempt.options()))))
@@ -79,7 +79,7 @@ func (a *Authenticator) match(r *http.Request, query url.Values) *attempt {
 // was asked, and nobody is told before everything has been checked.
 func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *registration, query url.Values, attempt *attempt) error {
 	if err := at.checkIssuer(r.Context(), query["iss"]); err != nil {
-		return err
+		return withAnswer(err, query)
 	}
 	if query.Has("error") {
 		return errProviderSaysNo(query)
@@ -180,11 +180,11 @@ func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, at *registr
 		}
 		return err
 	}
-	return withLogin(&Error{
+	return withLogin(withAnswer(&Error{
 		Status: http.StatusBadRequest, Code: "attempt_unknown",
-		Public: "This login has ended or was begun in another browser. Please try again. If you see this page once more, allow cookies for this site.",
+		Public: "This login has ended or was begun in another browser. Please try again. If you see this page once more, allow cookies for this site, and tell us if that does not help.",
 		Err:    ErrUnknownAttempt,
-	}, a.loginURLWith(at, options))
+	}, query), a.loginURLWith(at, options))
 }
 
 // logRestart tells of what looks to the person like a login that asks twice. It
@@ -217,23 +217,6 @@ func validCode(code string) bool {
 // isPrintable reports whether s is printable ASCII: VSCHAR in RFC 6749 appendix A.
 func isPrintable(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c < 0x20 || c > 0x7e })
-}
-
-// errProviderSaysNo is an error response (RFC 6749 section 4.1.2.1). Its texts
-// go to the log alone. The status is the browser's fault in any case: whoever
-// edits the URL must not be able to raise an alarm.
-func errProviderSaysNo(query url.Values) *Error {
-	e := &Error{
-		Status: http.StatusForbidden, Code: "provider_refused",
-		Public: "The login provider could not log you in. Please try again.",
-	}
-	if query.Get("error") == "access_denied" {
-		e.Code, e.Public = "access_denied", "You were not logged in, because the login was cancelled or access was denied at the provider."
-	}
-	e.Err = fmt.Errorf("%w: %w", ErrRefused, &ProviderError{
-		Code: clip(query.Get("error")), Description: clip(query.Get("error_description")),
-	})
-	return e
 }
 
 // errOnLogin is a refusal by the application, in its words if it gives any, or

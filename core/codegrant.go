@@ -171,7 +171,7 @@ func exchangeError(err error, secrets ...string) error {
 	case slices.Contains([]string{"invalid_grant", "bad_verification_code", "bad_refresh_token"}, answer.ErrorCode): // GitHub has its own words
 		return &Error{
 			Status: http.StatusForbidden, Code: codeGrantRefused,
-			Public: "The login provider did not accept this login. Please try again.",
+			Public: "The login provider did not accept this login. Please try again, and tell us if it happens again.",
 			Err:    fmt.Errorf("%w: token endpoint: %w", ErrRefused, reported),
 		}
 	case isOutage(status):
@@ -185,8 +185,8 @@ func exchangeError(err error, secrets ...string) error {
 func errClientRefused(err error) *Error {
 	return &Error{
 		Status: http.StatusBadGateway, Code: codeClientRefused,
-		Public: "The login provider does not accept this application. Please tell us.",
-		Err:    fmt.Errorf("%w: %w", ErrRefused, err),
+		Public: "The login provider does not accept this application. Please tell us.", operator: true,
+		Err: fmt.Errorf("%w: %w", ErrRefused, err),
 	}
 }
 

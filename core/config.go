@@ -102,7 +102,10 @@ type Config struct {
 
 	// SessionClaims names the claims that a session keeps for [User.Claims]. Nil:
 	// all that the provider sent, less the protocol's own (iss, aud, exp and so
-	// on). Empty: none; the fields of [User] are kept always.
+	// on). Empty: none; the fields of [User] are kept always. Name the claims that
+	// you read. Users with many groups, such as administrators, have larger claims
+	// than the users of a test, and claims that do not fit in cookies fail the login
+	// (session_too_large).
 	SessionClaims []string
 
 	// LoginPath is where a login begins. Empty: "login" beside the callback, as
@@ -124,9 +127,15 @@ type Config struct {
 	// beside the callback.
 	FrontChannelLogoutPath string
 
+	// Home is the path of this application where a login ends if it has no other
+	// place to end at, and where "Home" leads on the pages of this package. Set it
+	// for an application that does not have its whole host, such as one under
+	// /reader. Empty: "/".
+	Home string
+
 	// AfterLogout is the path of this application where a logout ends. It must be
 	// registered with the provider, as an absolute URL on RedirectURL's origin,
-	// if the provider ends its own session too. Empty: "/".
+	// if the provider ends its own session too. Empty: Home.
 	AfterLogout string
 
 	// OnLogin is called when a login has passed all checks and before a session

@@ -80,24 +80,28 @@
 // Every failure is an [*Error]: it is logged once, at Warn, with the code and a
 // reference that the person sees too. A stranger at a guarded page, and a user at
 // one that needs more, are not logged. At Info there is what was down for a browser
-// that did not wait, and a login that is begun once more because its callback came
-// without its cookie.
+// that did not wait, a login that the user cancelled, and a login that is begun once
+// more because its callback came without its cookie.
+//
+// The callback's URL holds a code and a state, and access logs keep URLs. Both are
+// spent when the line is written: a code is redeemed once, and only with the
+// verifier, which no log has.
 //
 //	code                      status  cause; remedy
 //	login_required            401     nobody is logged in; log in
 //	token_missing             401     an API is to be called, and there is no token; log in again
 //	step_up_required          401     the login is too old or too weak for the page; log in once more
 //	step_up_failed            403     the provider did not confirm what a Requirement asks for; see the log
-//	attempt_unknown           400     callback without its attempt, twice; try again, allow cookies
+//	attempt_unknown           400     callback without its attempt, twice; try again, allow cookies; for all users: see SessionKey
 //	callback_untrusted        400     iss, code or form of the callback is wrong; try again
-//	access_denied             403     the person or the provider said no
-//	provider_refused          403     the provider reports another error; see the log
+//	access_denied             403     the user cancelled the login, or the provider denied access; logged at Info
+//	provider_refused          403     the provider reports another error; see the log for its name
 //	code_refused              403     the provider does not take the code or its verifier; try again
 //	refresh_refused           403     the provider refreshes the tokens no more: the session has ended; in the log alone
 //	login_refused             403     OnLogin said no
 //	tenant_refused            403     somebody of a tenant that Tenants does not name; add it, or leave it so
 //	login_unavailable         503     OnLogin wrapped ErrUnavailable; try again
-//	provider_unknown          404     the login names a provider that there is not
+//	provider_unknown          404     the login names a provider that is not configured; the log has the name
 //	not_a_navigation          403     login from a prefetch, a frame or a script; open it as a page
 //	cross_origin_logout       403     another site asked to log out; use a form of this site's
 //	logout_token_untrusted    400     a logout token failed a check, and nobody was logged out; see the log
@@ -107,13 +111,14 @@
 //	token_response_untrusted  502     the token endpoint's answer is no token response; see the log
 //	id_token_untrusted        502     the ID token failed a check; see the log
 //	userinfo_untrusted        502     UserInfo is about somebody else, or unreadable; see the log
-//	provider_metadata_invalid 502     metadata or keys are wrong; check Issuer
+//	provider_metadata_invalid 502     metadata or keys are wrong; check Issuer; no user can mend it
 //	client_secret_unavailable 503     ClientSecretFunc failed; see the log
 //	provider_unavailable      503     the provider is down or slow; try again
 //	store_unavailable         503     the Store is down; try again
 //	revocations_unavailable   503     Revocations are down; try again
 //	refreshes_unavailable     503     Refreshes are down, and a token has expired; try again
 //	session_too_large         500     the claims do not fit in cookies; set SessionClaims or a Store
+//	                                  before an administrator with many groups meets it in production
 //	tokens_too_large          500     the tokens do not fit in cookies, or in the Store; use a Store that takes them
 //	login_guarded             500     a guard is in front of the login's own routes; mount them outside of it
 //	internal_error            500     an error of another kind was given to ServeError, or options of a

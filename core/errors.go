@@ -67,6 +67,8 @@ type Error struct {
 	loginURL string        // where a login can be started, if that helps
 	from     *registration // whose answer it was, if that is known
 	needs    LoginOptions  // what a login has to be
+	expected bool          // what users do every day: logged at Info
+	operator bool          // only the operator can mend it: no page says that trying again helps
 }
 
 // Error returns the text for the log. Do not show it to the person: that is
@@ -129,7 +131,7 @@ func asError(err error) *Error {
 		failure.Code = "internal_error"
 	}
 	if failure.Public == "" {
-		failure.Public = "Something went wrong on our side. Please try again."
+		failure.Public = "Something went wrong on our side. Please try again, and tell us if it happens again."
 	}
 	return failure
 }
@@ -181,7 +183,7 @@ func errNoSession(loginURL string) *Error {
 func errBadCallback(format string, args ...any) *Error {
 	return &Error{
 		Status: http.StatusBadRequest, Code: "callback_untrusted",
-		Public: "The answer of the login provider could not be trusted, so you were not logged in. Please try again.",
+		Public: "The answer of the login provider could not be trusted, so you were not logged in. Please try again, and tell us if it happens again.",
 		Err:    fmt.Errorf("%w: %w", ErrUntrusted, fmt.Errorf(format, args...)),
 	}
 }
@@ -193,6 +195,14 @@ func errBadProvider(code, format string, args ...any) *Error {
 		Public: "The login provider gave an answer that could not be trusted, so you were not logged in. Please try again, and tell us if it happens again.",
 		Err:    fmt.Errorf("%w: %w", ErrUntrusted, fmt.Errorf(format, args...)),
 	}
+}
+
+// errBadMetadata is metadata, or a setting, with which nobody can log in: it stays
+// so until the operator has mended it.
+func errBadMetadata(format string, args ...any) *Error {
+	err := errBadProvider("provider_metadata_invalid", format, args...)
+	err.Public, err.operator = "This application cannot use the login provider at the moment. Please tell us.", true
+	return err
 }
 
 func errProviderDown(err error) *Error {

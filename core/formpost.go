@@ -29,7 +29,7 @@ var postedParams = [...]string{"state", "code", "iss", "error", "error_descripti
 func (a *Authenticator) bounce(w http.ResponseWriter, r *http.Request, at *registration) error {
 	answer, err := posted(w, r)
 	if err != nil {
-		return withLogin(err, a.loginURL(at, home))
+		return withLogin(err, a.loginURL(at, ""))
 	}
 	// A path of ours, and a query of letters, digits and +-_.~%&= alone: no part
 	// of it can end the URL, the attribute or the tag.

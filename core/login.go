@@ -10,7 +10,7 @@ import (
 // Login begins a login: it seals a new attempt into a cookie and sends the
 // browser to the provider with the S256 challenge of its verifier. Where the
 // person ends afterwards is the query parameter return_to, if it is a path of
-// this application, else "/". It does not look whether somebody is logged in.
+// this application, else [Config.Home]. It does not look whether somebody is logged in.
 // [Authenticator.LoginWith] does it by what the application's own code says.
 //
 // With several providers, the query parameter provider names one; without it,
@@ -66,15 +66,18 @@ func (a *Authenticator) begin(w http.ResponseWriter, r *http.Request, at *regist
 	return nil
 }
 
-// returnTo is safeReturnTo, and never one of the login's own routes: that would
-// be a circle.
+// returnTo returns s if it is a place in this application, and Home otherwise. One
+// of the login's own routes is Home, too: that would be a circle. Nothing else
+// decides where a browser goes on our side.
 func (a *Authenticator) returnTo(s string) string {
-	s = safeReturnTo(s)
+	if safeReturnTo(s) != s {
+		return a.config.Home
+	}
 	path, _, _ := strings.Cut(s, "?")
 	path, _, _ = strings.Cut(path, "#")
 	path, _ = url.PathUnescape(path) // it can be: s is safe
 	if slices.ContainsFunc(a.routes, func(route Route) bool { return route.Path == path }) {
-		return home
+		return a.config.Home
 	}
 	return s
 }
@@ -91,7 +94,7 @@ func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) str
 	if at != nil && len(a.registrations) > 1 {
 		query.Set("provider", at.config.Name)
 	}
-	if returnTo := a.returnTo(options.ReturnTo); returnTo != home {
+	if returnTo := a.returnTo(options.ReturnTo); returnTo != a.config.Home {
 		query.Set("return_to", returnTo)
 	}
 	if with := options.seal(a.attempts.sealer); with != "" {

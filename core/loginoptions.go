@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -17,7 +18,7 @@ type LoginOptions struct {
 	Provider string
 
 	// ReturnTo is where the person ends: a path of this application, with a query
-	// if need be. Whatever else it is, and empty: "/".
+	// if need be. Anything else, and empty: [Config.Home].
 	ReturnTo string
 
 	// AuthParams are more parameters for the authorization request: login_hint,
@@ -59,7 +60,7 @@ func (a *Authenticator) LoginWith(w http.ResponseWriter, r *http.Request, option
 	at := a.sole()
 	if options.Provider != "" {
 		if at = a.registrations.named(options.Provider); at == nil {
-			return a.report(w, r, a.errUnknownProvider(options.ReturnTo))
+			return a.report(w, r, a.errUnknownProvider("provider", options.Provider, options.ReturnTo))
 		}
 	}
 	if at == nil {
@@ -69,10 +70,13 @@ func (a *Authenticator) LoginWith(w http.ResponseWriter, r *http.Request, option
 	return a.report(w, r, a.begin(w, r, at, options, false))
 }
 
-func (a *Authenticator) errUnknownProvider(returnTo string) error {
+// errUnknownProvider is a login at a provider that this application does not have.
+// The name comes from outside, and so it goes to the log, quoted and clipped.
+func (a *Authenticator) errUnknownProvider(param, value, returnTo string) error {
 	return withLogin(&Error{
 		Status: http.StatusNotFound, Code: "provider_unknown",
 		Public: "This application does not know that login provider. Please choose another one.",
+		Err:    fmt.Errorf("the login asks for %s %q, which is none of Config.Providers", param, clip(value)),
 	}, a.loginURL(nil, returnTo))
 }
 

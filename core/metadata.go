@@ -41,7 +41,7 @@ func fetchMetadata(ctx context.Context, client *http.Client, issuer, from string
 		return nil, err
 	}
 	if err := m.check(issuer); err != nil {
-		return nil, errBadProvider("provider_metadata_invalid", "discovery: %w", err)
+		return nil, errBadMetadata("discovery: %w", err)
 	}
 	return &m, nil
 }
@@ -146,7 +146,7 @@ func (m *metadata) authStyle(confidential bool) (oauth2.AuthStyle, error) {
 	case slices.Contains(m.AuthMethods, "client_secret_post"):
 		return oauth2.AuthStyleInParams, nil
 	}
-	return 0, errBadProvider("provider_metadata_invalid",
+	return 0, errBadMetadata(
 		"discovery: the token endpoint takes %q, and this library client_secret_basic and client_secret_post",
 		clip(strings.Join(m.AuthMethods, " ")))
 }

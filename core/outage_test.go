@@ -185,7 +185,7 @@ func TestDiscoveryGoneAndBack(t *testing.T) {
 				for range 3 {
 					allWithin(t, g.crowd(5, func(p *rig) {
 						page := p.get(origin + "/me")
-						if page.Status != 502 && page.Status != 503 || !strings.Contains(string(page.Body), "Try again") {
+						if page.Status != 502 && page.Status != 503 || !strings.Contains(string(page.Body), `href="/auth/login`) {
 							t.Errorf("got %d: %s", page.Status, page.Body)
 						}
 						if got := page.Header.Get("Retry-After"); (page.Status == 503) != (got != "") {

@@ -21,7 +21,7 @@ func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err e
 		failure.loginURL = a.loginURL(nil, a.pageOf(r))
 	}
 	if acceptsHTML(r) && failure.Code != codeLogoutToken { // whose reader is a provider
-		servePage(w, failure.Status, page{title: pageTitle(failure), main: errorPage(failure, r)})
+		servePage(w, failure.Status, page{title: pageTitle(failure), main: a.errorPage(failure, r)})
 		return
 	}
 	body, _ := json.Marshal(failure) // strings and a number: cannot fail
@@ -30,13 +30,13 @@ func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err e
 
 // errorPage is what a person reads below the title. Every text is escaped, also
 // our own.
-func errorPage(failure *Error, r *http.Request) string {
+func (a *Authenticator) errorPage(failure *Error, r *http.Request) string {
 	again := failure.loginURL
-	if again == "" && r.Method == http.MethodGet && failure.Status >= 500 && failure.Code != codeGuarded { // whose URL may hold a code
-		again = safeReturnTo(requestedURL(r))
+	if again == "" && r.Method == http.MethodGet && failure.Status >= 500 && !failure.operator { // whose URL may hold a code
+		again = a.returnTo(requestedURL(r))
 	}
 	action := "Try again"
-	if failure.Status == http.StatusUnauthorized {
+	if failure.Status == http.StatusUnauthorized || failure.operator {
 		action = "Log in"
 	}
 	button, footer := "", ""
@@ -48,7 +48,11 @@ func errorPage(failure *Error, r *http.Request) string {
 <footer>If you ask for help, give this reference: <code>` + html.EscapeString(failure.Reference) +
 			`</code> (<code>` + html.EscapeString(failure.Code) + `</code>)</footer>`
 	}
-	return "<p>" + html.EscapeString(failure.Public) + "</p>\n<nav>" + button + `<a href="/">Home</a></nav>` + footer
+	return "<p>" + html.EscapeString(failure.Public) + "</p>\n<nav>" + button + a.homeLink() + "</nav>" + footer
+}
+
+func (a *Authenticator) homeLink() string {
+	return `<a href="` + html.EscapeString(a.config.Home) + `">Home</a>`
 }
 
 // serveChooser lets the person choose a provider for a login.
@@ -58,7 +62,7 @@ func (a *Authenticator) serveChooser(w http.ResponseWriter, options LoginOptions
 		list.WriteString("\n<li><a class=\"main\" href=\"" + html.EscapeString(a.loginURLWith(at, options)) + "\">" +
 			html.EscapeString(at.config.Name) + "</a></li>")
 	}
-	servePage(w, http.StatusOK, page{title: "Log in with", main: "<ul>" + list.String() + "\n</ul>\n<nav><a href=\"/\">Home</a></nav>"})
+	servePage(w, http.StatusOK, page{title: "Log in with", main: "<ul>" + list.String() + "\n</ul>\n<nav>" + a.homeLink() + "</nav>"})
 }
 
 // A page is what differs between our pages: a title in plain text, and HTML.
@@ -86,8 +90,11 @@ func serve(w http.ResponseWriter, status int, contentType string, body []byte) {
 }
 
 func pageTitle(failure *Error) string {
-	if failure.Code == "cross_origin_logout" {
+	switch failure.Code {
+	case "cross_origin_logout":
 		return "You were not logged out"
+	case codeCancelled, "provider_refused", codeGrantRefused:
+		return "You were not logged in"
 	}
 	switch failure.Status {
 	case http.StatusUnauthorized:

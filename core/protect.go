@@ -142,8 +142,8 @@ const codeGuarded = "login_guarded"
 func errGuarded(r *http.Request) *Error {
 	return &Error{
 		Status: http.StatusInternalServerError, Code: codeGuarded,
-		Public: "Nobody can log in here at the moment. Please tell us.",
-		Err:    fmt.Errorf("a guard stands in front of %s, which is the login's own; mount the login outside of what is guarded", r.URL.Path),
+		Public: "Nobody can log in here at the moment. Please tell us.", operator: true,
+		Err: fmt.Errorf("a guard stands in front of %s, which is the login's own; mount the login outside of what is guarded", r.URL.Path),
 	}
 }
 
@@ -155,12 +155,12 @@ func (a *Authenticator) pageOf(r *http.Request) string {
 	return a.pageBefore(r)
 }
 
-// pageBefore is the page of this application that made a request, or "/".
+// pageBefore is the page of this application that made a request, or empty.
 func (a *Authenticator) pageBefore(r *http.Request) string {
 	if page, ok := strings.CutPrefix(r.Header.Get("Referer"), a.origin); ok && strings.HasPrefix(page, "/") {
 		return page
 	}
-	return home
+	return ""
 }
 
 // isNavigation reports whether r is a page being opened, by somebody who can
@@ -179,11 +179,12 @@ func acceptsHTML(r *http.Request) bool {
 	})
 }
 
-// localPart is a URL without its scheme and host, which do not matter here.
+// localPart is a URL without its scheme and host, which do not matter here, or
+// empty.
 func localPart(from string) string {
 	u, err := url.Parse(from)
-	if err != nil {
-		return home
+	if err != nil || from == "" {
+		return ""
 	}
 	return u.RequestURI()
 }

@@ -26,7 +26,7 @@ func newOIDCProvider(grant codeGrant, now func() time.Time) *oidcProvider {
 			return nil, err
 		}
 		if err := checkEndpoint(m.JWKSURI, m.allowHTTP()); err != nil {
-			return nil, errBadProvider("provider_metadata_invalid", "discovery: jwks_uri %w", err)
+			return nil, errBadMetadata("discovery: jwks_uri %w", err)
 		}
 		return m, p.prepare(m)
 	})

@@ -138,6 +138,6 @@ func errStepUpFailed(err error) *Error {
 // errNoStepUp is a requirement at a provider that can meet none.
 func errNoStepUp() *Error {
 	err := errStepUpFailed(errors.New("Provider.OAuth2 has no ID token to confirm max_age or acr"))
-	err.Public = "This page needs a login that your login provider cannot confirm."
+	err.Public, err.operator = "This page needs a login that your login provider cannot confirm. Please tell us.", true
 	return err
 }

@@ -20,7 +20,7 @@ func (a *Authenticator) loginByThirdParty(w http.ResponseWriter, r *http.Request
 	issuer, _ := only(query["iss"])
 	at := a.registrations.issuedBy(issuer)
 	if at == nil {
-		return a.report(w, r, a.errUnknownProvider(home))
+		return a.report(w, r, a.errUnknownProvider("iss", issuer, ""))
 	}
 	options := LoginOptions{Provider: at.config.Name, ReturnTo: a.targetLink(query["target_link_uri"])}
 	if hint, ok := only(query["login_hint"]); ok && validLoginHint(hint) {
@@ -49,10 +49,10 @@ func (a *Authenticator) comeByGET(w http.ResponseWriter, r *http.Request) error 
 			query[name] = values
 		}
 	}
-	if to := a.returnTo(r.Form.Get("return_to")); to != home {
+	if to := a.returnTo(r.Form.Get("return_to")); to != a.config.Home {
 		query.Set("return_to", to)
 	}
-	if to := a.targetLink(r.Form["target_link_uri"]); to != home {
+	if to := a.targetLink(r.Form["target_link_uri"]); to != a.config.Home {
 		query.Set("target_link_uri", a.origin+to)
 	}
 	redirect(w, strings.TrimSuffix(withQuery(a.config.LoginPath, query), "?"))
@@ -60,13 +60,13 @@ func (a *Authenticator) comeByGET(w http.ResponseWriter, r *http.Request) error 
 }
 
 // targetLink is the path of a target_link_uri that is a URL of this
-// application, by RedirectURL's origin, and else home.
+// application, by RedirectURL's origin, and else Home.
 func (a *Authenticator) targetLink(values []string) string {
 	uri, _ := only(values)
 	if len(uri) < len(a.origin) || !strings.EqualFold(uri[:len(a.origin)], a.origin) {
-		return home
+		return a.config.Home
 	}
-	return safeReturnTo(uri[len(a.origin):]) // which begins with a slash, or the host goes on
+	return a.returnTo(uri[len(a.origin):]) // which begins with a slash, or the host goes on
 }
 
 func validLoginHint(hint string) bool {

@@ -64,7 +64,7 @@ func (g *codeGrant) authenticated(ctx context.Context, m *metadata, endpoint str
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, errBadProvider("provider_metadata_invalid", "%w", err)
+		return nil, errBadMetadata("%w", err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if style == oauth2.AuthStyleInHeader {

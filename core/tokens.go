@@ -144,7 +144,7 @@ func (k *tokenKeeper) end(w http.ResponseWriter, r *http.Request) error {
 func errTokensTooLarge(err error) *Error {
 	return &Error{
 		Status: http.StatusInternalServerError, Code: "tokens_too_large",
-		Public: "The login provider's answer is too large for this application, so you were not logged in. Please tell us.",
-		Err:    fmt.Errorf("the tokens are %w; use a Store that takes them, or ask the provider for smaller ones", err),
+		Public: "The login provider's answer is too large for this application, so you were not logged in. Please tell us.", operator: true,
+		Err: fmt.Errorf("the tokens are %w; use a Store that takes them, or ask the provider for smaller ones", err),
 	}
 }

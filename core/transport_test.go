@@ -87,7 +87,7 @@ func TestTheWireIsBounded(t *testing.T) {
 				if page.Status != http.StatusBadGateway && page.Status != http.StatusServiceUnavailable {
 					t.Errorf("got %d: %s", page.Status, page.Body)
 				}
-				if !strings.Contains(string(page.Body), "Try again") || setsSession(page.Header) {
+				if !strings.Contains(string(page.Body), `href="/auth/login`) || setsSession(page.Header) {
 					t.Errorf("no way on: %s", page.Body)
 				}
 			})

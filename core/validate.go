@@ -121,7 +121,8 @@ func (c *Config) completePaths(faults *faults) {
 	beside := path.Dir(path.Clean("/" + u.Path))
 	c.LoginPath = cmp.Or(c.LoginPath, path.Join(beside, "login"))
 	c.LogoutPath = cmp.Or(c.LogoutPath, path.Join(beside, "logout"))
-	c.AfterLogout = cmp.Or(c.AfterLogout, home)
+	c.Home = cmp.Or(c.Home, home)
+	c.AfterLogout = cmp.Or(c.AfterLogout, c.Home)
 	checkRoute(faults, "RedirectURL's path", u.EscapedPath(), "/auth/callback")
 	checkRoute(faults, "LoginPath", c.LoginPath, "/auth/login")
 	checkRoute(faults, "LogoutPath", c.LogoutPath, "/auth/logout")
@@ -135,6 +136,9 @@ func (c *Config) completePaths(faults *faults) {
 				routes = append(routes, u.Path+"/"+p.Name)
 			}
 		}
+	}
+	if home, _, _ := strings.Cut(c.Home, "?"); safeReturnTo(c.Home) != c.Home || slices.Contains(routes, home) {
+		faults.add("Home is not a page of this application; give the path of one, such as /reader, which is none of the login's own routes")
 	}
 	slices.Sort(routes)
 	if len(slices.Compact(routes)) < len(routes) {
