@@ -98,11 +98,17 @@ func (a *Authenticator) openCookies(secure bool) error {
 		host, path = "__Host-", "__Secure-" // __Host- demands Path=/
 	}
 	name := a.config.CookieName
-	keys := append([][]byte{a.config.SessionKey}, a.config.OldSessionKeys...)
-	attemptSealer, err1 := newSealer(purposeAttempt+name, keys...)
-	sessionSealer, err2 := newSessionSealer(name, keys...)
-	hintSealer, err3 := newSealer(purposeLogoutHint+name, keys...)
-	tokenSealer, err4 := newSealer(purposeTokens+name, keys...)
+	keys := keyring{
+		redirectURL: a.config.RedirectURL, cookieName: name, vault: "cookies",
+		sessionKeys: append([][]byte{a.config.SessionKey}, a.config.OldSessionKeys...),
+	}
+	if a.config.Store != nil {
+		keys.vault = "store"
+	}
+	attemptSealer, err1 := keys.sealer(purposeAttempt)
+	sessionSealer, err2 := newSessionSealer(keys)
+	hintSealer, err3 := keys.sealer(purposeLogoutHint)
+	tokenSealer, err4 := keys.vaultSealer(purposeTokens)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}

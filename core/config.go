@@ -42,8 +42,10 @@ type Config struct {
 
 	// SessionKey seals attempts and sessions: at least 32 bytes from a secure
 	// random source, the same on every replica and after every restart: another
-	// key logs everybody out. Purposes get keys of their own, derived by
-	// HKDF-SHA-256 (RFC 5869).
+	// key logs everybody out. Keys are derived from it by HKDF-SHA-256 (RFC 5869),
+	// one for each purpose, RedirectURL, CookieName and kind of session storage
+	// (cookies or Store). A change of any of these logs everybody out, and what is
+	// sealed with one does not open with another.
 	SessionKey []byte
 
 	// OldSessionKeys still open what they once sealed, but never seal. To rotate,
@@ -53,15 +55,19 @@ type Config struct {
 	// CookieName is what the names of the cookies begin with: letters, digits and _,
 	// 32 at most, and no _ first. Two logins on one host need two of them, or they log
 	// each other's users out; so do two applications on localhost, whose ports
-	// browsers do not tell apart. What is sealed for one is sealed for no other:
-	// another name logs everybody out. Empty: "pixy".
+	// browsers do not tell apart. Another name logs everybody out: see SessionKey.
+	// Empty: "pixy".
 	CookieName string
 
 	// Store keeps the sessions on a server, within limits of its own: those of
 	// gorilla's stores are 30 days and 4 KB. Nil: sealed cookies, which need nothing
 	// to run. Either way a session is sealed before it leaves this package; what
-	// lies in the Store is useless to whoever reads it. Logins in flight are always
-	// in cookies, so that strangers cannot fill the Store.
+	// lies in the Store is useless to whoever reads it. A record is not bound to its
+	// place in the Store: anyone who can write to the Store can put one user's record
+	// in another's place, and act as that user. Restrict write access to the Store as
+	// you restrict access to SessionKey. Logins in flight are always in cookies, so
+	// that strangers cannot fill the Store. A change between cookies and a Store logs
+	// everybody out.
 	Store sessions.Store
 
 	// KeepTokens keeps the access and the refresh token that come with a login, in

@@ -61,12 +61,21 @@
 // acr_values in AuthParams: what came of them is OnLogin's to look at. What a
 // [Requirement] asks for is verified.
 //
-// Two Authenticators on one host need a [Config.CookieName] each, or they log each
-// other's users out. Nobody passes the guard of one by the session of the other.
+// # Several logins
+//
+// A session belongs to the Authenticator that began it. Authenticators that differ
+// in RedirectURL, in [Config.CookieName], or in whether there is a [Config.Store],
+// open nothing of each other's, even with one SessionKey: no session, token, login
+// in flight or logout hint. Two Authenticators on one host need a CookieName each,
+// or they log each other's users out.
+//
+// A request may pass several guards. [UserFromContext] returns the answer of the
+// innermost guard or loader, which may be nil. [Authenticator.User] returns the
+// answer of one Authenticator.
 //
 // # Cookies
 //
-// All are sealed (AES-256-GCM, a key for each purpose), HttpOnly, SameSite=Lax,
+// All are sealed (AES-256-GCM, a key for each purpose and login), HttpOnly, SameSite=Lax,
 // and on https Secure with a prefix that ties them to this host. "pixy" is
 // [Config.CookieName].
 //

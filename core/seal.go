@@ -9,16 +9,45 @@ import (
 	"sync"
 )
 
-// The purposes for which keys are derived from a session key, each with the
-// [Config.CookieName] behind it. A value sealed for one purpose, or for one login,
-// cannot be opened for another: the keys have nothing in common.
+// The purposes for which a [keyring] derives keys.
 const (
-	purposeAttempt    = "pixy attempt v1 "
-	purposeSession    = "pixy session v1 "
-	purposeClaims     = "pixy claims v1 "
-	purposeLogoutHint = "pixy logout hint v1 "
-	purposeTokens     = "pixy tokens v1 "
+	purposeAttempt    = "pixy attempt v2"
+	purposeSession    = "pixy session v2"
+	purposeClaims     = "pixy claims v2"
+	purposeLogoutHint = "pixy logout hint v2"
+	purposeTokens     = "pixy tokens v2"
 )
+
+// A keyring derives the keys of one Authenticator from its session keys. Each key
+// depends on its purpose, on RedirectURL, on CookieName, and, for what a vault
+// carries, on the kind of vault. A value that was sealed with other ones does not
+// open, even if the session keys are equal.
+type keyring struct {
+	redirectURL string // as configured
+	cookieName  string
+	vault       string // kind of vault for sessions and tokens: cookies or store
+	sessionKeys [][]byte
+}
+
+// sealer returns the sealer for what does not depend on the kind of vault.
+func (k keyring) sealer(purpose string) (*sealer, error) {
+	return newSealer(k.info(purpose, ""), k.sessionKeys...)
+}
+
+// vaultSealer returns the sealer for what a vault carries.
+func (k keyring) vaultSealer(purpose string) (*sealer, error) {
+	return newSealer(k.info(purpose, k.vault), k.sessionKeys...)
+}
+
+// info is the context of a derivation (RFC 5869 section 3.2). Each part has its
+// length before it, so that no two lists of parts give the same bytes.
+func (k keyring) info(purpose, vault string) string {
+	var b []byte
+	for _, part := range [...]string{purpose, k.redirectURL, k.cookieName, vault} {
+		b = appendString(b, part)
+	}
+	return string(b)
+}
 
 // minKeyBytes is the least that a session key may hold: the strength of AES-256.
 const minKeyBytes = 32
@@ -49,11 +78,11 @@ type sealKey struct {
 	aead cipher.AEAD
 }
 
-// newSealer derives the purpose's key from each session key (RFC 5869).
-func newSealer(purpose string, sessionKeys ...[]byte) (*sealer, error) {
+// newSealer derives the key of info from each session key (RFC 5869).
+func newSealer(info string, sessionKeys ...[]byte) (*sealer, error) {
 	s := new(sealer)
 	for _, sessionKey := range sessionKeys {
-		derived, err := hkdf.Key(sha256.New, sessionKey, nil, purpose, keyIDSize+32)
+		derived, err := hkdf.Key(sha256.New, sessionKey, nil, info, keyIDSize+32)
 		if err != nil {
 			return nil, err
 		}

@@ -19,9 +19,9 @@ import (
 // other.
 type sessionSealer struct{ record, claims *sealer }
 
-func newSessionSealer(cookieName string, keys ...[]byte) (sessionSealer, error) {
-	record, err1 := newSealer(purposeSession+cookieName, keys...)
-	claims, err2 := newSealer(purposeClaims+cookieName, keys...)
+func newSessionSealer(keys keyring) (sessionSealer, error) {
+	record, err1 := keys.vaultSealer(purposeSession)
+	claims, err2 := keys.vaultSealer(purposeClaims)
 	return sessionSealer{record: record, claims: claims}, errors.Join(err1, err2)
 }
 

@@ -9,7 +9,7 @@ import (
 
 func testSessionSealer(t testing.TB, keys ...[]byte) sessionSealer {
 	t.Helper()
-	s, err := newSessionSealer("pixy", keys...)
+	s, err := newSessionSealer(keyring{sessionKeys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
