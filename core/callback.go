@@ -23,6 +23,9 @@ import (
 // keeps no cookies, and the error is [ErrUnknownAttempt]. The other errors wrap
 // [ErrRefused], [ErrUntrusted] or [ErrUnavailable].
 //
+// A prefetch of the callback changes nothing. Its answer has status 503, which
+// browsers discard, and the code is redeemed when the user comes.
+//
 // For a provider with [Provider.FormPost], a POST is answered with a page that
 // sends the browser here by GET, with what the form had. Nothing else happens
 // before that, and so it does no harm that the GET may as well be somebody's link:
@@ -40,6 +43,10 @@ func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	}
 	if r.Method != http.MethodGet { // HEAD, too, would use the code up
 		return a.report(w, r, errMethod(w, methods))
+	}
+	if isPrefetch(r) { // without a person: nothing is used up, and browsers throw such an answer away
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return nil
 	}
 	query := r.URL.Query() // without what is malformed
 	attempt := a.match(r, query)
@@ -140,7 +147,7 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 	if err != nil {
 		return nil, err
 	}
-	if at.config.FormPost {
+	if at.config.FormPostUser {
 		identity.claims.addUser(posted)
 	}
 	if identity.user.claims, err = identity.claims.session(nil); err != nil {

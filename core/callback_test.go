@@ -3,6 +3,7 @@ package core_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -282,4 +283,44 @@ func FuzzCallbackQuery(f *testing.F) {
 			t.Fatalf("%q: a token request", query)
 		}
 	})
+}
+
+// Nobody has opened a page that is prefetched: what it would use up is there when the
+// user comes. A browser must not show the answer either.
+func TestCallbackIsPrefetched(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
+		for _, cookies := range []bool{true, false} {
+			t.Run(fmt.Sprintf("rule 22: %s, with cookies: %v", name, cookies), func(t *testing.T) {
+				t.Parallel()
+				g := newRig(t)
+				callback := g.toCallback()
+				for _, url := range []string{callback.String(), callbackURL + "?state=x&error=y", callbackURL} {
+					r, err := http.NewRequest("GET", url, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.Header = http.Header{name: {"prefetch;prerender"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}}
+					browser := g.browser
+					if !cookies {
+						browser = logintest.NewBrowser()
+						browser.Serve(origin, g.app(g.auth))
+					}
+					page, err := browser.Do(r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if page.Status != 503 || page.Header.Get("Cache-Control") != "no-store" || len(page.Header["Set-Cookie"]) != 0 || len(page.Body) != 0 {
+						t.Errorf("got %d %v: %s", page.Status, page.Header, page.Body)
+					}
+				}
+				if got := g.provider.Count(logintest.Token) + g.provider.Count(logintest.Authorization) + int(g.logins.Load()) + len(g.log.String()); got != 1 {
+					t.Errorf("something was done: %d, %s", got, g.log.String())
+				}
+				if page := g.get(callback.String()); page.URL != origin+"/me" || string(page.Body) != "I am ada" {
+					t.Errorf("then the user ends with %d at %s", page.Status, page.URL)
+				}
+			})
+		}
+	}
 }

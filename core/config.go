@@ -231,11 +231,15 @@ type Provider struct {
 	// [http.CrossOriginProtection], must let a POST to the callback through. The
 	// callback's GET, which follows it, has the code in its URL as it always has.
 	//
-	// What Apple posts beside the code at somebody's first login is claim "user", if
-	// it is a JSON object of 4 KB at most and the provider has not said a "user" of
-	// its own. It was said by the browser and is not signed: a name to begin with,
-	// and nothing to know anybody by. False: the answer is in the URL.
+	// False: the answer is in the URL.
 	FormPost bool
+
+	// FormPostUser takes the form's parameter user as claim "user", as Apple posts it
+	// at a user's first login. preset.Apple sets it. The value is not signed, and
+	// the browser can change it: use it as a display name, and never to identify or
+	// authorize a user. It has to be a JSON object of at most 4 KB. A claim "user" of
+	// the provider's own comes first. It needs FormPost. False: the parameter is ignored.
+	FormPostUser bool
 
 	// TrustedAudiences are others than ClientID whom the audience of an ID token
 	// may name: whoever they are, they see this application's ID tokens, or this

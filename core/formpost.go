@@ -27,7 +27,7 @@ var postedParams = [...]string{"state", "code", "iss", "error", "error_descripti
 // nothing is looked up, remembered or sent anywhere: whoever makes a form could
 // as well have made the link.
 func (a *Authenticator) bounce(w http.ResponseWriter, r *http.Request, at *registration) error {
-	answer, err := posted(w, r)
+	answer, err := posted(w, r, at.config.FormPostUser)
 	if err != nil {
 		return withLogin(err, a.loginURL(at, ""))
 	}
@@ -44,13 +44,16 @@ func (a *Authenticator) bounce(w http.ResponseWriter, r *http.Request, at *regis
 
 // posted returns the form's parameters that a callback knows: doubled if they
 // are, because that is the callback's to refuse. What is in the URL is no part of
-// the form.
-func posted(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+// the form. The parameter user is one of them only if the provider is known to send it.
+func posted(w http.ResponseWriter, r *http.Request, user bool) (url.Values, error) {
 	if err := readForm(w, r); err != nil {
 		return nil, errBadCallback("%w", err)
 	}
 	answer := make(url.Values, len(postedParams))
 	for _, name := range postedParams {
+		if name == "user" && !user {
+			continue
+		}
 		for _, value := range r.PostForm[name] {
 			if len(value) > maxPosted {
 				return nil, errBadCallback("a form with %d bytes of %s", len(value), name)

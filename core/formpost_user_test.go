@@ -22,6 +22,7 @@ func TestPostedUser(t *testing.T) {
 		said    any    // claim user of the ID token
 		want    string // claim user in the end
 		inQuery bool   // without FormPost
+		others  bool   // without FormPostUser
 	}{
 		{name: "as Apple says it", user: []string{apple}, want: apple},
 		{name: "at later logins"},
@@ -35,6 +36,7 @@ func TestPostedUser(t *testing.T) {
 		{name: "the provider has one of its own", user: []string{apple}, said: "ada", want: `"ada"`},
 		{name: "a session that keeps no claims", user: []string{apple}, change: func(c *core.Config) { c.SessionClaims = []string{} }, want: apple},
 		{name: "not asked for a form", user: []string{apple}, inQuery: true},
+		{name: "a form of another provider", user: []string{apple}, others: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -46,6 +48,7 @@ func TestPostedUser(t *testing.T) {
 					return user.Claims(&claims)
 				}
 				c.Providers[0].FormPost = !test.inQuery
+				c.Providers[0].FormPostUser = !test.inQuery && !test.others
 				if test.change != nil {
 					test.change(c)
 				}
@@ -66,5 +69,25 @@ func TestPostedUser(t *testing.T) {
 				t.Errorf("what is not signed has become the user's: %+v", seen)
 			}
 		})
+	}
+}
+
+// Other providers' forms have no parameter user that means anything, nor has the GET
+// that follows a form.
+func TestPostedUserOfOtherProvidersIsLeftOut(t *testing.T) {
+	t.Parallel()
+	var claims struct{ User json.RawMessage }
+	g := newRig(t, func(c *core.Config) {
+		c.Providers[0].FormPost = true
+		c.OnLogin = func(_ context.Context, user *core.User) error { return user.Claims(&claims) }
+	})
+	form := g.toForm()
+	form.Set("user", `{"name":"Mallory"}`)
+	to := bouncesTo(t, g.post(callbackURL, formType, form.Encode()))
+	if to.Query().Has("user") || to.Query().Get("code") == "" {
+		t.Errorf("leads on to %s", to)
+	}
+	if page := g.get(callbackURL + "?" + form.Encode()); string(page.Body) != "I am ada" || claims.User != nil {
+		t.Errorf("got %d, and claim user %s", page.Status, claims.User)
 	}
 }

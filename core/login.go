@@ -33,7 +33,7 @@ func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
 		return a.loginByThirdParty(w, r, query)
 	}
 	options := LoginOptions{Provider: query.Get("provider"), ReturnTo: query.Get("return_to")}
-	options.open(a.attempts.sealer, query.Get("with"))
+	options.open(a.attempts.sealer, query.Get("with"), a.now())
 	return a.LoginWith(w, r, options)
 }
 
@@ -66,16 +66,15 @@ func (a *Authenticator) begin(w http.ResponseWriter, r *http.Request, at *regist
 	return nil
 }
 
-// returnTo returns s if it is a place in this application, and Home otherwise. One
-// of the login's own routes is Home, too: that would be a circle. Nothing else
-// decides where a browser goes on our side.
+// returnTo returns s, percent-encoded, if it is a place in this application, and Home
+// otherwise. One of the login's own routes is Home, too: that would be a circle.
+// Nothing else decides where a browser goes on our side.
 func (a *Authenticator) returnTo(s string) string {
-	if safeReturnTo(s) != s {
+	s, ok := safeReturnTo(s)
+	if !ok {
 		return a.config.Home
 	}
-	path, _, _ := strings.Cut(s, "?")
-	path, _, _ = strings.Cut(path, "#")
-	path, _ = url.PathUnescape(path) // it can be: s is safe
+	path := pathOf(s)
 	if slices.ContainsFunc(a.routes, func(route Route) bool { return route.Path == path }) {
 		return a.config.Home
 	}
@@ -97,7 +96,7 @@ func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) str
 	if returnTo := a.returnTo(options.ReturnTo); returnTo != a.config.Home {
 		query.Set("return_to", returnTo)
 	}
-	if with := options.seal(a.attempts.sealer); with != "" {
+	if with := options.seal(a.attempts.sealer, a.now()); with != "" {
 		query.Set("with", with)
 	}
 	if len(query) == 0 {
@@ -117,7 +116,8 @@ func mayNavigate(r *http.Request) bool {
 		dest := r.Header.Get("Sec-Fetch-Dest")
 		return mode == "navigate" && (dest == "document" || dest == "")
 	}
-	return r.Header.Get("X-Requested-With") == "" && r.Header.Get("HX-Request") == ""
+	// Android's WebViews send the name of their application in X-Requested-With.
+	return !strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") && r.Header.Get("HX-Request") == ""
 }
 
 func isPrefetch(r *http.Request) bool {

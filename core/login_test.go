@@ -242,6 +242,8 @@ func TestLoginBeginsForNavigationsOnly(t *testing.T) {
 		{"fetch", http.Header{"Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Dest": {"empty"}}, false},
 		{"image", http.Header{"Sec-Fetch-Mode": {"no-cors"}, "Sec-Fetch-Dest": {"image"}}, false},
 		{"XMLHttpRequest", http.Header{"X-Requested-With": {"XMLHttpRequest"}}, false},
+		{"XMLHttpRequest, spelled otherwise", http.Header{"X-Requested-With": {"xmlhttprequest"}}, false},
+		{"an older WebView", http.Header{"X-Requested-With": {"com.example.app"}}, true},
 		{"htmx", http.Header{"Hx-Request": {"true"}}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,8 +18,9 @@ type LoginOptions struct {
 	// chooses.
 	Provider string
 
-	// ReturnTo is where the person ends: a path of this application, with a query
-	// if need be. Anything else, and empty: [Config.Home].
+	// ReturnTo is where the user ends: a path of this application, with a query and
+	// a fragment if need be. What is not ASCII, and blanks, are percent-encoded. Up
+	// to 2 KB are kept, as encoded. Anything else, and empty: [Config.Home].
 	ReturnTo string
 
 	// AuthParams are more parameters for the authorization request: login_hint,
@@ -140,48 +142,59 @@ func (a *attempt) options() LoginOptions {
 // withSeal is the name that options are sealed under where they pass through the
 // browser, as the login's parameter with: in the chooser's links and in login_url.
 // What is sealed is the application's own; nobody else can make one.
+//
+// It is good for attemptLifetime. A link that is older begins an ordinary login: what
+// the page requires is for its guard to check, which asks for another login then.
 const withSeal = "with"
 
 // seal is the parameter with, or empty if there is nothing to say.
-func (o LoginOptions) seal(sealer *sealer) string {
+func (o LoginOptions) seal(sealer *sealer, now time.Time) string {
 	if len(o.AuthParams) == 0 && o.Require.isZero() {
 		return ""
 	}
-	return sealer.seal(withSeal, o.encode())
+	return sealer.seal(withSeal, o.encode(now))
 }
 
 // open takes AuthParams and Require from the parameter with. One that is not
-// ours, or of a former key, says nothing.
-func (o *LoginOptions) open(sealer *sealer, with string) {
+// ours, of a former key, or too old, says nothing.
+func (o *LoginOptions) open(sealer *sealer, with string, now time.Time) {
 	record, ok := sealer.open(withSeal, with)
 	if !ok {
 		return
 	}
-	if sealed, ok := decodeOptions(record); ok {
+	sealed, at, ok := decodeOptions(record)
+	if ok && now.Sub(at).Abs() <= attemptLifetime { // replicas' clocks differ
 		o.AuthParams, o.Require = sealed.AuthParams, sealed.Require
 	}
 }
 
-// encode lays AuthParams and Require out as three length-prefixed strings.
-func (o LoginOptions) encode() []byte {
-	b := appendString(nil, o.AuthParams.Encode())
+// encode lays the time, AuthParams and Require out: seconds, and three
+// length-prefixed strings.
+func (o LoginOptions) encode(now time.Time) []byte {
+	b := binary.BigEndian.AppendUint64(nil, uint64(now.Unix()))
+	b = appendString(b, o.AuthParams.Encode())
 	b = appendString(b, strconv.FormatInt(int64(o.Require.MaxAge), 10))
 	return appendString(b, o.Require.acrValues())
 }
 
-func decodeOptions(rest string) (o LoginOptions, ok bool) {
+func decodeOptions(record string) (o LoginOptions, at time.Time, ok bool) {
+	if len(record) < 8 {
+		return o, at, false
+	}
+	at = time.Unix(int64(uint64At(record, 0)), 0)
 	var params, age, acr string
+	rest := record[8:]
 	for _, s := range []*string{&params, &age, &acr} {
 		if *s, rest, ok = cutString(rest); !ok {
-			return o, false
+			return o, at, false
 		}
 	}
 	query, err1 := url.ParseQuery(params)
 	maxAge, err2 := strconv.ParseInt(age, 10, 64)
 	if rest != "" || err1 != nil || err2 != nil {
-		return o, false
+		return o, at, false
 	}
 	o.AuthParams = query
 	o.Require = Requirement{MaxAge: time.Duration(maxAge), ACR: strings.Fields(acr)}
-	return o, true
+	return o, at, true
 }

@@ -195,6 +195,16 @@ func TestLoginWithPassesThroughTheChooser(t *testing.T) {
 		t.Errorf("ends at %s", page.URL)
 	}
 	with := u.Query().Get("with")
+	for _, test := range []struct {
+		after time.Duration
+		asks  bool
+	}{{9 * time.Minute, true}, {2 * time.Minute, false}, {-30 * time.Minute, false}} {
+		g.advance(test.after)
+		if query := g.asked(origin + to); query == nil || query.Has("login_hint") != test.asks || query.Has("max_age") != test.asks {
+			t.Errorf("after %s more: asks for %v", test.after, query)
+		}
+	}
+	g.advance(19 * time.Minute)
 	for name, forged := range map[string]string{
 		"altered": with[:10] + string(with[10]^1) + with[11:], "cut off": with[:20], "plain": "prompt=consent", "empty": "",
 		"of another login":   g.newAuth(func(c *core.Config) { c.CookieName = "staff" }).SealOptions(core.LoginOptions{Require: recent}),

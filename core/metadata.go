@@ -120,6 +120,8 @@ func checkEndpoint(endpoint string, allowHTTP bool) error {
 	switch {
 	case err != nil || u.Hostname() == "":
 		return errors.New("is not an absolute URL")
+	case hasForeignHost(endpoint):
+		return errors.New("has a host that is not ASCII, which has to be in its xn-- form")
 	case u.User != nil:
 		return errors.New("has a user name or password in it")
 	case strings.Contains(endpoint, "#"):

@@ -46,6 +46,7 @@ func TestDiscoverChecksTheMetadata(t *testing.T) {
 		{"rule 50: http token endpoint", set("token_endpoint", "http://id.example.test/token"), "token_endpoint is not https"},
 		{"rule 50: http on loopback, though the issuer is not", set("token_endpoint", "http://127.0.0.1/token"), "token_endpoint is not https"},
 		{"rule 50: javascript", set("end_session_endpoint", "javascript:alert(1)"), "end_session_endpoint is not"},
+		{"host that is not ASCII", set("token_endpoint", "https://\u0142.example.test/token"), "token_endpoint has a host that is not ASCII"},
 		{"host confusion", set("userinfo_endpoint", "https://id.example.test@evil.example.test/"), "userinfo_endpoint has a user name"},
 		{"relative endpoint", set("jwks_uri", "/jwks"), "jwks_uri is not an absolute URL"},
 		{"fragment", set("authorization_endpoint", issuer+"/a#b"), "authorization_endpoint has a fragment"},

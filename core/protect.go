@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -181,12 +180,15 @@ func acceptsHTML(r *http.Request) bool {
 
 // localPart is a URL without its scheme and host, which do not matter here, or
 // empty.
+// Nothing else of it is changed, as url.URL would.
 func localPart(from string) string {
-	u, err := url.Parse(from)
-	if err != nil || from == "" {
+	if _, rest, ok := strings.Cut(from, "://"); ok {
+		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+			return rest[i:]
+		}
 		return ""
 	}
-	return u.RequestURI()
+	return from
 }
 
 // markPrivate keeps shared caches away from what is meant for one person.

@@ -33,6 +33,7 @@ func TestGuardRedirectsNavigationsOnly(t *testing.T) {
 		{"a prefetch", "GET", http.Header{"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}, "Sec-Purpose": {"prefetch"}}, false},
 		{"a web socket", "GET", http.Header{"Sec-Fetch-Mode": {"websocket"}, "Sec-Fetch-Dest": {"websocket"}}, false},
 		{"an older XMLHttpRequest", "GET", http.Header{"Accept": {"text/html"}, "X-Requested-With": {"XMLHttpRequest"}}, false},
+		{"an older WebView", "GET", http.Header{"Accept": {"text/html"}, "X-Requested-With": {"com.example.app"}}, true},
 		{"curl", "GET", http.Header{"Accept": {"*/*"}}, false},
 		{"an API client", "GET", http.Header{"Accept": {"application/json"}}, false},
 		{"htmx", "GET", http.Header{"Accept": {"*/*"}, "Hx-Request": {"true"}}, false},

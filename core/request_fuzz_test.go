@@ -87,8 +87,10 @@ func FuzzCurrentURL(f *testing.F) {
 			t.Fatalf("%q leads to %q", current, redirect)
 		}
 		to := query.Get("return_to")
-		back, err := r.URL.Parse(to)
-		if err != nil || back.Scheme+"://"+back.Host != origin || back.User != nil || to != "" && core.SafeReturnTo(to) != to {
+		safe, _ := core.SafeReturnTo(to)
+		reference, _, _ := strings.Cut(to, "#") // a fragment may hold anything
+		back, err := r.URL.Parse(reference)
+		if err != nil || back.Scheme+"://"+back.Host != origin || back.User != nil || safe != to {
 			t.Fatalf("%q comes back to %q", current, to)
 		}
 		if page := w.Result(); page.StatusCode != http.StatusOK || len(page.Cookies()) != 0 {

@@ -4,37 +4,55 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
-// maxReturnTo is how long a return-to may be, in bytes. It travels in the
-// attempt's cookie, which has to stay small.
+// maxReturnTo is how long a return-to may be, in bytes, once it is percent-encoded.
+// It travels in the attempt's cookie, which has to stay small.
 const maxReturnTo = 2 << 10
 
 // home is where a login ends when nothing better is known.
 const home = "/"
 
-// safeReturnTo gives returnTo back if it names a place in this application,
-// and home otherwise. It is the whole defence against open redirects (RFC 9700
-// section 4.11): a local path begins with exactly one slash and contains
-// nothing that a browser drops or rewrites while it parses a URL, neither as
-// written nor once its path is decoded. Query and fragment may hold anything
-// that is printable; they cannot change the host.
-func safeReturnTo(returnTo string) string {
-	if len(returnTo) > maxReturnTo || !localPath(returnTo) {
-		return home
-	}
-	path := returnTo
+// safeReturnTo returns returnTo percent-encoded, or false if it is no place in
+// this application. It is the whole defence against open redirects (RFC 9700
+// section 4.11). The result is ASCII, begins with exactly one slash, and is its
+// own safe return-to.
+func safeReturnTo(returnTo string) (string, bool) {
+	path, rest := returnTo, ""
 	if i := strings.IndexAny(path, "?#"); i >= 0 {
-		path = path[:i]
+		path, rest = path[:i], path[i:]
 	}
-	// Servers and proxies that decode too eagerly must find nothing either.
+	if !isLocalPath(path) || hasControl(rest) {
+		return "", false
+	}
+	encoded := percentEncode(path) + percentEncode(rest)
+	if len(encoded) > maxReturnTo {
+		return "", false
+	}
+	return encoded, true
+}
+
+// pathOf returns the decoded path of a safe return-to.
+func pathOf(safe string) string {
+	if i := strings.IndexAny(safe, "?#"); i >= 0 {
+		safe = safe[:i]
+	}
+	path, _ := url.PathUnescape(safe) // which safeReturnTo has done
+	return path
+}
+
+// isLocalPath reports whether a path stays on this host: as written, and decoded
+// once, as servers and proxies may read it. A browser drops control characters
+// and takes a backslash for a slash (URL Standard section 4.4).
+func isLocalPath(path string) bool {
 	decoded, err := url.PathUnescape(path)
-	if err != nil || !localPath(decoded) || hasDotSegment(decoded) {
-		return home
-	}
-	return returnTo
+	return err == nil && strings.HasPrefix(path, "/") && !strings.HasPrefix(decoded, "//") &&
+		!strings.Contains(decoded, `\`) && !hasControl(decoded) && !hasDotSegment(decoded)
+}
+
+// hasControl reports whether s has an ASCII control character.
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(c rune) bool { return c < 0x20 || c == 0x7f })
 }
 
 // hasDotSegment reports whether a path has "." or ".." in it, which no browser
@@ -48,6 +66,22 @@ func hasDotSegment(path string) bool {
 	return false
 }
 
+// percentEncode encodes the bytes that a Location cannot have (RFC 3986 section 2):
+// blanks, those that are not ASCII, and a few that browsers encode as well. It
+// leaves escapes as they are, and other characters that browsers send unencoded.
+func percentEncode(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c <= 0x20 || c >= 0x7f || strings.IndexByte(`"<>\`, c) >= 0 {
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
 // requestedURL is what the browser has asked for, without the host: a router
 // may have taken a prefix away from r.URL.
 func requestedURL(r *http.Request) string {
@@ -55,18 +89,4 @@ func requestedURL(r *http.Request) string {
 		return r.RequestURI
 	}
 	return r.URL.RequestURI()
-}
-
-// localPath reports whether s begins with exactly one slash and holds no
-// control character, white space or backslash.
-func localPath(s string) bool {
-	if s == "" || s[0] != '/' || strings.HasPrefix(s, "//") || !utf8.ValidString(s) {
-		return false
-	}
-	for _, c := range s {
-		if c == '\\' || unicode.IsControl(c) || unicode.IsSpace(c) {
-			return false
-		}
-	}
-	return true
 }

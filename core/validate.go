@@ -113,6 +113,8 @@ func (c *Config) completePaths(faults *faults) {
 	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
 		faults.add("RedirectURL is not an absolute https URL; give the registered one, such as https://app.example.com/auth/callback")
 		return
+	case hasForeignHost(c.RedirectURL): // a redirect_uri is ASCII, and compared to the byte
+		faults.add("RedirectURL has a host that is not ASCII; give it in its xn-- form (punycode), as browsers send it, and register that")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		faults.add("RedirectURL is plain http; use https (http is for localhost, 127.0.0.0/8 and ::1 only)")
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(c.RedirectURL, "#"):
@@ -127,7 +129,9 @@ func (c *Config) completePaths(faults *faults) {
 	checkRoute(faults, "LoginPath", c.LoginPath, "/auth/login")
 	checkRoute(faults, "LogoutPath", c.LogoutPath, "/auth/logout")
 	routes := append([]string{c.LoginPath, c.LogoutPath, u.Path}, c.completeProviderLogout(beside, faults)...)
-	if safeReturnTo(c.AfterLogout) != c.AfterLogout {
+	if after, ok := safeReturnTo(c.AfterLogout); ok {
+		c.AfterLogout = after
+	} else {
 		faults.add("AfterLogout is not a path of this application; give one such as /goodbye")
 	}
 	if len(c.Providers) > 1 {
@@ -137,7 +141,9 @@ func (c *Config) completePaths(faults *faults) {
 			}
 		}
 	}
-	if home, _, _ := strings.Cut(c.Home, "?"); safeReturnTo(c.Home) != c.Home || slices.Contains(routes, home) {
+	if home, ok := safeReturnTo(c.Home); ok && !slices.Contains(routes, pathOf(home)) {
+		c.Home = home
+	} else {
 		faults.add("Home is not a page of this application; give the path of one, such as /reader, which is none of the login's own routes")
 	}
 	slices.Sort(routes)
@@ -171,7 +177,7 @@ func (c *Config) completeProviderLogout(beside string, faults *faults) (routes [
 
 // checkRoute accepts what all routers, and the Path of a cookie, take as it is.
 func checkRoute(faults *faults, name, p, such string) {
-	if len(p) < 2 || path.Clean(p) != p || p[0] != '/' || strings.ContainsAny(p, `{}:*%?#\;, `) || !isPrintable(p) || !localPath(p) {
+	if len(p) < 2 || path.Clean(p) != p || p[0] != '/' || strings.ContainsAny(p, `{}:*%?#\;, `) || !isPrintable(p) {
 		faults.add("%s cannot be a route; give a plain path such as %s, without a final slash, escapes or wildcards", name, such)
 	}
 }
@@ -181,6 +187,9 @@ func (p *Provider) complete(prefix string, faults *faults) {
 		p.completeOAuth2(prefix, faults)
 	}
 	p.completeTenants(prefix, faults)
+	if p.FormPostUser && !p.FormPost {
+		faults.add("%sFormPostUser needs FormPost; set both, or neither", prefix)
+	}
 	if p.ClientSecret != "" && p.ClientSecretFunc != nil {
 		faults.add("%sClientSecret and ClientSecretFunc are both set; give one of them", prefix)
 	}
@@ -194,6 +203,8 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	switch {
 	case p.Issuer == "" && p.OAuth2 == nil:
 		faults.add("%sIssuer is missing; give the provider's URL, exactly as it spells it", prefix)
+	case hasForeignHost(p.Issuer):
+		faults.add("%sIssuer has a host that is not ASCII; give it in its xn-- form (punycode)", prefix)
 	case p.Issuer != "" && (checkEndpoint(p.Issuer, true) != nil || strings.ContainsAny(p.Issuer, "?#")):
 		faults.add("%sIssuer is not an https URL without query and fragment; give the provider's URL, exactly as it spells it (http is for loopback only)", prefix)
 	case strings.Contains(p.Issuer, "/.well-known/"):
@@ -266,6 +277,13 @@ func (p *Provider) completeOAuth2(prefix string, faults *faults) {
 	if u, err := url.Parse(c.AuthURL); err == nil && p.Issuer == "" && checkEndpoint(c.AuthURL, true) == nil {
 		p.Issuer = u.Scheme + "://" + u.Host
 	}
+}
+
+// hasForeignHost reports whether a URL has a host that is not ASCII. Providers and
+// browsers know such a host by its xn-- form alone (RFC 5890 section 2.3.2.1).
+func hasForeignHost(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && !isPrintable(u.Hostname())
 }
 
 func cloneValues(values url.Values) url.Values {

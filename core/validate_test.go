@@ -118,6 +118,10 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 			c.Providers[0] = oauth2Example()
 			c.Providers[0].OAuth2.AuthURL += "?tenant=a&state=mine"
 		}, `OAuth2.AuthURL has a parameter "state" of its own`},
+		{"OAuth 2.0 at a host that is not ASCII", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].OAuth2.TokenURL = "https://\u0142.example.test/t"
+		}, "OAuth2.TokenURL has a host that is not ASCII"},
 		{"OAuth 2.0 with an empty fragment", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.AuthURL += "#" }, "OAuth2.AuthURL has a fragment"},
 		{"OAuth 2.0 with a parameter of its own", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.AuthURL += "?tenant=a" }, ""},
 		{"OAuth 2.0 with half of them", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.TokenURL = "" }, "OAuth2.TokenURL is missing"},
@@ -148,6 +152,10 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"rules 50, 94: http that only looks like loopback", func(c *Config) { c.RedirectURL = "http://127.0.0.1.example.test/auth/callback" }, "RedirectURL is plain http"},
 		{"rule 13: fragment", func(c *Config) { c.RedirectURL += "#x" }, "RedirectURL has a user name, query or fragment"},
 		{"rule 13: empty fragment", func(c *Config) { c.RedirectURL += "#" }, "RedirectURL has a user name, query or fragment"},
+		{"redirect URL of a host that is not ASCII", func(c *Config) { c.RedirectURL = "https://mase\u0142kowski.example/auth/callback" }, "RedirectURL has a host that is not ASCII; give it in its xn-- form"},
+		{"the same, escaped", func(c *Config) { c.RedirectURL = "https://mase%C5%82kowski.example/auth/callback" }, "RedirectURL has a host that is not ASCII"},
+		{"issuer of a host that is not ASCII", func(c *Config) { c.Providers[0].Issuer = "https://mase\u0142kowski.example" }, "Providers[0].Issuer has a host that is not ASCII; give it in its xn-- form"},
+		{"FormPostUser alone", func(c *Config) { c.Providers[0].FormPostUser = true }, "Providers[0].FormPostUser needs FormPost"},
 		{"query", func(c *Config) { c.RedirectURL += "?x=y" }, "RedirectURL has a user name, query or fragment"},
 		{"no path", func(c *Config) { c.RedirectURL = "https://app.example.test" }, "RedirectURL's path cannot be a route"},
 		{"wildcard", func(c *Config) { c.LoginPath = "/auth/:name" }, "LoginPath cannot be a route"},

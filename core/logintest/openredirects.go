@@ -29,6 +29,9 @@ var openRedirects = []string{
 
 	".evil.example.test", "@evil.example.test", ":443@evil.example.test", "evil.example.test",
 	"/%2fevil.example.test", "/%2f%2fevil.example.test", "/%5cevil.example.test", "/%5c%5cevil.example.test", "%2f%2fevil.example.test",
+	"/%2F/evil.example.test", "/%2f%5cevil.example.test", "/%5C/evil.example.test", "/%5c%2fevil.example.test",
+	"/.//evil.example.test", "/./%2fevil.example.test", "/%2e//evil.example.test", "/a/..//evil.example.test", "/a/%2E%2e//evil.example.test", `/a/..\evil.example.test`,
+	"/%0d/evil.example.test", "/%7f/evil.example.test", "/\u00e9/../..//evil.example.test",
 	"/%09/evil.example.test", "/%0a/evil.example.test", "/%00/evil.example.test", "/%20/evil.example.test", "/%0d%0aLocation:%20https://evil.example.test",
 
 	"javascript:location='https://evil.example.test'", "JaVaScRiPt:location='//evil.example.test'", "java\tscript:location='//evil.example.test'",

@@ -52,7 +52,7 @@ func (c AppleClient) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.LogValue().St
 // The subject is stable and the same for all applications of the team. Apple
 // gives name and e-mail only if its answer is posted as a form, so that is asked
 // for (see [core.Provider].FormPost). The name comes at a person's first login
-// only, unsigned, as claim user. EmailVerified is true only if Apple spells
+// only, unsigned, as claim user (see [core.Provider].FormPostUser). EmailVerified is true only if Apple spells
 // email_verified as a boolean; it has been a string at times. An address at
 // privaterelay.appleid.com is a relay to the person's own.
 //
@@ -72,7 +72,7 @@ func appleAt(client AppleClient, now func() time.Time) (core.Provider, error) {
 	}
 	p := provider("Apple", appleIssuer, Client{ID: client.ServicesID})
 	p.Scopes = []string{"openid", "name", "email"}
-	p.FormPost = true
+	p.FormPost, p.FormPostUser = true, true
 	p.ClientSecretFunc = func(context.Context) (string, error) {
 		return client.secret(signer, now())
 	}
