@@ -1,0 +1,154 @@
+// Command requirements fails if a go.mod file requires a version with a known
+// vulnerability, and prints which requirements have a newer patch release.
+//
+//	go run ./.ci/requirements [-update] [directory of a go.mod ...]
+//
+// The check reads vulnerable.txt and needs no network. With -update, it first
+// rewrites vulnerable.txt from the module golang.org/x/vulndb.
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const listFile = ".ci/requirements/vulnerable.txt"
+
+//go:embed vulnerable.txt
+var list string
+
+func main() {
+	log.SetFlags(0)
+	update := flag.Bool("update", false, "rewrite "+listFile+" first")
+	flag.Parse()
+	required, err := requirements(flag.Args())
+	if err == nil && *update {
+		list, err = refresh(required)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	problems, err := check(required, list)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, problem := range problems {
+		log.Print(problem)
+	}
+	for _, line := range newerPatches(required) {
+		fmt.Println(line)
+	}
+	if len(problems) > 0 {
+		os.Exit(1)
+	}
+}
+
+// A requirement is a module version that a go.mod file selects.
+type requirement struct{ Path, Version string }
+
+// requirements reads the go.mod files of the directories. A tidy go.mod names
+// every module that the packages and their tests are built from.
+func requirements(directories []string) ([]requirement, error) {
+	var required []requirement
+	for _, directory := range directories {
+		var stderr bytes.Buffer
+		command := exec.Command("go", "mod", "edit", "-json", filepath.Join(directory, "go.mod"))
+		command.Stderr = &stderr
+		output, err := command.Output()
+		if err != nil {
+			return nil, fmt.Errorf("go.mod of %s: %w: %s", directory, err, stderr.String())
+		}
+		var file struct{ Require []requirement }
+		if err := json.Unmarshal(output, &file); err != nil {
+			return nil, fmt.Errorf("go.mod of %s: %w", directory, err)
+		}
+		required = append(required, file.Require...)
+	}
+	return required, nil
+}
+
+// check returns one line for each requirement below its first sound version.
+// Each line of the list has a module, that version, and the advisories.
+func check(required []requirement, list string) ([]string, error) {
+	var problems []string
+	for line := range strings.Lines(list) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || fields[0] == "#" {
+			continue
+		}
+		if len(fields) < 3 {
+			return nil, fmt.Errorf("%s: want a module, a version and advisories: %q", listFile, line)
+		}
+		for _, r := range required {
+			if r.Path != fields[0] {
+				continue
+			}
+			vulnerable, err := less(r.Version, fields[1])
+			if err != nil {
+				return nil, err
+			}
+			if vulnerable {
+				problems = append(problems, fmt.Sprintf("%s %s has known vulnerabilities (%s): require %s or newer",
+					r.Path, r.Version, strings.Join(fields[2:], " "), fields[1]))
+			}
+		}
+	}
+	return problems, nil
+}
+
+// newerPatches asks the module proxy, and returns one line for each requirement
+// with a newer release of the same minor version. A proxy that cannot be
+// reached is one line, too: it fails nothing.
+func newerPatches(required []requirement) []string {
+	arguments := []string{"list", "-m", "-versions", "-json"}
+	for _, r := range required {
+		if r.Version != "v0.0.0" { // a module of this repository
+			arguments = append(arguments, r.Path+"@"+r.Version)
+		}
+	}
+	command := exec.Command("go", arguments...)
+	timer := time.AfterFunc(time.Minute, func() { _ = command.Process.Kill() })
+	defer timer.Stop()
+	output, err := command.Output()
+	if err != nil {
+		return []string{"newer patch releases: the module proxy cannot be reached"}
+	}
+	var lines []string
+	for decoder := json.NewDecoder(bytes.NewReader(output)); ; {
+		var module struct {
+			Path, Version string
+			Versions      []string
+		}
+		if decoder.Decode(&module) != nil {
+			return lines
+		}
+		if patch := newestPatch(module.Version, module.Versions); patch != "" {
+			lines = append(lines, fmt.Sprintf("%s %s has a newer patch release: %s", module.Path, module.Version, patch))
+		}
+	}
+}
+
+// newestPatch returns the newest of the versions with the major and minor
+// numbers of current, or "" if that is current itself.
+func newestPatch(current string, versions []string) string {
+	newest := current
+	for _, candidate := range versions {
+		newer, err := less(newest, candidate)
+		if err == nil && newer && minor(candidate) == minor(current) && !strings.Contains(candidate, "-") {
+			newest = candidate
+		}
+	}
+	if newest == current {
+		return ""
+	}
+	return newest
+}
