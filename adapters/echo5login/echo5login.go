@@ -1,4 +1,10 @@
 // Package echo5login mounts pixy in Echo v5. For Echo v4 there is echologin.
+//
+// A guard protects the handlers of the routes that it is given, and nothing that
+// runs before it. Middleware of Echo.Pre and Echo.Use runs first, so files that
+// the Static middleware serves from there are not guarded: serve protected files
+// with Static of a guarded group. Echo's router matches encoded paths. Do not
+// decode them in front of a guard: leave EnablePathUnescaping of StaticConfig off.
 package echo5login
 
 import (
@@ -7,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v5"
 
+	"github.com/pixyauth/pixy/adapters/internal/public"
 	"github.com/pixyauth/pixy/core"
 )
 
@@ -14,9 +21,10 @@ import (
 // is safe for concurrent use once its fields are set.
 type Login struct {
 	// ErrorHandler decides about a request that is not served; what it returns
-	// goes to Echo. The error is a [*core.Error] that pixy has logged: return it
-	// to have Echo's HTTPErrorHandler answer with its status and public part.
-	// Nil: [core.Authenticator.ServeError] answers, and Echo sees no error.
+	// goes to Echo. The error has been logged: return it to have Echo's
+	// HTTPErrorHandler answer with its status and public part. Its text is the
+	// public one; [errors.As] finds the [*core.Error]. Nil:
+	// [core.Authenticator.ServeError] answers, and Echo sees no error.
 	ErrorHandler func(*echo.Context, error) error
 
 	auth *core.Authenticator
@@ -93,5 +101,5 @@ func (l *Login) fail(c *echo.Context, err error) error {
 		l.auth.ServeError(c.Response(), c.Request(), err)
 		return nil
 	}
-	return l.ErrorHandler(c, err)
+	return l.ErrorHandler(c, public.Error(err))
 }

@@ -1,4 +1,10 @@
 // Package echologin mounts pixy in Echo v4. For Echo v5 there is echo5login.
+//
+// A guard protects the handlers of the routes that it is given, and nothing that
+// runs before it. Middleware of Echo.Pre and Echo.Use runs first, so files that
+// the Static middleware serves from there are not guarded: serve protected files
+// with Static of a guarded group. Echo's router matches encoded paths, so do
+// not decode paths in front of a guard, and leave EnablePathUnescaping off.
 package echologin
 
 import (
@@ -7,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/pixyauth/pixy/adapters/internal/public"
 	"github.com/pixyauth/pixy/core"
 )
 
@@ -14,9 +21,10 @@ import (
 // is safe for concurrent use once its fields are set.
 type Login struct {
 	// ErrorHandler decides about a request that is not served; what it returns
-	// goes to Echo. The error is an [*echo.HTTPError] around a [*core.Error] that
-	// pixy has logged: return it to have Echo's HTTPErrorHandler answer. Nil:
-	// [core.Authenticator.ServeError] answers, and Echo sees no error.
+	// goes to Echo. The error is an [*echo.HTTPError] that pixy has logged: return
+	// it to have Echo's HTTPErrorHandler answer. Its text is the public one;
+	// [errors.As] finds the [*core.Error]. Nil: [core.Authenticator.ServeError]
+	// answers, and Echo sees no error.
 	ErrorHandler func(echo.Context, error) error
 
 	auth *core.Authenticator
@@ -93,8 +101,9 @@ func (l *Login) fail(c echo.Context, err error) error {
 		l.auth.ServeError(c.Response(), c.Request(), err)
 		return nil
 	}
+	err = public.Error(err)
 	if failure := new(core.Error); errors.As(err, &failure) { // whose status Echo v4 does not ask for
-		err = echo.NewHTTPError(failure.Status, failure).SetInternal(err)
+		err = echo.NewHTTPError(failure.Status, err).SetInternal(err)
 	}
 	return l.ErrorHandler(c, err)
 }

@@ -1,4 +1,10 @@
 // Package ginlogin mounts pixy in Gin.
+//
+// A guard protects the handlers that come after it in its group or route, and
+// nothing that runs before it. Gin runs the middleware of Engine.Use in the order
+// of the calls, so middleware in front of the guard that serves files is not
+// guarded. Gin's router matches decoded paths unless UseRawPath is set: a handler
+// must not decode a path or parameter again to find what it serves.
 package ginlogin
 
 import (
@@ -7,6 +13,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/pixyauth/pixy/adapters/internal/public"
 	"github.com/pixyauth/pixy/core"
 )
 
@@ -14,8 +21,8 @@ import (
 // is safe for concurrent use once its fields are set.
 type Login struct {
 	// ErrorHandler answers when a request is not served. The context is aborted,
-	// and its Errors have the error: a [*core.Error] that pixy has logged. Nil:
-	// [core.Authenticator.ServeError].
+	// and its Errors have the error, which pixy has logged. Its text is the public
+	// one; [errors.As] finds the [*core.Error]. Nil: [core.Authenticator.ServeError].
 	ErrorHandler func(*gin.Context, error)
 
 	auth *core.Authenticator
@@ -87,6 +94,7 @@ func Client(c *gin.Context, hosts ...string) *http.Client {
 
 func (l *Login) fail(c *gin.Context, err error) {
 	c.Abort()
+	err = public.Error(err)
 	_ = c.Error(err).SetType(gin.ErrorTypePublic) // Gin's logger prints the private ones, and pixy has logged it
 	if l.ErrorHandler == nil {
 		l.auth.ServeError(c.Writer, c.Request, err)

@@ -1,19 +1,25 @@
 // Package httplogin mounts pixy in net/http, and in every router that takes
 // net/http's handlers and middleware.
+//
+// A guard protects the handler that it wraps, and nothing that runs before it.
+// [http.ServeMux] and other routers match decoded paths (%2F is no separator in
+// ServeMux): a handler must not decode a path again to find what it serves.
 package httplogin
 
 import (
 	"errors"
 	"net/http"
 
+	"github.com/pixyauth/pixy/adapters/internal/public"
 	"github.com/pixyauth/pixy/core"
 )
 
 // Login mounts the login's routes and guards handlers. Make one with [New]. It
 // is safe for concurrent use once its fields are set.
 type Login struct {
-	// ErrorHandler answers when a request is not served. The error is a
-	// [*core.Error] and has been logged. Nil: [core.Authenticator.ServeError].
+	// ErrorHandler answers when a request is not served. The error has been logged.
+	// Its text is the public one; [errors.As] finds the [*core.Error]. Nil:
+	// [core.Authenticator.ServeError].
 	ErrorHandler func(http.ResponseWriter, *http.Request, error)
 
 	auth *core.Authenticator
@@ -84,5 +90,5 @@ func (l *Login) fail(w http.ResponseWriter, r *http.Request, err error) {
 		l.auth.ServeError(w, r, err)
 		return
 	}
-	l.ErrorHandler(w, r, err)
+	l.ErrorHandler(w, r, public.Error(err))
 }
