@@ -52,6 +52,11 @@ type Target struct {
 	// beside the callback.
 	LogoutPath string
 
+	// LogoutMethod is GET for an application that ends sessions by GET, so that the
+	// other attacks can be tried. The sub-test "logout by a link" fails unless the
+	// application refuses GETs from other sites. Empty: POST.
+	LogoutMethod string
+
 	// BackChannelLogout is where a provider posts logout tokens (OpenID Connect
 	// Back-Channel Logout). Empty: there is no such place, and nothing is tried.
 	BackChannelLogout string
@@ -97,7 +102,9 @@ type Target struct {
 // An application that passes is not proved secure: it withstands these attacks.
 // An application without OpenID Connect, whose login does not ask for openid, is
 // spared the attacks by ID tokens, and has a provider that checks PKCE: nothing
-// else would tell one login's code from another's there.
+// else would tell one login's code from another's there. If it does not use PKCE,
+// the sub-test "PKCE" fails, the provider does not check it, and the attacks that
+// only PKCE stops are left out.
 //
 // Attack looks at the login and the session, and at no other page but Private.
 // What the application logs meanwhile, dozens of refusals, says nothing: give it a
@@ -126,8 +133,8 @@ func Attack[T interface {
 	for _, a := range s.attacks() {
 		t.Run(a.name, func(t T) {
 			t.Helper()
-			if what := s.suffer(a); what != "" {
-				t.Errorf("%s: an application must %s", what, a.must)
+			if f := s.suffer(a); f != nil {
+				t.Errorf("%s: an application must %s", f.what, cmp.Or(f.must, a.must))
 			}
 		})
 	}
@@ -136,7 +143,7 @@ func Attack[T interface {
 // An attack is one thing that somebody may try.
 type attack struct {
 	name string       // of its sub-test: stable, because people write it after -run
-	must string       // what an application must do instead of what was found
+	must string       // what an application must do instead, unless the finding says it
 	run  func(*siege) // ends with found if the attack succeeds
 }
 
@@ -144,7 +151,7 @@ type attack struct {
 // none, and less those on what the target does not have: nothing passes that has
 // not been tried.
 func (s *siege) attacks() []attack {
-	all := slices.Concat(stateAttacks, formAttacks, pkceAttacks, providerAttacks, sessionAttacks,
+	all := slices.Concat(stateAttacks, s.codeAttacks(), formAttacks, pkceAttacks, providerAttacks, sessionAttacks,
 		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, answerAttacks, s.refreshAttacks())
 	if s.plain {
 		return all
@@ -162,31 +169,37 @@ func (s *siege) attacks() []attack {
 	return all
 }
 
-// A finding is what went wrong. It travels as a panic from wherever an attack
+// A finding is what went wrong, and what an application must do instead if that
+// is not what the attack says. It travels as a panic from wherever an attack
 // notices it, so that attacks can be read as what they do.
-type finding string
+type finding struct{ what, must string }
 
-func found(format string, args ...any) { panic(finding(fmt.Sprintf(format, args...))) }
+func found(format string, args ...any) { advise("", format, args...) }
 
-// suffer runs an attack and returns what it found.
-func (s *siege) suffer(a attack) (what string) {
+// advise is found, with what an application must do instead.
+func advise(must, format string, args ...any) {
+	panic(&finding{what: fmt.Sprintf(format, args...), must: must})
+}
+
+// suffer runs an attack and returns what it found, or nil.
+func (s *siege) suffer(a attack) (f *finding) {
 	defer func() {
 		switch cause := recover().(type) {
 		case nil:
-		case finding:
-			what = string(cause)
+		case *finding:
+			f = cause
 		default:
 			panic(cause)
 		}
 	}()
 	s.reset()
 	a.run(s)
-	return ""
+	return nil
 }
 
 // honestly walks a login and a logout, and learns what attacks need to know.
 func (s *siege) honestly() error {
-	what := s.suffer(attack{run: func(s *siege) {
+	f := s.suffer(attack{run: func(s *siege) {
 		b := s.newBrowser()
 		s.strangers = s.private(b).Status
 		s.signIn(b, s.ada)
@@ -201,10 +214,14 @@ func (s *siege) honestly() error {
 		s.framedHonestly()
 		s.refreshedHonestly()
 	}})
-	if what == "" {
-		return nil
+	if f != nil {
+		return errors.New(f.what)
 	}
-	return errors.New(what)
+	s.verifies = !s.plain || s.suffer(attack{run: func(s *siege) {
+		s.provider.Misbehave(Faults{}) // which has it check the code_verifier
+		s.signIn(s.newBrowser(), s.ada)
+	}}) == nil
+	return nil
 }
 
 // complete fills in what was left out, and checks what was not.
@@ -220,6 +237,10 @@ func (t Target) complete() (Target, error) {
 	t.Private = cmp.Or(t.Private, "/me")
 	t.LoginPath = cmp.Or(t.LoginPath, path.Join(path.Dir(u.Path), "login"))
 	t.LogoutPath = cmp.Or(t.LogoutPath, path.Join(path.Dir(u.Path), "logout"))
+	t.LogoutMethod = cmp.Or(t.LogoutMethod, http.MethodPost)
+	if t.LogoutMethod != http.MethodPost && t.LogoutMethod != http.MethodGet {
+		return t, fmt.Errorf("Target.LogoutMethod is %q: want GET or POST", t.LogoutMethod)
+	}
 	t.Issuer = cmp.Or(t.Issuer, defaultIssuer)
 	t.ClientID = cmp.Or(t.ClientID, "app")
 	for _, p := range []string{t.Private, t.LoginPath, t.LogoutPath, cmp.Or(t.StepUp, "/"), cmp.Or(t.BackChannelLogout, "/"), cmp.Or(t.FrontChannelLogout, "/")} {

@@ -12,7 +12,7 @@ import (
 // sections 4.1.3 and 8.6).
 var cookieAttacks = []attack{
 	{"cookie attributes",
-		"set the login's cookies HttpOnly, SameSite=Lax or Strict, without Domain, at most 4096 bytes, once in an answer, and on https Secure with the prefix __Host- (or __Secure-, for a narrower Path)",
+		"set the login's cookies HttpOnly, SameSite=Lax or Strict, without Domain, at most 4096 bytes, once in an answer, and on https Secure with the prefix __Host- (or __Secure-, for a Path without the callback and Private)",
 		cookieAttributes},
 	{"cookies planted by a sibling host",
 		"name the login's cookies with the prefix __Host-, which no other host can set",
@@ -132,7 +132,7 @@ func (s *siege) faultsOf(c *http.Cookie) []string {
 			faults = append(faults, what)
 		}
 	}
-	prefixed := strings.HasPrefix(c.Name, "__Host-") || strings.HasPrefix(c.Name, "__Secure-") && c.Path != "/" && c.Path != ""
+	prefixed := !s.plantable(c.Name) || strings.HasPrefix(c.Name, "__Secure-") && !within(c.Path, s.callback.Path) && !within(c.Path, s.target.Private)
 	fault(!c.HttpOnly, "was not HttpOnly")
 	fault(c.SameSite != http.SameSiteLaxMode && c.SameSite != http.SameSiteStrictMode, "was not SameSite=Lax or Strict")
 	fault(c.Domain != "", "had a Domain")
@@ -140,6 +140,17 @@ func (s *siege) faultsOf(c *http.Cookie) []string {
 	fault(s.secure() && !prefixed, "had no prefix")
 	fault(len(c.Name)+len(c.Value) > maxCookie, fmt.Sprintf("had %d bytes", len(c.Name)+len(c.Value)))
 	return faults
+}
+
+// plantable reports whether another host of the same site can set a cookie of
+// this name, which would count for the login or the session.
+func (s *siege) plantable(name string) bool { return !strings.HasPrefix(name, "__Host-") }
+
+// within reports whether a cookie with this Path is sent to address (RFC 6265
+// section 5.1.4). An absent Path may be any.
+func within(cookiePath, address string) bool {
+	address, _, _ = strings.Cut(address, "?")
+	return cookiePath == "" || address == cookiePath || strings.HasPrefix(address, strings.TrimSuffix(cookiePath, "/")+"/")
 }
 
 // cookiesPlanted has another host of the same site plant Mallory's cookies in a
@@ -152,7 +163,7 @@ func cookiesPlanted(s *siege) {
 	plant := func(from []*http.Cookie) *Browser {
 		b := s.newBrowser()
 		for _, c := range from {
-			if !strings.HasPrefix(c.Name, "__Host-") {
+			if s.plantable(c.Name) {
 				b.SetCookie(s.target.RedirectURL, &http.Cookie{Name: c.Name, Value: c.Value, Path: "/", Secure: true})
 			}
 		}

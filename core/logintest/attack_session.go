@@ -15,6 +15,9 @@ var sessionAttacks = []attack{
 	{"session after a failed login",
 		"leave the session alone until a new login has passed every check",
 		sessionKept},
+	{"session from a leftover login",
+		"begin a session of its own once for each login, and end the login's session together with it",
+		sessionLeftOver},
 	{"logout by another site",
 		"check at the logout that the request comes from its own pages, by Sec-Fetch-Site and Origin or by a token in the form",
 		logoutForged},
@@ -77,17 +80,60 @@ func sessionKept(s *siege) {
 	s.expect(b, called(s.ada), "a login with a bad ID token")
 }
 
+// sessionLeftOver opens the pages through which a login led, once more: after the
+// logout, and when the session that the private page asks for is gone.
+func sessionLeftOver(s *siege) {
+	for _, gone := range []struct {
+		what string
+		end  func(*Browser)
+	}{
+		{"after the logout", func(b *Browser) { s.logOut(b) }},
+		{"after the session was gone", func(b *Browser) {
+			private := s.at(s.target.Private, nil)
+			for _, set := range s.carriers(b.Cookies(private)) {
+				b.Forget(private, set[0].Name)
+			}
+		}},
+	} {
+		b := s.newBrowser()
+		for _, page := range s.pagesOf(s.signIn(b, s.ada)) {
+			s.signIn(b, s.ada)
+			gone.end(b)
+			s.open(b, page.String())
+			if who := s.visitor(b); who != nobody {
+				found("%s, a link to %s logged the browser in as %s without the provider", gone.what, page.Path, who)
+			}
+		}
+	}
+}
+
+// pagesOf returns the application's pages on the way of a login, after the
+// callback.
+func (s *siege) pagesOf(hops []Hop) []*url.URL {
+	var pages []*url.URL
+	for _, hop := range hops {
+		u, err := url.Parse(hop.URL)
+		switch {
+		case err != nil || originOf(u) != s.origin:
+		case s.isCallback(u):
+			pages = make([]*url.URL, 0) // what came before began the login
+		case pages != nil && hop.Method == http.MethodGet:
+			pages = append(pages, u)
+		}
+	}
+	return pages
+}
+
 func logoutForged(s *siege) {
 	b := s.newBrowser()
 	s.signIn(b, s.ada)
 	for _, site := range []struct{ fetch, origin string }{
 		{"cross-site", evilOrigin}, {"cross-site", "null"}, {"same-site", evilOrigin}, {"", evilOrigin}, {"", "null"},
 	} {
-		r, err := b.navigation(http.MethodPost, s.at(s.target.LogoutPath, nil), url.Values{}, site.fetch)
-		if err != nil {
-			found("Target.LogoutPath is no path (%v)", err)
+		r := s.logout(b, url.Values{}, site.fetch)
+		if r.Method == http.MethodPost {
+			r.Header.Set("Origin", site.origin)
 		}
-		r.Header.Set("Origin", site.origin)
 		if site.fetch == "" { // an older browser
 			for name := range r.Header {
 				if strings.HasPrefix(name, "Sec-Fetch-") {
@@ -96,14 +142,18 @@ func logoutForged(s *siege) {
 			}
 		}
 		s.send(b, r)
-		s.expect(b, called(s.ada), "a POST to the logout from a page of another site's")
+		s.expect(b, called(s.ada), "a "+r.Method+" to the logout from a page of another site's")
 	}
 }
 
 func logoutByLink(s *siege) {
 	b := s.newBrowser()
 	s.signIn(b, s.ada)
-	for _, site := range []string{"none", "cross-site"} {
+	sites := []string{"cross-site", "none"} // the latter is an address that was typed in
+	if s.target.LogoutMethod == http.MethodGet {
+		sites = sites[:1]
+	}
+	for _, site := range sites {
 		s.get(b, s.at(s.target.LogoutPath, nil), site)
 		s.expect(b, called(s.ada), "a GET of the logout")
 	}

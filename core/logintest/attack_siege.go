@@ -24,6 +24,7 @@ type siege struct {
 	userInfo  bool                // the application calls UserInfo
 	reads     bool                // … and the provider's metadata
 	plain     bool                // … and asks for no ID token
+	verifies  bool                // … and can log in at a provider that checks PKCE
 	byForm    bool                // it has the provider answer by a form (response_mode=form_post)
 	edit      func(*http.Request) // changes what browsers send to the application
 }
@@ -77,7 +78,7 @@ func called(u User) string { return u.Claims["name"].(string) }
 
 // reset makes the provider honest again, but that it does without PKCE: an
 // application must not live on what the provider checks, if it has a nonce to
-// check by itself.
+// check by itself, and one without PKCE must be able to log in.
 func (s *siege) reset() {
 	s.edit = nil
 	s.misbehave(Faults{})
@@ -85,7 +86,7 @@ func (s *siege) reset() {
 }
 
 func (s *siege) misbehave(faults Faults) {
-	faults.NoPKCE = !s.plain
+	faults.NoPKCE = !s.plain || !s.verifies
 	s.provider.Misbehave(faults)
 }
 
@@ -158,6 +159,20 @@ func (s *siege) expect(b *Browser, want, cause string) {
 		found("%s ended the session of %s", cause, want)
 	default:
 		found("%s logged the browser in as %s", cause, got)
+	}
+}
+
+// expectAsBefore demands that want is still logged in with a browser, and that
+// the token endpoint was not called. If it was, or another user is logged in, an
+// application must do what must says; empty: what the attack says.
+func (s *siege) expectAsBefore(b *Browser, want string, before int, cause, must string) {
+	switch got := s.visitor(b); {
+	case got == nobody && want != nobody:
+		advise("leave the session alone until a new login has passed every check", "%s ended the session of %s", cause, want)
+	case got != want:
+		advise(must, "%s logged the browser in as %s", cause, got)
+	case s.provider.Count(Token) != before:
+		advise(must, "%s led to a token request", cause)
 	}
 }
 

@@ -24,7 +24,7 @@ var variants = []variant{
 	{"state missing or empty", &tutorial{state: true}, "a callback without a state, after a login that was over, logged the browser in as Mallory Mallet:"},
 	{"state of another login", &tutorial{state: true}, "a callback with the state of one login and the code of another"},
 	{"state of another login", &tutorial{state: true, nonce: true}, ""},
-	{"code of another login", &tutorial{state: true}, "a code of Mallory's, put into a login that Ada had begun, logged"},
+	{"code of another login", &tutorial{state: true}, "at a provider that does not check PKCE, a code of Mallory's, put into a login that Ada had begun, logged"},
 	{"code of another login", &tutorial{nonce: true}, ""},
 	{"text in an error response", &tutorial{state: true}, "an error response had its markup shown as such:"},
 
@@ -36,6 +36,11 @@ var variants = []variant{
 	{"text in an error response", &tutorial{formPost: true, bounce: encoded, state: true}, "an error response had its markup shown as such:"},
 	{"answer in a form", &tutorial{formPost: true, bounce: encoded}, "a form with the answer of a login by Mallory, posted in a fresh browser, logged the browser in as Mallory Mallet:"},
 	{"answer in a form", &tutorial{formPost: true, bounce: encoded, state: true}, ""},
+	{"answer in a form", &tutorial{formPost: true, bounce: encoded, state: true, endsFirst: true},
+		"a form with the answer of a login by Mallory, posted in Ada's browser, ended the session of Ada Lovelace: an application must leave the session alone"},
+	{"login begun in another browser", &tutorial{state: true, endsFirst: true},
+		"the callback of a login by Mallory, opened in Ada's browser, ended the session of Ada Lovelace: an application must leave the session alone"},
+	{"state missing or empty", &tutorial{state: true, endsFirst: true}, "a callback without a state, after a login that was over, logged the browser in as Mallory Mallet: an application must refuse"},
 	{"markup in a form", &tutorial{formPost: true, bounce: pasted, state: true}, "a form posted to the callback had its markup repeated as such:"},
 	{"markup in a form", &tutorial{formPost: true, bounce: obeyed, state: true}, `"0;url=https://evil.example.test/" as the place to go on to sent the browser to https://evil.example.test:`},
 	{"markup in a form", &tutorial{formPost: true, bounce: encoded, state: true}, ""},
@@ -66,6 +71,12 @@ var variants = []variant{
 			c.Value = strings.Repeat("x", 4086)
 		}
 	})}, "cookie __Host-login had 4098 bytes:"},
+	{"cookie attributes", &tutorial{cookie: narrow("login", "/auth/callback")}, "cookie __Secure-login had no prefix:"},
+	{"cookie attributes", &tutorial{cookie: narrow("login", "/auth")}, "cookie __Secure-login had no prefix:"},
+	{"cookie attributes", &tutorial{cookie: narrow("hint", "/auth/logout")}, ""},
+	{"cookies planted by a sibling host", &tutorial{state: true, cookie: narrow("login", "/auth/callback")},
+		"a callback of Mallory's, opened where a sibling host had planted the cookies of her login, logged"},
+	{"cookies planted by a sibling host", &tutorial{state: true, cookie: narrow("hint", "/auth/logout")}, ""},
 	{"cookies planted by a sibling host", &tutorial{state: true, cookie: good}, ""},
 	{"cookies planted by a sibling host", &tutorial{state: true, cookie: but(func(c *http.Cookie) {
 		if !strings.HasSuffix(c.Name, "login") {
@@ -78,7 +89,14 @@ var variants = []variant{
 	{"open redirect at the login", &tutorial{mayNext: ourPrefix}, `"https://app.example.test@evil.example.test" as the place to go on to sent the browser to https://evil.example.test:`},
 	{"open redirect at the login", &tutorial{mayNext: never}, ""},
 	{"header injection", &tutorial{mayNext: never}, "a line break in a parameter got into header Location:"}, // at the logout
+	{"Host and forwarded headers", &tutorial{configured: true}, ""},                                          // though no cookie is Secure
+	{"Host and forwarded headers", &tutorial{configured: true, cookie: good}, ""},
 	{"private page for strangers", &tutorial{guarded: true}, ""},
+
+	{"session from a leftover login", &tutorial{guarded: true, own: true}, "after the logout, a link to /enter logged the browser in as Ada Lovelace without the provider: an application must begin a session of its own once"},
+	{"session from a leftover login", &tutorial{guarded: true, own: true, endsBoth: true}, "after the session was gone, a link to /enter logged the browser in as Ada Lovelace without the provider:"},
+	{"session from a leftover login", &tutorial{guarded: true, own: true, once: true}, ""},
+	{"session from a leftover login", &tutorial{guarded: true}, ""},
 
 	{"step-up by the login that there is", &tutorial{vault: open}, "/vault was shown after a login of a week ago, without acr:"},
 	{"step-up by the login that there is", new(tutorial), ""},
@@ -113,6 +131,15 @@ func misfit(verifier string) (string, string) { return challenge(verifier + "x")
 // good is a cookie as it should be.
 func good(c *http.Cookie) {
 	c.Name, c.Secure, c.HttpOnly, c.SameSite = "__Host-"+c.Name, true, true, http.SameSiteLaxMode
+}
+
+// narrow gives one cookie another Path, and the prefix that allows it.
+func narrow(name, path string) func(*http.Cookie) {
+	return but(func(c *http.Cookie) {
+		if c.Name == "__Host-"+name {
+			c.Name, c.Path = "__Secure-"+name, path
+		}
+	})
 }
 
 func but(change func(*http.Cookie)) func(*http.Cookie) {

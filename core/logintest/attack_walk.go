@@ -155,13 +155,22 @@ func (s *siege) signIn(b *Browser, user User) []Hop {
 
 // logOut ends the session with the application's own form.
 func (s *siege) logOut(b *Browser) *Page {
-	r, err := b.navigation(http.MethodPost, s.at(s.target.LogoutPath, nil), hiddenFields(s.private(b).Body), "same-origin")
+	page := s.send(b, s.logout(b, hiddenFields(s.private(b).Body), "same-origin"))
+	if who := s.visitor(b); who != nobody {
+		found("a %s to %s got status %d, and %s still shows %s", s.target.LogoutMethod, s.target.LogoutPath, page.Status, s.target.Private, who)
+	}
+	return page
+}
+
+// logout is the request that ends the session, by the method of the target.
+func (s *siege) logout(b *Browser, form url.Values, site string) *http.Request {
+	query, body := url.Values(nil), form
+	if s.target.LogoutMethod == http.MethodGet {
+		query, body = form, nil
+	}
+	r, err := b.navigation(s.target.LogoutMethod, s.at(s.target.LogoutPath, query), body, site)
 	if err != nil {
 		found("Target.LogoutPath is no path (%v)", err)
 	}
-	page := s.send(b, r)
-	if who := s.visitor(b); who != nobody {
-		found("a POST to %s got status %d, and %s still shows %s", s.target.LogoutPath, page.Status, s.target.Private, who)
-	}
-	return page
+	return r
 }

@@ -25,23 +25,29 @@ type tutorial struct {
 	provider *logintest.Provider
 	client   *http.Client
 
-	pkce     func(verifier string) (challenge, method string) // nil: plain
-	verifier string                                           // "": a new one each time, in a cookie
-	secret   string                                           // of the client; shown on the private page
-	token    bool                                             // a cookie holds the access token
-	state    bool                                             // compares the state with the cookie
-	nonce    bool                                             // sends a nonce and compares it
-	raises   bool                                             // verifies auth_time and acr after a step-up
-	vault    http.HandlerFunc                                 // nil: opens after a step-up
-	guarded  bool                                             // ends a stranger's request
-	mayNext  func(string) bool                                // where to go on to; nil: anywhere
-	onServer bool                                             // sessions are in memory, under an id
-	formPost bool                                             // has the provider answer by a form
-	bounce   func(form url.Values) string                     // the URL that a page leads on to from the form; nil: none
-	cookie   func(*http.Cookie)                               // changes each cookie that is set
-	ends     func(claims map[string]any) string               // what a logout token is about; nil: its sid, or else its sub
-	framed   func(r *http.Request, sid string) bool           // whether a frame ends a session; nil: always
-	keeps    *keeper                                          // of tokens; nil: they are forgotten
+	pkce       func(verifier string) (challenge, method string) // nil: plain
+	verifier   string                                           // "": a new one each time, in a cookie
+	secret     string                                           // of the client; shown on the private page
+	token      bool                                             // a cookie holds the access token
+	state      bool                                             // compares the state with the cookie
+	nonce      bool                                             // sends a nonce and compares it
+	raises     bool                                             // verifies auth_time and acr after a step-up
+	vault      http.HandlerFunc                                 // nil: opens after a step-up
+	guarded    bool                                             // ends a stranger's request
+	mayNext    func(string) bool                                // where to go on to; nil: anywhere
+	onServer   bool                                             // sessions are in memory, under an id
+	formPost   bool                                             // has the provider answer by a form
+	bounce     func(form url.Values) string                     // the URL that a page leads on to from the form; nil: none
+	cookie     func(*http.Cookie)                               // changes each cookie that is set
+	ends       func(claims map[string]any) string               // what a logout token is about; nil: its sid, or else its sub
+	framed     func(r *http.Request, sid string) bool           // whether a frame ends a session; nil: always
+	oauth2     bool                                             // asks UserInfo who it is, and for no ID token
+	endsFirst  bool                                             // ends the session before it looks at a callback
+	configured bool                                             // knows its own URL
+	own        bool                                             // begins the session on a page of its own, from what the login has left in a cookie
+	once       bool                                             // … which that page takes away
+	endsBoth   bool                                             // … and the logout
+	keeps      *keeper                                          // of tokens; nil: they are forgotten
 
 	mu       sync.Mutex
 	sessions map[string]url.Values
@@ -60,6 +66,7 @@ func (a *tutorial) start(p *logintest.Provider) http.Handler {
 	mux.HandleFunc("/auth/backchannel-logout", a.backChannel)
 	mux.HandleFunc("/auth/frontchannel-logout", a.frontChannel)
 	mux.HandleFunc("/me", a.me)
+	mux.HandleFunc("/enter", a.enter)
 	if a.vault == nil {
 		a.vault = a.stepUp
 	}
@@ -87,7 +94,10 @@ func readCookie(r *http.Request, name string) (url.Values, bool) {
 	return nil, false
 }
 
-func redirectURI(r *http.Request) string {
+func (a *tutorial) redirectURI(r *http.Request) string {
+	if a.configured {
+		return "https://app.example.test/auth/callback"
+	}
 	scheme := "http://"
 	if r.TLS != nil {
 		scheme = "https://"
@@ -110,8 +120,9 @@ func (a *tutorial) login(w http.ResponseWriter, r *http.Request) {
 		attempt.Del("verifier")
 	}
 	a.setCookie(w, "login", attempt.Encode(), 600)
+	a.setCookie(w, "hint", "x", 600)
 	request := url.Values{
-		"response_type": {"code"}, "client_id": {"app"}, "redirect_uri": {redirectURI(r)}, "scope": {"openid profile email"},
+		"response_type": {"code"}, "client_id": {"app"}, "redirect_uri": {a.redirectURI(r)}, "scope": {"openid profile email"},
 		"state": attempt["state"], "code_challenge": {verifier}, "code_challenge_method": {"plain"},
 	}
 	if a.pkce != nil {
@@ -121,6 +132,9 @@ func (a *tutorial) login(w http.ResponseWriter, r *http.Request) {
 	}
 	if a.keeps != nil && !a.keeps.online {
 		request.Set("scope", "openid profile email offline_access")
+	}
+	if a.oauth2 {
+		request.Set("scope", "profile email")
 	}
 	if a.nonce {
 		request["nonce"] = attempt["nonce"]
@@ -146,6 +160,9 @@ func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `<meta http-equiv="refresh" content="0;url=%s">`, a.bounce(r.PostForm))
 		return
 	}
+	if a.endsFirst {
+		a.setCookie(w, "session", "", -1)
+	}
 	attempt, _ := readCookie(r, "login")
 	a.setCookie(w, "login", "", -1)
 	if a.state && query.Get("state") != attempt.Get("state") {
@@ -159,13 +176,16 @@ func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 	}
 	var tokens tokenResponse
 	answer, err := a.client.PostForm(a.provider.Issuer()+"/token", url.Values{
-		"grant_type": {"authorization_code"}, "code": query["code"], "redirect_uri": {redirectURI(r)}, "client_id": {"app"},
+		"grant_type": {"authorization_code"}, "code": query["code"], "redirect_uri": {a.redirectURI(r)}, "client_id": {"app"},
 		"code_verifier": {cmp.Or(query.Get("code_verifier"), a.verifier, attempt.Get("verifier"))}, "client_secret": {a.secret},
 	})
 	if err == nil {
 		err = json.NewDecoder(answer.Body).Decode(&tokens)
 	}
 	claims, ok := tokens.claims()
+	if a.oauth2 {
+		claims, ok = make(map[string]any), tokens.Access != ""
+	}
 	if !ok {
 		err = io.ErrUnexpectedEOF
 	}
@@ -176,6 +196,12 @@ func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 	a.askUserInfo(tokens.Access, claims)
 	if a.token {
 		a.setCookie(w, "token", base64.StdEncoding.EncodeToString([]byte(tokens.Access)), 3600)
+	}
+	if a.own {
+		left, _ := json.Marshal(claims)
+		a.setCookie(w, "identity", url.Values{"claims": {string(left)}}.Encode(), 3600)
+		http.Redirect(w, r, "/enter", http.StatusFound)
+		return
 	}
 	a.begin(w, r, claims)
 	if a.keeps != nil {
@@ -238,6 +264,21 @@ func (a *tutorial) begin(w http.ResponseWriter, r *http.Request, claims map[stri
 	defer a.mu.Unlock()
 	a.sessions[id] = session
 	a.setCookie(w, "session", id, 3600)
+}
+
+// enter begins the session from what the login has left.
+func (a *tutorial) enter(w http.ResponseWriter, r *http.Request) {
+	left, _ := readCookie(r, "identity")
+	var claims map[string]any
+	if json.Unmarshal([]byte(left.Get("claims")), &claims) != nil {
+		http.Redirect(w, r, "/auth/login", http.StatusFound)
+		return
+	}
+	a.begin(w, r, claims)
+	if a.once {
+		a.setCookie(w, "identity", "", -1)
+	}
+	fmt.Fprint(w, "You are logged in")
 }
 
 func (a *tutorial) me(w http.ResponseWriter, r *http.Request) {
@@ -323,5 +364,8 @@ func (a *tutorial) frontChannel(w http.ResponseWriter, r *http.Request) {
 func (a *tutorial) logout(w http.ResponseWriter, r *http.Request) {
 	a.setCookie(w, "session", "", -1)
 	a.setCookie(w, "mail", "", -1)
+	if a.endsBoth {
+		a.setCookie(w, "identity", "", -1)
+	}
 	http.Redirect(w, r, cmp.Or(r.URL.Query().Get("next"), "/"), http.StatusFound)
 }
