@@ -77,8 +77,12 @@ func TestSessionsEndedFromOutside(t *testing.T) {
 				t.Errorf("after %s: %s, %s", what, who(s.browser), who(grace))
 			}
 		}
-		if got := strings.Count(s.log.String(), "\n"); got != 6 {
-			t.Errorf("%d log lines, want 6:\n%s", got, s.log.String())
+		log := s.log.String()
+		if got := strings.Count(log, "level=WARN"); got != 6 {
+			t.Errorf("%d refusals are logged, want 6:\n%s", got, log)
+		}
+		if strings.Count(log, "\n") != 8 || strings.Count(log, "outcome=ended") != 2 || strings.Contains(log, "ended-by-") || strings.Contains(log, "of-") {
+			t.Errorf("want a line each for the token and for the frame, without sid and sub:\n%s", log)
 		}
 	})
 }

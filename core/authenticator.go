@@ -78,7 +78,7 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	if err := a.openCookies(redirect.Scheme == "https"); err != nil {
 		return nil, err
 	}
-	a.refresher = &refresher{shared: config.Refreshes, sessions: a.sessions, tokens: a.tokens, log: a.log, now: now}
+	a.refresher = &refresher{shared: config.Refreshes, sessions: a.sessions, tokens: a.tokens, hints: a.hints, log: a.log, now: now}
 	if a.refresher.shared == nil {
 		a.refresher.shared = &memoryRefreshes{now: now}
 	}
@@ -126,9 +126,12 @@ func (a *Authenticator) openCookies(secure bool) error {
 	}
 	a.tokens = &tokenKeeper{vault: vault(host + name + "-tokens"), sealer: tokenSealer, kept: a.config.KeepTokens}
 	a.hints = &logoutHints{
-		sealer: hintSealer, name: path + name + "-logout", registrations: a.registrations,
-		cookies:  cookieKind{path: a.config.LogoutPath, secure: secure},
-		lifetime: a.config.SessionLifetime,
+		sealer: hintSealer, name: path + name + "-logout", last: host + name + "-last", registrations: a.registrations,
+		cookies: cookieKind{path: a.config.LogoutPath, secure: secure}, everywhere: everywhere,
+		lifetime: a.config.SessionLifetime + hintOutlives, log: a.log, logger: a.config.Logger,
+	}
+	if a.config.Store != nil {
+		a.hints.store = vault(host + name + "-hint")
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -28,7 +29,8 @@ const (
 // It answers POST only: 200 without a body if the sessions are ended, or there
 // were none. A token that fails a check gets an error of status 400, and one that
 // cannot be checked or remembered now, one that wraps [ErrUnavailable]; no
-// session ends in either case. It needs [Config.Revocations].
+// session ends in either case. Each success is one line in the log, at Info. It
+// needs [Config.Revocations].
 //
 // The request comes without cookies and from no page: whatever demands a token
 // against forgery in front of the application must let it through.
@@ -64,7 +66,35 @@ func (a *Authenticator) endByToken(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return from(at, err)
 	}
-	return from(at, a.sessions.endBy(r.Context(), at.config.ClientID, token))
+	repeated, err := a.sessions.endBy(r.Context(), at.config.ClientID, token)
+	if err != nil {
+		return from(at, err)
+	}
+	about, outcome := "a user", "ended"
+	if token.sid != "" {
+		about = "a session of the provider"
+	}
+	if repeated {
+		outcome = "nothing: the token was seen before"
+	}
+	a.logProviderLogout(r, "back", at, about, outcome)
+	return nil
+}
+
+// logProviderLogout writes the line of a logout that the provider asked for and that
+// did not fail. It names neither user nor session.
+func (a *Authenticator) logProviderLogout(r *http.Request, channel string, at *registration, about, outcome string) {
+	var provider Provider // none, if it is none of this application
+	if at != nil {
+		provider = at.config
+	}
+	a.config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "pixy: logout by the provider",
+		slog.String("channel", channel),
+		slog.String("provider", provider.Name),
+		slog.String("issuer", provider.Issuer),
+		slog.String("about", about),
+		slog.String("outcome", outcome),
+	)
 }
 
 // postedLogoutToken is the one parameter of the form that counts (section 2.5).
@@ -196,26 +226,26 @@ func (c claims) checkWhom() error {
 // endBy ends the sessions that a logout token of client's is about (section 2.7):
 // those of its sid, or all of the user's if it has none. The token is remembered
 // for as long as it could come again, and last, so that one that did not get as
-// far can.
-func (s *sessionKeeper) endBy(ctx context.Context, client string, token *logoutToken) error {
+// far can. Repeated tells that it was remembered already, and ended nothing.
+func (s *sessionKeeper) endBy(ctx context.Context, client string, token *logoutToken) (repeated bool, err error) {
 	seen := opaqueKey("jti", token.issuer, client, token.jti)
 	switch at, err := s.revocations.RevokedAt(ctx, seen); {
 	case err != nil:
-		return errRevocationsDown(err)
+		return false, errRevocationsDown(err)
 	case !at.IsZero():
-		return nil // whoever has logged in since stays
+		return true, nil // sessions that began since then stay
 	}
 	key := userKey(token.issuer, client, token.subject)
 	if token.sid != "" {
 		key = providerSessionKey(token.issuer, client, token.sid)
 	}
 	if err := s.revoke(ctx, key); err != nil {
-		return err
+		return false, err
 	}
 	if err := s.revocations.Revoke(ctx, seen, s.now(), token.issued.Add(maxIDTokenAge+clockSkew)); err != nil {
-		return errRevocationsDown(err)
+		return false, errRevocationsDown(err)
 	}
-	return nil
+	return false, nil
 }
 
 const codeLogoutToken = "logout_token_untrusted"

@@ -51,7 +51,7 @@ func TestBackChannelLogoutEndsWhatItMeans(t *testing.T) {
 				if got := strings.Join(left, " "); got != test.left {
 					t.Errorf("left are %s, want %s", got, test.left)
 				}
-				if log := g.log.String(); log != "" {
+				if log := g.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, `"outcome":"ended"`) {
 					t.Errorf("logged %s", log)
 				}
 				g.advance(time.Second)

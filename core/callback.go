@@ -108,14 +108,14 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *regis
 	if err := a.start(w, r, fresh, identity.tokens); err != nil {
 		return err
 	}
-	a.hints.save(w, at, identity.idToken)
+	a.hints.save(w, r, fresh, identity.idToken)
 	return nil
 }
 
 // start begins a session with its tokens, or leaves the browser all that it has:
 // the former ones are forgotten, and cookies set, when all has gone well.
 func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *session, with *tokens) error {
-	former := a.sessions.former(r)
+	former, formerTokens := a.former(r)
 	held := heldResponse{header: make(http.Header)}
 	if err := a.tokens.start(held, r, fresh, with, a.config.SessionLifetime); err != nil {
 		return err
@@ -138,7 +138,33 @@ func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *ses
 			a.log(r, asError(err)) // the new one is as good without
 		}
 	}
+	if formerTokens != nil && !fresh.shares(former) {
+		a.revokeLater(r, former.registration, formerTokens)
+	}
 	return nil
+}
+
+// former returns the session that a login is about to replace, and its tokens, or
+// nil for what there is not. An outage does not stop the login.
+func (a *Authenticator) former(r *http.Request) (*session, *tokens) {
+	if a.config.Revocations == nil && !a.tokens.kept {
+		return nil, nil // a former session is of no interest
+	}
+	found, err := a.sessions.load(r)
+	if err != nil || found == nil {
+		return nil, nil
+	}
+	held, _ := a.tokens.load(r, found)
+	return found, held
+}
+
+// shares reports whether two sessions may be of one grant at the provider: they are
+// of the same user in the same session there, or in sessions that it does not name.
+// A provider may revoke a grant as a whole (RFC 7009 section 2.1), and with the
+// former tokens the new ones.
+func (s *session) shares(other *session) bool {
+	return s.registration == other.registration && s.user.Issuer == other.user.Issuer &&
+		s.user.Subject == other.user.Subject && s.sid == other.sid
 }
 
 // redeem trades the code for somebody whom provider and application both let in.

@@ -75,14 +75,16 @@
 //
 // # Cookies
 //
-// All are sealed (AES-256-GCM, a key for each purpose and login), HttpOnly, SameSite=Lax,
-// and on https Secure with a prefix that ties them to this host. "pixy" is
-// [Config.CookieName].
+// All but -hint and -last are sealed (AES-256-GCM, a key for each purpose and login).
+// All are HttpOnly, SameSite=Lax, and on https Secure with a prefix that ties them to
+// this host. "pixy" is [Config.CookieName].
 //
 //	__Host-pixy-session     the session; a second one, -2, if claims are large
 //	__Host-pixy-login-…     one for each login in flight: at most 8, and 4 KB
 //	__Host-pixy-tokens      access and refresh token, if kept; a second one, -2, if large
 //	__Secure-pixy-logout    the ID token, for the logout path alone
+//	__Host-pixy-hint        where it is in the Store, if it is too large for a cookie
+//	__Host-pixy-last        which session it belongs to: a hash of the session's id
 //
 // # Errors
 //
@@ -90,7 +92,10 @@
 // reference that the person sees too. A stranger at a guarded page, and a user at
 // one that needs more, are not logged. At Info there is what was down for a browser
 // that did not wait, a login that the user cancelled, and a login that is begun once
-// more because its callback came without its cookie.
+// more because its callback came without its cookie. Logouts by the provider that
+// succeed are one line each at Info, which says what they were about and whether
+// anything ended, without sid or sub. An ID token that is too large for the logout
+// hint is one line at Warn for each provider.
 //
 // The callback's URL holds a code and a state, and access logs keep URLs. Both are
 // spent when the line is written: a code is redeemed once, and only with the

@@ -21,7 +21,8 @@ import (
 //
 // It answers GET only, and always with the same empty page, which only the
 // provider's own pages may frame: nobody reads it, and another site that opens it
-// must not learn who is logged in. It is an error, which wraps [ErrUnavailable],
+// must not learn who is logged in. The log has one line for each, at Info, which
+// says what came of it. It is an error, which wraps [ErrUnavailable],
 // if the Store or Revocations are down. It needs [Config.Revocations].
 func (a *Authenticator) FrontChannelLogout(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
@@ -31,34 +32,41 @@ func (a *Authenticator) FrontChannelLogout(w http.ResponseWriter, r *http.Reques
 	query := r.URL.Query()
 	issuer, _ := only(query["iss"])
 	sid, _ := only(query["sid"])
-	if err := a.endHere(w, r, issuer, sid); err != nil {
+	outcome, err := a.endHere(w, r, issuer, sid)
+	if err != nil {
 		return a.report(w, r, err)
 	}
-	w.Header().Set("Content-Security-Policy", framePolicy(a.registrations.issuedBy(issuer)))
+	at := a.registrations.issuedBy(issuer)
+	a.logProviderLogout(r, "front", at, "a session of the provider", outcome)
+	w.Header().Set("Content-Security-Policy", framePolicy(at))
 	serve(w, http.StatusOK, "text/html; charset=utf-8", []byte("<!doctype html>\n<title>Logout</title>\n"))
 	return nil
 }
 
-// endHere ends the browser's session if it is the one of issuer and sid.
-func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, sid string) error {
+// endHere ends the browser's session if it is the one of issuer and sid. The
+// outcome is for the log.
+func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, sid string) (outcome string, err error) {
 	if a.config.Revocations == nil {
-		return fmt.Errorf("FrontChannelLogout: %w", errNoRevocations)
+		return "", fmt.Errorf("FrontChannelLogout: %w", errNoRevocations)
 	}
 	if issuer == "" || sid == "" {
-		return nil
+		return "nothing: the request lacks iss or sid", nil
 	}
 	session, err := a.sessions.load(r)
-	if err != nil || session == nil {
-		return err
+	if err != nil {
+		return "", err
+	}
+	if session == nil {
+		return "nothing: the request has no session; is the provider on another site?", nil
 	}
 	if session.user.Issuer != issuer || subtle.ConstantTimeCompare([]byte(session.sid), []byte(sid)) != 1 {
-		return nil
+		return "nothing: the request has another session", nil
 	}
 	if err := a.sessions.revoke(r.Context(), providerSessionKey(issuer, session.client, sid)); err != nil {
-		return err
+		return "", err
 	}
 	_, err = a.endSession(w, r, session) // its tokens are the provider's to end
-	return err
+	return "ended", err
 }
 
 // framePolicy lets the pages of a provider's origin frame the answer, and nobody

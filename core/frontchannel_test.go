@@ -87,7 +87,7 @@ func TestFrontChannelLogout(t *testing.T) {
 					!test.ends && (got != "I am ada" || writes != 0 || len(page.Header["Set-Cookie"]) != 0) {
 					t.Errorf("%q is logged in, and there were %d writes, %v", got, writes, page.Header)
 				}
-				if log := g.log.String(); log != "" {
+				if log := g.log.String(); strings.Count(log, "\n") != 1 || strings.Contains(log, `"outcome":"ended"`) != test.ends || strings.Contains(log, "first") {
 					t.Errorf("logged %s", log)
 				}
 			})

@@ -25,8 +25,8 @@ type provider interface {
 	// know.
 	revoke(ctx context.Context, held *tokens) error
 	// logoutURL is where the browser is sent to end the provider's own session,
-	// or "" if the provider offers no such place or is not to be reached.
-	logoutURL(ctx context.Context, idTokenHint, returnURL, state string) string
+	// or "" if the provider offers no such place, or its metadata cannot be had.
+	logoutURL(ctx context.Context, idTokenHint, returnURL string) string
 }
 
 func newProvider(grant codeGrant, now func() time.Time) provider {

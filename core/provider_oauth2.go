@@ -146,4 +146,4 @@ func fetchUserError(err error, accessToken string) error {
 }
 
 // logoutURL: OAuth 2.0 has no such place.
-func (p *oauth2Provider) logoutURL(context.Context, string, string, string) string { return "" }
+func (p *oauth2Provider) logoutURL(context.Context, string, string) string { return "" }

@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 	"time"
@@ -117,18 +118,22 @@ func (p *oidcProvider) refresh(ctx context.Context, held *tokens, of *session) (
 	if err != nil {
 		return nil, err
 	}
-	if raw, ok := token.Extra("id_token").(string); ok && raw != "" {
+	raw, _ := token.Extra("id_token").(string)
+	if raw != "" {
 		if err := p.idTokens.verifyRefreshed(ctx, raw, token.AccessToken, held, of, asymmetricOf(m.SigningAlgs)); err != nil {
 			return nil, err
 		}
 	}
 	fresh := newTokens(token, p.idTokens.now())
+	fresh.idToken = raw
 	fresh.nonce, fresh.authTime = held.nonce, held.authTime
 	return fresh, nil
 }
 
-// logoutURL is the request of OpenID Connect RP-Initiated Logout section 2.
-func (p *oidcProvider) logoutURL(ctx context.Context, idTokenHint, returnURL, state string) string {
+// logoutURL is the request of OpenID Connect RP-Initiated Logout section 2. It has
+// no state, which is optional: nothing depends on what comes back, and it would
+// stay in the address bar.
+func (p *oidcProvider) logoutURL(ctx context.Context, idTokenHint, returnURL string) string {
 	ctx, cancel := context.WithTimeout(ctx, refreshPatience) // a logout can do without it
 	defer cancel()
 	m, err := p.metadata.get(ctx)
@@ -137,11 +142,18 @@ func (p *oidcProvider) logoutURL(ctx context.Context, idTokenHint, returnURL, st
 	}
 	query := url.Values{
 		"client_id": {p.config.ClientID},
-		"state":     {state},
 		cmp.Or(p.config.LogoutRedirectParam, "post_logout_redirect_uri"): {returnURL},
 	}
-	if idTokenHint != "" {
+	if idTokenHint != "" && p.stillSigned(ctx, m, idTokenHint) {
 		query.Set("id_token_hint", idTokenHint)
 	}
 	return withQuery(m.EndSessionEndpoint, query)
+}
+
+// stillSigned reports whether the provider can verify its own signature of a hint.
+// Some providers answer an error page if the key is gone; without a hint they
+// ask the user. If the keys cannot be had, nothing is known against the hint.
+func (p *oidcProvider) stillSigned(ctx context.Context, m *metadata, hint string) bool {
+	_, _, err := p.idTokens.open(ctx, hint, asymmetricOf(m.SigningAlgs))
+	return err == nil || errors.As(err, new(*Error))
 }

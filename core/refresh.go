@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -19,6 +20,7 @@ type refresher struct {
 	shared   Refreshes
 	sessions *sessionKeeper
 	tokens   *tokenKeeper
+	hints    *logoutHints
 	log      func(*http.Request, *Error)
 	now      func() time.Time
 
@@ -97,6 +99,7 @@ func (f *refresher) refreshed(r *http.Request, found *session, held *tokens) (*t
 		if err != nil {
 			return held, err
 		}
+		fresh.idToken = cmp.Or(fresh.idToken, held.idToken)
 		if held = fresh; !held.expired(f.now()) || held.refresh == "" {
 			break
 		}
@@ -207,6 +210,9 @@ func (f *refresher) keep(r *http.Request, of *session, fresh *tokens) {
 // adopt has the browser of r go on with fresh tokens, if it still has the former
 // ones: what is in cookies is for each request to set, also if a Store put it there.
 func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, held, fresh *tokens) {
+	if fresh.idToken != "" { // in a Store the tokens may be new already; the hint is for this answer to set
+		f.hints.renew(w, r, found, fresh.idToken)
+	}
 	found.refreshDue = instantOf(fresh.refreshDue)
 	if now, err := f.tokens.load(r, found); err == nil && now != nil && *now == *held {
 		f.store(w, r, found, fresh)

@@ -22,6 +22,7 @@ type registration struct {
 	id string
 
 	pausedUntil atomic.Int64 // Unix seconds; see pause
+	toldNoHint  atomic.Bool  // that ID tokens are too large; see logoutHints
 }
 
 // pause keeps refreshes away from a provider that is down, as one request has

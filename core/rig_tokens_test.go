@@ -100,7 +100,7 @@ func (g *tokenRig) isOver(code, why string) {
 	if strings.Count(g.log.String(), `"code":"`+why) != 1 {
 		g.t.Errorf("the log does not say %q once: %s", why, g.log.String())
 	}
-	if left := g.cookiesNamed("__Host-pixy"); len(left) != 0 {
+	if left := append(g.cookiesNamed("__Host-pixy-session"), g.cookiesNamed("__Host-pixy-tokens")...); len(left) != 0 {
 		g.t.Errorf("%v are left", left)
 	}
 	if who := g.whoAmI(); who != "" {

@@ -221,19 +221,6 @@ func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *ses
 	return nil
 }
 
-// former returns the session that a login is about to replace, if it can still
-// be of use to whoever has a copy, or nil.
-func (s *sessionKeeper) former(r *http.Request) *session {
-	if s.revocations == nil {
-		return nil
-	}
-	found, err := s.load(r)
-	if err != nil {
-		return nil
-	}
-	return found
-}
-
 // touch renews found when a quarter of the idle limit has passed, so that not
 // every request writes a cookie. The absolute end stays where it is.
 func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *session) error {

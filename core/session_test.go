@@ -39,6 +39,7 @@ func TestSessionCookieAttributes(t *testing.T) {
 		}
 	}
 	hint := func(c *http.Cookie) bool { return c.Name == "__Secure-pixy-logout" }
+	last := func(c *http.Cookie) bool { return c.Name == "__Host-pixy-last" }
 	t.Run("rule 94: Secure", all(func(c *http.Cookie) bool { return c.Secure }))
 	t.Run("rule 95: HttpOnly", all(func(c *http.Cookie) bool { return c.HttpOnly }))
 	t.Run("rule 96: Lax", all(func(c *http.Cookie) bool { return c.SameSite == http.SameSiteLaxMode }))
@@ -46,14 +47,21 @@ func TestSessionCookieAttributes(t *testing.T) {
 		return c.Path == "/" && !hint(c) || c.Path == "/auth/logout" && hint(c)
 	}))
 	t.Run("rule 99: no Domain", all(func(c *http.Cookie) bool { return c.Domain == "" }))
-	t.Run("rule 100: prefix", all(func(c *http.Cookie) bool { return strings.HasPrefix(c.Name, "__Host-pixy-session") || hint(c) }))
-	t.Run("rule 105: three at most, of 4096 bytes", func(t *testing.T) {
-		if len(set) != 3 || set["__Host-pixy-session-2"] == nil {
+	t.Run("rule 100: prefix", all(func(c *http.Cookie) bool {
+		return strings.HasPrefix(c.Name, "__Host-pixy-session") || hint(c) || last(c)
+	}))
+	t.Run("rule 105: four at most, of 4096 bytes", func(t *testing.T) {
+		if len(set) != 4 || len(set["__Host-pixy-last"].Value) != 22 || set["__Host-pixy-session-2"] == nil {
 			t.Errorf("got %d", len(set))
 		}
 		all(func(c *http.Cookie) bool { return len(c.Name)+len(c.Value) <= 4096 })(t)
 	})
-	t.Run("no longer than the session", all(func(c *http.Cookie) bool { return c.MaxAge == 12*3600 }))
+	t.Run("no longer than the session, but for the logout hint and what it belongs to", all(func(c *http.Cookie) bool {
+		if hint(c) || last(c) {
+			return c.MaxAge == (12+30*24)*3600
+		}
+		return c.MaxAge == 12*3600
+	}))
 	t.Run("the hint is sent to the logout alone", func(t *testing.T) {
 		for _, cookie := range g.browser.Cookies(origin + "/me") {
 			if strings.Contains(cookie.Name, "logout") {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
 
 	"golang.org/x/oauth2"
@@ -43,6 +44,28 @@ func (g *codeGrant) revoke(ctx context.Context, held *tokens) error {
 	default:
 		return errClientRefused(fmt.Errorf("the revocation endpoint answered %d", status))
 	}
+}
+
+// revokeTokens has a provider revoke the tokens of a session that has ended. A
+// failure is logged and does no harm: nobody here has them any more.
+func (a *Authenticator) revokeTokens(r *http.Request, at *registration, held *tokens) {
+	if err := at.revoke(r.Context(), held); err != nil {
+		a.log(r, asError(from(at, err)))
+	}
+}
+
+// revokeLater is revokeTokens for a request that does not wait for it. The goroutine
+// ends within refreshPatience, if ClientSecretFunc heeds its context.
+func (a *Authenticator) revokeLater(r *http.Request, at *registration, held *tokens) {
+	detached := r.WithContext(context.WithoutCancel(r.Context()))
+	go func() {
+		defer func() {
+			if cause := recover(); cause != nil { // in a goroutine of ours, a panic would end the program
+				a.log(detached, asError(from(at, errProviderDown(fmt.Errorf("panic: %v\n%s", cause, debug.Stack())))))
+			}
+		}()
+		a.revokeTokens(detached, at, held)
+	}()
 }
 
 // authenticated is a request by which this client proves itself as it does at

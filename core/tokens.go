@@ -26,7 +26,7 @@ const (
 // request that does not need them does not open it, and those of another session
 // cannot be put in their place.
 //
-//	version ‖ expires ‖ refresh due ‖ auth_time ‖ access ‖ refresh ‖ nonce
+//	version ‖ expires ‖ refresh due ‖ auth_time ‖ access ‖ refresh ‖ nonce ‖ ID token
 type tokens struct {
 	access     string
 	refresh    string    // empty: there is none
@@ -34,6 +34,10 @@ type tokens struct {
 	refreshDue time.Time // zero: never
 	nonce      string    // of the login
 	authTime   time.Time // auth_time as the ID token had it; zero: it had none
+
+	// idToken has come with a refresh, and is the logout hint from then on. It is in
+	// the outcome of a refresh, and not in what is kept of a session.
+	idToken string
 }
 
 // newTokens are those of a token response that has come now.
@@ -54,12 +58,12 @@ func newTokens(response *oauth2.Token, now time.Time) *tokens {
 func (t *tokens) expired(now time.Time) bool { return !t.expires.IsZero() && !now.Before(t.expires) }
 
 func (t *tokens) encode() []byte {
-	b := make([]byte, 1, tokensFixed+8+len(t.access)+len(t.refresh)+len(t.nonce))
+	b := make([]byte, 1, tokensFixed+16+len(t.access)+len(t.refresh)+len(t.nonce)+len(t.idToken))
 	b[0] = tokensVersion
 	for _, at := range [...]time.Time{t.expires, t.refreshDue, t.authTime} {
 		b = binary.BigEndian.AppendUint64(b, uint64(at.Unix()))
 	}
-	for _, s := range [...]string{t.access, t.refresh, t.nonce} {
+	for _, s := range [...]string{t.access, t.refresh, t.nonce, t.idToken} {
 		b = appendToken(b, s)
 	}
 	return b
@@ -74,7 +78,7 @@ func decodeTokens(b string) (*tokens, bool) {
 		*at = time.Unix(int64(uint64At(b, 1+8*i)), 0)
 	}
 	rest, ok := b[tokensFixed:], true
-	for _, s := range [...]*string{&t.access, &t.refresh, &t.nonce} {
+	for _, s := range [...]*string{&t.access, &t.refresh, &t.nonce, &t.idToken} {
 		if *s, rest, ok = cutToken(rest); !ok {
 			return nil, false
 		}
@@ -115,7 +119,9 @@ func (k *tokenKeeper) open(name, sealed string) *tokens {
 }
 
 func (k *tokenKeeper) seal(of *session, t *tokens) string {
-	return k.sealer.seal(string(of.id[:]), t.encode())
+	kept := *t
+	kept.idToken = ""
+	return k.sealer.seal(string(of.id[:]), kept.encode())
 }
 
 // start keeps the tokens of a session that is about to begin, or forgets those

@@ -68,3 +68,17 @@ func TestALogoutWhoseTokensStay(t *testing.T) {
 		t.Errorf("the log: %s", g.log.String())
 	}
 }
+
+// A refusingStore saves nothing by one name.
+type refusingStore struct {
+	*memoryStore
+	name string
+	err  error
+}
+
+func (s *refusingStore) Save(r *http.Request, w http.ResponseWriter, session *sessions.Session) error {
+	if session.Name() == s.name && session.Options.MaxAge > 0 {
+		return s.err
+	}
+	return s.memoryStore.Save(r, w, session)
+}

@@ -199,7 +199,7 @@ func testEmbeddedProvider(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out.Status != 200 || !strings.HasPrefix(out.URL, p.url+"/?") || !strings.Contains(string(out.Body), "stranger") {
+	if out.Status != 200 || out.URL != p.url+"/" || !strings.Contains(string(out.Body), "stranger") {
 		t.Errorf("logout ends with %d at %s", out.Status, out.URL)
 	}
 	if status, _ := api(t, browser, "GET", p.url+"/me"); status != 401 {

@@ -27,9 +27,10 @@ check('cookie attributes', '__Host- on https, HttpOnly, Lax, no domain, and the 
   await ada.sayWho(page);
   await ada.arrivesAt(page, '/me');
   const cookies = new Map([...await ada.cookies()].map(([name, cookie]) => [name.replace(/^__\w+-/, ''), cookie]));
-  assert.deepEqual([...cookies.keys()].sort(), ['pixy-logout', 'pixy-session']);
+  assert.deepEqual([...cookies.keys()].sort(), ['pixy-last', 'pixy-logout', 'pixy-session']);
   stored(ada.world, cookies.get('pixy-session'), { prefix: '__Host-', lifetime: minutes(12 * 60) });
-  stored(ada.world, cookies.get('pixy-logout'), { prefix: '__Secure-', path: '/auth/logout', lifetime: minutes(12 * 60) });
+  stored(ada.world, cookies.get('pixy-logout'), { prefix: '__Secure-', path: '/auth/logout', lifetime: minutes((12 + 30 * 24) * 60) });
+  stored(ada.world, cookies.get('pixy-last'), { prefix: '__Host-', lifetime: minutes((12 + 30 * 24) * 60) });
   assert.equal(await page.evaluate(() => document.cookie), '', 'a script can read them');
 });
 
