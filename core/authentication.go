@@ -1,7 +1,6 @@
 package core
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -36,14 +35,10 @@ func (c claims) authentication(now time.Time) authentication {
 // answers holds the provider to the max_age and acr_values that the login asked
 // for, if it did (OpenID Connect Core section 3.1.3.7 (12) and (13)): the request
 // goes through the browser, whose user could have taken them out.
-func (how authentication) answers(a *attempt) error {
+func (how authentication) answers(a *attempt, said claims) error {
 	var fault error
 	if a.maxAge != "" {
-		seconds, _ := strconv.ParseUint(a.maxAge, 10, 31) // isSeconds
-		earliest := a.begun.Add(-maxAgeLeeway - time.Duration(seconds)*time.Second)
-		if how.time.Before(earliest) {
-			fault = errors.New("auth_time is missing, no number, or before max_age")
-		}
+		fault = how.checkAge(a, said)
 	}
 	if a.acr != "" && !slices.Contains(strings.Fields(a.acr), how.acr) {
 		fault = fmt.Errorf("acr is %q, and one of %q is needed", clip(how.acr), a.acr)
@@ -55,6 +50,20 @@ func (how authentication) answers(a *attempt) error {
 		return errStepUpFailed(fmt.Errorf("ID token: %w", fault))
 	}
 	return errBadIDToken(fault)
+}
+
+func (how authentication) checkAge(a *attempt, said claims) error {
+	seconds, _ := strconv.ParseUint(a.maxAge, 10, 31) // isSeconds
+	earliest := a.begun.Add(-maxAgeLeeway - time.Duration(seconds)*time.Second)
+	switch {
+	case said["auth_time"] == nil:
+		return fmt.Errorf("auth_time is missing, and max_age %s needs it", a.maxAge)
+	case how.time.IsZero():
+		return fmt.Errorf("auth_time is not a number, and max_age %s needs one", a.maxAge)
+	case how.time.Before(earliest):
+		return fmt.Errorf("auth_time is %s, and max_age %s needs %s or later, by the clock here", utc(how.time), a.maxAge, utc(earliest))
+	}
+	return nil
 }
 
 func isSeconds(maxAge string) bool {

@@ -16,7 +16,8 @@ const (
 	// logoutEvent is what a logout token says has happened.
 	logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-	maxJTI = 1 << 10 // bytes
+	maxJTI         = 1 << 10  // bytes
+	maxLogoutToken = 16 << 10 // bytes
 )
 
 // BackChannelLogout ends sessions because a provider says so, which posts a
@@ -54,15 +55,16 @@ func (a *Authenticator) endByToken(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return errBadLogoutToken(err)
 	}
-	issuer, err := claimedIssuer(raw)
+	claimed, err := claimedBy(raw)
 	if err != nil {
 		return errBadLogoutToken(err)
 	}
+	issuer, _ := claimed.text("iss")
 	at := a.registrations.issuedBy(issuer)
 	if at == nil {
 		return errBadLogoutToken(fmt.Errorf("iss is no OpenID provider of this application: %q", clip(issuer)))
 	}
-	token, err := at.provider.(*oidcProvider).logoutToken(r.Context(), raw) // issuedBy gives no other
+	token, err := at.provider.(*oidcProvider).logoutToken(r.Context(), raw, claimed) // issuedBy gives no other
 	if err != nil {
 		return from(at, err)
 	}
@@ -106,21 +108,22 @@ func postedLogoutToken(w http.ResponseWriter, r *http.Request) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%d parameters logout_token, or an empty one", len(r.PostForm["logout_token"]))
 	}
+	if len(token) > maxLogoutToken {
+		return "", fmt.Errorf("it is %d bytes long; at most %d are accepted", len(token), maxLogoutToken)
+	}
 	return token, nil
 }
 
-// claimedIssuer is whose token it says it is. Nobody has verified that yet; what
-// will be verified is the same text.
-func claimedIssuer(token string) (string, error) {
+// claimedBy is what a token says. It is not verified yet; what will be verified is
+// the same text.
+func claimedBy(token string) (claims, error) {
 	_, rest, _ := strings.Cut(token, ".")
 	payload, _, _ := strings.Cut(rest, ".")
 	decoded, err := strictBase64.DecodeString(payload)
 	if err != nil {
-		return "", errors.New("it is not spelled as base64url spells it")
+		return nil, errors.New("it is not spelled as base64url spells it")
 	}
-	c, err := decodeClaims(decoded)
-	issuer, _ := c.text("iss")
-	return issuer, err
+	return decodeClaims(decoded)
 }
 
 // A logoutToken is what a genuine one says.
@@ -132,13 +135,18 @@ type logoutToken struct {
 	subject string
 }
 
-// logoutToken verifies a token with the provider's keys as they are now.
-func (p *oidcProvider) logoutToken(ctx context.Context, raw string) (*logoutToken, error) {
+// logoutToken verifies a token with the provider's keys as they are now. An
+// anonymous request can send any token: one that could not pass whoever has signed
+// it, as claimed shows, costs no signature, and no request to the provider.
+func (p *oidcProvider) logoutToken(ctx context.Context, raw string, claimed claims) (*logoutToken, error) {
+	if err := p.idTokens.checkLogout(claimed); err != nil {
+		return nil, errBadLogoutToken(err)
+	}
 	m, err := p.metadata.get(ctx)
 	if err != nil {
 		return nil, errNotNow(err)
 	}
-	return p.idTokens.verifyLogout(ctx, raw, asymmetricOf(m.SigningAlgs))
+	return p.idTokens.verifyLogout(ctx, raw, p.config.algorithms(m.SigningAlgs))
 }
 
 // verifyLogout returns what a genuine logout token says, which one of algs has
@@ -149,7 +157,7 @@ func (t *idTokens) verifyLogout(ctx context.Context, token string, algs []jose.S
 		return nil, errNotNow(err)
 	}
 	if err == nil {
-		err = checkLogoutType(header)
+		err = checkType(header, "jwt", "logout+jwt")
 	}
 	if err == nil {
 		err = t.checkLogout(c)
@@ -164,20 +172,6 @@ func (t *idTokens) verifyLogout(ctx context.Context, token string, algs []jose.S
 	said.sid, _ = c.text("sid")
 	said.subject, _ = c.text("sub")
 	return said, nil
-}
-
-// checkLogoutType: logout tokens should say what they are, and many do not.
-func checkLogoutType(header jose.Header) error {
-	value, said := header.ExtraHeaders[jose.HeaderType]
-	if !said {
-		return nil
-	}
-	typ, _ := value.(string)
-	switch strings.TrimPrefix(strings.ToLower(typ), "application/") {
-	case "jwt", "logout+jwt":
-		return nil
-	}
-	return fmt.Errorf("it is of type %q", clip(typ))
 }
 
 // checkLogout compares the claims (section 2.6). An ID token fails here: it has

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -119,6 +120,8 @@ func logoutSignatureRows() []logoutRow {
 		{name: "rule 120: alg none, announced", header: alg("none"), metadata: announced("none", "RS256")},
 		{name: "rule 120: alg HS256 by the public key", header: alg("HS256")},
 		{name: "rule 120: alg HS256 by the public key, announced", header: alg("HS256"), metadata: announced("HS256", "RS256")},
+		{name: "rule 120: alg ES256, announced, and RS256 is SigningAlg", header: alg("ES256"), config: signingAlg("RS256"), metadata: announced("ES256", "RS256")},
+		{name: "rule 120: alg RS256, which is SigningAlg", config: signingAlg("RS256"), accepted: true},
 		{name: "rule 120: alg ES256, not announced", header: alg("ES256"), metadata: announced("RS256")},
 		{name: "rule 120: alg RS256, not announced", metadata: announced("ES256"), login: "ES256"},
 		{name: "rule 120: kid unknown", header: func(h map[string]any) { h["kid"] = "unknown" }},
@@ -144,6 +147,7 @@ func logoutSignatureRows() []logoutRow {
 		token("rule 120: many dots", func(string) string { return strings.Repeat(".", 60000) }),
 
 		accept(typ("typ JWT", "JWT")),
+		accept(typ("typ null, which says nothing", nil)),
 		accept(typ("typ at length, in capitals", "application/LOGOUT+JWT")),
 		accept(logoutRow{name: "typ absent", header: func(h map[string]any) { delete(h, "typ") }}),
 		typ("rule 122: typ of an access token", "at+jwt"),
@@ -226,10 +230,11 @@ func logoutClaimRows() []logoutRow {
 	accept("rule 122: the event with members", "events", event(map[string]any{"reason": "x"}))
 	accept("rule 122: one more event", "events", map[string]any{
 		"http://schemas.openid.net/event/backchannel-logout": map[string]any{}, "https://example.test/more": 1})
+	refuse("rule 121: exp null", "exp", json.RawMessage("null"))
 	refuse("rule 122: nonce", "nonce", "n")
 	refuse("rule 122: nonce empty", "nonce", "")
 	rows = append(rows,
-		logoutRow{name: "rule 122: nonce null", claim: func(c map[string]any) { c["nonce"] = nil }},
+		logoutRow{name: "rule 122: nonce null, which says nothing", claim: func(c map[string]any) { c["nonce"] = nil }, accepted: true},
 		logoutRow{name: "rule 122: neither sub nor sid", claim: func(c map[string]any) { delete(c, "sub"); delete(c, "sid") }},
 		logoutRow{name: "rule 122: sub without sid", claim: set("sid", nil), accepted: true},
 		logoutRow{name: "rule 122: sid without sub", claim: set("sub", nil), accepted: true})

@@ -17,7 +17,7 @@ import (
 type claims map[string]json.RawMessage
 
 // decodeClaims refuses what RFC 8725 section 2.4 warns of: doubled members and
-// anything after the object.
+// anything after the object. A member that is null says nothing, and is left out.
 func decodeClaims(payload []byte) (claims, error) {
 	var c claims
 	if err := json.Unmarshal(payload, &c); err != nil || c == nil {
@@ -26,7 +26,16 @@ func decodeClaims(payload []byte) (claims, error) {
 	if len(c) != countMembers(payload) {
 		return nil, errors.New("a member occurs twice")
 	}
+	dropNulls(c)
 	return c, nil
+}
+
+func dropNulls(c claims) {
+	for name, value := range c {
+		if string(value) == "null" {
+			delete(c, name)
+		}
+	}
 }
 
 // countMembers counts the members of a JSON object that is known to be valid:

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -20,6 +21,7 @@ type codeGrant struct {
 	config      Provider
 	redirectURL string
 	client      *http.Client
+	log         *slog.Logger
 	metadata    *document[metadata] // how to come by it, the provider says
 }
 

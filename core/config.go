@@ -242,6 +242,16 @@ type Provider struct {
 	// the provider's own comes first. It needs FormPost. False: the parameter is ignored.
 	FormPostUser bool
 
+	// SigningAlg is the one algorithm by which the provider signs for this client:
+	// RS256, RS384, RS512, ES256, ES384, ES512, PS256, PS384, PS512 or EdDSA. It is
+	// what the registration has as id_token_signed_response_alg (OpenID Connect
+	// Dynamic Client Registration section 2). ID tokens, logout tokens and a UserInfo
+	// answer that is a signed token are refused if they have another one. Metadata
+	// that announces algorithms for ID tokens without this one fails every login, and
+	// [Authenticator.Discover]. Empty: any of these that the metadata announces, or
+	// RS256 if it announces none of them.
+	SigningAlg string
+
 	// TrustedAudiences are others than ClientID whom the audience of an ID token
 	// may name: whoever they are, they see this application's ID tokens, or this
 	// application theirs. The token must then say in azp that it was issued to

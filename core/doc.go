@@ -34,9 +34,9 @@
 //   - error; then exactly one code;
 //   - the token response: the code is sent once, with the verifier, with the
 //     client authentication that the metadata names; token_type is Bearer;
-//   - the ID token: signature by a key of the provider's, by an asymmetric
-//     algorithm that it announces; iss, aud, azp, exp, iat, nbf, nonce, sub;
-//     at_hash if present; not a token of another kind; auth_time if max_age was
+//   - the ID token: signature by a key of the provider's, by the algorithm that is
+//     registered ([Provider.SigningAlg]) or an asymmetric one that it announces; iss, aud, azp, exp, iat, nbf, nonce, sub;
+//     at_hash if present; typ JWT if present; auth_time if max_age was
 //     asked for, and acr if a Requirement names some;
 //   - UserInfo, if asked for: the same sub. A provider without OpenID Connect has
 //     no ID token, and FetchUser asks it instead: a sub;

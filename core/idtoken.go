@@ -44,13 +44,15 @@ func (t *idTokens) verify(ctx context.Context, token, accessToken, nonce string,
 }
 
 // verifyRefreshed checks a token that came with refreshed ones: it is of the
-// same login as the session (OpenID Connect Core section 12.2).
-func (t *idTokens) verifyRefreshed(ctx context.Context, token, accessToken string, held *tokens, of *session, algs []jose.SignatureAlgorithm) error {
-	_, err := t.genuine(ctx, token, accessToken, algs, func(c claims) error {
+// session's user and login (OpenID Connect Core section 12.2). It returns its
+// auth_time, or that of before. A later one is no contradiction: the user has
+// authenticated at the provider once more, for another application.
+func (t *idTokens) verifyRefreshed(ctx context.Context, token, accessToken string, held *tokens, of *session, algs []jose.SignatureAlgorithm) (time.Time, error) {
+	c, err := t.genuine(ctx, token, accessToken, algs, func(c claims) error {
 		issuer, _ := c.text("iss")
 		subject, _ := c.text("sub")
 		nonce, _ := c.text("nonce")
-		authTime, _ := c.date("auth_time")
+		authTime, authTimeOK := c.date("auth_time")
 		switch {
 		case issuer != of.user.Issuer:
 			return errors.New("iss is not the session's")
@@ -58,12 +60,17 @@ func (t *idTokens) verifyRefreshed(ctx context.Context, token, accessToken strin
 			return errors.New("sub is not the session's")
 		case c["nonce"] != nil && nonce != held.nonce:
 			return errors.New("nonce is not the login's")
-		case c["auth_time"] != nil && !held.authTime.IsZero() && !authTime.Equal(held.authTime):
-			return errors.New("auth_time is not the login's")
+		case c["auth_time"] != nil && !held.authTime.IsZero() && !authTimeOK:
+			return errors.New("auth_time is not a number")
+		case authTimeOK && authTime.Before(held.authTime):
+			return fmt.Errorf("auth_time is %s, which is before the %s of the last ID token", utc(authTime), utc(held.authTime))
 		}
 		return nil
 	})
-	return err
+	if authTime, ok := c.date("auth_time"); ok {
+		return authTime, err
+	}
+	return held.authTime, err
 }
 
 // genuine returns the claims of a token for this client that the provider has
@@ -71,7 +78,7 @@ func (t *idTokens) verifyRefreshed(ctx context.Context, token, accessToken strin
 func (t *idTokens) genuine(ctx context.Context, token, accessToken string, algs []jose.SignatureAlgorithm, more func(claims) error) (claims, error) {
 	c, header, err := t.open(ctx, token, algs)
 	if err == nil {
-		err = checkType(header)
+		err = checkType(header, "jwt")
 	}
 	if err == nil {
 		err = t.check(c)
@@ -96,7 +103,13 @@ func (t *idTokens) open(ctx context.Context, token string, algs []jose.Signature
 		return nil, jose.Header{}, fmt.Errorf("%d bytes long", len(token))
 	}
 	signed, err := jose.ParseSignedCompact(token, algs)
-	if err != nil {
+	if foreign := new(jose.ErrUnexpectedSignatureAlgorithm); errors.As(err, &foreign) {
+		whose := "the provider's metadata allows"
+		if t.provider.SigningAlg != "" {
+			whose = "SigningAlg is"
+		}
+		return nil, jose.Header{}, fmt.Errorf("it is signed by %q, and %s %q", clip(string(foreign.Got)), whose, algs)
+	} else if err != nil {
 		return nil, jose.Header{}, errors.New(clip(err.Error()))
 	}
 	if !canonical(token) {
@@ -171,8 +184,10 @@ func (t *idTokens) checkIssue(c claims) error {
 // errTime says what clocks are to be compared by.
 func errTime(claim string, said, now time.Time) error {
 	return fmt.Errorf("%s is %s, and it is %s here; is this clock right, and the provider's?",
-		claim, said.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		claim, utc(said), utc(now))
 }
+
+func utc(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // checkIssuer: the provider, to the byte, or the tenant that the token is of.
 func (t *idTokens) checkIssuer(c claims) error {
@@ -204,14 +219,18 @@ func (t *idTokens) checkAudience(c claims) error {
 	return nil
 }
 
-// checkType refuses tokens of another kind that say so (RFC 8725 section 3.11).
-func checkType(header jose.Header) error {
-	typ, _ := header.ExtraHeaders[jose.HeaderType].(string)
-	switch strings.TrimPrefix(strings.ToLower(typ), "application/") {
-	case "at+jwt", "logout+jwt", "dpop+jwt", "secevent+jwt":
-		return fmt.Errorf("it is of type %q", clip(typ))
+// checkType refuses tokens that say to be of another kind than these (RFC 8725
+// section 3.11). Many do not say what they are.
+func checkType(header jose.Header, kinds ...string) error {
+	value := header.ExtraHeaders[jose.HeaderType]
+	if value == nil {
+		return nil
 	}
-	return nil
+	typ, _ := value.(string)
+	if slices.Contains(kinds, strings.TrimPrefix(strings.ToLower(typ), "application/")) {
+		return nil
+	}
+	return fmt.Errorf("it is of type %q; typ may be missing or one of %q", clip(fmt.Sprint(value)), kinds)
 }
 
 // checkAccessToken compares at_hash, if there is one: half of the access token's

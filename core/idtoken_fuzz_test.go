@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
@@ -119,7 +120,12 @@ func checkNoToken(t *testing.T, token string) {
 // for and who it is about, once, and in time.
 func FuzzIDTokenClaims(f *testing.F) {
 	f.Add(fuzzHeader, fuzzPayload)
-	f.Add(`{"alg":"EdDSA","typ":"at+jwt"}`, fuzzPayload)
+	for _, typ := range []string{`"at+jwt"`, `"JWT"`, `"application/jwt"`, `null`, `7`, `""`, `"example+jwt"`} {
+		f.Add(`{"alg":"EdDSA","typ":`+typ+`}`, fuzzPayload)
+	}
+	for _, name := range []string{"azp", "auth_time", "at_hash", "events", "nonce", "sub", "aud", "exp"} {
+		f.Add(fuzzHeader, fuzzClaims(name, "null"))
+	}
 	f.Add(`{"alg":"EdDSA","crit":["b64"],"b64":false}`, fuzzPayload)
 	for _, change := range [][2]string{
 		{"aud", `["app","b"]`}, {"aud", `["app"]`}, {"aud", `"application"`}, {"azp", `"b"`}, {"exp", "1e3"}, {"exp", `"1700000300"`}, {"exp", "null"},
@@ -133,6 +139,13 @@ func FuzzIDTokenClaims(f *testing.F) {
 		tokens := idTokens{provider: fuzzProvider, keys: keysFrom(fuzzJWKS()), now: func() time.Time { return fuzzTime }}
 		if _, err := tokens.verify(t.Context(), fuzzToken(header, payload), "access", "n", asymmetric); err != nil {
 			return
+		}
+		var kind map[string]any
+		if err := json.Unmarshal([]byte(header), &kind); err != nil {
+			t.Fatalf("header %q passes: %v", header, err)
+		}
+		if typ, _ := kind["typ"].(string); kind["typ"] != nil && strings.TrimPrefix(strings.ToLower(typ), "application/") != "jwt" {
+			t.Fatalf("header %q passes", header)
 		}
 		// A reader of another kind: names without regard to case, the last of two.
 		var said struct {
@@ -174,6 +187,9 @@ func FuzzKeySet(f *testing.F) {
 		strings.Replace(genuine, `"EdDSA"`, `"RS256"`, 1), strings.Replace(genuine, `"keys":[`, `"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},`, 1),
 		`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"},{"kty":"RSA","n":"","e":""},{"kty":"EC","crv":"P-256","x":"","y":""}]}`,
 		`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","x5c":["AA=="],"x5t":"AA"}]}`,
+		strings.Replace(genuine, `"use":"sig"`, `"use":["sig"],"x5c":["AA==",7],"x5t":7,"x5u":"%","key_ops":"verify","n":7,"issuer":null`, 1),
+		strings.Replace(genuine, `"use":"sig"`, `"key_ops":["sign"]`, 1), strings.Replace(genuine, `"use":"sig"`, `"d":"AA"`, 1),
+		`{"keys":[` + strings.Repeat("{},", 200) + genuine[len(`{"keys":[`):],
 	} {
 		f.Add([]byte(seed))
 	}
@@ -186,15 +202,18 @@ func FuzzKeySet(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if len(set.keys) > maxKeys || len(set.skipped) > maxKeys+1 {
+			t.Fatalf("%d keys, and %d are skipped", len(set.keys), len(set.skipped))
+		}
 		present := false
-		for _, key := range *set {
-			if !key.IsPublic() || !key.Valid() || key.Use != "" && key.Use != "sig" {
+		for _, key := range set.keys {
+			if rsaKey, ok := key.Key.(*rsa.PublicKey); !key.IsPublic() || !key.Valid() || len(key.Certificates) > 0 || ok && rsaKey.N.BitLen() < 2048 {
 				t.Fatalf("%q has key %+v", body, key)
 			}
 			public, ok := key.Key.(ed25519.PublicKey)
 			present = present || ok && public.Equal(fuzzKey.Public())
 		}
-		payload, _, err := new(keys).verifyWith(*set, signed)
+		payload, err := new(keys).verifyWith(t.Context(), set, signed)
 		if err == nil && (!present || string(payload) != string(fuzzPayload)) {
 			t.Fatalf("%q verifies %q", body, payload)
 		}

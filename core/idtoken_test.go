@@ -142,6 +142,23 @@ func signatureRefusals() []refusal {
 	header("rule 74: crit unknown", func(h map[string]any) { h["crit"] = []string{"x"}; h["x"] = true })
 	header("rule 75: typ of an access token", func(h map[string]any) { h["typ"] = "at+jwt" })
 	header("rule 75: typ of a logout token", func(h map[string]any) { h["typ"] = "logout+jwt" })
+	header("rule 75: typ of a kind that nobody knows", func(h map[string]any) { h["typ"] = "example+jwt" })
+	header("rule 75: typ empty", func(h map[string]any) { h["typ"] = "" })
+	header("rule 75: typ a number", func(h map[string]any) { h["typ"] = 7 })
+	header("rule 75: typ of UserInfo", func(h map[string]any) { h["typ"] = "userinfo+jwt" })
+	for name, typ := range map[string]any{"in small letters": "jwt", "at length": "application/JWT", "null, which says nothing": nil} {
+		rows = append(rows, refusal{name: "rule 75: typ JWT, " + name, header: func(h map[string]any) { h["typ"] = typ }})
+	}
+	rows = append(rows, refusal{name: "rule 75: typ missing", header: func(h map[string]any) { delete(h, "typ") }})
+	for _, used := range []string{"RS256", "RS384", "RS512", "ES384", "EdDSA"} {
+		right := refusal{name: "rule 71: at_hash for " + used, header: alg(used), metadata: announced(used)}
+		wrong := right
+		wrong.name, wrong.status, wrong.code, wrong.spent = "rule 71: at_hash wrong for "+used, 502, "id_token_untrusted", true
+		wrong.claim = func(c map[string]any) { c["at_hash"] = flip(c["at_hash"].(string)[0]) + c["at_hash"].(string)[1:] }
+		rows = append(rows, right, wrong)
+	}
+	only("rule 63: alg ES256, announced, and RS256 is SigningAlg", "ES256", "RS256", "ES256")
+	rows[len(rows)-1].config = signingAlg("RS256")
 	header("rule 75: typ of a logout token, at length", func(h map[string]any) { h["typ"] = "application/LOGOUT+JWT" })
 
 	signed := func(name string, change func(string) string) {
@@ -173,6 +190,10 @@ func signatureRefusals() []refusal {
 	signed("rule 76: not a token", func(string) string { return "a.b.c" })
 	signed("rule 76: many dots", func(string) string { return strings.Repeat(".", 60000) })
 	return rows
+}
+
+func signingAlg(alg string) func(*core.Config) {
+	return func(c *core.Config) { c.Providers[0].SigningAlg = alg }
 }
 
 func flip(c byte) string {

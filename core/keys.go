@@ -2,49 +2,49 @@ package core
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
 
 const (
-	// A token that names an unknown key has the key set fetched at once, because
-	// the provider may just have changed its keys. A flood of such tokens waits:
-	// after so many fetches, there is one each time the pause is over.
+	// A token that no key verifies has the key set fetched at once, because the
+	// provider may just have changed its keys. A flood of such tokens waits: after
+	// so many fetches, there is one each time the pause is over.
 	keyFetchBurst = 5
 	keyFetchPause = time.Second
+
+	// maxKeyTries is how many keys are tried for one token: those of its key id, or,
+	// if it names none, those that fit its algorithm.
+	maxKeyTries = 8
 )
 
 // keys are the provider's signing keys (RFC 7517), the only ones that an ID
 // token is ever verified with: keys in the token's own header do not count.
 type keys struct {
-	set *document[[]publicKey]
+	set *document[keySet]
 	now func() time.Time
+	log *slog.Logger
 
-	// bound makes the issuer that a key names one that its tokens must be of.
+	// bound makes the issuer that a key names one that its tokens must be of,
+	// whatever it is. Without it, only a URL counts.
 	bound bool
 
-	paid time.Time // until when fetches are paid for, one pause each; only for the fetch under way
-}
-
-// A publicKey is one of the set.
-type publicKey struct {
-	jose.JSONWebKey
-
-	// issuer is the template or the tenant that the key is for, at a provider with
-	// tenants: Microsoft Entra's set has keys of everybody's and keys of one
-	// tenant's own. Empty: nobody in particular.
-	issuer string
+	paid    time.Time // until when fetches are paid for, one pause each; only for the fetch under way
+	skipped []string  // of the set that was fetched last; only for the fetch under way
 }
 
 // mayIssue reports whether a token that the key has signed is of the issuer
 // that the key is for. Without it, a tenant with a key of its own could speak
 // for another.
-func (k *publicKey) mayIssue(payload []byte) bool {
-	if k.issuer == "" {
+func (k *keys) mayIssue(key *publicKey, payload []byte) bool {
+	if key.issuer == "" || !k.bound && !strings.Contains(key.issuer, "://") {
 		return true
 	}
 	c, err := decodeClaims(payload)
@@ -53,24 +53,41 @@ func (k *publicKey) mayIssue(payload []byte) bool {
 	}
 	issuer, _ := c.text("iss")
 	tenant, _ := c.text("tid")
-	return issuer == issuerOf(k.issuer, tenant)
+	return issuer == issuerOf(key.issuer, tenant)
 }
 
 func newKeys(now func() time.Time, client *http.Client, uri func(context.Context) (string, error)) *keys {
-	k := &keys{now: now}
-	k.set = newDocument(now, func(ctx context.Context) (*[]publicKey, error) {
+	k := &keys{now: now, log: slog.New(slog.DiscardHandler)}
+	k.set = newDocument(now, func(ctx context.Context) (*keySet, error) {
 		time.Sleep(k.pause())
 		from, err := uri(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return fetchKeys(ctx, client, from)
+		set, err := fetchKeys(ctx, client, from)
+		if err == nil {
+			k.report(ctx, from, set.skipped)
+		}
+		return set, err
 	})
 	return k
 }
 
-// pause is how long the next fetch has to wait. Everybody whose token names an
-// unknown key waits for that one fetch, so that even in a flood nobody is
+// report logs which keys are not used, if they are others than at the last fetch.
+func (k *keys) report(ctx context.Context, from string, skipped []string) {
+	if len(skipped) > 0 && !slices.Equal(skipped, k.skipped) {
+		const most = 10
+		k.log.LogAttrs(ctx, slog.LevelWarn, "pixy: some of the provider's keys are not used",
+			slog.String("jwks_uri", from),
+			slog.Int("count", len(skipped)),
+			slog.String("keys", strings.Join(skipped[:min(most, len(skipped))], "; ")),
+		)
+	}
+	k.skipped = skipped
+}
+
+// pause is how long the next fetch has to wait. Everybody whose token no key
+// verifies waits for that one fetch, so that even in a flood nobody is
 // turned away whose key is a new one of the provider's.
 func (k *keys) pause() time.Duration {
 	now := k.now()
@@ -81,34 +98,6 @@ func (k *keys) pause() time.Duration {
 	return k.paid.Sub(now) - keyFetchBurst*keyFetchPause
 }
 
-// fetchKeys parses key by key. Sets hold keys that this library cannot read
-// (other curves, other kinds) or must not use (for encryption): these are
-// passed over, as RFC 7517 section 5 asks.
-func fetchKeys(ctx context.Context, client *http.Client, from string) (*[]publicKey, error) {
-	var document struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if err := getJSON(ctx, client, from, &document); err != nil {
-		return nil, err
-	}
-	set := make([]publicKey, 0, len(document.Keys))
-	for _, raw := range document.Keys {
-		var key publicKey
-		if key.JSONWebKey.UnmarshalJSON(raw) != nil || !key.IsPublic() || key.Use != "" && key.Use != "sig" {
-			continue
-		}
-		var more struct {
-			Issuer string `json:"issuer"`
-		}
-		_ = json.Unmarshal(raw, &more) // of another type: says nothing
-		key.issuer = more.Issuer
-		set = append(set, key)
-	}
-	return &set, nil
-}
-
-var errBadSignature = errors.New("no key of the provider verifies the signature")
-
 // verify returns the payload of a token that one of the provider's keys has
 // signed. An [*Error] means that the keys could not be had.
 func (k *keys) verify(ctx context.Context, signed *jose.JSONWebSignature) ([]byte, error) {
@@ -116,34 +105,52 @@ func (k *keys) verify(ctx context.Context, signed *jose.JSONWebSignature) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	payload, known, err := k.verifyWith(*set, signed)
-	// Twice at most: the fetch that ends first may have begun before the provider
-	// changed its keys, the one after it has not.
-	for mine, tries := false, 0; err != nil && !known && !mine && tries < 2; tries++ {
+	payload, err := k.verifyWith(ctx, set, signed)
+	// The key may be a new one, also under a key id that is known. Twice at most: the
+	// fetch that ends first may have begun before the provider changed its keys, the
+	// one after it has not.
+	for mine, tries := false, 0; err != nil && !mine && tries < 2; tries++ {
+		if ctx.Err() != nil {
+			return nil, errProviderDown(ctx.Err())
+		}
 		if set, mine, err = k.set.renew(ctx, set); err != nil {
 			return nil, err
 		}
-		payload, known, err = k.verifyWith(*set, signed)
+		payload, err = k.verifyWith(ctx, set, signed)
 	}
 	return payload, err
 }
 
 // verifyWith tries the keys that fit: of the token's key id, or all of them if
-// it names none, and of its algorithm. Known tells whether its key id is in the set.
-func (k *keys) verifyWith(set []publicKey, signed *jose.JSONWebSignature) (payload []byte, known bool, err error) {
+// it names none, and of its algorithm. It tries a few only, and none when ctx is
+// over: what a token costs must not depend on how many keys there are.
+func (k *keys) verifyWith(ctx context.Context, set *keySet, signed *jose.JSONWebSignature) ([]byte, error) {
 	header := signed.Signatures[0].Protected
-	for i := range set {
-		key := &set[i]
+	tries, named := 0, false
+	for i := range set.keys {
+		key := &set.keys[i]
 		if header.KeyID != "" && key.KeyID != header.KeyID {
 			continue
 		}
-		known = known || header.KeyID != ""
-		if key.Algorithm != "" && key.Algorithm != header.Algorithm {
+		named = true
+		if !key.fits(header.Algorithm) {
 			continue
 		}
-		if payload, err := signed.Verify(&key.JSONWebKey); err == nil && (!k.bound || key.mayIssue(payload)) {
-			return payload, true, nil
+		if tries++; tries > maxKeyTries {
+			return nil, fmt.Errorf("more than %d keys of the provider fit, and none of the first %[1]d verifies the signature; the provider has to name the key, by a kid of its own", maxKeyTries)
+		}
+		if ctx.Err() != nil {
+			return nil, errProviderDown(ctx.Err())
+		}
+		if payload, err := signed.Verify(&key.JSONWebKey); err == nil && k.mayIssue(key, payload) {
+			return payload, nil
 		}
 	}
-	return nil, known, errBadSignature
+	switch {
+	case !named:
+		return nil, fmt.Errorf("the provider has no key with kid %q", clip(header.KeyID))
+	case tries == 0:
+		return nil, fmt.Errorf("no key of the provider with kid %q is for %s", clip(header.KeyID), clip(header.Algorithm))
+	}
+	return nil, errors.New("no key of the provider verifies the signature")
 }

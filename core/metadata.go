@@ -159,9 +159,24 @@ var asymmetric = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.EdDSA,
 }
 
-// asymmetricOf is what the provider announces, less what is not acceptable. The
-// fallback is the algorithm that every provider must support (Discovery section 3).
-func asymmetricOf(announced []string) []jose.SignatureAlgorithm {
+// checkSigningAlg finds a registration and a provider that disagree before a user
+// is sent there.
+func (p *Provider) checkSigningAlg(announced []string) error {
+	if p.SigningAlg == "" || len(announced) == 0 || slices.Contains(announced, p.SigningAlg) {
+		return nil
+	}
+	return fmt.Errorf("SigningAlg is %q, and the provider signs ID tokens by %q only; give one of these, or leave SigningAlg empty",
+		p.SigningAlg, clip(strings.Join(announced, " ")))
+}
+
+// algorithms are those that a signed answer may have: the registered one, or, if
+// none is configured, what the provider announces, less what is not acceptable.
+// The fallback is the algorithm that every provider must support (Discovery
+// section 3).
+func (p *Provider) algorithms(announced []string) []jose.SignatureAlgorithm {
+	if p.SigningAlg != "" {
+		return []jose.SignatureAlgorithm{jose.SignatureAlgorithm(p.SigningAlg)}
+	}
 	var algs []jose.SignatureAlgorithm
 	for _, alg := range asymmetric {
 		if slices.Contains(announced, string(alg)) {

@@ -70,7 +70,7 @@ func FuzzMetadata(f *testing.F) {
 		if style, err := m.authStyle(true); err != nil || style == oauth2.AuthStyleAutoDetect {
 			t.Fatalf("the client would authenticate by %v, %v", style, err)
 		}
-		algs := asymmetricOf(m.SigningAlgs)
+		algs := p.config.algorithms(m.SigningAlgs)
 		for _, alg := range algs {
 			if !slices.Contains(asymmetric, alg) {
 				t.Fatalf("algorithm %q is accepted", alg)

@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,6 +14,31 @@ import (
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
 )
+
+// A registration that the provider's metadata contradicts is found before a user
+// is sent there.
+func TestDiscoverChecksTheSigningAlg(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		announced any
+		good      bool
+	}{{[]string{"RS256", "ES256"}, true}, {[]string{"ES256"}, true}, {nil, true}, {[]string{}, true}, {[]string{"RS256"}, false}, {[]string{"none", "HS256"}, false}} {
+		g := newRig(t, signingAlg("ES256"))
+		g.provider.Misbehave(logintest.Faults{
+			Discovery: func(m map[string]any) { m["id_token_signing_alg_values_supported"] = test.announced },
+			IDToken:   func(header, _ map[string]any) { header["alg"] = "ES256" },
+		})
+		if test.good {
+			g.login()
+			continue
+		}
+		err := g.auth.Discover(t.Context())
+		page := g.visit(origin + "/auth/login")
+		if !strings.Contains(fmt.Sprint(err), `SigningAlg is "ES256"`) || page.Status != http.StatusBadGateway || g.provider.Count(logintest.Authorization) != 0 {
+			t.Errorf("%v: got %v, and %d", test.announced, err, page.Status)
+		}
+	}
+}
 
 func TestDiscoverChecksTheMetadata(t *testing.T) {
 	t.Parallel()
@@ -53,6 +79,13 @@ func TestDiscoverChecksTheMetadata(t *testing.T) {
 		{"rule 15: endpoint that sets a state", set("authorization_endpoint", issuer+"/a?state=x"), "a parameter \"state\" of its own"},
 		{"rule 46: authentication methods of others", set("token_endpoint_auth_methods_supported", []string{"private_key_jwt"}), "private_key_jwt"},
 		{"wrong type", set("token_endpoint", 7), "not the JSON it should be"},
+		{"members that are null", func(m map[string]any) {
+			for _, name := range []string{"code_challenge_methods_supported", "token_endpoint_auth_methods_supported", "id_token_signing_alg_values_supported",
+				"end_session_endpoint", "userinfo_endpoint", "revocation_endpoint", "authorization_response_iss_parameter_supported"} {
+				m[name] = nil
+			}
+		}, ""},
+		{"jwks_uri null", func(m map[string]any) { m["jwks_uri"] = nil }, "jwks_uri is missing"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

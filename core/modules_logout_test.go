@@ -33,6 +33,7 @@ func newLogoutSuite(t *testing.T, client logintest.Client) *logoutSuite {
 	g.browser.Serve("https://suite.example.test", g.provider)
 	g.auth = g.newAuth(func(c *core.Config) {
 		c.Providers[0].Issuer, c.Revocations = suiteIssuer, new(core.MemoryRevocations)
+		c.Providers[0].SigningAlg = "RS256" // the suite announces ES256 as well
 		c.Logger = slog.New(slog.NewTextHandler(&g.log, nil))
 	})
 	app := g.app(g.auth)
@@ -50,7 +51,9 @@ func newLogoutSuite(t *testing.T, client logintest.Client) *logoutSuite {
 // intercept the end of the provider's session.
 func (g *logoutSuite) misbehave(endSession func(w http.ResponseWriter, to *url.URL)) {
 	g.provider.Misbehave(logintest.Faults{
-		Discovery:     func(m map[string]any) { m["id_token_signing_alg_values_supported"] = []string{"none", "RS256"} },
+		Discovery: func(m map[string]any) {
+			m["id_token_signing_alg_values_supported"] = []string{"none", "RS256", "ES256"}
+		},
 		JWKS:          addSuiteKeys,
 		Authorization: func(query url.Values) { query.Set("session_state", "x.y") },
 		SignedIDToken: func(token string) string { g.idToken = token; return token },

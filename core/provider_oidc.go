@@ -29,6 +29,9 @@ func newOIDCProvider(grant codeGrant, now func() time.Time) *oidcProvider {
 		if err := checkEndpoint(m.JWKSURI, m.allowHTTP()); err != nil {
 			return nil, errBadMetadata("discovery: jwks_uri %w", err)
 		}
+		if err := config.checkSigningAlg(m.SigningAlgs); err != nil {
+			return nil, errBadMetadata("discovery: %w", err)
+		}
 		return m, p.prepare(m)
 	})
 	p.idTokens = &idTokens{
@@ -42,6 +45,9 @@ func newOIDCProvider(grant codeGrant, now func() time.Time) *oidcProvider {
 		}),
 	}
 	p.idTokens.keys.bound = len(config.Tenants) > 0
+	if grant.log != nil {
+		p.idTokens.keys.log = grant.log.With("provider", config.Name, "issuer", config.Issuer)
+	}
 	return p
 }
 
@@ -68,12 +74,12 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 	if !ok || raw == "" {
 		return nil, errBadProvider("token_response_untrusted", "no id_token in the token response")
 	}
-	claims, err := p.idTokens.verify(ctx, raw, token.AccessToken, a.nonce, asymmetricOf(m.SigningAlgs))
+	claims, err := p.idTokens.verify(ctx, raw, token.AccessToken, a.nonce, p.config.algorithms(m.SigningAlgs))
 	if err != nil {
 		return nil, err
 	}
 	how := claims.authentication(p.idTokens.now())
-	if err := how.answers(a); err != nil {
+	if err := how.answers(a, claims); err != nil {
 		return nil, err
 	}
 	subject, _ := claims.text("sub")
@@ -104,8 +110,9 @@ func (p *oidcProvider) tokensOf(token *oauth2.Token, c claims) *tokens {
 }
 
 // refresh also checks the ID token, if there is a new one (OpenID Connect Core
-// section 12.2). The session goes on with what it knows. Without keys to check it
-// with, the refresh token would be spent for nothing.
+// section 12.2). The session goes on with what it knows, also about when the user
+// has authenticated. Without keys to check it with, the refresh token would be
+// spent for nothing.
 func (p *oidcProvider) refresh(ctx context.Context, held *tokens, of *session) (*tokens, error) {
 	m, err := p.metadata.get(ctx)
 	if err != nil {
@@ -119,14 +126,15 @@ func (p *oidcProvider) refresh(ctx context.Context, held *tokens, of *session) (
 		return nil, err
 	}
 	raw, _ := token.Extra("id_token").(string)
+	authTime := held.authTime
 	if raw != "" {
-		if err := p.idTokens.verifyRefreshed(ctx, raw, token.AccessToken, held, of, asymmetricOf(m.SigningAlgs)); err != nil {
+		if authTime, err = p.idTokens.verifyRefreshed(ctx, raw, token.AccessToken, held, of, p.config.algorithms(m.SigningAlgs)); err != nil {
 			return nil, err
 		}
 	}
 	fresh := newTokens(token, p.idTokens.now())
 	fresh.idToken = raw
-	fresh.nonce, fresh.authTime = held.nonce, held.authTime
+	fresh.nonce, fresh.authTime = held.nonce, authTime
 	return fresh, nil
 }
 
@@ -154,6 +162,6 @@ func (p *oidcProvider) logoutURL(ctx context.Context, idTokenHint, returnURL str
 // Some providers answer an error page if the key is gone; without a hint they
 // ask the user. If the keys cannot be had, nothing is known against the hint.
 func (p *oidcProvider) stillSigned(ctx context.Context, m *metadata, hint string) bool {
-	_, _, err := p.idTokens.open(ctx, hint, asymmetricOf(m.SigningAlgs))
+	_, _, err := p.idTokens.open(ctx, hint, p.config.algorithms(m.SigningAlgs))
 	return err == nil || errors.As(err, new(*Error))
 }

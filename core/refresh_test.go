@@ -1,7 +1,10 @@
 package core_test
 
 import (
+	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,7 +101,8 @@ func TestRefreshedIDTokens(t *testing.T) {
 		"rule 89: another azp":          {set("azp", "other"), false},
 		"rule 89: another nonce":        {set("nonce", "another"), false},
 		"rule 89: a nonce of no text":   {set("nonce", 7), false},
-		"rule 89: another auth_time":    {set("auth_time", 1_000_000_000), false},
+		"rule 89: an earlier auth_time": {set("auth_time", 1_000_000_000), false},
+		"rule 89: a later auth_time":    {set("auth_time", 4_000_000_000), true},
 		"rule 89: auth_time of no date": {set("auth_time", "now"), false},
 		"rule 89: expired":              {set("exp", 1_000_000_000), false},
 		"rule 89: of no signature":      {func(header, _ map[string]any) { header["alg"] = "none" }, false},
@@ -135,6 +139,53 @@ func TestRefreshedIDTokens(t *testing.T) {
 			t.Errorf("got %q", token)
 		}
 	})
+}
+
+// The user has authenticated at the provider once more, for another application,
+// and again. What counts at each refresh is the last ID token and not the login's.
+func TestALaterAuthenticationIsRemembered(t *testing.T) {
+	t.Parallel()
+	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
+		g := newTokenRig(t, vault)
+		g.login()
+		began := time.Now()
+		for _, step := range []struct {
+			later time.Duration // than the login
+			good  bool
+		}{{time.Minute, true}, {time.Minute, true}, {2 * time.Minute, true}, {time.Minute, false}} {
+			g.provider.Misbehave(logintest.Faults{RefreshedIDToken: func(_, c map[string]any) { c["auth_time"] = began.Add(step.later).Unix() }})
+			g.advance(time.Hour)
+			g.ran.Store(0)
+			if token := g.token(); !step.good {
+				g.isOver(token, "id_token_untrusted")
+				if log := g.log.String(); !strings.Contains(log, "auth_time is "+began.Add(time.Minute).UTC().Format(time.RFC3339)+", which is before the "+began.Add(2*time.Minute).UTC().Format(time.RFC3339)) {
+					t.Errorf("logged %s", log)
+				}
+			} else if len(token) < 20 {
+				t.Fatalf("%s after the login: got %q", step.later, token)
+			}
+		}
+	})
+}
+
+// A refresh that brings a later auth_time does not make the session's login a
+// recent one: a page that needs one still sends the user to the provider.
+func TestARefreshIsNoStepUp(t *testing.T) {
+	t.Parallel()
+	g := newTokenRig(t)
+	g.login()
+	g.provider.Misbehave(logintest.Faults{RefreshedIDToken: func(_, c map[string]any) { c["auth_time"] = g.now().Unix() }})
+	g.advance(time.Hour)
+	if token := g.token(); len(token) < 20 || g.provider.Refreshes() != 1 {
+		t.Fatalf("got %q", token)
+	}
+	r := httptest.NewRequest("GET", origin+"/token", nil)
+	for _, c := range g.browser.Cookies(origin + "/token") {
+		r.AddCookie(c)
+	}
+	if _, err := g.auth.AuthenticateFor(httptest.NewRecorder(), r, core.Requirement{MaxAge: time.Minute}); !strings.Contains(fmt.Sprint(err), "step_up") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestARefusedRefreshEndsTheSession(t *testing.T) {

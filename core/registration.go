@@ -49,7 +49,7 @@ func register(config Config, callbackPath string, now func() time.Time) registra
 			callbackPath += "/" + p.Name
 		}
 		all[i] = &registration{
-			provider: newProvider(codeGrant{config: p, redirectURL: redirectURL, client: client}, now),
+			provider: newProvider(codeGrant{config: p, redirectURL: redirectURL, client: client, log: config.Logger}, now),
 			config:   p, callbackPath: callbackPath, id: p.ClientID + " " + p.Issuer,
 		}
 	}

@@ -97,6 +97,7 @@ func TestStepUpRefuses(t *testing.T) {
 		{"rule 69: auth_time within max_age and a minute", ago(fiveMinutes + 30*time.Second), true},
 		{"rule 69: auth_time before max_age", ago(fiveMinutes + 62*time.Second), false},
 		{"rule 69: auth_time of yesterday", ago(24 * time.Hour), false},
+		{"rule 69: auth_time null", func(claims map[string]any) { claims["auth_time"] = nil }, false},
 		{"rule 69: auth_time missing", set("auth_time", nil), false},
 		{"rule 69: auth_time a string", set("auth_time", fmt.Sprint(time.Now().Unix())), false},
 		{"rule 69: auth_time in another case", func(claims map[string]any) {

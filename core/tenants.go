@@ -24,9 +24,10 @@ const (
 	personalTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
 )
 
-// issuerOf fills a tenant into an issuer template.
+// issuerOf fills a tenant into an issuer template. Those of keys may have it twice,
+// as Entra External ID's do.
 func issuerOf(template, tenant string) string {
-	return strings.Replace(template, tenantPlaceholder, tenant, 1)
+	return strings.ReplaceAll(template, tenantPlaceholder, tenant)
 }
 
 // issues reports whether issuer is this provider or, if it has tenants, one of

@@ -151,6 +151,7 @@ func TestKeysOfOneTenant(t *testing.T) {
 		{"keys of everybody", template, 200},
 		{"keys of tenant A", tenantIssuer(tenantA), 200},
 		{"keys of tenant B", tenantIssuer(tenantB), 502},
+		{"keys of a name that is no issuer", "CN=Example CA", 502},
 		{"keys of another host's tenants", "https://evil.example.test/{tenantid}/v2.0", 502},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -167,6 +168,45 @@ func TestKeysOfOneTenant(t *testing.T) {
 			g.provider.Misbehave(faults)
 			if page := g.get(origin + "/me"); page.Status != test.status {
 				t.Errorf("got %d: %s", page.Status, page.Body)
+			}
+		})
+	}
+}
+
+// A provider whose issuer is one tenant's, as with preset.Entra, publishes the keys
+// of all tenants, too.
+func TestKeysAtAProviderOfOneTenant(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		issuer any // of the keys
+		status int
+	}{
+		{"keys of everybody", template, 200},
+		{"keys of everybody, with the tenant in the host as well", "https://{tenantid}.example.test/{tenantid}/v2.0", 502},
+		{"its own keys", tenantIssuer(tenantA), 200},
+		{"keys of another tenant", tenantIssuer(tenantB), 502},
+		{"an issuer that is no URL", "CN=Example CA", 200},
+		{"an issuer that is no text", 7, 200},
+		{"an issuer that is null", nil, 200},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := &rig{t: t, browser: logintest.NewBrowser()}
+			g.provider = logintest.NewProvider(tenantIssuer(tenantA), logintest.Client{ID: "app", Secret: "canary-client-secret", RedirectURIs: []string{callbackURL}})
+			g.browser.Serve("https://login.example.test", g.provider)
+			g.provider.Misbehave(logintest.Faults{
+				IDToken: func(_, c map[string]any) { c["tid"] = tenantA },
+				JWKS: func(set map[string]any) {
+					for _, key := range set["keys"].([]any) {
+						key.(map[string]any)["issuer"] = test.issuer
+					}
+				},
+			})
+			g.auth = g.newAuth(func(c *core.Config) { c.Providers[0].Issuer = tenantIssuer(tenantA) })
+			g.browser.Serve(origin, g.app(g.auth))
+			if page := g.get(origin + "/me"); page.Status != test.status || (g.logins.Load() == 1) != (test.status == 200) {
+				t.Errorf("got %d, and %d logins: %s", page.Status, g.logins.Load(), page.Body)
 			}
 		})
 	}

@@ -46,7 +46,7 @@ func (p *oidcProvider) userInfoClaims(ctx context.Context, m *metadata, issuer, 
 		}
 		return c, nil
 	}
-	c, header, err := p.idTokens.open(ctx, strings.TrimSpace(string(body)), asymmetricOf(m.UserInfoAlgs))
+	c, header, err := p.idTokens.open(ctx, strings.TrimSpace(string(body)), p.config.algorithms(m.UserInfoAlgs))
 	signer, _ := c.text("iss")
 	down := new(Error)
 	switch {
@@ -59,7 +59,7 @@ func (p *oidcProvider) userInfoClaims(ctx context.Context, m *metadata, issuer, 
 	case !slices.Contains(c.audience(), p.config.ClientID):
 		return nil, errBadUserInfo(errors.New("aud is not this client"))
 	}
-	if err := checkType(header); err != nil {
+	if err := checkType(header, "jwt", "userinfo+jwt"); err != nil {
 		return nil, errBadUserInfo(err)
 	}
 	return c, nil

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // withDefaults checks c and fills in what was left out. It reports all faults
@@ -199,6 +201,7 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	if slices.Contains([]string{"client_id", "id_token_hint", "state"}, p.LogoutRedirectParam) {
 		faults.add("%sLogoutRedirectParam is %s, which the logout has already; leave it empty, or give the provider's own", prefix, p.LogoutRedirectParam)
 	}
+	p.checkSigning(prefix, faults)
 	p.TrustedAudiences = slices.Clone(p.TrustedAudiences)
 	switch {
 	case p.Issuer == "" && p.OAuth2 == nil:
@@ -226,6 +229,16 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	p.AuthParams = cloneValues(p.AuthParams)
 	for _, fault := range paramFaults(p.AuthParams) {
 		faults.add("%sAuthParams %s", prefix, fault)
+	}
+}
+
+func (p *Provider) checkSigning(prefix string, faults *faults) {
+	switch {
+	case p.SigningAlg == "":
+	case p.OAuth2 != nil:
+		faults.add("%sSigningAlg is of OpenID Connect; leave it out", prefix)
+	case !slices.Contains(asymmetric, jose.SignatureAlgorithm(p.SigningAlg)):
+		faults.add("%sSigningAlg is %q; give one of %q, or leave it empty for what the provider announces", prefix, p.SigningAlg, asymmetric)
 	}
 }
 

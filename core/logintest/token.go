@@ -2,8 +2,8 @@ package logintest
 
 import (
 	"cmp"
+	"crypto"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"mime"
@@ -228,7 +228,6 @@ func (p *Provider) newToken(t *token, bytes int) string {
 
 func (p *Provider) idToken(g *grant, scopes []string, access string, refresh bool) string {
 	now := p.now()
-	sum := sha256.Sum256([]byte(access))
 	claims := g.user.claims(scopes)
 	claims["iss"] = p.issuer
 	claims["aud"] = g.client
@@ -239,21 +238,40 @@ func (p *Provider) idToken(g *grant, scopes []string, access string, refresh boo
 	if g.acr != "" {
 		claims["acr"] = g.acr
 	}
-	claims["at_hash"] = base64.RawURLEncoding.EncodeToString(sum[:16])
+	const usual = "RS256"
+	claims["at_hash"] = accessTokenHash(usual, access)
 	if !refresh && g.nonce != "" {
 		claims["nonce"] = g.nonce
 	}
 	faults := p.misbehaviour()
-	header := map[string]any{"alg": "RS256", "typ": "JWT", "kid": p.signingKeys().rsaID}
+	header := map[string]any{"alg": usual, "typ": "JWT", "kid": p.signingKeys().rsaID}
 	if faults.IDToken != nil {
 		faults.IDToken(header, claims)
 	}
 	if refresh && faults.RefreshedIDToken != nil {
 		faults.RefreshedIDToken(header, claims)
 	}
+	if alg, _ := header["alg"].(string); claims["at_hash"] == accessTokenHash(usual, access) {
+		claims["at_hash"] = accessTokenHash(alg, access) // no fault has changed it
+	}
 	signed := p.Sign(header, claims)
 	if faults.SignedIDToken != nil {
 		signed = faults.SignedIDToken(signed)
 	}
 	return signed
+}
+
+// accessTokenHash is at_hash (OpenID Connect Core section 3.1.3.6): half of the
+// hash, by the hash function of the algorithm that signs the ID token.
+func accessTokenHash(alg, access string) string {
+	hash := crypto.SHA256
+	switch alg {
+	case "RS384", "ES384":
+		hash = crypto.SHA384
+	case "RS512", "EdDSA":
+		hash = crypto.SHA512
+	}
+	sum := hash.New()
+	sum.Write([]byte(access))
+	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:hash.Size()/2])
 }

@@ -7,6 +7,8 @@ const entraIssuer = "https://login.microsoftonline.com/"
 // Entra is Microsoft Entra ID for the accounts of one tenant, by its "Directory
 // (tenant) ID": a GUID, and neither a domain nor common or organizations.
 //
+// A key that the key set assigns to another tenant is not accepted.
+//
 // Register an application for "accounts in this organizational directory only",
 // with a redirect URI of platform "Web" and a client secret.
 //

@@ -44,6 +44,17 @@ func TestEntra(t *testing.T) {
 		a := newApp(t, preset.Entra(tenant, client), web{entraHost: newProvider(entraIssuer(tenant), entraToken(stranger, nil))})
 		a.refused(502, "id_token_untrusted")
 	})
+	t.Run("a key of another tenant", func(t *testing.T) {
+		t.Parallel()
+		faults := entraToken(tenant, func(c map[string]any) { c["tid"] = tenant })
+		faults.JWKS = func(set map[string]any) {
+			for _, key := range set["keys"].([]any) {
+				key.(map[string]any)["issuer"] = entraIssuer(stranger)
+			}
+		}
+		a := newApp(t, preset.Entra(tenant, client), web{entraHost: newProvider(entraIssuer(tenant), faults)})
+		a.refused(502, "id_token_untrusted")
+	})
 	t.Run("common is no tenant", func(t *testing.T) {
 		t.Parallel()
 		faults := entraToken(tenant, nil)
