@@ -101,6 +101,40 @@ func TestREADMEIsCompiled(t *testing.T) {
 	}
 }
 
+// Code to copy that passes on the answer of another host says what type it has:
+// net/http would guess, and a guess of HTML is a page of the application's origin.
+func TestNoExampleGuessesATypeOfAnotherHost(t *testing.T) {
+	t.Parallel()
+	files := []string{"../README.md", "../.ci/app/main.go"}
+	for _, pattern := range []string{"*/example_test.go", "../core/example*_test.go", "../core/*/example_test.go", "../examples/*/*.go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: got %v %v", pattern, found, err)
+		}
+		files = append(files, found...)
+	}
+	copies := 0
+	for _, path := range files {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rest := string(source); ; copies++ {
+			before, after, found := strings.Cut(rest, "io.Copy(w, response.Body)")
+			if !found {
+				break
+			}
+			if set := before[max(0, len(before)-400):]; !strings.Contains(set, `Set("Content-Type", `) || !strings.Contains(set, `Set("X-Content-Type-Options", "nosniff")`) {
+				t.Errorf("%s: io.Copy(w, response.Body) follows no Content-Type and nosniff", path)
+			}
+			rest = after
+		}
+	}
+	if copies < 3 {
+		t.Errorf("only %d copies were found", copies)
+	}
+}
+
 // builds tries a whole program.
 func builds(t *testing.T, program []byte) {
 	t.Helper()

@@ -50,7 +50,7 @@ func gitHubUser(ctx context.Context, client *http.Client) (map[string]any, error
 	if err != nil {
 		return nil, err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	var user struct {
 		ID   int64
 		Name string

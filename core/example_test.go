@@ -14,7 +14,7 @@ import (
 // A test of one guarded handler needs no login: put the user in.
 func ExampleContextWithUser() {
 	handler := func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "Hello, %s", core.UserFromContext(r.Context()).Subject)
+		_, _ = fmt.Fprintf(w, "Hello, %s", core.UserFromContext(r.Context()).Subject)
 	}
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest("GET", "/me", nil)

@@ -87,8 +87,8 @@ func start(t *testing.T, name string, env ...string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		command.Process.Kill()
-		command.Wait()
+		_ = command.Process.Kill()
+		_ = command.Wait()
 	})
 	p := &process{log: new(lines)}
 	found := make(chan string, 1)
@@ -131,7 +131,7 @@ func freeAddr(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	return listener.Addr().String()
 }
 
@@ -276,6 +276,9 @@ func testBadVariables(t *testing.T, name string) {
 		"OIDC_REDIRECT_URL=http://app.example.test/x":    "OIDC_ISSUER", // not for the embedded provider
 		"OIDC_ISSUER=https://id.example.test":            "ClientID",
 		"ADDR=nonsense":                                  "",
+		"ADDR=:0":                                        "set ADDR=127.0.0.1:",
+		"ADDR=0.0.0.0:0":                                 "set ADDR=127.0.0.1:",
+		"ADDR=[::]:0 OIDC_ISSUER=https://x":              "set ADDR=127.0.0.1:",
 		"OIDC_ISSUER=https://x OIDC_SCOPES=email":        "Scopes",
 		"OIDC_ISSUER=https://x OIDC_REDIRECT_URL=/a/b#c": "RedirectURL",
 	} {
@@ -283,7 +286,7 @@ func testBadVariables(t *testing.T, name string) {
 		command.Env = append([]string{"SESSION_KEY=" + sessionKey, "ADDR=127.0.0.1:0", "REDIS_URL=redis://127.0.0.1:1"}, strings.Fields(variable)...)
 		var output bytes.Buffer
 		command.Stderr = &output
-		done := time.AfterFunc(20*time.Second, func() { command.Process.Kill() })
+		done := time.AfterFunc(20*time.Second, func() { _ = command.Process.Kill() })
 		err := command.Run()
 		done.Stop()
 		var lines []string

@@ -98,8 +98,10 @@ func api(userURLs map[string]string) http.HandlerFunc {
 			return
 		}
 		defer response.Body.Close()
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.WriteHeader(response.StatusCode)
-		io.Copy(w, response.Body)
+		_, _ = io.Copy(w, response.Body)
 	}
 }
 

@@ -35,7 +35,7 @@ func Example() {
 	mux := http.NewServeMux()
 	login.Mount(mux)
 	mux.Handle("/me", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "Hello, %s", httplogin.User(r).Name)
+		_, _ = fmt.Fprintf(w, "Hello, %s", httplogin.User(r).Name)
 	})))
 	log.Fatal(http.ListenAndServe("localhost:8080", mux))
 }
@@ -43,7 +43,7 @@ func Example() {
 // A page that needs a login of the last five minutes, by a second factor.
 func ExampleLogin_Require() {
 	var login *httplogin.Login // from New
-	transfer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "done") })
+	transfer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, "done") })
 	mux := http.NewServeMux()
 
 	needs := core.Requirement{
@@ -66,7 +66,7 @@ func ExampleUser() {
 			http.Error(w, "This page is for administrators.", http.StatusForbidden)
 			return
 		}
-		fmt.Fprint(w, "Hello, administrator")
+		_, _ = fmt.Fprint(w, "Hello, administrator")
 	})))
 }
 
@@ -84,7 +84,7 @@ func ExampleLogin_errorHandler() {
 			return
 		}
 		w.WriteHeader(failure.Status)
-		errorPage.Execute(w, failure)
+		_ = errorPage.Execute(w, failure)
 	}
 }
 
@@ -122,8 +122,10 @@ func ExampleClient() {
 			http.Error(w, "The list cannot be had at the moment.", http.StatusBadGateway)
 			return
 		}
-		defer response.Body.Close()
-		io.Copy(w, response.Body)
+		defer func() { _ = response.Body.Close() }()
+		w.Header().Set("Content-Type", "application/json") // else it is guessed, and may become HTML of your origin
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		_, _ = io.Copy(w, response.Body)
 	})))
 }
 

@@ -34,6 +34,11 @@ type Browser struct {
 	// what the browser would send. Set it before use.
 	Header http.Header
 
+	// Transport sends requests to origins that are not served in memory: give one
+	// with the certificates of a private CA, for example. Set it before use. Nil:
+	// [http.DefaultTransport].
+	Transport http.RoundTripper
+
 	mu       sync.RWMutex
 	jar      *cookiejar.Jar
 	none     *cookiejar.Jar // the cookies in jar that have SameSite=None
@@ -75,7 +80,8 @@ func (b *Browser) Serve(origin string, handler http.Handler) {
 
 // Get opens a page, as if its address had been typed in, and goes where it leads
 // by itself: by redirects, by forms that submit themselves, and by refreshes
-// without delay.
+// without delay. It runs no other script, so a login that a script begins, or
+// that happens in a frame that a script makes, is not followed.
 func (b *Browser) Get(address string) (*Page, error) {
 	return b.navigate(typed(address), maxHops)
 }
@@ -196,7 +202,11 @@ func (b *Browser) send(r *http.Request, crossSite bool) (*Page, error) {
 	if handler != nil {
 		response, err = serve(handler, sent)
 	} else {
-		response, err = http.DefaultTransport.RoundTrip(sent)
+		transport := b.Transport
+		if transport == nil {
+			transport = http.DefaultTransport
+		}
+		response, err = transport.RoundTrip(sent)
 	}
 	if err != nil {
 		return nil, err

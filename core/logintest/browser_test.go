@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -186,6 +187,34 @@ func TestBrowserUsesTheNetworkForOtherOrigins(t *testing.T) {
 	page, err := logintest.NewBrowser().Get(server.URL)
 	if err != nil || string(page.Body) != "real" || len(page.Hops) != 2 {
 		t.Errorf("got %+v, %v", page, err)
+	}
+}
+
+// A host whose certificate only a private CA vouches for.
+func TestBrowserHasATransportOfItsOwn(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			http.SetCookie(w, &http.Cookie{Name: "__Host-a", Value: "b", Path: "/", Secure: true})
+			http.Redirect(w, r, "/end", http.StatusFound)
+			return
+		}
+		_, _ = fmt.Fprint(w, r.Header.Get("Cookie"))
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	browser := logintest.NewBrowser()
+	if page, err := browser.Get(server.URL); err == nil {
+		t.Errorf("an unknown CA: got %+v", page)
+	}
+	browser.Transport = server.Client().Transport
+	browser.Serve("https://app.example.test", http.RedirectHandler(server.URL+"/end", http.StatusFound))
+	for _, address := range []string{server.URL, "https://app.example.test/"} {
+		page, err := browser.Get(address)
+		if err != nil || string(page.Body) != "__Host-a=b" || len(page.Hops) != 2 {
+			t.Errorf("%s: got %+v, %v", address, page, err)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ func Example() {
 	app := http.NewServeMux()
 	login.Mount(app)
 	app.Handle("/me", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "Hello, %s", httplogin.User(r).Name)
+		_, _ = fmt.Fprintf(w, "Hello, %s", httplogin.User(r).Name)
 	})))
 
 	browser := logintest.NewBrowser()
@@ -67,7 +67,7 @@ func newApp(issuer string, client *http.Client) http.Handler {
 	app := http.NewServeMux()
 	login.Mount(app)
 	app.Handle("/me", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "Hello, %s", httplogin.User(r).Name)
+		_, _ = fmt.Fprintf(w, "Hello, %s", httplogin.User(r).Name)
 	})))
 	return app
 }

@@ -7,7 +7,8 @@ import (
 
 // Frames opens the iframes of a page, as a browser does that has opened the page
 // (one of [Page.Hops]): those of another origin are sent only the cookies that have
-// SameSite=None. It does not go where they lead.
+// SameSite=None. It does not go where they lead, and it opens only frames that are
+// in the page's HTML: frames that a script makes are not opened.
 func (b *Browser) Frames(page Hop) ([]Hop, error) {
 	base, err := url.Parse(page.URL)
 	if err != nil {

@@ -118,7 +118,8 @@ func (c *cluster) show(w http.ResponseWriter, r *http.Request) {
 		rows = append(rows, line)
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	page.Execute(w, rows)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_ = page.Execute(w, rows)
 }
 
 //go:embed balancer.html

@@ -47,7 +47,7 @@ func Run() {
 	if os.Getenv("REPLICA") != "" {
 		signal.Ignore(os.Interrupt) // a terminal interrupts all, and the parent says when
 		go func() {
-			io.Copy(io.Discard, os.Stdin)
+			_, _ = io.Copy(io.Discard, os.Stdin)
 			os.Exit(1) // the parent has died
 		}()
 		return
@@ -72,6 +72,7 @@ func run(ctx context.Context) error {
 		log.Print("warning: SESSION_KEY is not set; using a random one, so a restart logs everybody out")
 	}
 	redirectURL := env("OIDC_REDIRECT_URL", "http://"+listener.Addr().String()+"/auth/callback")
+	devprovider.NeedHost(redirectURL)
 	c := &cluster{
 		environment: append(os.Environ(), "OIDC_REDIRECT_URL="+redirectURL),
 		key:         env("SESSION_KEY", rand.Text()+rand.Text()),

@@ -30,16 +30,16 @@ func startRedis(ctx context.Context) (url string, stop func(), err error) {
 	}
 	ended := make(chan struct{})
 	go func() {
-		command.Wait()
+		_ = command.Wait()
 		close(ended)
 	}()
 	stop = func() {
-		command.Process.Kill()
+		_ = command.Process.Kill()
 		<-ended
-		os.RemoveAll(dir)
+		_ = os.RemoveAll(dir)
 	}
 	client := redis.NewClient(&redis.Options{Network: "unix", Addr: socket})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	for giveUp := time.After(10 * time.Second); client.Ping(ctx).Err() != nil; {
 		select {
 		case <-time.After(10 * time.Millisecond):

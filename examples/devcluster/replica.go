@@ -53,7 +53,7 @@ func (r *replica) end() {
 func (r *replica) endProcess() {
 	if p := r.process; p != nil {
 		r.process = nil
-		p.command.Process.Signal(syscall.SIGTERM)
+		_ = p.command.Process.Signal(syscall.SIGTERM)
 		<-p.ended
 	}
 }
@@ -78,7 +78,7 @@ func (r *replica) startProcess() error {
 	listening := make(chan *url.URL, 1)
 	go func() {
 		r.log(output, listening)
-		p.command.Wait()
+		_ = p.command.Wait()
 		close(p.ended)
 		r.replace(p)
 	}()
@@ -122,6 +122,6 @@ func (r *replica) kill() {
 	r.use.RLock()
 	defer r.use.RUnlock()
 	if r.process != nil {
-		r.process.command.Process.Kill()
+		_ = r.process.command.Process.Kill()
 	}
 }

@@ -5,6 +5,7 @@
 package devprovider
 
 import (
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base32"
@@ -23,8 +24,9 @@ import (
 const clientID = "pixy-example"
 
 // Use starts a provider and configures it, if config's provider has no Issuer.
-// It ends the program if that cannot be done.
+// It ends the program if that cannot be done, or if RedirectURL has no host.
 func Use(config *core.Config) {
+	NeedHost(config.RedirectURL)
 	if len(config.Providers) != 1 || config.Providers[0].Issuer != "" {
 		return
 	}
@@ -32,6 +34,19 @@ func Use(config *core.Config) {
 	config.Providers[0].Issuer = issuer
 	config.Providers[0].ClientID = id
 	config.Providers[0].ClientSecret = ""
+}
+
+// NeedHost ends the program if a callback has no host that a browser can open:
+// ADDR may be enough to listen on, as in ":8080", and not enough for that.
+func NeedHost(redirectURL string) {
+	redirect, err := url.Parse(redirectURL)
+	if err != nil {
+		return // core.New says more
+	}
+	if ip := net.ParseIP(redirect.Hostname()); redirect.Host != "" && (redirect.Hostname() == "" || ip != nil && ip.IsUnspecified()) {
+		log.Fatalf("bad ADDR: logins cannot end at %s, which has no host; set ADDR=127.0.0.1:%s, or OIDC_REDIRECT_URL to the callback as browsers open it",
+			redirectURL, cmp.Or(redirect.Port(), "8080"))
+	}
 }
 
 // Start serves a provider for as long as this process lives, to an application
@@ -89,7 +104,7 @@ func whoAreYou(w http.ResponseWriter, r *http.Request) (logintest.User, bool) {
 	if r.Method != http.MethodPost || email == "" {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
-		pageTemplate.Execute(w, nil)
+		_ = pageTemplate.Execute(w, nil)
 		return logintest.User{}, false
 	}
 	name := strings.TrimSpace(r.PostFormValue("name"))

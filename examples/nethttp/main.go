@@ -68,7 +68,7 @@ func main() {
 }
 
 func home(w http.ResponseWriter, r *http.Request) {
-	page.ExecuteTemplate(w, "home", httplogin.User(r))
+	show(w, "home", httplogin.User(r))
 }
 
 func me(w http.ResponseWriter, r *http.Request) {
@@ -81,12 +81,20 @@ func me(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Accept")
 	if strings.Contains(r.Header.Get("Accept"), "application/json") {
 		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(map[string]any{
+		_ = json.NewEncoder(w).Encode(map[string]any{
 			"subject": user.Subject, "issuer": user.Issuer, "name": user.Name, "email": user.Email, "claims": claims,
 		})
 		return
 	}
-	page.ExecuteTemplate(w, "me", map[string]any{"User": user, "Claims": claims})
+	show(w, "me", map[string]any{"User": user, "Claims": claims})
+}
+
+func show(w http.ResponseWriter, name string, data any) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if err := page.ExecuteTemplate(w, name, data); err != nil {
+		log.Print(err) // the browser may have gone away
+	}
 }
 
 //go:embed page.html

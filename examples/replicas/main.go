@@ -119,7 +119,7 @@ func me(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Accept")
 	if strings.Contains(r.Header.Get("Accept"), "application/json") {
 		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(map[string]any{
+		_ = json.NewEncoder(w).Encode(map[string]any{
 			"subject": user.Subject, "issuer": user.Issuer, "name": user.Name, "email": user.Email, "claims": claims,
 		})
 		return
@@ -153,7 +153,7 @@ func get(ctx context.Context, api *url.URL) (status string, answer []byte, err e
 	if err != nil {
 		return "", nil, err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	answer, err = io.ReadAll(io.LimitReader(response.Body, 64<<10))
 	return response.Status, answer, err
 }
@@ -172,7 +172,11 @@ func logoutEverywhere(auth *core.Authenticator) http.HandlerFunc {
 
 func show(w http.ResponseWriter, name string, data map[string]any) {
 	data["Replica"] = os.Getenv("REPLICA")
-	page.ExecuteTemplate(w, name, data)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if err := page.ExecuteTemplate(w, name, data); err != nil {
+		log.Print(err) // the browser may have gone away
+	}
 }
 
 //go:embed page.html
