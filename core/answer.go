@@ -7,21 +7,33 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
+	"net/url"
+	"strings"
 )
 
-// getJSON fetches a document of the provider. The errors are typed; they never
-// hold the body, which may be a page of somebody else.
+// maxMoves is how many redirects the request for a document follows.
+const maxMoves = 3
+
+// getJSON fetches a document of the provider. The request carries no secret, so it
+// follows redirects within the document's own origin. The errors are typed; they
+// never hold the body, which may be a page of somebody else.
 func getJSON(ctx context.Context, client *http.Client, from string, into any) error {
 	bad := func(err error) *Error {
-		return errBadMetadata("%s: %w; check Issuer (redirects are not followed)", from, err)
+		return errBadMetadata("%s: %w; check Issuer", clip(from), err)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return bad(err)
 	}
 	request.Header.Set("Accept", "application/json")
-	body, _, err := answerTo(client, request, bad)
+	moving := *client
+	moving.CheckRedirect = withinOrigin
+	if capped, ok := client.Transport.(cappedTransport); ok {
+		moving.Timeout = capped.timeout // for all of them together
+	}
+	body, _, err := answerTo(&moving, request, bad)
 	if err != nil {
 		return err
 	}
@@ -31,17 +43,48 @@ func getJSON(ctx context.Context, client *http.Client, from string, into any) er
 	return nil
 }
 
+// A movedError is a redirect that is not followed.
+type movedError struct{ text string }
+
+func (e *movedError) Error() string { return e.text }
+
+// withinOrigin is a CheckRedirect that stays at scheme, host and port of the first
+// request.
+func withinOrigin(next *http.Request, via []*http.Request) error {
+	if to := originOf(next.URL); to != originOf(via[0].URL) || next.URL.User != nil {
+		return &movedError{fmt.Sprintf("it redirects to %q, and redirects are followed within its own origin only", clip(to))}
+	}
+	if len(via) > maxMoves {
+		return &movedError{fmt.Sprintf("it redirects more than %d times", maxMoves)}
+	}
+	return nil
+}
+
+// originOf is the origin of an http URL (RFC 6454 section 4).
+func originOf(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
 // answerTo returns the body and the kind of an answer with status 200. Every
 // other answer is an outage, or bad.
 func answerTo(client *http.Client, request *http.Request, bad func(error) *Error) (body []byte, kind string, err error) {
+	token := strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer ")
 	response, err := client.Do(request)
-	if err != nil {
-		return nil, "", errProviderDown(err)
+	if moved := new(movedError); errors.As(err, &moved) {
+		return nil, "", bad(moved)
+	} else if err != nil {
+		return nil, "", errUnreachable(err, token)
 	}
 	defer response.Body.Close()
 	switch status := response.StatusCode; {
 	case isOutage(status):
-		return nil, "", errProviderDown(fmt.Errorf("%s answered %d", request.URL, status))
+		return nil, "", errProviderDown(fmt.Errorf("%s answered %d", clip(request.URL.String()), status))
+	case status/100 == 3:
+		return nil, "", bad(fmt.Errorf("it answered %d, a redirect that is not followed", status))
 	case status != http.StatusOK:
 		return nil, "", bad(fmt.Errorf("it answered %d", status))
 	}
@@ -49,7 +92,7 @@ func answerTo(client *http.Client, request *http.Request, bad func(error) *Error
 	if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
 		return nil, "", bad(fmt.Errorf("it is larger than %d bytes", tooBig.Limit))
 	} else if err != nil {
-		return nil, "", errProviderDown(fmt.Errorf("reading %s: %w", request.URL, err))
+		return nil, "", errUnreachable(fmt.Errorf("reading %s: %w", clip(request.URL.String()), err), token)
 	}
 	kind, _, _ = mime.ParseMediaType(response.Header.Get("Content-Type"))
 	return body, kind, nil

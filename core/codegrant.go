@@ -124,90 +124,36 @@ func (g *codeGrant) requestToken(ctx context.Context, m *metadata, secrets []str
 	if err != nil {
 		return nil, err
 	}
-	client, reading := watch(g.client)
+	secrets = append(secrets, g.proofs(secret)...)
+	client, answer := watch(g.client)
 	token, err := request(context.WithValue(ctx, oauth2.HTTPClient, client), &oauth2.Config{
 		ClientID: g.config.ClientID, ClientSecret: secret, RedirectURL: g.redirectURL,
 		Endpoint: oauth2.Endpoint{TokenURL: m.TokenEndpoint, AuthStyle: style},
 	})
-	if reading.err != nil {
-		return nil, errProviderDown(fmt.Errorf("reading the token endpoint's answer: %w", reading.err))
-	}
-	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(g.config.ClientID) + ":" + url.QueryEscape(secret)))
-	secrets = append(secrets, secret, basic)
-	if err != nil {
-		return nil, withoutSecret(secret, exchangeError(err, secrets...))
+	tooBig := new(http.MaxBytesError)
+	switch {
+	case errors.As(answer.err, &tooBig):
+		return nil, errBadProvider("token_response_untrusted", "the token endpoint's answer is larger than %d bytes", tooBig.Limit)
+	case answer.err != nil:
+		return nil, errUnreachable(fmt.Errorf("reading the token endpoint's answer: %w", answer.err), secrets...)
+	case err != nil && answer.status == 0:
+		return nil, errUnreachable(err, secrets...)
+	case err != nil:
+		return nil, tokenRefusal("token endpoint", answer.status, answer.body, g.calledItself(style, secret), secrets...)
 	}
 	if !strings.EqualFold(token.TokenType, "Bearer") { // RFC 6749 section 7.1
+		idToken, _ := token.Extra("id_token").(string)
 		return nil, errBadProvider("token_response_untrusted", "token_type is %q, not Bearer",
-			clip(redact(token.TokenType, append(secrets, token.AccessToken, token.RefreshToken))))
+			redact(token.TokenType, append(secrets, token.AccessToken, token.RefreshToken, idToken)...))
 	}
 	return token, nil
 }
 
-// The codes of invalid_grant (RFC 6749 section 5.2), at a login and later, and of
-// what says that the application itself is not accepted.
-const (
-	codeGrantRefused   = "code_refused"
-	codeRefreshRefused = "refresh_refused"
-	codeClientRefused  = "client_refused"
-)
-
-// exchangeError sorts what went wrong by whose fault it is. The texts of
-// x/oauth2 hold the answer's body, and the answer may repeat the request: only
-// the error members of RFC 6749 section 5.2 are kept, without any secret.
-func exchangeError(err error, secrets ...string) error {
-	var answer *oauth2.RetrieveError
-	var connection *url.Error
-	switch {
-	case errors.As(err, &connection):
-		return errProviderDown(err)
-	case !errors.As(err, &answer):
-		return errBadProvider("token_response_untrusted", "the token endpoint's answer cannot be read")
+// proofs are the spellings of the client secret in a request: as it is, and in an
+// Authorization header (RFC 6749 section 2.3.1).
+func (g *codeGrant) proofs(secret string) []string {
+	if secret == "" {
+		return nil
 	}
-	status := answer.Response.StatusCode
-	reported := &ProviderError{
-		Code:        redact(answer.ErrorCode, secrets),
-		Description: redact(answer.ErrorDescription, secrets),
-	}
-	switch {
-	case slices.Contains([]string{"invalid_grant", "bad_verification_code", "bad_refresh_token"}, answer.ErrorCode): // GitHub has its own words
-		return &Error{
-			Status: http.StatusForbidden, Code: codeGrantRefused,
-			Public: "The login provider did not accept this login. Please try again, and tell us if it happens again.",
-			Err:    fmt.Errorf("%w: token endpoint: %w", ErrRefused, reported),
-		}
-	case isOutage(status):
-		return errProviderDown(fmt.Errorf("the token endpoint answered %d", status))
-	case answer.ErrorCode != "":
-		return errClientRefused(fmt.Errorf("token endpoint: %w", reported))
-	}
-	return errBadProvider("token_response_untrusted", "the token endpoint answered %d without an OAuth error", status)
-}
-
-func errClientRefused(err error) *Error {
-	return &Error{
-		Status: http.StatusBadGateway, Code: codeClientRefused,
-		Public: "The login provider does not accept this application. Please tell us.", operator: true,
-		Err: fmt.Errorf("%w: %w", ErrRefused, err),
-	}
-}
-
-// withoutSecret says so if a client that was refused had none to send.
-func withoutSecret(secret string, err error) error {
-	if refused := new(Error); secret == "" && errors.As(err, &refused) && refused.Code == codeClientRefused {
-		refused.Err = fmt.Errorf("%w; there is no ClientSecret", refused.Err)
-	}
-	return err
-}
-
-// redact takes secrets out of a text of the provider's, as they are and as a
-// form spells them.
-func redact(text string, secrets []string) string {
-	for _, secret := range secrets {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, redacted)
-			text = strings.ReplaceAll(text, url.QueryEscape(secret), redacted)
-		}
-	}
-	return text
+	return []string{secret, base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(g.config.ClientID) + ":" + url.QueryEscape(secret)))}
 }

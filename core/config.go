@@ -153,15 +153,14 @@ type Config struct {
 	// then the answer cannot be had at the moment, status 503. An [*Error] chooses
 	// what the person reads. OnLogin must be safe for concurrent use. Its context has
 	// the request's values, and does not end when the browser leaves: the code is
-	// spent by then, and a reload may be waiting for the outcome. [TokenSource] and
-	// [Client] use the new login's access token there. Nil: everybody whom
+	// spent by then, and a reload may be waiting for the outcome. Nil: everybody whom
 	// the provider knows may come in.
 	OnLogin func(context.Context, *User) error
 
 	// HTTPClient reaches the provider. Nil: a client that uses a copy of the
 	// default transport, which takes a header of 64 KB at most. Whatever is given,
-	// no redirect is followed, a body may have 1 MB, and, if its Timeout is zero,
-	// an answer takes 10 seconds at most. How large a header may be is for the
+	// no redirect is followed, except for metadata and keys within their own origin. A
+	// body may have 1 MB, and, if its Timeout is zero, an answer takes 10 seconds at most. How large a header may be is for the
 	// transport of your own to say: net/http's zero value is 10 MB. [Client] uses its
 	// transport as well, without these bounds.
 	HTTPClient *http.Client
@@ -184,8 +183,14 @@ type Provider struct {
 
 	// Issuer is the provider's identifier, exactly as the provider spells it,
 	// final slash included: the https URL that has
-	// /.well-known/openid-configuration under it. http is for loopback only. With
-	// OAuth2 it may be empty, and is the scheme and host of AuthURL then.
+	// /.well-known/openid-configuration under it. http is for loopback only, and
+	// only if RedirectURL is http, too. Its metadata and its keys may be redirected
+	// within their own origin, three times; no other redirect is followed.
+	//
+	// With OAuth2 and its URLs, Issuer may be empty, and is the scheme and host of
+	// AuthURL then. Two such providers at one host need an Issuer each: the one that
+	// the provider sends in the callback as iss (RFC 9207), or any two URLs of the
+	// host if it sends none.
 	Issuer string
 
 	// Tenants are the ids of those tenants of Microsoft Entra whose users may log
@@ -222,7 +227,9 @@ type Provider struct {
 	// UserInfo asks the UserInfo endpoint at login too, if the provider has one:
 	// many providers give name and e-mail nowhere else. It may answer with JSON or
 	// with a signed token. The subject must be the same, or the login fails. What
-	// the ID token says comes first.
+	// the ID token says comes first. The login needs the answer: any 4xx, such as 403
+	// for a scope that is missing, fails it with userinfo_untrusted, and an outage
+	// (429, 5xx) with status 503. False: the ID token alone.
 	UserInfo bool
 
 	// FormPost has the provider send its answer as a form that the browser posts to

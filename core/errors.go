@@ -149,14 +149,17 @@ func (e *ProviderError) Error() string {
 	if e.Description == "" {
 		return fmt.Sprintf("provider reports %q", clip(e.Code))
 	}
-	return fmt.Sprintf("provider reports %q: %q", clip(e.Code), clip(e.Description))
+	return fmt.Sprintf("provider reports %q: %q", clip(e.Code), clipTo(e.Description, maxTold))
 }
 
 // clip bounds a text from outside before it goes to a log.
-func clip(s string) string {
-	const most = 200
+func clip(s string) string { return clipTo(s, 200) }
+
+// clipTo is clip to so many bytes. The remedy that a provider gives comes last in its
+// description, which needs more.
+func clipTo(s string, most int) string {
 	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "…"
+		return cut(s, most) + "…"
 	}
 	return s
 }

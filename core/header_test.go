@@ -28,7 +28,7 @@ func TestAnswersWithLargeHeaders(t *testing.T) {
 			t.Parallel()
 			provider := httptest.NewUnstartedServer(nil)
 			local := "http://" + provider.Listener.Addr().String()
-			op := logintest.NewProvider(local, logintest.Client{ID: "app", RedirectURIs: []string{callbackURL}})
+			op := logintest.NewProvider(local, logintest.Client{ID: "app", RedirectURIs: []string{loopback + "/auth/callback"}})
 			provider.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("X-Large", strings.Repeat("a", test.bytes))
 				op.ServeHTTP(w, r)
@@ -39,10 +39,10 @@ func TestAnswersWithLargeHeaders(t *testing.T) {
 			g := &rig{t: t, provider: op, browser: logintest.NewBrowser()}
 			g.auth = g.newAuth(func(c *core.Config) {
 				c.Providers = []core.Provider{{Issuer: local, ClientID: "app"}}
-				c.HTTPClient = test.client
+				c.RedirectURL, c.HTTPClient = loopback+"/auth/callback", test.client
 			})
-			g.browser.Serve(origin, g.app(g.auth))
-			if page := g.visit(origin + "/auth/login"); page.Status != test.status {
+			g.browser.Serve(loopback, g.app(g.auth))
+			if page := g.visit(loopback + "/auth/login"); page.Status != test.status {
 				t.Errorf("got %d: %s", page.Status, page.Body)
 			}
 			if test.client != nil && test.client.Transport == nil && test.client.Timeout != 0 {

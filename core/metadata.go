@@ -34,6 +34,11 @@ type metadata struct {
 	commonRequest string // made of the endpoint and the configuration
 }
 
+const (
+	maxEndpoint = 4096 // bytes of an endpoint's URL, which is sent to anonymous browsers
+	maxListed   = 100  // values of a list in the metadata
+)
+
 // fetchMetadata asks for an issuer's metadata and checks it.
 func fetchMetadata(ctx context.Context, client *http.Client, issuer, from string) (*metadata, error) {
 	var m metadata
@@ -56,6 +61,16 @@ func (m *metadata) check(issuer string) error {
 			clip(strings.Join(m.ChallengeMethods, " ")))
 	}
 	var faults []error
+	for name, list := range map[string][]string{
+		"code_challenge_methods_supported":      m.ChallengeMethods,
+		"token_endpoint_auth_methods_supported": m.AuthMethods,
+		"id_token_signing_alg_values_supported": m.SigningAlgs,
+		"userinfo_signing_alg_values_supported": m.UserInfoAlgs,
+	} {
+		if len(list) > maxListed { // they are looked through at each login
+			faults = append(faults, fmt.Errorf("%s has %d values; this library takes %d", name, len(list), maxListed))
+		}
+	}
 	for _, endpoint := range []struct {
 		name, url string
 		required  bool
@@ -115,6 +130,9 @@ func (m *metadata) checkIssuer(iss []string, p *Provider) error {
 func checkEndpoint(endpoint string, allowHTTP bool) error {
 	if endpoint == "" {
 		return errors.New("is missing")
+	}
+	if len(endpoint) > maxEndpoint {
+		return fmt.Errorf("is longer than %d bytes", maxEndpoint)
 	}
 	u, err := url.Parse(endpoint)
 	switch {

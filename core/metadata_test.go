@@ -78,6 +78,14 @@ func TestDiscoverChecksTheMetadata(t *testing.T) {
 		{"fragment", set("authorization_endpoint", issuer+"/a#b"), "authorization_endpoint has a fragment"},
 		{"rule 15: endpoint that sets a state", set("authorization_endpoint", issuer+"/a?state=x"), "a parameter \"state\" of its own"},
 		{"rule 46: authentication methods of others", set("token_endpoint_auth_methods_supported", []string{"private_key_jwt"}), "private_key_jwt"},
+		{"rule 51: an endpoint of 4 KB", set("authorization_endpoint", issuer+"/"+strings.Repeat("a", 4096-len(issuer)-1)), ""},
+		{"rule 51: an endpoint that is longer", set("authorization_endpoint", issuer+"/"+strings.Repeat("a", 4096-len(issuer))), "authorization_endpoint is longer than 4096 bytes"},
+		{"rule 51: keys at an address that is longer", set("jwks_uri", issuer+"/"+strings.Repeat("a", 4096)), "jwks_uri is longer than 4096 bytes"},
+		{"rule 51: a list of a hundred", set("id_token_signing_alg_values_supported", append(slices.Repeat([]string{"x"}, 99), "RS256")), ""},
+		{"rule 51: a list of more algorithms", set("id_token_signing_alg_values_supported", slices.Repeat([]string{"RS256"}, 101)), "id_token_signing_alg_values_supported has 101 values"},
+		{"rule 51: a list of more methods", set("token_endpoint_auth_methods_supported", slices.Repeat([]string{"client_secret_basic"}, 101)), "token_endpoint_auth_methods_supported has 101 values"},
+		{"rule 51: a list of more challenges", set("code_challenge_methods_supported", slices.Repeat([]string{"S256"}, 101)), "code_challenge_methods_supported has 101 values"},
+		{"rule 51: a list of more algorithms of UserInfo", set("userinfo_signing_alg_values_supported", slices.Repeat([]string{"RS256"}, 101)), "userinfo_signing_alg_values_supported has 101 values"},
 		{"wrong type", set("token_endpoint", 7), "not the JSON it should be"},
 		{"members that are null", func(m map[string]any) {
 			for _, name := range []string{"code_challenge_methods_supported", "token_endpoint_auth_methods_supported", "id_token_signing_alg_values_supported",
@@ -96,7 +104,7 @@ func TestDiscoverChecksTheMetadata(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if !strings.HasPrefix(test.name, "rule 16") {
+				if !strings.HasPrefix(test.name, "rule 16") && !strings.HasPrefix(test.name, "rule 51") {
 					g.login()
 				}
 				return

@@ -17,8 +17,9 @@ import (
 // is used all the same.
 type OAuth2 struct {
 	// AuthURL and TokenURL are the provider's endpoints: https, or http on
-	// loopback. Both empty: they are found by the metadata of Provider.Issuer (RFC
-	// 8414).
+	// loopback if RedirectURL is http, too. Both empty: they are found by the metadata
+	// of Provider.Issuer (RFC 8414). Two providers with AuthURL on one host need a
+	// Provider.Issuer each.
 	AuthURL  string
 	TokenURL string
 
@@ -100,8 +101,7 @@ func (p *oauth2Provider) redeem(ctx context.Context, code string, a *attempt) (*
 	}
 	client := *p.client // follows no redirect, so the token stays where it is sent
 	client.Transport = &oauth2.Transport{Base: client.Transport, Source: oauth2.StaticTokenSource(token)}
-	tokens := newTokens(token, p.now())
-	fetched, err := p.config.OAuth2.FetchUser(ContextWithToken(ctx, tokens.bearer()), &client)
+	fetched, err := p.config.OAuth2.FetchUser(ctx, &client)
 	if err != nil {
 		return nil, fetchUserError(err, token.AccessToken)
 	}
@@ -117,7 +117,7 @@ func (p *oauth2Provider) redeem(ctx context.Context, code string, a *attempt) (*
 	if !validSubject(subject) {
 		return nil, errBadUserInfo(errors.New(`FetchUser gave no "sub": a string of 1 to 255 ASCII characters that never changes and is never given to somebody else`))
 	}
-	return &identity{user: c.user(p.config.Issuer, subject), claims: c, tokens: tokens}, nil
+	return &identity{user: c.user(p.config.Issuer, subject), claims: c, tokens: newTokens(token, p.now())}, nil
 }
 
 func (p *oauth2Provider) refresh(ctx context.Context, held *tokens, _ *session) (*tokens, error) {
@@ -136,7 +136,7 @@ func (p *oauth2Provider) refresh(ctx context.Context, held *tokens, _ *session) 
 // own; a connection that failed, or what wraps ErrUnavailable, is an outage.
 func fetchUserError(err error, accessToken string) error {
 	var connection *url.Error
-	text := errors.New("FetchUser: " + clip(redact(err.Error(), []string{accessToken})))
+	text := errors.New("FetchUser: " + redact(err.Error(), accessToken))
 	switch known := new(Error); {
 	case errors.As(err, &known):
 		return err

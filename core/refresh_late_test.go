@@ -183,7 +183,7 @@ func TestOnesFailureIsNotEverybodys(t *testing.T) {
 		}
 		return e == logintest.Token
 	}})
-	if got := g.token(); got != "client_refused" {
+	if got := g.token(); got != "token_request_refused" {
 		t.Errorf("got %q", got)
 	}
 	sent := g.provider.Count(logintest.Token)

@@ -75,7 +75,7 @@ func errProviderSaysNo(query url.Values) *Error {
 
 // reportedIn is the error of an authorization response.
 func reportedIn(query url.Values) *ProviderError {
-	return &ProviderError{Code: clip(query.Get("error")), Description: clip(query.Get("error_description"))}
+	return &ProviderError{Code: clip(query.Get("error")), Description: clipTo(query.Get("error_description"), maxTold)}
 }
 
 // withAnswer adds an answer's error to the log's text of err. The answer belongs

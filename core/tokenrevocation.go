@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -27,23 +28,25 @@ func (g *codeGrant) revoke(ctx context.Context, held *tokens) error {
 	if held.refresh != "" {
 		form.Set("token_type_hint", "refresh_token")
 	}
-	request, err := g.authenticated(ctx, m, m.RevocationEndpoint, form)
+	request, style, secret, err := g.authenticated(ctx, m, m.RevocationEndpoint, form)
 	if err != nil {
 		return err
 	}
+	secrets := append(g.proofs(secret), held.refresh, held.access)
 	response, err := g.client.Do(request)
 	if err != nil {
-		return errProviderDown(err)
+		return errUnreachable(err, secrets...)
 	}
-	response.Body.Close()
-	switch status := response.StatusCode; {
-	case status == http.StatusOK: // also for a token that it does not know (section 2.2)
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusOK { // also for a token that it does not know (section 2.2)
 		return nil
-	case isOutage(status):
-		return errProviderDown(fmt.Errorf("the revocation endpoint answered %d", status))
-	default:
-		return errClientRefused(fmt.Errorf("the revocation endpoint answered %d", status))
 	}
+	body, _ := io.ReadAll(response.Body) // without it, the status says enough
+	refused := tokenRefusal("revocation endpoint", response.StatusCode, body, g.calledItself(style, secret), secrets...)
+	if refused.Code == codeGrantRefused {
+		return nil // a token that it does not know, again
+	}
+	return refused
 }
 
 // revokeTokens has a provider revoke the tokens of a session that has ended. A
@@ -69,15 +72,13 @@ func (a *Authenticator) revokeLater(r *http.Request, at *registration, held *tok
 }
 
 // authenticated is a request by which this client proves itself as it does at
-// the token endpoint (RFC 6749 section 2.3.1).
-func (g *codeGrant) authenticated(ctx context.Context, m *metadata, endpoint string, form url.Values) (*http.Request, error) {
-	style, err := m.authStyle(g.config.confidential())
-	if err != nil {
-		return nil, err
+// the token endpoint (RFC 6749 section 2.3.1): in which style, by which secret.
+func (g *codeGrant) authenticated(ctx context.Context, m *metadata, endpoint string, form url.Values) (request *http.Request, style oauth2.AuthStyle, secret string, err error) {
+	if style, err = m.authStyle(g.config.confidential()); err != nil {
+		return nil, 0, "", err
 	}
-	secret, err := g.config.secret(ctx)
-	if err != nil {
-		return nil, err
+	if secret, err = g.config.secret(ctx); err != nil {
+		return nil, 0, "", err
 	}
 	if style == oauth2.AuthStyleInParams {
 		form.Set("client_id", g.config.ClientID)
@@ -85,13 +86,13 @@ func (g *codeGrant) authenticated(ctx context.Context, m *metadata, endpoint str
 			form.Set("client_secret", secret)
 		}
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	request, err = http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, errBadMetadata("%w", err)
+		return nil, 0, "", errBadMetadata("%w", err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if style == oauth2.AuthStyleInHeader {
 		request.SetBasicAuth(url.QueryEscape(g.config.ClientID), url.QueryEscape(secret))
 	}
-	return request, nil
+	return request, style, secret, nil
 }

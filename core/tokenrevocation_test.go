@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -8,6 +9,18 @@ import (
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
 )
+
+// revocation has the revocation endpoint answer so. What it was sent is repeated.
+func revocation(status int, body string) logintest.Faults {
+	return logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, r *http.Request) bool {
+		if e == logintest.Revocation {
+			w.Header().Set("Location", issuer+"/userinfo")
+			w.WriteHeader(status)
+			fmt.Fprint(w, strings.Replace(body, "}", `,"error_description":"`+r.PostForm.Get("token")+`"}`, 1))
+		}
+		return e == logintest.Revocation
+	}}
+}
 
 // A logout takes the tokens along, here and at the provider (RFC 7009).
 func TestLogoutRevokesTokens(t *testing.T) {
@@ -31,12 +44,12 @@ func TestLogoutRevokesTokens(t *testing.T) {
 				}
 				return e == logintest.Revocation
 			}}, hint: "refresh_token", valid: true, logged: "provider_unavailable"},
-			"a provider that refuses": {faults: logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
-				if e == logintest.Revocation {
-					w.WriteHeader(http.StatusUnauthorized)
-				}
-				return e == logintest.Revocation
-			}}, hint: "refresh_token", valid: true, logged: "client_refused"},
+			"a provider that refuses":               {faults: revocation(401, ""), hint: "refresh_token", valid: true, logged: `client_id is \"app\", sent by method client_secret_basic`},
+			"a provider that refuses the client":    {faults: revocation(400, `{"error":"invalid_client"}`), hint: "refresh_token", valid: true, logged: "client_refused"},
+			"a provider that refuses such tokens":   {faults: revocation(400, `{"error":"unsupported_token_type"}`), hint: "refresh_token", valid: true, logged: "token_request_refused"},
+			"a provider that knows no such token":   {faults: revocation(400, `{"error":"invalid_grant"}`), hint: "refresh_token", valid: true},
+			"a provider that has no such place":     {faults: revocation(404, "<html>"), hint: "refresh_token", valid: true, logged: "token_response_untrusted"},
+			"a provider that moves its revocations": {faults: revocation(307, ""), hint: "refresh_token", valid: true, logged: "token_response_untrusted"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				g := newTokenRig(t, vault)
@@ -61,6 +74,9 @@ func TestLogoutRevokesTokens(t *testing.T) {
 				}
 				if left := g.cookiesNamed("__Host-pixy"); len(left) != 0 || g.whoAmI() != "" {
 					t.Errorf("%v are left", left)
+				}
+				if log := g.log.String(); token != "" && strings.Contains(log, token) {
+					t.Errorf("the token is in the log: %s", log)
 				}
 				if log := g.log.String(); !strings.Contains(log, test.logged) || (log == "") != (test.logged == "") {
 					t.Errorf("the log: %s", log)

@@ -1,8 +1,10 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 )
@@ -15,8 +17,8 @@ const (
 
 // providerClient returns a client for the provider's endpoints, made from
 // custom if there is one. It follows no redirects, because a code, a secret or
-// a token would go along, and bounds every answer in time and size. The
-// caller's client is not changed.
+// a token would go along, and bounds every answer in time and size: getJSON, which
+// sends none of them, has it follow some. The caller's client is not changed.
 func providerClient(custom *http.Client) *http.Client {
 	client := new(http.Client)
 	if custom != nil {
@@ -61,6 +63,10 @@ func (t cappedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		cancel()
 		return nil, err
 	}
+	// net/http quotes a Location that is no URL in its error, and it may repeat a secret.
+	if _, err := response.Location(); err != nil {
+		response.Header.Del("Location")
+	}
 	response.Body = timedBody{http.MaxBytesReader(nil, response.Body, maxProviderBytes), cancel}
 	return response, nil
 }
@@ -76,37 +82,42 @@ func (b timedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// witness holds on to the error that ended the reading of one answer, because
-// x/oauth2 passes on its text only.
-type witness struct {
-	base http.RoundTripper
-	err  error
+// A tokenAnswer is the answer to one token request. It is read here, because
+// x/oauth2 goes by the Content-Type, which providers get wrong, and passes on
+// only the text of what ended the reading.
+type tokenAnswer struct {
+	base   http.RoundTripper
+	status int // 0: there was no answer
+	body   []byte
+	err    error // that ended the reading
 }
 
-// watch returns a copy of client for one request, and the witness of its answer.
-func watch(client *http.Client) (*http.Client, *witness) {
-	watched, w := *client, &witness{base: client.Transport}
-	watched.Transport = w
-	return &watched, w
+// watch returns a copy of client for one token request, and its answer.
+func watch(client *http.Client) (*http.Client, *tokenAnswer) {
+	watched, answer := *client, &tokenAnswer{base: client.Transport}
+	watched.Transport = answer
+	return &watched, answer
 }
 
-func (t *witness) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := t.base.RoundTrip(r)
-	if err == nil {
-		response.Body = &witnessedBody{response.Body, t}
+// RoundTrip reads the body, which the base bounds, and labels it by its content.
+func (a *tokenAnswer) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := a.base.RoundTrip(r)
+	if err != nil {
+		return nil, err
 	}
-	return response, err
-}
-
-type witnessedBody struct {
-	io.ReadCloser
-	witness *witness
-}
-
-func (b *witnessedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		b.witness.err = err
+	defer response.Body.Close()
+	a.status = response.StatusCode
+	if a.body, a.err = io.ReadAll(response.Body); a.err != nil {
+		return nil, a.err
 	}
-	return n, err
+	a.body = bytes.TrimSpace(a.body) // a form may end in a line break
+	labelled := *response
+	labelled.Header = make(http.Header)
+	maps.Copy(labelled.Header, response.Header)
+	labelled.Header.Set("Content-Type", "application/json")
+	if !isJSON(a.body) && isForm(a.body) {
+		labelled.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	labelled.Body, labelled.ContentLength = io.NopCloser(bytes.NewReader(a.body)), int64(len(a.body))
+	return &labelled, nil
 }

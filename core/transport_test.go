@@ -24,6 +24,9 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
+// loopback is the origin of an application whose provider is plain http.
+const loopback = "http://127.0.0.1:8080"
+
 // Over a real socket.
 func TestTheWireIsBounded(t *testing.T) {
 	t.Parallel()
@@ -64,7 +67,7 @@ func TestTheWireIsBounded(t *testing.T) {
 					t.Fatal(err)
 				}
 				local := "http://" + listener.Addr().String()
-				provider := logintest.NewProvider(local, logintest.Client{ID: "app", RedirectURIs: []string{callbackURL}})
+				provider := logintest.NewProvider(local, logintest.Client{ID: "app", RedirectURIs: []string{loopback + "/auth/callback"}})
 				provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, r *http.Request) bool {
 					if e == endpoint {
 						misbehave(w, r)
@@ -80,10 +83,11 @@ func TestTheWireIsBounded(t *testing.T) {
 				g := &rig{t: t, provider: provider, browser: logintest.NewBrowser()}
 				g.auth = g.newAuth(func(c *core.Config) {
 					c.Providers = []core.Provider{{Issuer: local, ClientID: "app", UserInfo: true}}
+					c.RedirectURL = loopback + "/auth/callback"
 					c.HTTPClient = &http.Client{Timeout: 300 * time.Millisecond}
 				})
-				g.browser.Serve(origin, g.app(g.auth))
-				page := g.get(origin + "/me")
+				g.browser.Serve(loopback, g.app(g.auth))
+				page := g.get(loopback + "/me")
 				if page.Status != http.StatusBadGateway && page.Status != http.StatusServiceUnavailable {
 					t.Errorf("got %d: %s", page.Status, page.Body)
 				}

@@ -29,6 +29,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Providers[i].complete(fmt.Sprintf("Providers[%d].", i), &faults)
 	}
 	c.checkNames(&faults)
+	c.checkPlainHTTP(&faults)
 	c.CookieName = cmp.Or(c.CookieName, "pixy")
 	if !validName(c.CookieName) || len(c.CookieName) > 32 || c.CookieName[0] == '_' || strings.Contains(c.CookieName, "-") {
 		faults.add("CookieName cannot begin the name of a cookie; give letters, digits or _, but no _ first, and 32 of them at most")
@@ -80,10 +81,46 @@ func (c *Config) checkNames(faults *faults) {
 				faults.add("Providers[%d].Name is that of Providers[%d]; give each its own", i, j)
 			}
 			if p.Issuer != "" && (p.Issuer == other.Issuer || p.issues(other.Issuer) || other.issues(p.Issuer)) {
-				faults.add("Providers[%d].Issuer is that of Providers[%d]; one issuer can be one provider only (RFC 9207 section 4)", i, j)
+				remedy := "one issuer can be one provider only (RFC 9207 section 4)"
+				if p.issuerOfAuthURL() || other.issuerOfAuthURL() {
+					remedy = "an empty Issuer is made of AuthURL's host, so set Issuer on both, to two URLs of that host"
+				}
+				faults.add("Providers[%d].Issuer is that of Providers[%d]; %s", i, j, remedy)
 			}
 		}
 	}
+}
+
+// issuerOfAuthURL reports whether Issuer is what it is made of if it is left out.
+func (p *Provider) issuerOfAuthURL() bool {
+	if p.OAuth2 == nil || p.OAuth2.AuthURL == "" {
+		return false
+	}
+	u, err := url.Parse(p.OAuth2.AuthURL)
+	return err == nil && p.Issuer == u.Scheme+"://"+u.Host
+}
+
+// checkPlainHTTP keeps what is for development out of an application on https: its
+// users would send codes to whatever listens on a port of the host.
+func (c *Config) checkPlainHTTP(faults *faults) {
+	if !isPlainHTTP(c.RedirectURL) {
+		for i, p := range c.Providers {
+			places := map[string]string{"Issuer": p.Issuer}
+			if p.OAuth2 != nil && p.OAuth2.AuthURL+p.OAuth2.TokenURL != "" {
+				places = map[string]string{"OAuth2.AuthURL": p.OAuth2.AuthURL, "OAuth2.TokenURL": p.OAuth2.TokenURL}
+			}
+			for _, name := range slices.Sorted(maps.Keys(places)) {
+				if isPlainHTTP(places[name]) && checkEndpoint(places[name], true) == nil {
+					faults.add("Providers[%d].%s is plain http, and RedirectURL is not; use https for the provider, or, to develop, http://localhost or http://127.0.0.1 for both", i, name)
+				}
+			}
+		}
+	}
+}
+
+func isPlainHTTP(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Scheme == "http"
 }
 
 func validName(name string) bool {

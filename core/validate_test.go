@@ -75,6 +75,41 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"scopes in one", func(c *Config) { c.Providers[0].Scopes = []string{"openid email"} }, "Providers[0].Scopes has several in one element"},
 		{"no issuer", func(c *Config) { c.Providers[0].Issuer = "" }, "Providers[0].Issuer is missing"},
 		{"rule 50: http issuer", func(c *Config) { c.Providers[0].Issuer = "http://id.example.test" }, "Providers[0].Issuer is not an https URL"},
+		{"rule 50: http provider, http application", func(c *Config) {
+			c.RedirectURL, c.Providers[0].Issuer = "http://127.0.0.1:8080/auth/callback", "http://localhost:9000"
+		}, ""},
+		{"rule 50: http provider on loopback, https application", func(c *Config) { c.Providers[0].Issuer = "http://127.0.0.1:9000" }, "Providers[0].Issuer is plain http, and RedirectURL is not; use https"},
+		{"rule 50: http AuthURL on loopback, https application", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].OAuth2.AuthURL = "http://127.0.0.1:9000/a"
+		}, "Providers[0].OAuth2.AuthURL is plain http, and RedirectURL is not"},
+		{"rule 50: http TokenURL on loopback, https application", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].OAuth2.TokenURL = "http://127.0.0.1:9000/t"
+		}, "Providers[0].OAuth2.TokenURL is plain http, and RedirectURL is not"},
+		{"rule 50: http issuer of OAuth 2.0 by metadata, https application", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].Issuer, c.Providers[0].OAuth2.AuthURL, c.Providers[0].OAuth2.TokenURL = "http://[::1]:9000", "", ""
+		}, "Providers[0].Issuer is plain http, and RedirectURL is not"},
+		{"rule 50: http OAuth 2.0, http application", func(c *Config) {
+			c.RedirectURL, c.Providers[0] = "http://127.0.0.1:8080/auth/callback", oauth2Example()
+			c.Providers[0].OAuth2.AuthURL, c.Providers[0].OAuth2.TokenURL = "http://127.0.0.1:9000/a", "http://127.0.0.1:9000/t"
+		}, ""},
+		{"issuer that is very long", func(c *Config) { c.Providers[0].Issuer += "/" + strings.Repeat("a", 4096) }, "Providers[0].Issuer is not an https URL"},
+		{"rule 30: two of OAuth 2.0 at one host", func(c *Config) {
+			*c = twoProviders()
+			c.Providers[0].Issuer, c.Providers[0].OAuth2 = "", oauth2Example().OAuth2
+			c.Providers[1].Issuer, c.Providers[1].OAuth2 = "", oauth2Example().OAuth2
+		}, "Providers[1].Issuer is that of Providers[0]; an empty Issuer is made of AuthURL's host, so set Issuer on both"},
+		{"rule 30: two of OAuth 2.0 at one host, with an issuer each", func(c *Config) {
+			*c = twoProviders()
+			c.Providers[0].OAuth2, c.Providers[1].OAuth2 = oauth2Example().OAuth2, oauth2Example().OAuth2
+		}, ""},
+		{"rule 30: two of OAuth 2.0 with one issuer", func(c *Config) {
+			*c = twoProviders()
+			c.Providers[0].OAuth2, c.Providers[1].OAuth2 = oauth2Example().OAuth2, oauth2Example().OAuth2
+			c.Providers[1].Issuer = c.Providers[0].Issuer
+		}, "one issuer can be one provider only"},
 		{"issuer with query", func(c *Config) { c.Providers[0].Issuer = "https://id.example.test?a" }, "Providers[0].Issuer is not an https URL"},
 		{"issuer with password", func(c *Config) { c.Providers[0].Issuer = "https://u:p@id.example.test" }, "Providers[0].Issuer is not an https URL"},
 		{"issuer of another scheme", func(c *Config) { c.Providers[0].Issuer = "javascript:alert(1)" }, "Providers[0].Issuer is not an https URL"},

@@ -1,10 +1,14 @@
 package examples_test
 
 import (
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/pixyauth/pixy/core/logintest"
@@ -23,17 +27,37 @@ func testAttacks(t *testing.T, name string) {
 func attack(t *testing.T, name, addr, redirectURL string) {
 	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
-	issuer := "http://" + server.Listener.Addr().String()
+	scheme, _, _ := strings.Cut(redirectURL, ":") // the provider's, too: plain http is for both or for none
+	issuer := scheme + "://" + server.Listener.Addr().String()
 	logintest.Attack(t, logintest.Target{
 		RedirectURL: redirectURL, Issuer: issuer, ClientID: "example", ClientSecret: "canary-client-secret",
 		Start: func(provider *logintest.Provider) http.Handler {
 			server.Config.Handler = provider
-			server.Start()
-			app := start(t, name, "ADDR="+addr, "OIDC_REDIRECT_URL="+redirectURL, "OIDC_ISSUER="+issuer,
+			if scheme == "https" {
+				server.StartTLS()
+			} else {
+				server.Start()
+			}
+			app := start(t, name, "SSL_CERT_FILE="+authority(t, server), "ADDR="+addr, "OIDC_REDIRECT_URL="+redirectURL, "OIDC_ISSUER="+issuer,
 				"OIDC_CLIENT_ID=example", "OIDC_CLIENT_SECRET=canary-client-secret", "SESSION_KEY="+sessionKey)
 			return forward(t, app.url)
 		},
 	})
+}
+
+// authority returns a file with what a process needs to trust the server, if that
+// is on TLS.
+func authority(t *testing.T, server *httptest.Server) string {
+	t.Helper()
+	if server.Certificate() == nil {
+		return ""
+	}
+	name := filepath.Join(t.TempDir(), "authority.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(name, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // forward passes requests on to a process, and whatever is wrong with them too.

@@ -241,6 +241,6 @@ func TestFacebook(t *testing.T) {
 			fmt.Fprint(w, `{"error":{"message":"This authorization code has been used.","type":"OAuthException","code":100}}`)
 			return true
 		}}
-		newApp(t, preset.Facebook(client), facebook(faults, `{"id":"1022"}`)).refused(502, "token_response_untrusted")
+		newApp(t, preset.Facebook(client), facebook(faults, `{"id":"1022"}`)).refused(403, "code_refused")
 	})
 }

@@ -1,10 +1,13 @@
 package replicas_test
 
 import (
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/pixyauth/pixy/core/logintest"
@@ -16,13 +19,18 @@ func TestAttacks(t *testing.T) {
 	const redirectURL = "https://app.example.test/auth/callback"
 	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
-	issuer := "http://" + server.Listener.Addr().String()
+	issuer := "https://" + server.Listener.Addr().String()
 	logintest.Attack(t, logintest.Target{
 		RedirectURL: redirectURL, Issuer: issuer, ClientID: client, ClientSecret: secret,
 		Start: func(provider *logintest.Provider) http.Handler {
 			server.Config.Handler = provider
-			server.Start()
-			return forward(t, run(t, append(environment(issuer), "OIDC_REDIRECT_URL="+redirectURL)...).url)
+			server.StartTLS()
+			authority := filepath.Join(t.TempDir(), "authority.pem")
+			block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+			if err := os.WriteFile(authority, block, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return forward(t, run(t, append(environment(issuer), "OIDC_REDIRECT_URL="+redirectURL, "SSL_CERT_FILE="+authority)...).url)
 		},
 	})
 }
