@@ -48,6 +48,9 @@ type attempt struct {
 	maxAge   string // max_age as it was sent, in seconds; empty: none
 	acr      string // acr_values of which one is needed; empty: any will do
 	required bool   // maxAge and acr are a Requirement's
+	guarded  bool   // begun by a guard that found nobody
+	excused  bool   // begun once more after a login that has just ended at the same page
+	silent   bool   // sent with prompt=none
 	begun    time.Time
 }
 
@@ -98,12 +101,22 @@ func (a *attempt) expired(now time.Time) bool {
 	return now.Sub(a.begun).Abs() > attemptLifetime
 }
 
-// encode lays the attempt out as version, time, flag, then length-prefixed strings.
+// flags are the attempt's bits in its record.
+func (a *attempt) flags() (flags byte) {
+	for i, set := range [...]bool{a.required, a.guarded, a.excused, a.silent} {
+		if set {
+			flags |= 1 << i
+		}
+	}
+	return flags
+}
+
+// encode lays the attempt out as version, time, flags, then length-prefixed strings.
 func (a *attempt) encode() []byte {
 	b := make([]byte, 1, 512)
 	b[0] = attemptVersion
 	b = binary.BigEndian.AppendUint64(b, uint64(a.begun.UnixNano()))
-	b = appendFlag(b, a.required)
+	b = append(b, a.flags())
 	for _, s := range []string{a.state, a.nonce, a.verifier, a.provider, a.returnTo, a.maxAge, a.acr} {
 		b = appendString(b, s)
 	}
@@ -114,7 +127,7 @@ func decodeAttempt(b string) (*attempt, bool) {
 	if len(b) < 10 || b[0] != attemptVersion {
 		return nil, false
 	}
-	a := &attempt{begun: time.Unix(0, int64(uint64At(b, 1))), required: b[9] == 1}
+	a := &attempt{begun: time.Unix(0, int64(uint64At(b, 1))), required: b[9]&1 != 0, guarded: b[9]&2 != 0, excused: b[9]&4 != 0, silent: b[9]&8 != 0}
 	rest, ok := b[10:], true
 	for _, s := range []*string{&a.state, &a.nonce, &a.verifier, &a.provider, &a.returnTo, &a.maxAge, &a.acr} {
 		if *s, rest, ok = cutString(rest); !ok {

@@ -23,6 +23,7 @@ type Authenticator struct {
 	config        Config
 	registrations registrations
 	attempts      *attempts
+	landings      *landings
 	flights       flights
 	sessions      *sessionKeeper
 	tokens        *tokenKeeper
@@ -109,7 +110,8 @@ func (a *Authenticator) openCookies(secure bool) error {
 	sessionSealer, err2 := newSessionSealer(keys)
 	hintSealer, err3 := keys.sealer(purposeLogoutHint)
 	tokenSealer, err4 := keys.vaultSealer(purposeTokens)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	landingSealer, err5 := keys.sealer(purposeLanding)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
 	}
 	everywhere := cookieKind{path: "/", secure: secure}
@@ -120,8 +122,10 @@ func (a *Authenticator) openCookies(secure bool) error {
 		return &cookieStore{name: name, cookies: everywhere}
 	}
 	a.attempts = &attempts{sealer: attemptSealer, prefix: host + name + "-login-", cookies: everywhere}
+	a.landings = newLandings(landingSealer, host+name+"-last-", everywhere, &a.config, a.now)
 	a.sessions = &sessionKeeper{
-		vault: vault(host + name + "-session"), sealer: sessionSealer, registrations: a.registrations, revocations: a.config.Revocations,
+		cookie: host + name + "-session",
+		vault:  vault(host + name + "-session"), sealer: sessionSealer, registrations: a.registrations, revocations: a.config.Revocations,
 		lifetime: a.config.SessionLifetime, idle: a.config.SessionIdle, now: a.now,
 	}
 	a.tokens = &tokenKeeper{vault: vault(host + name + "-tokens"), sealer: tokenSealer, kept: a.config.KeepTokens}

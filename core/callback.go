@@ -89,11 +89,18 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *regis
 		return withAnswer(err, query)
 	}
 	if query.Has("error") {
+		if attempt.silent && !attempt.guarded && needsUser(query) { // a guard would ask again
+			return a.goOnAsNobody(w, r, attempt)
+		}
 		return errProviderSaysNo(query)
 	}
 	code, ok := only(query["code"])
 	if !ok || !validCode(code) {
 		return errBadCallback("%d code parameters, or one that is no code", len(query["code"]))
+	}
+	next, err := a.land(w, r, attempt)
+	if err != nil {
+		return err
 	}
 	identity, err := a.flights.join(r.Context(), attempt.state, func(ctx context.Context) (*identity, error) {
 		return a.redeem(ctx, at, code, query["user"], attempt)
@@ -109,6 +116,7 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *regis
 		return err
 	}
 	a.hints.save(w, r, fresh, identity.idToken)
+	a.landings.save(w, next)
 	return nil
 }
 
@@ -201,6 +209,9 @@ func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, at *registr
 	case err != nil:
 		return withLogin(err, a.loginURLWith(at, options))
 	case session != nil: // the login has succeeded already
+		if err := a.landAgain(w, r, over); err != nil {
+			return withLogin(err, a.loginURLWith(at, options))
+		}
 		redirect(w, a.returnTo(options.ReturnTo))
 		return nil
 	}

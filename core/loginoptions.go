@@ -32,6 +32,16 @@ type LoginOptions struct {
 	// Require is what the login has to be, or it fails and leaves the session as
 	// it was. It wins over AuthParams, but for a max_age that is less. Zero: nothing.
 	Require Requirement
+
+	guarded, excused bool // see attempt
+}
+
+// prompt is the parameter prompt of a login at a provider.
+func (o LoginOptions) prompt(p *Provider) string {
+	if o.AuthParams.Has("prompt") {
+		return o.AuthParams.Get("prompt")
+	}
+	return p.AuthParams.Get("prompt")
 }
 
 // LoginWith is [Authenticator.Login] with what the application has to say about
@@ -95,6 +105,7 @@ func (o LoginOptions) check() error {
 // bind returns the parameters of a login at a provider, and has attempt remember
 // what the answer must confirm.
 func (o LoginOptions) bind(p *Provider, attempt *attempt) (url.Values, error) {
+	attempt.guarded, attempt.excused, attempt.silent = o.guarded, o.excused, o.prompt(p) == "none"
 	attempt.maxAge = p.AuthParams.Get("max_age")
 	if o.AuthParams.Has("max_age") {
 		attempt.maxAge = o.AuthParams.Get("max_age")
@@ -128,7 +139,7 @@ func lesserAge(one, two string) string {
 
 // options are those of a login that takes the place of a's, as far as they are known.
 func (a *attempt) options() LoginOptions {
-	o := LoginOptions{ReturnTo: a.returnTo}
+	o := LoginOptions{ReturnTo: a.returnTo, guarded: a.guarded, excused: a.excused}
 	if a.required {
 		o.Require.ACR = strings.Fields(a.acr)
 		if seconds, err := strconv.ParseUint(a.maxAge, 10, 31); err == nil {

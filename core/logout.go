@@ -71,6 +71,7 @@ func (a *Authenticator) endSession(w http.ResponseWriter, r *http.Request, sessi
 	if err := a.sessions.end(w, r, session); err != nil {
 		return nil, err
 	}
+	a.landings.forgetAll(w, r)
 	if err := a.tokens.end(w, r); err != nil {
 		a.log(r, asError(err)) // without their session they are of no use
 	}

@@ -93,6 +93,8 @@ func pageTitle(failure *Error) string {
 	switch failure.Code {
 	case "cross_origin_logout":
 		return "You were not logged out"
+	case codeSessionLost:
+		return "Your login did not last"
 	case codeCancelled, "provider_refused", codeGrantRefused:
 		return "You were not logged in"
 	}

@@ -53,6 +53,7 @@ func (a *Authenticator) AuthenticateFor(w http.ResponseWriter, r *http.Request, 
 	tokens, err := a.refresher.guard(w, r, session)
 	if errors.Is(err, ErrNoSession) {
 		err = a.errNoSession(need)
+		a.landings.forgetAll(w, r)
 	}
 	if err != nil {
 		return nil, a.report(w, r, err)
@@ -109,18 +110,28 @@ func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err er
 	if known := new(Error); errors.As(err, &known) {
 		at, options = known.from, known.needs
 	}
-	if isNavigation(r) {
+	navigation, htmx := isNavigation(r), r.Header.Get("HX-Request") == "true"
+	switch {
+	case navigation:
 		if at == nil {
 			at = a.sole()
 		}
 		options.ReturnTo = requestedURL(r)
+	case htmx:
+		options.ReturnTo = localPart(r.Header.Get("HX-Current-URL"))
+	default:
+		options.ReturnTo = a.pageBefore(r)
+	}
+	if options.guarded = errors.Is(err, ErrNoSession); options.guarded && options.ReturnTo != "" {
+		if circle := a.challengeAgain(w, r, &options); circle != nil {
+			return a.report(w, r, withLogin(circle, a.loginURLWith(at, options)))
+		}
+	}
+	if navigation {
 		return a.report(w, r, a.begin(w, r, at, options, false))
 	}
-	if r.Header.Get("HX-Request") == "true" {
-		options.ReturnTo = localPart(r.Header.Get("HX-Current-URL"))
+	if htmx {
 		w.Header().Set("HX-Redirect", a.loginURLWith(at, options))
-	} else {
-		options.ReturnTo = a.pageBefore(r)
 	}
 	return a.report(w, r, withLogin(err, a.loginURLWith(at, options)))
 }

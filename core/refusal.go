@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -71,6 +72,14 @@ func errProviderSaysNo(query url.Values) *Error {
 		e.Public = "The login provider could not log you in at the moment. Please try again in a minute."
 	}
 	return e
+}
+
+// needsUser reports whether a login with prompt=none has failed because there was
+// something for the user to do (OpenID Connect Core section 3.1.2.6).
+func needsUser(query url.Values) bool {
+	return slices.Contains([]string{
+		"login_required", "interaction_required", "consent_required", "account_selection_required",
+	}, query.Get("error"))
 }
 
 // reportedIn is the error of an authorization response.

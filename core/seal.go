@@ -16,6 +16,7 @@ const (
 	purposeClaims     = "pixy claims v2"
 	purposeLogoutHint = "pixy logout hint v2"
 	purposeTokens     = "pixy tokens v2"
+	purposeLanding    = "pixy landing v1"
 )
 
 // A keyring derives the keys of one Authenticator from its session keys. Each key

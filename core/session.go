@@ -131,6 +131,7 @@ type vault interface {
 
 // sessionKeeper begins, finds and ends sessions.
 type sessionKeeper struct {
+	cookie        string // name of the first one
 	vault         vault
 	sealer        sessionSealer
 	registrations registrations // sessions of others are a stranger's

@@ -1,0 +1,169 @@
+package core
+
+import (
+	"errors"
+	"net/http"
+)
+
+const (
+	// maxRepeated is how many logins that no guard began may come after another one
+	// without a session in between. An application may send anonymous users to the
+	// login by itself, and is a guard of its own then.
+	maxRepeated = 1
+
+	// maxReopened is how often a callback that is over may end at a session within
+	// a minute: a user reloads it, and a circle does so for ever.
+	maxReopened = 3
+
+	// maxSilent is how many logins with prompt=none may follow one another without
+	// a user.
+	maxSilent = 4
+)
+
+// codeSessionLost is the code of a login that did not last.
+const codeSessionLost = "session_lost"
+
+// A fate is what has become of a session, as one request shows it.
+type fate int
+
+const (
+	good       fate = iota
+	absent          // no cookie
+	notKept         // a cookie, and nothing in the Store, or two cookies of that name
+	unreadable      // it does not open
+	over            // its time has passed
+	revoked         // ended before its time, or the provider is not configured any more
+)
+
+// likelyCauses are what the log says of a session that did not last.
+var likelyCauses = map[fate]string{
+	good: "the session is good at the callback, and the guard has not seen it: a proxy removes cookies on the way to that page, " +
+		"the guard there belongs to another Authenticator or process, clocks of replicas differ, or the provider refuses each refresh of the tokens",
+	absent: "the browser came back without the session's cookie: the browser or a proxy refused or dropped it, the header is too large for a proxy, " +
+		"or something else removes the cookie",
+	notKept: "the session's cookie came back, and no session belongs to it: replicas have different Stores, the Store loses sessions, " +
+		"or another application on this host sets a cookie of that name",
+	unreadable: "the session's cookie came back and does not open: a replica has another SessionKey, RedirectURL or kind of Store, " +
+		"or another Authenticator on this host has the same CookieName",
+	over:    "the session is over already: clocks of replicas differ, or SessionLifetime or SessionIdle is too short",
+	revoked: "the session is revoked as soon as it begins: clocks of replicas, or of what calls Revocations, differ",
+}
+
+// fate tells why load finds no session.
+func (s *sessionKeeper) fate(r *http.Request) (fate, error) {
+	found, err := s.load(r)
+	if err != nil || found != nil {
+		return good, err
+	}
+	sealed, err := s.vault.read(r)
+	if err != nil {
+		return good, errStoreDown(err)
+	}
+	if sealed == "" {
+		if hasCookie(r, s.cookie) {
+			return notKept, nil
+		}
+		return absent, nil
+	}
+	if found, _ = s.sealer.open(sealed); found == nil {
+		return unreadable, nil
+	}
+	if found.opened = instantOf(s.now()); s.over(found) {
+		return over, nil
+	}
+	return revoked, nil
+}
+
+// challengeAgain looks whether a guard that finds nobody would send the browser
+// around in a circle: its last login ended at this very page, a moment ago. Once it
+// may be chance, or a session that was ended on purpose, and options remember it.
+func (a *Authenticator) challengeAgain(w http.ResponseWriter, r *http.Request, options *LoginOptions) error {
+	last, ok := a.landings.find(r)
+	if !ok || last.silent || last.page != a.fingerprint(options.ReturnTo) {
+		return nil
+	}
+	if last.count == 0 {
+		options.excused = true
+		return nil
+	}
+	why, err := a.sessions.fate(r)
+	if err != nil {
+		return err
+	}
+	return a.errSessionLost(w, r, why)
+}
+
+// land looks whether a callback that is right in itself belongs to a circle, before
+// the code is sent. If not, it returns the landing at which the login will end.
+func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *attempt) (landing, error) {
+	next := landing{page: a.fingerprint(attempt.returnTo)}
+	if attempt.excused {
+		next.count = 1
+	}
+	last, ok := a.landings.find(r)
+	if !ok || last.silent || last.page != next.page || attempt.excused {
+		return next, nil
+	}
+	why, err := a.sessions.fate(r)
+	switch {
+	case err != nil:
+		return next, err
+	case attempt.guarded:
+		// Tabs that are restored together have begun before the first of them
+		// ended. If this one began later, its guard did not see what is seen here.
+		if why != good || attempt.begun.After(last.at) {
+			return next, a.errSessionLost(w, r, why)
+		}
+	case why != good:
+		if last.count >= maxRepeated {
+			return next, a.errSessionLost(w, r, why)
+		}
+		next.count = last.count + 1
+	}
+	return next, nil
+}
+
+// landAgain is land for a callback whose login has succeeded already, as far as
+// this process can tell. With a guard that cannot tell, it comes again and again.
+func (a *Authenticator) landAgain(w http.ResponseWriter, r *http.Request, over *attempt) error {
+	last, ok := a.landings.find(r)
+	if !ok {
+		return nil
+	}
+	guarded := over != nil && over.guarded && last.page == a.fingerprint(over.returnTo) && over.begun.After(last.at)
+	if guarded || last.count >= maxReopened {
+		return a.errSessionLost(w, r, good)
+	}
+	last.count++
+	a.landings.save(w, last)
+	return nil
+}
+
+// goOnAsNobody ends a login with prompt=none that the provider could not do without
+// the user (OpenID Connect Core section 3.1.2.6): the browser goes on to where it
+// wanted to go. If the page begins the same login again, it must not be for ever.
+func (a *Authenticator) goOnAsNobody(w http.ResponseWriter, r *http.Request, attempt *attempt) error {
+	next := landing{page: a.fingerprint(attempt.returnTo), silent: true}
+	if last, ok := a.landings.find(r); ok && last.silent && last.page == next.page {
+		if last.count >= maxSilent {
+			return errNoSession(a.config.LoginPath)
+		}
+		next.count = last.count + 1
+	}
+	a.landings.save(w, next)
+	return nil
+}
+
+// fingerprint is that of the page where a login ends that is to end at returnTo.
+func (a *Authenticator) fingerprint(returnTo string) uint32 { return fingerprint(a.returnTo(returnTo)) }
+
+// errSessionLost is a login that succeeded and did not last: another one would go
+// around in a circle. The browser begins anew, so that the user can try again.
+func (a *Authenticator) errSessionLost(w http.ResponseWriter, r *http.Request, why fate) *Error {
+	a.landings.forget(w, r)
+	return &Error{
+		Status: http.StatusInternalServerError, Code: codeSessionLost,
+		Public: "You were logged in, but the login did not last. Allow cookies for this site, and try again. If that does not help, please tell us.",
+		Err:    errors.New("a login succeeded, and the next request of the browser was anonymous; " + likelyCauses[why]),
+	}
+}

@@ -1,0 +1,104 @@
+package core
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	landingVersion  = 1
+	landingLifetime = time.Minute
+	maxLandings     = 32 // that one logout removes
+)
+
+// A landing is the end of a browser's last login, for a minute. It tells a login
+// that did not last, whose browser is sent to the provider again, from a first
+// one. It travels sealed in a cookie of its own, which says nothing of the user.
+type landing struct {
+	at     time.Time
+	page   uint32 // fingerprint of the page where the login ended
+	count  byte   // landings before it that may belong to the same circle
+	silent bool   // with prompt=none, and without a user
+}
+
+func (l landing) encode() []byte {
+	b := binary.BigEndian.AppendUint64([]byte{landingVersion}, uint64(l.at.UnixNano()))
+	b = binary.BigEndian.AppendUint32(b, l.page)
+	return appendFlag(append(b, l.count), l.silent)
+}
+
+func decodeLanding(b string) (landing, bool) {
+	if len(b) != 15 || b[0] != landingVersion {
+		return landing{}, false
+	}
+	return landing{
+		at:   time.Unix(0, int64(uint64At(b, 1))),
+		page: binary.BigEndian.Uint32([]byte(b[9:13])), count: b[13], silent: b[14] == 1,
+	}, true
+}
+
+// landings keeps the last landing of each browser.
+type landings struct {
+	sealer  *sealer
+	prefix  string // of the names, for all Authenticators with this CookieName
+	name    string // depends on RedirectURL: another Authenticator has one of its own
+	cookies cookieKind
+	lasts   time.Duration
+	now     func() time.Time
+}
+
+// newLandings makes landings that end long before a session may end by itself.
+func newLandings(sealer *sealer, prefix string, cookies cookieKind, config *Config, now func() time.Time) *landings {
+	sum := sha256.Sum256([]byte(config.RedirectURL))
+	lasts := min(landingLifetime, config.SessionLifetime/2)
+	if config.SessionIdle > 0 {
+		lasts = min(lasts, config.SessionIdle/2)
+	}
+	return &landings{
+		sealer: sealer, prefix: prefix, name: prefix + base64.RawURLEncoding.EncodeToString(sum[:6]),
+		cookies: cookies, lasts: lasts, now: now,
+	}
+}
+
+// find returns the browser's last landing, if it was moments ago. By this clock,
+// too: programs may keep a cookie for longer than Max-Age says.
+func (l *landings) find(r *http.Request) (landing, bool) {
+	value, ok := cookieValue(r, l.name)
+	if !ok {
+		return landing{}, false
+	}
+	record, ok := l.sealer.open(l.name, value)
+	if !ok {
+		return landing{}, false
+	}
+	last, ok := decodeLanding(record)
+	return last, ok && l.now().Sub(last.at).Abs() <= l.lasts
+}
+
+func (l *landings) save(w http.ResponseWriter, last landing) {
+	last.at = l.now()
+	l.cookies.set(w, l.name, l.sealer.seal(l.name, last.encode()), max(time.Second, l.lasts))
+}
+
+// forget has the browser begin anew.
+func (l *landings) forget(w http.ResponseWriter, r *http.Request) {
+	if hasCookie(r, l.name) {
+		l.cookies.remove(w, l.name)
+	}
+}
+
+// forgetAll is forget for all Authenticators that share the session's cookie: a
+// logout at one ends the session of the other.
+func (l *landings) forgetAll(w http.ResponseWriter, r *http.Request) {
+	left := maxLandings
+	for name := range cookiesWithPrefix(r, l.prefix) {
+		if _, err := strictBase64.DecodeString(strings.TrimPrefix(name, l.prefix)); err == nil && left > 0 {
+			l.cookies.remove(w, name)
+			left--
+		}
+	}
+}
