@@ -122,7 +122,7 @@ func (a *Authenticator) openCookies(secure bool) error {
 		return &cookieStore{name: name, cookies: everywhere}
 	}
 	a.attempts = &attempts{sealer: attemptSealer, prefix: host + name + "-login-", cookies: everywhere}
-	a.landings = newLandings(landingSealer, host+name+"-last-", everywhere, &a.config, a.now)
+	a.landings = newLandings(landingSealer, host+name+"-landed-", everywhere, &a.config, a.now)
 	a.sessions = &sessionKeeper{
 		cookie: host + name + "-session",
 		vault:  vault(host + name + "-session"), sealer: sessionSealer, registrations: a.registrations, revocations: a.config.Revocations,

@@ -38,11 +38,11 @@ const (
 // likelyCauses are what the log says of a session that did not last.
 var likelyCauses = map[fate]string{
 	good: "the session is good at the callback, and the guard has not seen it: a proxy removes cookies on the way to that page, " +
-		"the guard there belongs to another Authenticator or process, clocks of replicas differ, or the provider refuses each refresh of the tokens",
+		"the guard there belongs to another Authenticator or process, clocks of replicas differ, or the guard ended it (the tokens' cookie is dropped, a refresh is refused)",
 	absent: "the browser came back without the session's cookie: the browser or a proxy refused or dropped it, the header is too large for a proxy, " +
 		"or something else removes the cookie",
-	notKept: "the session's cookie came back, and no session belongs to it: replicas have different Stores, the Store loses sessions, " +
-		"or another application on this host sets a cookie of that name",
+	notKept: "the session's cookie came back, and no session belongs to it: replicas have different Stores or one has none, the Store loses sessions, " +
+		"a part of the cookie was dropped, or another application on this host sets a cookie of that name",
 	unreadable: "the session's cookie came back and does not open: a replica has another SessionKey, RedirectURL or kind of Store, " +
 		"or another Authenticator on this host has the same CookieName",
 	over:    "the session is over already: clocks of replicas differ, or SessionLifetime or SessionIdle is too short",

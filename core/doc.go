@@ -32,6 +32,8 @@
 //     this is. It is deleted, whatever comes next;
 //   - iss (RFC 9207): equal if present, present if the provider promises it;
 //   - error; then exactly one code;
+//   - that the browser does not go in a circle: a login for this page has not ended a
+//     moment ago without a session that its guard sees;
 //   - the token response: the code is sent once, with the verifier, with the
 //     client authentication that the metadata names; token_type is Bearer;
 //   - the ID token: signature by a key of the provider's, by the algorithm that is
@@ -84,6 +86,7 @@
 //	__Host-pixy-tokens      access and refresh token, if kept; a second one, -2, if large
 //	__Secure-pixy-logout    the ID token, for the logout path alone
 //	__Host-pixy-hint        where it is in the Store, if it is too large for a cookie
+//	__Host-pixy-landed-…    where the last login ended, for a minute, to tell a circle
 //	__Host-pixy-last        which session it belongs to: a hash of the session's id
 //
 // # Errors
@@ -129,6 +132,8 @@
 //	provider_metadata_invalid 502     metadata or keys are wrong; check Issuer; no user can mend it
 //	client_secret_unavailable 503     ClientSecretFunc failed; see the log
 //	provider_unavailable      503     the provider is down or slow; try again
+//	session_lost              500     a login succeeded and did not last, so that the browser would go in
+//	                                  circles; the log has the likely causes
 //	store_unavailable         503     the Store is down; try again
 //	revocations_unavailable   503     Revocations are down; try again
 //	refreshes_unavailable     503     Refreshes are down, and a token has expired; try again

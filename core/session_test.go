@@ -25,7 +25,7 @@ func TestSessionCookieAttributes(t *testing.T) {
 	page := g.visit(g.toCallback().String())
 	set := make(map[string]*http.Cookie) // but for the attempt's, which is deleted, and the landing's
 	for _, c := range (&http.Response{Header: page.Header}).Cookies() {
-		if c.MaxAge >= 0 && !strings.HasPrefix(c.Name, "__Host-pixy-last-") {
+		if c.MaxAge >= 0 && !strings.HasPrefix(c.Name, "__Host-pixy-landed-") {
 			set[c.Name] = c
 		}
 	}
