@@ -177,8 +177,19 @@ func newStage(t *testing.T, a *app, build func(*app, *core.Authenticator) http.H
 	s := &stage{t: t, app: a, browser: logintest.NewBrowser()}
 	s.provider = logintest.NewProvider(issuer, logintest.Client{
 		ID: "app", Secret: "secret",
-		RedirectURIs: []string{origin + "/auth/callback"}, PostLogoutRedirectURIs: []string{origin + "/maybe"},
+		RedirectURIs:           []string{origin + "/auth/callback", origin + "/staff/auth/callback"},
+		PostLogoutRedirectURIs: []string{origin + "/maybe"},
 	})
+	s.browser.Serve(issuer, s.provider)
+	s.auth = s.newAuth(change...)
+	s.handler = build(a, s.auth)
+	s.browser.Serve(origin, s.handler)
+	return s
+}
+
+// newAuth is one more login of the application.
+func (s *stage) newAuth(change ...func(*core.Config)) *core.Authenticator {
+	s.t.Helper()
 	config := core.Config{
 		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "secret"}},
 		RedirectURL: origin + "/auth/callback",
@@ -192,12 +203,9 @@ func newStage(t *testing.T, a *app, build func(*app, *core.Authenticator) http.H
 	}
 	auth, err := core.New(config)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	s.browser.Serve(issuer, s.provider)
-	s.auth, s.handler = auth, build(a, auth)
-	s.browser.Serve(origin, s.handler)
-	return s
+	return auth
 }
 
 func (s *stage) page(page *logintest.Page, err error) *logintest.Page {

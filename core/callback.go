@@ -177,6 +177,7 @@ func (s *session) shares(other *session) bool {
 
 // redeem trades the code for somebody whom provider and application both let in.
 func (a *Authenticator) redeem(ctx context.Context, at *registration, code string, posted []string, attempt *attempt) (*identity, error) {
+	ctx = a.contextOfLogin(ctx)
 	identity, err := at.redeem(ctx, code, attempt)
 	if err != nil {
 		return nil, err
@@ -189,6 +190,7 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 	}
 	if a.config.OnLogin != nil { // which sees all claims, also those that are not kept
 		theirs := identity.user
+		ctx := ContextWithToken(ctx, identity.tokens.bearer())
 		if err := a.config.OnLogin(ctx, &theirs); err != nil {
 			return nil, errOnLogin(err)
 		}

@@ -153,7 +153,8 @@ type Config struct {
 	// then the answer cannot be had at the moment, status 503. An [*Error] chooses
 	// what the person reads. OnLogin must be safe for concurrent use. Its context has
 	// the request's values, and does not end when the browser leaves: the code is
-	// spent by then, and a reload may be waiting for the outcome. Nil: everybody whom
+	// spent by then, and a reload may be waiting for the outcome. [TokenSource] and
+	// [Client] use the new login's access token there. Nil: everybody whom
 	// the provider knows may come in.
 	OnLogin func(context.Context, *User) error
 

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,42 +12,59 @@ import (
 // It uses no network, unless Store or Revocations do, and talks to the provider
 // only to refresh tokens when it is time (see [Config.KeepTokens]). The error
 // wraps [ErrNoSession] if nobody is logged in, which is not logged, or
-// [ErrUnavailable] if Store or Revocations are down, which logs nobody out. A
-// request that this Authenticator has let through already, or a test by
-// [ContextWithUser], passes as it is.
+// [ErrUnavailable] if Store or Revocations are down, which logs nobody out. Beside
+// an error, the request is r, unchanged. A user that another Authenticator has let
+// pass is not logged in here. A request that this Authenticator has let pass
+// already, or a test by [ContextWithUser], passes.
 //
 // It may set cookies, so call it before the handler writes anything. It marks
 // the answer as private to this user (Cache-Control, Vary). A handler may be
 // stricter, and must never say public.
+//
+// For a page that anonymous requests may see, use [Authenticator.LoadUser].
 func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	return a.AuthenticateFor(w, r, Requirement{})
+}
+
+// LoadUser is [Authenticator.Authenticate] for pages that anonymous requests may
+// see. If nobody is logged in, it returns a request whose user is nil, and no
+// error: also if another Authenticator has found a user. The error wraps
+// [ErrUnavailable] if Store or Revocations are down. Beside an error, the request
+// is r, unchanged.
+func (a *Authenticator) LoadUser(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
+	loaded, err := a.Authenticate(w, r)
+	if errors.Is(err, ErrNoSession) {
+		return a.nobody(r), nil
+	}
+	return loaded, err
 }
 
 // AuthenticateFor is [Authenticator.Authenticate] for a page that needs more
 // than some login. The error wraps [ErrStepUp] if somebody is logged in whose
 // login does not meet need, which is not logged, and [ErrRefused] if no login
 // would: their provider has no OpenID Connect, or they come from a step-up to
-// this very page. A need that cannot be is an error of status 500.
+// this very page. A need that cannot be is an error of status 500. Beside an
+// error, the request is r, unchanged.
 func (a *Authenticator) AuthenticateFor(w http.ResponseWriter, r *http.Request, need Requirement) (*http.Request, error) {
 	if err := need.check(); err != nil {
-		return nil, a.report(w, r, &Error{Err: err})
+		return r, a.report(w, r, &Error{Err: err})
 	}
-	if found := a.passed(r); found != nil {
-		if found.session == nil {
-			return r, nil
+	outer := innermost(r.Context())
+	if found := outer.passed(a); found != nil {
+		if found.session != nil {
+			if err := a.meet(r, found.session, need); err != nil {
+				return r, a.report(w, r, err)
+			}
 		}
-		if err := a.meet(r, found.session, need); err != nil {
-			return nil, a.report(w, r, err)
-		}
-		return r, nil
+		return a.again(r, found), nil
 	}
 	markPrivate(w.Header())
 	session, err := a.sessions.load(r)
 	if err != nil {
-		return nil, a.report(w, r, err)
+		return r, a.report(w, r, err)
 	}
 	if session == nil {
-		return nil, a.report(w, r, a.errNoSession(need))
+		return r, a.report(w, r, a.errNoSession(need))
 	}
 	tokens, err := a.refresher.guard(w, r, session)
 	if errors.Is(err, ErrNoSession) {
@@ -56,16 +72,16 @@ func (a *Authenticator) AuthenticateFor(w http.ResponseWriter, r *http.Request, 
 		a.landings.forgetAll(w, r)
 	}
 	if err != nil {
-		return nil, a.report(w, r, err)
+		return r, a.report(w, r, err)
 	}
 	if err := a.sessions.touch(w, r, session); err != nil {
 		a.log(r, asError(err)) // the session is good for a while yet
 	}
 	if err := a.meet(r, session, need); err != nil {
-		return nil, a.report(w, r, err)
+		return r, a.report(w, r, err)
 	}
-	session.attached = attached{user: &session.user, by: a, session: session, request: r, tokens: tokens}
-	return r.WithContext(context.WithValue(r.Context(), attachedKey{}, &session.attached)), nil
+	session.attached = attached{user: &session.user, by: a, session: session, request: r, tokens: tokens, outer: outer}
+	return r.WithContext(session.attached.in(r.Context())), nil
 }
 
 // errNoSession turns a stranger away, who may log in with what is needed at once.
@@ -76,16 +92,6 @@ func (a *Authenticator) errNoSession(need Requirement) *Error {
 		err.loginURL = a.loginURLWith(nil, err.needs)
 	}
 	return err
-}
-
-// passed returns whom r has been let through for: by this Authenticator, or by a
-// test. The user of another Authenticator is a stranger here.
-func (a *Authenticator) passed(r *http.Request) *attached {
-	found, ok := r.Context().Value(attachedKey{}).(*attached)
-	if ok && found.user != nil && (found.by == a || found.by == nil) {
-		return found
-	}
-	return nil
 }
 
 // Challenge answers a request that Authenticate or AuthenticateFor has turned

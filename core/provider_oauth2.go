@@ -101,7 +101,8 @@ func (p *oauth2Provider) redeem(ctx context.Context, code string, a *attempt) (*
 	}
 	client := *p.client // follows no redirect, so the token stays where it is sent
 	client.Transport = &oauth2.Transport{Base: client.Transport, Source: oauth2.StaticTokenSource(token)}
-	fetched, err := p.config.OAuth2.FetchUser(ctx, &client)
+	tokens := newTokens(token, p.now())
+	fetched, err := p.config.OAuth2.FetchUser(ContextWithToken(ctx, tokens.bearer()), &client)
 	if err != nil {
 		return nil, fetchUserError(err, token.AccessToken)
 	}
@@ -117,7 +118,7 @@ func (p *oauth2Provider) redeem(ctx context.Context, code string, a *attempt) (*
 	if !validSubject(subject) {
 		return nil, errBadUserInfo(errors.New(`FetchUser gave no "sub": a string of 1 to 255 ASCII characters that never changes and is never given to somebody else`))
 	}
-	return &identity{user: c.user(p.config.Issuer, subject), claims: c, tokens: newTokens(token, p.now())}, nil
+	return &identity{user: c.user(p.config.Issuer, subject), claims: c, tokens: tokens}, nil
 }
 
 func (p *oauth2Provider) refresh(ctx context.Context, held *tokens, _ *session) (*tokens, error) {

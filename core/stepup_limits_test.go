@@ -237,7 +237,7 @@ func TestGuardsOneInTheOther(t *testing.T) {
 	if _, err := g.auth.AuthenticateFor(httptest.NewRecorder(), passed, recent); err != nil {
 		t.Errorf("recent: got %v", err)
 	}
-	if through, err := g.auth.AuthenticateFor(httptest.NewRecorder(), passed, golden); err == nil || through != nil {
+	if through, err := g.auth.AuthenticateFor(httptest.NewRecorder(), passed, golden); err == nil || through != passed {
 		t.Errorf("golden: got %v, %v", through, err)
 	}
 	test := r.WithContext(core.ContextWithUser(r.Context(), &core.User{Issuer: "test", Subject: "grace"}))

@@ -57,6 +57,11 @@ func newTokens(response *oauth2.Token, now time.Time) *tokens {
 // expired reports whether the access token is known to be of no use.
 func (t *tokens) expired(now time.Time) bool { return !t.expires.IsZero() && !now.Before(t.expires) }
 
+// bearer is the access token, as [TokenSource] gives it.
+func (t *tokens) bearer() *oauth2.Token {
+	return &oauth2.Token{AccessToken: t.access, TokenType: "Bearer", Expiry: t.expires}
+}
+
 func (t *tokens) encode() []byte {
 	b := make([]byte, 1, tokensFixed+16+len(t.access)+len(t.refresh)+len(t.nonce)+len(t.idToken))
 	b[0] = tokensVersion

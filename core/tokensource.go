@@ -14,7 +14,9 @@ import (
 
 // TokenSource returns what gives the access token of the user of a request, to
 // call an API in the user's name. It needs [Config.KeepTokens], and a context
-// that has passed a guard. It is safe for concurrent use.
+// that has passed a guard; with several Authenticators, the token is that of the
+// innermost guard's user. In OnLogin and FetchUser it gives the token of the new
+// login, also without KeepTokens. It is safe for concurrent use.
 //
 // The guard has seen to it that the token is good for a while: a minute, or a
 // quarter of its life if that is less. Token never uses the network but for a
@@ -27,19 +29,21 @@ func TokenSource(ctx context.Context) oauth2.TokenSource { return tokenSource{ct
 type tokenSource struct{ ctx context.Context }
 
 func (s tokenSource) Token() (*oauth2.Token, error) {
-	found, ok := s.ctx.Value(attachedKey{}).(*attached)
+	found := innermost(s.ctx)
 	switch {
-	case !ok:
+	case found == nil:
 		return nil, errNoToken("no guard has let this request pass")
 	case found.token != nil:
 		return found.token, nil
 	case found.by == nil || !found.by.tokens.kept:
 		return nil, errNoToken("Config.KeepTokens is not set")
+	case found.request == nil:
+		return nil, errNoToken("nobody is logged in")
 	}
 	held, err := found.by.refresher.of(found).get()
 	switch {
 	case held != nil && !held.expired(found.by.now()):
-		return &oauth2.Token{AccessToken: held.access, TokenType: "Bearer", Expiry: held.expires}, nil
+		return held.bearer(), nil
 	case err != nil:
 		return nil, err
 	case held == nil:
@@ -53,10 +57,21 @@ func (s tokenSource) Token() (*oauth2.Token, error) {
 // that is for [ContextWithUser], before or after.
 func ContextWithToken(ctx context.Context, token *oauth2.Token) context.Context {
 	here := &attached{token: token}
-	if found, ok := ctx.Value(attachedKey{}).(*attached); ok {
-		here.user, here.by, here.session = found.user, found.by, found.session
+	if last := innermost(ctx); last != nil {
+		here.user, here.by, here.session, here.outer = last.user, last.by, last.session, last.outer
 	}
-	return context.WithValue(ctx, attachedKey{}, here)
+	return here.in(ctx)
+}
+
+// contextOfLogin is what the application's functions get during a login of a. Its
+// user is the one that a had let pass before, and it has no token: neither the
+// former user's, nor one of another Authenticator.
+func (a *Authenticator) contextOfLogin(ctx context.Context) context.Context {
+	here := &attached{by: a, outer: innermost(ctx)}
+	if former := here.outer.passed(a); former != nil {
+		here.user, here.session = former.user, former.session
+	}
+	return here.in(ctx)
 }
 
 // Client returns a client that calls APIs in the name of the user of a request:
@@ -78,7 +93,7 @@ func Client(ctx context.Context, hosts ...string) *http.Client {
 // apiTransport is what x/oauth2 would take, or that of the Config.
 func apiTransport(ctx context.Context) http.RoundTripper {
 	var custom *http.Client
-	if found, ok := ctx.Value(attachedKey{}).(*attached); ok && found.by != nil {
+	if found := innermost(ctx); found != nil && found.by != nil {
 		custom = found.by.config.HTTPClient
 	}
 	if theirs, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok {

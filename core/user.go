@@ -1,13 +1,9 @@
 package core
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-
-	"golang.org/x/oauth2"
 )
 
 // User is the person who is logged in, as the provider described them at login.
@@ -71,34 +67,3 @@ func (u *User) Key() string { return u.Issuer + " " + u.Subject }
 // request that does not call it does neither. A User without claims, such as one
 // that is written down in a test, has the empty object; [NewUser] makes one with.
 func (u *User) Claims(v any) error { return u.claims.decode(v) }
-
-// attached is what a request's context holds.
-type attached struct {
-	user    *User
-	by      *Authenticator // nil: by a test
-	session *session       // nil: by a test
-	request *http.Request  // that the guard has let pass; nil: by a test
-	tokens  *requestTokens // nil: not asked for; see refresher.of
-	token   *oauth2.Token  // by a test
-}
-
-type attachedKey struct{}
-
-// UserFromContext returns the user whom [Authenticator.Authenticate] attached
-// to a request's context, or nil if nobody is logged in.
-func UserFromContext(ctx context.Context) *User {
-	if found, ok := ctx.Value(attachedKey{}).(*attached); ok {
-		return found.user
-	}
-	return nil
-}
-
-// ContextWithUser returns a context in which user is logged in. It is meant for
-// tests of protected handlers: every guard lets such a request pass.
-func ContextWithUser(ctx context.Context, user *User) context.Context {
-	here := &attached{user: user}
-	if found, ok := ctx.Value(attachedKey{}).(*attached); ok {
-		here.token = found.token
-	}
-	return context.WithValue(ctx, attachedKey{}, here)
-}

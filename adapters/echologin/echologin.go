@@ -70,21 +70,27 @@ func (l *Login) Require(need core.Requirement) echo.MiddlewareFunc {
 }
 
 // LoadUser is middleware that attaches the user if there is one, and lets
-// everybody through. Only an outage stops a request: of the Store or of
+// everybody through. If nobody is logged in, [User] returns nil, also if another
+// Login has found a user. Only an outage stops a request: of the Store or of
 // Revocations (503).
 func (l *Login) LoadUser(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		authenticated, err := l.auth.Authenticate(c.Response(), c.Request())
-		if err == nil {
-			c.SetRequest(authenticated)
-		} else if !errors.Is(err, core.ErrNoSession) {
+		loaded, err := l.auth.LoadUser(c.Response(), c.Request())
+		if err != nil {
 			return l.fail(c, err)
 		}
+		c.SetRequest(loaded)
 		return next(c)
 	}
 }
 
-// User returns who is logged in, or nil. Behind RequireUser it is never nil.
+// User returns the user of this Login, or nil. It is nil if no RequireUser, Require
+// or LoadUser of this Login has let the request pass, whatever other Logins found.
+func (l *Login) User(c echo.Context) *core.User { return l.auth.User(c.Request()) }
+
+// User returns the user that the innermost RequireUser, Require or LoadUser has
+// found, or nil. Behind RequireUser it is never nil. With several Logins, use
+// [Login.User].
 func User(c echo.Context) *core.User { return core.UserFromContext(c.Request().Context()) }
 
 // Client returns a client that calls APIs on hosts in the name of who is logged

@@ -8,7 +8,6 @@
 package ginlogin
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -69,19 +68,25 @@ func (l *Login) require(c *gin.Context, need core.Requirement) {
 }
 
 // LoadUser is middleware that attaches the user if there is one, and lets
-// everybody through. Only an outage stops a request: of the Store or of
+// everybody through. If nobody is logged in, [User] returns nil, also if another
+// Login has found a user. Only an outage stops a request: of the Store or of
 // Revocations (503).
 func (l *Login) LoadUser(c *gin.Context) {
-	authenticated, err := l.auth.Authenticate(c.Writer, c.Request)
-	switch {
-	case err == nil:
-		c.Request = authenticated
-	case !errors.Is(err, core.ErrNoSession):
+	loaded, err := l.auth.LoadUser(c.Writer, c.Request)
+	if err != nil {
 		l.fail(c, err)
+		return
 	}
+	c.Request = loaded
 }
 
-// User returns who is logged in, or nil. Behind RequireUser it is never nil.
+// User returns the user of this Login, or nil. It is nil if no RequireUser, Require
+// or LoadUser of this Login has let the request pass, whatever other Logins found.
+func (l *Login) User(c *gin.Context) *core.User { return l.auth.User(c.Request) }
+
+// User returns the user that the innermost RequireUser, Require or LoadUser has
+// found, or nil. Behind RequireUser it is never nil. With several Logins, use
+// [Login.User].
 // Where a [context.Context] is wanted, pass on c.Request.Context(): it has the
 // user, and c itself does not unless the engine's ContextWithFallback is set.
 func User(c *gin.Context) *core.User { return core.UserFromContext(c.Request.Context()) }

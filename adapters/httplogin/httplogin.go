@@ -7,7 +7,6 @@
 package httplogin
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/pixyauth/pixy/adapters/internal/public"
@@ -62,23 +61,27 @@ func (l *Login) Require(need core.Requirement) func(http.Handler) http.Handler {
 }
 
 // LoadUser is middleware that attaches the user if there is one, and lets
-// everybody through. Only an outage stops a request: of the Store or of
+// everybody through. If nobody is logged in, [User] returns nil, also if another
+// Login has found a user. Only an outage stops a request: of the Store or of
 // Revocations (503).
 func (l *Login) LoadUser(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		authenticated, err := l.auth.Authenticate(w, r)
-		switch {
-		case err == nil:
-			next.ServeHTTP(w, authenticated)
-		case errors.Is(err, core.ErrNoSession):
-			next.ServeHTTP(w, r)
-		default:
+		loaded, err := l.auth.LoadUser(w, r)
+		if err != nil {
 			l.fail(w, r, err)
+			return
 		}
+		next.ServeHTTP(w, loaded)
 	})
 }
 
-// User returns who is logged in, or nil. Behind RequireUser it is never nil.
+// User returns the user of this Login, or nil. It is nil if no RequireUser, Require
+// or LoadUser of this Login has let the request pass, whatever other Logins found.
+func (l *Login) User(r *http.Request) *core.User { return l.auth.User(r) }
+
+// User returns the user that the innermost RequireUser, Require or LoadUser has
+// found, or nil. Behind RequireUser it is never nil. With several Logins, use
+// [Login.User].
 func User(r *http.Request) *core.User { return core.UserFromContext(r.Context()) }
 
 // Client returns a client that calls APIs on hosts in the name of who is logged
