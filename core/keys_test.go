@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,4 +163,104 @@ func TestKeySetsHoldMoreThanIsUnderstood(t *testing.T) {
 			g.login()
 		}
 	})
+}
+
+// rsaIn returns the RSA key of a set that the provider signs with.
+func rsaIn(set map[string]any) map[string]any { return set["keys"].([]any)[0].(map[string]any) }
+
+// A provider that was installed anew has other keys under the same names. Each
+// such token has them fetched once more.
+func TestANewKeyUnderAnOldName(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	g.provider.Misbehave(logintest.Faults{
+		JWKS:    func(set map[string]any) { rsaIn(set)["kid"] = "1" },
+		IDToken: func(header, _ map[string]any) { header["kid"] = "1" },
+	})
+	g.login()
+	for range 3 {
+		g.provider.RotateKeys()
+		g.browser.Forget("", "")
+		g.login()
+	}
+	if got := g.provider.Count(logintest.JWKS); got != 4 {
+		t.Errorf("%d fetches of the keys, want 4", got)
+	}
+}
+
+// Signatures that fail, of a name that is known, or of none, have the keys fetched
+// no more often than unknown names do.
+func TestBadSignaturesDoNotFloodTheProvider(t *testing.T) {
+	t.Parallel()
+	for name, header := range map[string]func(h, _ map[string]any){
+		"of a known name": func(_, _ map[string]any) {},
+		"without a name":  func(h, _ map[string]any) { delete(h, "kid") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				g := newRig(t)
+				g.login()
+				logins := g.logins.Load()
+				g.provider.Misbehave(logintest.Faults{
+					IDToken:       header,
+					SignedIDToken: func(token string) string { at := len(token) - 20; return token[:at] + flip(token[at]) + token[at+1:] },
+				})
+				start, before := time.Now(), g.provider.Count(logintest.JWKS)
+				for range 50 {
+					if page := g.visit(g.toCallback().String()); page.Status != http.StatusBadGateway {
+						t.Fatalf("got %d", page.Status)
+					}
+				}
+				seconds := int(time.Since(start) / time.Second)
+				if got := g.provider.Count(logintest.JWKS) - before; got > 5+seconds || got == 0 {
+					t.Errorf("%d fetches of the keys in %d seconds, want 5 and one each second", got, seconds)
+				}
+				if g.logins.Load() != logins {
+					t.Error("a user was logged in")
+				}
+			})
+		})
+	}
+}
+
+// Nobody needs the certificate to verify a signature, and none that Go can parse
+// is demanded.
+func TestOddCertificatesBesideASoundKey(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	g.provider.Misbehave(logintest.Faults{JWKS: func(set map[string]any) {
+		key := rsaIn(set)
+		key["x5c"], key["x5t"], key["x5t#S256"], key["x5u"] = []string{"AA=="}, "AA", 7, "://"
+		key["key_ops"], key["use"] = []string{"verify"}, []string{"sig"}
+	}})
+	g.login()
+	if log := g.log.String(); strings.Contains(log, "not used") {
+		t.Errorf("logged %s", log)
+	}
+}
+
+// A key that must not be used verifies nothing, and the log says why at once.
+func TestUnfitKeysVerifyNothing(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		edit func(key map[string]any)
+		want string
+	}{
+		{"key_ops without verify", func(k map[string]any) { k["key_ops"] = []string{"sign"} }, "key_ops is without verify"},
+		{"a private key", func(k map[string]any) { k["d"] = "AQAB" }, "its private key is published"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t)
+			g.provider.Misbehave(logintest.Faults{JWKS: func(set map[string]any) { test.edit(rsaIn(set)) }})
+			if page := g.visit(g.toCallback().String()); page.Status != http.StatusBadGateway || g.logins.Load() != 0 || g.whoAmI() != "" {
+				t.Errorf("got %d, and %d logins", page.Status, g.logins.Load())
+			}
+			if log := g.log.String(); strings.Count(log, test.want) != 1 || !strings.Contains(log, `"issuer":"`+issuer+`"`) {
+				t.Errorf("logged %s", log)
+			}
+		})
+	}
 }

@@ -33,7 +33,7 @@ type publicKey struct {
 
 // A keySet is what a provider publishes, as far as it can verify signatures.
 type keySet struct {
-	keys []publicKey
+	keys []publicKey // maxKeys at most
 
 	// skipped says which keys are not used, and why. Keys of a kind that is not for
 	// ID tokens are normal (RFC 7517 section 5) and not in it.
