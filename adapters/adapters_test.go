@@ -100,6 +100,40 @@ func TestALoginByForm(t *testing.T) {
 	})
 }
 
+// A double click at the provider, a prefetch, and a reload: the code is sent once, and
+// the user ends at their page each time.
+func TestACallbackThatComesAgain(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
+		s := start()
+		login := s.page(s.browser.Visit(origin + "/private?tab=1"))
+		callback := s.page(s.browser.Visit(login.Header.Get("Location"))).Header.Get("Location")
+		path := strings.TrimPrefix(callback, origin)
+		prefetch := s.do("GET", path, http.Header{"Accept": {"text/html"}, "Sec-Purpose": {"prefetch"}})
+		if prefetch.Status != 503 || len(prefetch.Header["Set-Cookie"])+len(prefetch.Body) != 0 || prefetch.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("a prefetch gets %d %v: %s", prefetch.Status, prefetch.Header, prefetch.Body)
+		}
+		var before []string
+		for _, c := range s.browser.Cookies(callback) {
+			before = append(before, c.Name+"="+c.Value)
+		}
+		first := s.page(s.browser.Visit(callback))
+		double := s.do("GET", path, http.Header{"Accept": {"text/html"}, "Cookie": {strings.Join(before, "; ")}})
+		reload := s.page(s.browser.Visit(callback))
+		for i, page := range []*logintest.Page{first, double, reload} {
+			if page.Status != 303 || page.Header.Get("Location") != "/private?tab=1" || (len(page.Header["Set-Cookie"]) > 0) != (i < 2) {
+				t.Errorf("callback %d gets %d to %q, %v", i+1, page.Status, page.Header.Get("Location"), page.Header)
+			}
+		}
+		if got := s.provider.Count(logintest.Token); got != 1 {
+			t.Errorf("sent the code %d times", got)
+		}
+		if page := s.page(s.browser.Get(origin + "/private?tab=1")); string(page.Body) != "ada" || s.app.ran.Load() != 1 {
+			t.Errorf("ends with %d: %s", page.Status, page.Body)
+		}
+	})
+}
+
 // The same answers to the letter, and none of them from the private handler.
 func TestRefusals(t *testing.T) {
 	t.Parallel()

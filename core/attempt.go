@@ -19,8 +19,9 @@ const (
 	attemptLifetime = 10 * time.Minute
 
 	// At most this many attempts, and this many bytes of them, wait in one
-	// browser; the oldest goes when another comes. Servers and proxies refuse
-	// requests whose headers exceed 8 KB or so.
+	// browser; the oldest goes when another comes. Its callback begins one new login,
+	// which ends at Home. Servers and proxies refuse requests whose headers exceed
+	// 8 KB or so.
 	maxAttempts     = 8
 	maxAttemptBytes = 4 << 10
 
@@ -156,12 +157,19 @@ func (s *attempts) cookieName(state string) string {
 func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) {
 	name := s.cookieName(a.state)
 	value := s.sealer.seal(name, a.encode())
-	s.evict(w, r, len(name)+len(value))
+	s.evict(w, r, name, len(name)+len(value))
 	s.cookies.set(w, name, value, attemptLifetime)
 }
 
-// evict makes room for a cookie of size bytes.
-func (s *attempts) evict(w http.ResponseWriter, r *http.Request, size int) {
+// evict drops the oldest attempts that are too many beside the one of a name, which
+// has size bytes: zero if it is about to go. A browser that restores its tabs sends
+// many requests at once, none of which has the others' attempts, so that all answers
+// add one. The next callback, or the next login, finds them all.
+func (s *attempts) evict(w http.ResponseWriter, r *http.Request, beside string, size int) {
+	most := maxAttempts
+	if size > 0 {
+		most--
+	}
 	type waiting struct {
 		name  string
 		size  int
@@ -169,6 +177,9 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, size int) {
 	}
 	var all []waiting
 	for name, value := range cookiesWithPrefix(r, s.prefix) {
+		if name == beside {
+			continue
+		}
 		if _, err := strictBase64.DecodeString(name[len(s.prefix):]); err != nil {
 			continue // no name of ours, and perhaps one that no answer can take away
 		}
@@ -183,7 +194,7 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, size int) {
 	}
 	slices.SortFunc(all, func(a, b waiting) int { return a.begun.Compare(b.begun) })
 	for range min(len(all), maxEvictions) {
-		if len(all) < maxAttempts && size <= maxAttemptBytes {
+		if len(all) <= most && size <= maxAttemptBytes {
 			return
 		}
 		s.cookies.remove(w, all[0].name)
@@ -211,7 +222,10 @@ func (s *attempts) find(r *http.Request, state string) *attempt {
 	return a
 }
 
-// remove deletes the attempt that state belongs to: each is used once.
-func (s *attempts) remove(w http.ResponseWriter, state string) {
-	s.cookies.remove(w, s.cookieName(state))
+// remove deletes the attempt that state belongs to, because each is used once, and
+// drops the oldest others if they are too many.
+func (s *attempts) remove(w http.ResponseWriter, r *http.Request, state string) {
+	name := s.cookieName(state)
+	s.evict(w, r, name, 0)
+	s.cookies.remove(w, name)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -105,6 +106,50 @@ func TestAbandonedLoginsStayBounded(t *testing.T) {
 			}
 			g.login()
 		})
+	}
+}
+
+// A browser that is started restores its tabs at once: no request has the attempts of
+// the others.
+func TestTabsRestoredAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, tabs := range []int{8, 20, 40} {
+		for _, length := range []int{10, 1000, 2000} {
+			for _, next := range []string{"callback", "login"} {
+				t.Run(fmt.Sprintf("rule 108: %d tabs, addresses of %d bytes, then a %s", tabs, length, next), func(t *testing.T) {
+					t.Parallel()
+					g := newRig(t)
+					var to string
+					for range tabs {
+						w := httptest.NewRecorder()
+						g.advance(time.Second)
+						g.app(g.auth).ServeHTTP(w, httptest.NewRequest("GET", origin+"/auth/login?return_to=/"+strings.Repeat("a", length-1), nil))
+						to = w.Header().Get("Location")
+						g.apply(w)
+					}
+					if got := len(g.cookiesNamed("__Host-pixy-login-")); got != tabs {
+						t.Fatalf("%d attempts, want %d", got, tabs)
+					}
+					if next == "login" {
+						g.visit(origin + "/auth/login")
+					} else if got, want := g.visit(follow(t, g.browser, to).String()).Header.Get("Location"), "/"+strings.Repeat("a", length-1); got != want {
+						t.Errorf("the last tab ends at %.30q", got)
+					}
+					left, size := g.cookiesNamed("__Host-pixy-login-"), 0
+					for _, cookie := range left {
+						size += len(cookie.Name) + len(cookie.Value)
+					}
+					if want := min(8, tabs-1); tabs <= 32 && (len(left) > 8 || size > 4<<10 || length == 10 && next == "callback" && len(left) != want) {
+						t.Errorf("%d attempts are left, %d bytes", len(left), size)
+					}
+					g.browser.Forget(origin, "__Host-pixy-session")
+					g.login()
+					if got := len(g.cookiesNamed("__Host-pixy-login-")); got > 8 {
+						t.Errorf("after another login, %d attempts are left", got)
+					}
+				})
+			}
+		}
 	}
 }
 

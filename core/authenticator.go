@@ -14,11 +14,12 @@ import (
 
 // Authenticator logs people in. Make one with [New], share it: it is safe for
 // concurrent use and needs no closing. What it knows is the provider's metadata
-// and keys, and nothing of any user, but for the sealed outcomes of refreshes, for
-// five minutes or until others take their place, if it keeps tokens without
-// [Config.Refreshes]. While it fetches something or refreshes tokens, a goroutine
-// of its own does so, which ends by itself: within the time-out of HTTPClient, and
-// for a refresh within a minute, if Store and ClientSecretFunc heed their context.
+// and keys, and nothing of any user, but for the outcomes of logins, for a minute, and
+// the sealed outcomes of refreshes, for five, if it keeps tokens without
+// [Config.Refreshes]. The oldest make room for others. While it fetches something or
+// refreshes tokens, a goroutine of its own does so, which ends by itself: within the
+// time-out of HTTPClient, and for a refresh within a minute, if Store and
+// ClientSecretFunc heed their context.
 type Authenticator struct {
 	config        Config
 	registrations registrations
@@ -70,6 +71,7 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 		registrations: register(config, redirect.Path, now),
 		origin:        redirect.Scheme + "://" + strings.TrimSuffix(strings.ToLower(redirect.Host), usualPorts[redirect.Scheme]),
 		crossOrigin:   http.NewCrossOriginProtection(),
+		flights:       flights{now: now},
 		now:           now,
 	}
 	// A proxy may rewrite Host, which is what Origin is compared with otherwise.

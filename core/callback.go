@@ -18,10 +18,14 @@ import (
 //
 // Every failure leaves the session that was there before as it was. A callback
 // without an attempt (back button, reload, second tab, lost cookie) is no
-// failure for somebody who is logged in, and for others it begins one new
+// failure for a user who is logged in, and for others it begins one new
 // login by itself; if that one comes back without its attempt too, the browser
 // keeps no cookies, and the error is [ErrUnknownAttempt]. The other errors wrap
 // [ErrRefused], [ErrUntrusted] or [ErrUnavailable].
+//
+// The code is sent once. For about a minute, other callbacks of the same login, from
+// the same browser, have its outcome: the same session, or the same error. OnLogin
+// is not called again. Other replicas do not know of it.
 //
 // A prefetch of the callback changes nothing. Its answer has status 503, which
 // browsers discard, and the code is redeemed when the user comes.
@@ -53,7 +57,7 @@ func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	if attempt == nil {
 		return a.report(w, r, a.heal(w, r, at, query, nil))
 	}
-	a.attempts.remove(w, attempt.state) // used up, whatever comes of it
+	a.attempts.remove(w, r, attempt.state) // used up, whatever comes of it
 	begunAt := a.registrations.withID(attempt.provider)
 	if attempt.expired(a.now()) || begunAt == nil {
 		return a.report(w, r, a.heal(w, r, at, query, attempt))
@@ -102,28 +106,45 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *regis
 	if err != nil {
 		return err
 	}
-	identity, err := a.flights.join(r.Context(), attempt.state, func(ctx context.Context) (*identity, error) {
-		return a.redeem(ctx, at, code, query["user"], attempt)
+	login, err := a.flights.join(r.Context(), attempt.state, func(ctx context.Context) (*login, error) {
+		identity, err := a.redeem(ctx, at, code, query["user"], attempt)
+		if err != nil {
+			return nil, err
+		}
+		return a.loginOf(at, identity, attempt), nil
 	})
 	if err != nil {
 		return err
 	}
-	fresh := a.sessions.begin(at, identity)
-	if attempt.required {
-		fresh.raised = fingerprint(a.returnTo(attempt.returnTo))
-	}
-	if err := a.start(w, r, fresh, identity.tokens); err != nil {
+	fresh := login.session // of the same id, if another callback has begun it
+	fresh.seen = instantOf(a.now())
+	if err := a.start(w, r, &fresh, login.tokens); err != nil {
 		return err
 	}
-	a.hints.save(w, r, fresh, identity.idToken)
+	a.hints.save(w, r, &fresh, login.idToken)
 	a.landings.save(w, next)
 	return nil
+}
+
+// loginOf is what a callback begins, and another one of the same login once more.
+func (a *Authenticator) loginOf(at *registration, who *identity, attempt *attempt) *login {
+	l := &login{session: *a.sessions.begin(at, who), idToken: who.idToken, returnTo: a.returnTo(attempt.returnTo)}
+	if attempt.required {
+		l.session.raised = fingerprint(l.returnTo)
+	}
+	if a.tokens.kept {
+		l.tokens = who.tokens
+	}
+	return l
 }
 
 // start begins a session with its tokens, or leaves the browser all that it has:
 // the former ones are forgotten, and cookies set, when all has gone well.
 func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *session, with *tokens) error {
 	former, formerTokens := a.former(r)
+	if former != nil && former.id == fresh.id {
+		former, formerTokens = nil, nil // another callback of this login has begun it
+	}
 	held := heldResponse{header: make(http.Header)}
 	if err := a.tokens.start(held, r, fresh, with, a.config.SessionLifetime); err != nil {
 		return err
@@ -207,6 +228,7 @@ func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, at *registr
 	if over != nil {
 		options = over.options()
 	}
+	state, _ := only(query["state"])
 	switch session, err := a.sessions.load(r); {
 	case err != nil:
 		return withLogin(err, a.loginURLWith(at, options))
@@ -214,10 +236,12 @@ func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, at *registr
 		if err := a.landAgain(w, r, over); err != nil {
 			return withLogin(err, a.loginURLWith(at, options))
 		}
+		if over == nil {
+			options.ReturnTo = a.flights.returnTo(state, session)
+		}
 		redirect(w, a.returnTo(options.ReturnTo))
 		return nil
 	}
-	state, _ := only(query["state"])
 	restarted, ok := wellFormedState(state)
 	if ok && !restarted && !query.Has("error") && mayNavigate(r) {
 		err := a.begin(w, r, at, options, true)

@@ -35,6 +35,14 @@ func (a *Authenticator) StartSession(w http.ResponseWriter, r *http.Request, use
 	return a.start(w, r, a.sessions.begin(a.registrations[0], &identity{user: user}), new(tokens))
 }
 
+// OutcomeBytes is how much room the outcomes of logins take.
+func (a *Authenticator) OutcomeBytes() int {
+	a.flights.mu.Lock()
+	defer a.flights.mu.Unlock()
+	a.flights.prune()
+	return a.flights.bytes
+}
+
 // AttemptVerifier shows the verifier of an attempt's cookie.
 func (a *Authenticator) AttemptVerifier(name, value string) string {
 	record, ok := a.attempts.sealer.open(name, value)

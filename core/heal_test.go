@@ -31,9 +31,28 @@ type healing struct {
 var healings = []healing{
 	{name: "nothing unusual", given: asItIs, ends: "/me", user: "ada", redeems: 1},
 
-	{name: "rules 9, 22: back button or reload after the login", ends: "/", user: "ada",
+	{name: "rules 9, 22: back button or reload after the login", ends: "/me", user: "ada",
 		given: func(g *rig, callback *url.URL) *url.URL {
 			g.get(callback.String())
+			g.advance(59 * time.Second)
+			return callback
+		}},
+	{name: "rules 9, 22: back button or reload, and the outcome is not remembered any more", ends: "/", user: "ada",
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.get(callback.String())
+			g.advance(time.Minute)
+			return callback
+		}},
+	{name: "rules 9, 22: reload after a login that another login has taken the place of", ends: "/", user: "ada",
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.get(callback.String())
+			g.get(g.toCallback().String())
+			return callback
+		}},
+	{name: "rules 9, 22: reload after a login and a logout", ends: "/", user: "ada", restarts: 1, logged: 1,
+		given: func(g *rig, callback *url.URL) *url.URL {
+			g.get(callback.String())
+			g.browser.Forget(origin, "")
 			return callback
 		}},
 	{name: "a second tab has logged in meanwhile", ends: "/me", user: "ada", redeems: 1,

@@ -72,6 +72,9 @@ func (a *Authenticator) endSession(w http.ResponseWriter, r *http.Request, sessi
 		return nil, err
 	}
 	a.landings.forgetAll(w, r)
+	if session != nil {
+		a.flights.end(session)
+	}
 	if err := a.tokens.end(w, r); err != nil {
 		a.log(r, asError(err)) // without their session they are of no use
 	}
