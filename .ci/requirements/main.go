@@ -11,8 +11,10 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/exec"
@@ -30,26 +32,31 @@ func main() {
 	log.SetFlags(0)
 	update := flag.Bool("update", false, "rewrite "+listFile+" first")
 	flag.Parse()
-	required, err := requirements(flag.Args())
-	if err == nil && *update {
-		list, err = refresh(required)
-	}
-	if err != nil {
+	if err := run(flag.Args(), *update, os.Stdout); err != nil {
 		log.Fatal(err)
 	}
-	problems, err := check(required, list)
+}
+
+func run(directories []string, update bool, output io.Writer) error {
+	required, err := requirements(directories)
+	known := list
+	if err == nil && update {
+		known, err = refresh(required)
+	}
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	for _, problem := range problems {
-		log.Print(problem)
+	problems, err := check(required, known)
+	if err != nil {
+		return err
 	}
-	for _, line := range newerPatches(required) {
-		fmt.Println(line)
+	for _, line := range append(problems, newerPatches(required)...) {
+		_, _ = fmt.Fprintln(output, line)
 	}
 	if len(problems) > 0 {
-		os.Exit(1)
+		return errors.New("there are requirements with known vulnerabilities")
 	}
+	return nil
 }
 
 // A requirement is a module version that a go.mod file selects.

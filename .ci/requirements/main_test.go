@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,6 +52,32 @@ func TestThisRepositoryIsSound(t *testing.T) {
 	}
 	if problems, err := check(required, list); err != nil || len(problems) != 0 {
 		t.Errorf("got %q %v", problems, err)
+	}
+}
+
+// The command fails for the old requirements alone, also without a network.
+func TestCommand(t *testing.T) {
+	t.Setenv("GOPROXY", "off")
+	t.Setenv("GOMODCACHE", t.TempDir())
+	directory := t.TempDir()
+	if err := os.WriteFile(filepath.Join(directory, "go.mod"), []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for where, vulnerable := range map[string]bool{directory: true, "../..": false} {
+		var output strings.Builder
+		err := run([]string{where}, false, &output)
+		if said := strings.Contains(output.String(), "has known vulnerabilities"); said != vulnerable || (err != nil) != vulnerable {
+			t.Errorf("%s: got %v and %s", where, err, output.String())
+		}
+		if !strings.Contains(output.String(), "the module proxy cannot be reached") {
+			t.Errorf("%s: got %s", where, output.String())
+		}
+	}
+	if err := run([]string{t.TempDir()}, false, io.Discard); err == nil {
+		t.Error("no go.mod: no error")
+	}
+	if err := run([]string{"../.."}, true, io.Discard); err == nil {
+		t.Error("no database: no error")
 	}
 }
 
