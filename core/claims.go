@@ -106,10 +106,13 @@ var protocolClaims = []string{
 }
 
 // session returns the claims that a session keeps: those in names, or, if names
-// is nil, all but the protocol's own.
+// is nil, all but the protocol's own. Ambiguous ones are never kept.
 func (c claims) session(names []string) (*sessionClaims, error) {
-	kept := make(claims)
+	kept, dropped := make(claims), c.ambiguous()
 	for name, value := range c {
+		if dropped[name] {
+			continue
+		}
 		if names == nil && !slices.Contains(protocolClaims, name) || slices.Contains(names, name) {
 			kept[name] = value
 		}

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 const (
@@ -84,8 +85,13 @@ func readForm(w http.ResponseWriter, r *http.Request) error {
 // failed login.
 func (c claims) addUser(values []string) {
 	user, ok := only(values)
-	if !ok || len(user) > maxPostedUser || c["user"] != nil {
+	if !ok || len(user) > maxPostedUser {
 		return
+	}
+	for name := range c { // in any case: the browser's must not be taken for the provider's
+		if strings.EqualFold(name, "user") {
+			return
+		}
 	}
 	if _, err := decodeClaims([]byte(user)); err == nil {
 		c["user"] = json.RawMessage(user)

@@ -62,8 +62,10 @@ func NewUser(issuer string, claims map[string]any) (*User, error) {
 // the user's account by. No two users have the same.
 func (u *User) Key() string { return u.Issuer + " " + u.Subject }
 
-// Claims decodes the claims that the session kept (see [Config.SessionClaims])
-// into v, like [json.Unmarshal]. Each call decrypts and parses them anew; a
-// request that does not call it does neither. A User without claims, such as one
+// Claims decodes all claims that the session kept (see [Config.SessionClaims])
+// into v, like [json.Unmarshal], which does not tell upper from lower case: a field
+// of a struct takes a claim "ROLES" for "roles" if there is no other. To read one
+// claim by its exact name, use [User.Claim] or [User.Has]. Each call decrypts and
+// parses them anew; a request that does not call it does neither. A User without claims, such as one
 // that is written down in a test, has the empty object; [NewUser] makes one with.
 func (u *User) Claims(v any) error { return u.claims.decode(v) }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -59,10 +58,7 @@ func ExampleUser() {
 	mux := http.NewServeMux()
 
 	mux.Handle("/admin", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var claims struct {
-			Roles []string `json:"roles"`
-		}
-		if err := httplogin.User(r).Claims(&claims); err != nil || !slices.Contains(claims.Roles, "admin") {
+		if !httplogin.User(r).Has("roles", "admin") {
 			http.Error(w, "This page is for administrators.", http.StatusForbidden)
 			return
 		}
