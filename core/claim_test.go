@@ -25,7 +25,7 @@ func TestClaimReadsOneByItsExactName(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]any{
-		"roles": []any{"admin"}, "Group": "staff", "<&>": "escaped", "quoted \" and \\": 1.0, "null": nil, "": "no name", "grüße": true,
+		"roles": []any{"admin"}, "Group": "staff", "<&>": "escaped", "quoted \" and \\": 1.0, "null": "untouched", "": "no name", "grüße": true,
 		"nested": map[string]any{"roles": []any{"root"}, "a": "}"},
 		"group":  "untouched", "ROLES": "untouched", "role": "untouched", "iss": "untouched", `\u003c\u0026\u003e`: "untouched",
 	} {
