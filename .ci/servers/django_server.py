@@ -74,6 +74,7 @@ from django.urls import include, path  # noqa: E402
 from oauth2_provider.models import AccessToken, Application, RefreshToken  # noqa: E402
 from oauth2_provider.oauth2_validators import OAuth2Validator  # noqa: E402
 
+METADATA = "/o/.well-known/openid-configuration"
 token_requests = 0
 
 
@@ -105,6 +106,9 @@ def counting(handle):
         global token_requests
         if environ["PATH_INFO"] == "/o/token/":
             token_requests += 1
+        if environ["PATH_INFO"] == METADATA:  # as older versions of the toolkit answer
+            start_response("301 Moved Permanently", [("Location", METADATA + "/"), ("Content-Length", "0")])
+            return []
         return handle(environ, start_response)
 
     return counted

@@ -4,7 +4,7 @@
 //     node tokens.mjs BINARY PYTHON
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Browser, press } from './browser.mjs';
+import { Browser, inputs, press } from './browser.mjs';
 import * as django from './django.mjs';
 import * as oauth2Server from './oauth2-server.mjs';
 import * as oidcProvider from './oidc-provider.mjs';
@@ -21,6 +21,7 @@ const step = ({ name }, what) => console.log(`ok  an application that keeps toke
 
 const certified = {
   name: 'oidc-provider', client: oidcProvider.clients.confidential, api: `${origins[0]}/me`, user: { sub: 'ada' },
+  logout: `${origins[0]}/session/end`,
   registered: { Issuer: origins[0], Scopes: ['openid', 'offline_access'], AuthParams: { prompt: ['consent'] } },
   start: () => oidcProvider.start(ports[0], app, callback('oidc-provider'), singleLogout),
 };
@@ -28,7 +29,7 @@ const servers = [
   certified, plain('oauth2-server', 1, true), plain('oauth2-server-without-rotation', 2, false),
   {
     name: 'django-oauth-toolkit', client: django.client, api: `${origins[3]}/o/userinfo/`, user: { sub: '1' },
-    registered: { Issuer: `${origins[3]}/o` },
+    registered: { Issuer: `${origins[3]}/o` }, logout: `${origins[3]}/o/logout/`,
     start: () => django.start(python, ports[3], app, callback('django-oauth-toolkit')),
   },
 ];
@@ -53,10 +54,12 @@ try {
   for (const server of servers) await refreshesOnce(server);
   await expiry();
   for (const server of servers) {
+    server.refreshed = Math.floor(Date.now() / 1000);
     await asksInTheUsersName(server, server.ada, 1);
     step(server, 'the refresh token that has come is good for the next refresh');
   }
   await logoutRevokes(certified);
+  await logoutEndsTheServersSession(servers.at(-1));
   for (const server of servers) await refusalEndsSession(server);
   await providerEndsSessions(certified);
   nothingLeaked();
@@ -129,11 +132,30 @@ async function refreshesOnce(server) {
 // The server has revoked the tokens before anybody comes to its own logout.
 async function logoutRevokes(server) {
   const before = server.running.grants.size;
-  const out = await server.ada.submit(`${app}/auth/logout`, {});
-  assert.ok(out.location.startsWith(`${server.registered.Issuer}/session/end`), out.location);
-  assert.equal(server.running.grants.size, before - 1, 'grants that are not revoked');
-  assert.equal((await api(server.ada)).status, 401);
-  step(server, 'logout has the tokens revoked');
+  await logoutEndsTheServersSession(server, () => {
+    assert.equal(server.running.grants.size, before - 1, 'grants that are not revoked');
+    step(server, 'logout has the tokens revoked');
+  });
+}
+
+// The application's session ends first, then the server's, which is told by the
+// latest ID token whose it is. Meanwhile runs between the two.
+async function logoutEndsTheServersSession(server, meanwhile = () => {}) {
+  const browser = server.ada;
+  const out = await browser.submit(`${app}/auth/logout`, {});
+  assert.equal((await api(browser)).status, 401);
+  const to = new URL(out.location);
+  assert.equal(to.origin + to.pathname, server.logout);
+  const hint = JSON.parse(Buffer.from(to.searchParams.get('id_token_hint').split('.')[1], 'base64url'));
+  assert.ok(hint.iat >= server.refreshed - 1, 'the hint is not the ID token of the last refresh');
+  meanwhile();
+  let page = await browser.follow(out);
+  if (!page.url.startsWith(`${app}/`)) page = await browser.follow(await press(browser, page));
+  assert.equal(page.status, 200, page.body);
+  assert.equal(new URL(page.url).origin + new URL(page.url).pathname, `${app}/`);
+  const again = await browser.follow(await browser.get(`${app}/auth/login?provider=${server.name}`));
+  assert.ok(inputs(again.body).some(({ type }) => type === 'password'), 'the server did not end its own session');
+  step(server, 'logout ends the session, and then the server\'s, by the latest ID token');
 }
 
 async function refusalEndsSession(server) {
@@ -154,9 +176,10 @@ async function refusalEndsSession(server) {
 async function providerEndsSessions(server) {
   const [one, elsewhere] = [await logIn(server), await logIn(server)];
   const other = await logIn(server, one.twin((name) => name.startsWith('_session')));
+  const told = server.running.logoutTokens.length; // by the logout that the application began
   const confirmed = await press(other, await other.get(`${server.registered.Issuer}/session/end`));
   assert.ok([302, 303].includes(confirmed.status), confirmed.body);
-  assert.deepEqual(server.running.logoutTokens, ['taken']);
+  assert.deepEqual(server.running.logoutTokens.slice(told), ['taken']);
   for (const browser of [one, other]) assert.equal((await api(browser)).status, 401);
   isUsers(server, await api(elsewhere));
   step(server, 'its logout token ends the sessions that began in one of its own, and no other');
