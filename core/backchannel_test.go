@@ -138,6 +138,29 @@ func TestBackChannelLogoutDuringAnOutage(t *testing.T) {
 			})
 		})
 	}
+	for name, about := range map[string]logintest.User{"sub": {Subject: "ada"}, "sid": {SessionID: "first"}} {
+		t.Run("rule 124: the revocations can be read and not written, about a "+name, func(t *testing.T) {
+			t.Parallel()
+			everyVault(t, func(t *testing.T, vault func(*core.Config)) {
+				g, l := newLogoutRig(t, vault)
+				g.login()
+				token := g.provider.LogoutToken("app", about, nil)
+				l.fail(errors.New("canary: read only"), -1)
+				unavailable(t, g.backChannel(token, nil), "revocations_unavailable")
+				if got := g.whoAmI(); got != "I am ada" {
+					t.Errorf("the outage has logged out: %q", got)
+				}
+				l.fail(nil, 0)
+				if got := g.whoAmI(); got != "I am ada" || strings.Contains(g.log.String(), "logout by the provider") {
+					t.Errorf("got %q; logged %s", got, g.log.String())
+				}
+				g.ended(token)
+				if got := g.whoAmI(); got != "" {
+					t.Errorf("the same token ends nothing: %q", got)
+				}
+			})
+		})
+	}
 	for name, answer := range map[string]func(http.ResponseWriter){
 		"down":        func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) },
 		"not its own": func(w http.ResponseWriter) { fmt.Fprint(w, "<html>a proxy") },

@@ -56,7 +56,9 @@
 // This package does not decide who may do what: that is the application's. It
 // keeps no list of users, and no tokens unless KeepTokens says so. Without
 // [Config.Revocations], a session in a cookie cannot be ended from the server
-// before its time, and an answer that renews it may arrive after a logout.
+// before its time, and an answer that renews it may arrive after a logout. A Store
+// alone leaves that gap, too: a renewal that overlaps a logout saves the session
+// again, because a gorilla Store cannot save only what still exists.
 // Front-Channel Logout does nothing where the provider is on another site, whose
 // frames are sent no Lax cookies; Back-Channel Logout works everywhere. Parameters
 // that ask the provider for something, such as prompt, are requests, and so is

@@ -97,6 +97,9 @@ func (s *gorillaStore) forget(r *http.Request) error {
 	return s.delete(heldResponse{header: make(http.Header)}, r)
 }
 
+// renew does not bring a session back that has ended. A Store has no way to save
+// only what still exists, so a logout between New and Save is undone: Revocations
+// close that gap.
 func (s *gorillaStore) renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
 	found, err := s.open(r)
 	if err != nil {

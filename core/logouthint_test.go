@@ -349,3 +349,28 @@ func TestLogoutAtAProviderThatHasGoneDown(t *testing.T) {
 		t.Errorf("sent to %s", to)
 	}
 }
+
+// A login without an ID token leaves nothing of the former one's hint.
+func TestLogoutHintOfALoginWithoutIDToken(t *testing.T) {
+	t.Parallel()
+	for name, faults := range map[string]logintest.Faults{"in a cookie": {}, "in the Store": manyIDGroups} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := newMemoryStore()
+			inStore := func(c *core.Config) { c.Store = store }
+			g := newRig(t, keepNoClaims, inStore)
+			g.provider.Misbehave(faults)
+			g.login()
+			g.browser.Serve(origin, g.app(g.newAuth(plainOAuth2, inStore)))
+			if page := g.get(origin + "/auth/login?return_to=/me"); page.Status != http.StatusOK {
+				t.Fatalf("got %d: %s", page.Status, page.Body)
+			}
+			if left := g.cookiesNamed("__"); len(left) != 1 || left[0].Name != "__Host-pixy-session" {
+				t.Errorf("left are %v", left)
+			}
+			if _, _, kept := store.counts(); kept != 1 {
+				t.Errorf("%d records are kept, want the session", kept)
+			}
+		})
+	}
+}

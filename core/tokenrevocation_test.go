@@ -1,10 +1,14 @@
 package core_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
@@ -99,4 +103,117 @@ func (g *tokenRig) callUserInfo(token string) int {
 	}
 	response.Body.Close()
 	return response.StatusCode
+}
+
+// A login over a session has the provider revoke the former tokens, if the new ones
+// cannot go with them.
+func TestALoginOverASessionRevokesItsTokens(t *testing.T) {
+	t.Parallel()
+	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
+		for name, test := range map[string]struct {
+			former, next logintest.User
+			noSID        bool
+			revoked      bool
+		}{
+			"another user":                            {logintest.User{Subject: "ada", SessionID: "s"}, logintest.User{Subject: "grace", SessionID: "s"}, false, true},
+			"another session at the provider":         {logintest.User{Subject: "ada", SessionID: "s"}, logintest.User{Subject: "ada", SessionID: "t"}, false, true},
+			"the same one":                            {logintest.User{Subject: "ada", SessionID: "s"}, logintest.User{Subject: "ada", SessionID: "s"}, false, false},
+			"the same user, whose session has no sid": {logintest.User{Subject: "ada"}, logintest.User{Subject: "ada"}, true, false},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				g := newTokenRig(t, vault)
+				if test.noSID {
+					g.provider.Misbehave(claim("sid", nil))
+				}
+				g.provider.User = test.former
+				g.login()
+				former := g.token()
+				g.provider.User = test.next
+				g.get(origin + "/auth/login?return_to=/me")
+				if test.revoked {
+					eventually(t, func() bool { return g.callUserInfo(former) == http.StatusUnauthorized })
+				}
+				if asked := indexOf(g.provider.Requests(), logintest.Revocation) >= 0; asked != test.revoked {
+					t.Errorf("the provider was asked: %v", asked)
+				}
+				if token := g.token(); token == former || g.callUserInfo(token) != http.StatusOK || g.log.String() != "" {
+					t.Errorf("the new token is of no use; logged %s", g.log.String())
+				}
+			})
+		}
+	})
+	t.Run("failed: nothing is revoked", func(t *testing.T) {
+		t.Parallel()
+		refuses := false
+		g := newTokenRig(t, func(c *core.Config) {
+			c.OnLogin = func(context.Context, *core.User) error {
+				if refuses {
+					return errors.New("not today")
+				}
+				return nil
+			}
+		})
+		g.login()
+		token := g.token()
+		refuses, g.provider.User = true, logintest.User{Subject: "grace"}
+		if page := g.get(origin + "/auth/login?return_to=/me"); page.Status != http.StatusForbidden {
+			t.Errorf("got %d", page.Status)
+		}
+		if g.callUserInfo(token) != http.StatusOK || indexOf(g.provider.Requests(), logintest.Revocation) >= 0 {
+			t.Error("a login that failed has revoked tokens")
+		}
+	})
+	t.Run("the provider hangs: the login does not wait", func(t *testing.T) {
+		t.Parallel()
+		stuck := make(chan struct{})
+		g := newTokenRig(t)
+		g.provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, r *http.Request) bool {
+			if e == logintest.Revocation {
+				<-stuck
+				w.WriteHeader(http.StatusBadGateway)
+			}
+			return e == logintest.Revocation
+		}})
+		g.login()
+		g.provider.User = logintest.User{Subject: "grace"}
+		if page := g.get(origin + "/auth/login?return_to=/me"); string(page.Body) != "I am grace" {
+			t.Errorf("got %d: %s", page.Status, page.Body)
+		}
+		close(stuck)
+		eventually(t, func() bool { return strings.Contains(g.log.String(), "provider_unavailable") })
+	})
+	t.Run("a panic is one line", func(t *testing.T) {
+		t.Parallel()
+		broken := new(atomic.Bool)
+		g := newTokenRig(t, func(c *core.Config) {
+			c.Providers[0].ClientSecret = ""
+			c.Providers[0].ClientSecretFunc = func(ctx context.Context) (string, error) {
+				if _, bounded := ctx.Deadline(); bounded && broken.Load() {
+					panic("canary: broken")
+				}
+				return "canary-client-secret", nil
+			}
+		})
+		g.login()
+		broken.Store(true)
+		g.provider.User = logintest.User{Subject: "grace"}
+		g.get(origin + "/auth/login?return_to=/me")
+		eventually(t, func() bool { return strings.Contains(g.log.String(), "canary: broken") })
+		if got := g.whoAmI(); got != "I am grace" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// eventually waits for what another goroutine does.
+func eventually(t testing.TB, so func() bool) {
+	t.Helper()
+	for range 1000 {
+		if so() {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Error("it has not happened")
 }
