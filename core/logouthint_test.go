@@ -365,8 +365,10 @@ func TestLogoutHintOfALoginWithoutIDToken(t *testing.T) {
 			if page := g.get(origin + "/auth/login?return_to=/me"); page.Status != http.StatusOK {
 				t.Fatalf("got %d: %s", page.Status, page.Body)
 			}
-			if left := g.cookiesNamed("__"); len(left) != 1 || left[0].Name != "__Host-pixy-session" {
-				t.Errorf("left are %v", left)
+			for _, name := range []string{"__Secure-pixy-logout", "__Host-pixy-last", "__Host-pixy-hint"} {
+				if left := g.cookiesNamed(name); len(left) != 0 {
+					t.Errorf("%v is left", left)
+				}
 			}
 			if _, _, kept := store.counts(); kept != 1 {
 				t.Errorf("%d records are kept, want the session", kept)
