@@ -168,8 +168,9 @@ type Config struct {
 
 	// Logger gets one line for each failure, at level Warn, or at Info if a browser
 	// did not wait; and one at Info for a login that begins once more by itself, which
-	// is a failure of the setup if it happens to everybody. Nil: what slog.Default()
-	// is when New is called.
+	// is a failure of the setup if it happens to everybody. Keys of a provider that
+	// cannot be used are logged at Warn, once until they change. Nil: what
+	// slog.Default() is when New is called.
 	Logger *slog.Logger
 }
 

@@ -126,7 +126,7 @@ func (k *keys) verify(ctx context.Context, signed *jose.JSONWebSignature) ([]byt
 // over: what a token costs must not depend on how many keys there are.
 func (k *keys) verifyWith(ctx context.Context, set *keySet, signed *jose.JSONWebSignature) ([]byte, error) {
 	header := signed.Signatures[0].Protected
-	tries, named := 0, false
+	tries, named, foreign := 0, false, false
 	for i := range set.keys {
 		key := &set.keys[i]
 		if header.KeyID != "" && key.KeyID != header.KeyID {
@@ -142,15 +142,19 @@ func (k *keys) verifyWith(ctx context.Context, set *keySet, signed *jose.JSONWeb
 		if ctx.Err() != nil {
 			return nil, errProviderDown(ctx.Err())
 		}
-		if payload, err := signed.Verify(&key.JSONWebKey); err == nil && k.mayIssue(key, payload) {
+		payload, err := signed.Verify(&key.JSONWebKey)
+		if err == nil && k.mayIssue(key, payload) {
 			return payload, nil
 		}
+		foreign = foreign || err == nil
 	}
 	switch {
 	case !named:
 		return nil, fmt.Errorf("the provider has no key with kid %q", clip(header.KeyID))
 	case tries == 0:
 		return nil, fmt.Errorf("no key of the provider with kid %q is for %s", clip(header.KeyID), clip(header.Algorithm))
+	case foreign:
+		return nil, errors.New("it is signed by a key that the provider publishes for another issuer than the token's iss and tid")
 	}
 	return nil, errors.New("no key of the provider verifies the signature")
 }

@@ -208,6 +208,9 @@ func TestKeysAtAProviderOfOneTenant(t *testing.T) {
 			if page := g.get(origin + "/me"); page.Status != test.status || (g.logins.Load() == 1) != (test.status == 200) {
 				t.Errorf("got %d, and %d logins: %s", page.Status, g.logins.Load(), page.Body)
 			}
+			if log := g.log.String(); strings.Contains(log, "for another issuer") != (test.status != 200) {
+				t.Errorf("logged %s", log)
+			}
 		})
 	}
 }
