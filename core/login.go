@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -28,6 +29,9 @@ func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodPost {
 		return a.comeByGET(w, r)
 	}
+	if err := a.misplaced(r); err != nil {
+		return a.report(w, r, err)
+	}
 	query := r.URL.Query()
 	if query.Has("iss") {
 		return a.loginByThirdParty(w, r, query)
@@ -35,6 +39,18 @@ func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
 	options := LoginOptions{Provider: query.Get("provider"), ReturnTo: query.Get("return_to")}
 	options.open(a.attempts.sealer, query.Get("with"), a.now())
 	return a.LoginWith(w, r, options)
+}
+
+// misplaced reports whether a router serves the login under a prefix. Its paths are
+// whole: the callback would end in 404, after the user has logged in.
+func (a *Authenticator) misplaced(r *http.Request) error {
+	asked, _, _ := strings.Cut(requestedURL(r), "?")
+	if prefix, ok := strings.CutSuffix(asked, a.config.LoginPath); ok && strings.HasPrefix(prefix, "/") {
+		return &Error{operator: true, Public: "Nobody can log in here at the moment. Please tell us.", Err: fmt.Errorf(
+			"a router serves LoginPath %s under the prefix %q, so the callback would not be found; mount the routes where their paths are whole, "+
+				"and give a RedirectURL with the whole path of the callback", a.config.LoginPath, clip(prefix))}
+	}
+	return nil
 }
 
 // sole returns the registration that needs no choice, or nil.

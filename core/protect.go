@@ -138,8 +138,23 @@ func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err er
 	}
 	if htmx {
 		w.Header().Set("HX-Redirect", a.loginURLWith(at, options))
+	} else if sendsForm(r) {
+		err = withLostInput(err)
 	}
 	return a.report(w, r, withLogin(err, a.loginURLWith(at, options)))
+}
+
+// sendsForm reports whether r is a form that a page has sent: a redirect to log in
+// would lose what is in it without a word.
+func sendsForm(r *http.Request) bool {
+	return r.Method != http.MethodGet && r.Method != http.MethodHead && acceptsHTML(r) && mayNavigate(r)
+}
+
+// withLostInput tells the user that a form was not taken.
+func withLostInput(err error) error {
+	failure := asError(err)
+	failure.Public += " What you entered was not saved. After the login, go back to the form, and send it again."
+	return failure
 }
 
 // circles reports whether whoever is sent to log in for r would be back at r, still

@@ -9,6 +9,7 @@ package echologin
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -33,15 +34,20 @@ type Login struct {
 // New returns a Login for auth.
 func New(auth *core.Authenticator) *Login { return &Login{auth: auth} }
 
-// Mount registers the login's routes. Their paths are whole: give the Echo, or
-// a group that adds middleware and no prefix.
+// Mount registers the login's routes. Their paths are whole, because RedirectURL
+// is: give the Echo, or a group that adds middleware and no prefix. Mount panics
+// for a group with a prefix.
 func (l *Login) Mount(router interface {
 	Add(method, path string, handler echo.HandlerFunc, middleware ...echo.MiddlewareFunc) *echo.Route
 }) {
 	for _, route := range l.auth.Routes() {
-		router.Add(route.Method, route.Path, func(c echo.Context) error {
+		added := router.Add(route.Method, route.Path, func(c echo.Context) error {
 			return l.fail(c, route.Handle(c.Response(), c.Request()))
 		})
+		if added.Path != route.Path {
+			panic(fmt.Sprintf("echologin: Mount was given a group that makes %q of %q, but the login's paths are whole; "+
+				"give the Echo, and a RedirectURL with the whole path of the callback", added.Path, route.Path))
+		}
 	}
 }
 

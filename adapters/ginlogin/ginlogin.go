@@ -8,6 +8,7 @@
 package ginlogin
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -30,9 +31,14 @@ type Login struct {
 // New returns a Login for auth.
 func New(auth *core.Authenticator) *Login { return &Login{auth: auth} }
 
-// Mount registers the login's routes. Their paths are whole: give the engine,
-// or a group that adds middleware and no prefix.
+// Mount registers the login's routes. Their paths are whole, because RedirectURL
+// is: give the engine, or a group that adds middleware and no prefix. Mount panics
+// for a group with a prefix.
 func (l *Login) Mount(router gin.IRoutes) {
+	if group, ok := router.(interface{ BasePath() string }); ok && group.BasePath() != "/" {
+		panic(fmt.Sprintf("ginlogin: Mount was given a group with the prefix %q, but the login's paths are whole; "+
+			"give the engine, and a RedirectURL with the whole path of the callback", group.BasePath()))
+	}
 	for _, route := range l.auth.Routes() {
 		router.Handle(route.Method, route.Path, func(c *gin.Context) {
 			if err := route.Handle(c.Writer, c.Request); err != nil {

@@ -28,7 +28,9 @@ type Login struct {
 func New(auth *core.Authenticator) *Login { return &Login{auth: auth} }
 
 // Mount registers the login's routes. An [*http.ServeMux] is a router here, and
-// so is every other that understands patterns such as "GET /auth/login".
+// so is every other that understands patterns such as "GET /auth/login". Their
+// paths are whole, because RedirectURL is: give the outermost router. Under a prefix,
+// the login answers with status 500 and says so in the log.
 func (l *Login) Mount(router interface{ Handle(string, http.Handler) }) {
 	for _, route := range l.auth.Routes() {
 		router.Handle(route.Method+" "+route.Path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
