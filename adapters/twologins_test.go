@@ -18,8 +18,8 @@ import (
 )
 
 // twoLogins build the same application each: the shop's LoadUser is around
-// everything; /staff is behind the staff's RequireUser, /maybe-staff behind their
-// LoadUser. All say whom they see: by the package, by the shop, by the staff.
+// everything; /shop is behind its RequireUser, /staff behind the staff's, and
+// /maybe-staff behind the staff's LoadUser. All say whom they see: by the package, by the shop, by the staff.
 var twoLogins = map[string]func(a *app, shop, staff *core.Authenticator) http.Handler{
 	"httplogin": func(a *app, shopAuth, staffAuth *core.Authenticator) http.Handler {
 		shop, staff := httplogin.New(shopAuth), httplogin.New(staffAuth)
@@ -31,6 +31,7 @@ var twoLogins = map[string]func(a *app, shop, staff *core.Authenticator) http.Ha
 		shop.Mount(mux)
 		staff.Mount(mux)
 		mux.Handle("/page", page)
+		mux.Handle("/shop", shop.RequireUser(page))
 		mux.Handle("/staff", staff.RequireUser(page))
 		mux.Handle("/maybe-staff", staff.LoadUser(page))
 		return shop.LoadUser(mux)
@@ -46,7 +47,8 @@ var twoLogins = map[string]func(a *app, shop, staff *core.Authenticator) http.Ha
 		shop.Mount(router)
 		staff.Mount(router)
 		router.GET("/page", page)
-		router.GET("/staff", staff.RequireUser, page)
+		router.Any("/shop", shop.RequireUser, page)
+		router.Any("/staff", staff.RequireUser, page)
 		router.GET("/maybe-staff", staff.LoadUser, page)
 		return router
 	},
@@ -61,7 +63,8 @@ var twoLogins = map[string]func(a *app, shop, staff *core.Authenticator) http.Ha
 		shop.Mount(router)
 		staff.Mount(router)
 		router.GET("/page", page)
-		router.GET("/staff", page, staff.RequireUser)
+		router.Any("/shop", page, shop.RequireUser)
+		router.Any("/staff", page, staff.RequireUser)
 		router.GET("/maybe-staff", page, staff.LoadUser)
 		return router
 	},
@@ -76,7 +79,8 @@ var twoLogins = map[string]func(a *app, shop, staff *core.Authenticator) http.Ha
 		shop.Mount(router)
 		staff.Mount(router)
 		router.GET("/page", page)
-		router.GET("/staff", page, staff.RequireUser)
+		router.Any("/shop", page, shop.RequireUser)
+		router.Any("/staff", page, staff.RequireUser)
 		router.GET("/maybe-staff", page, staff.LoadUser)
 		return router
 	},
@@ -137,4 +141,40 @@ func TestTwoLogins(t *testing.T) {
 			sees("/staff", "grace stranger grace")
 		})
 	}
+}
+
+// The attack kit finds nothing in two logins, also where the staff's has forgotten
+// its CookieName, and all middleware is around both.
+func TestAttackTwoLogins(t *testing.T) {
+	t.Parallel()
+	for name, build := range twoLogins {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			attackTwoLogins(t, build, staffDiffers)
+		})
+	}
+	t.Run("one CookieName", func(t *testing.T) {
+		t.Parallel()
+		attackTwoLogins(t, twoLogins["httplogin"], func(c *core.Config) { c.RedirectURL = origin + "/staff/auth/callback" })
+	})
+}
+
+func attackTwoLogins(t *testing.T, build func(a *app, shop, staff *core.Authenticator) http.Handler, differs func(*core.Config)) {
+	config := attackedConfig()
+	logintest.Attack(t, logintest.Target{
+		Private: "/shop", ClientSecret: config.Providers[0].ClientSecret,
+		Other: logintest.OtherLogin{Private: "/staff", RedirectURL: origin + "/staff/auth/callback"},
+		Start: func(provider *logintest.Provider) http.Handler {
+			return startAttacked(t, func(a *app, shop *core.Authenticator) http.Handler {
+				theirs := config
+				theirs.HTTPClient = provider.HTTPClient()
+				differs(&theirs)
+				staff, err := core.New(theirs)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return build(a, shop, staff)
+			}, config)(provider)
+		},
+	})
 }

@@ -66,6 +66,11 @@ type Target struct {
 	// and nothing is tried.
 	FrontChannelLogout string
 
+	// Other is a second login of the application, if it has one. Start mounts both,
+	// with the middleware that is around them in production. The zero value: there is
+	// none, and nothing is tried.
+	Other OtherLogin
+
 	// Issuer is the provider's identifier. An application that runs in a process
 	// of its own cannot reach the default: give a URL on loopback, and have Start
 	// serve the provider there. Empty: https://id.example.test, in memory.
@@ -153,6 +158,9 @@ type attack struct {
 func (s *siege) attacks() []attack {
 	all := slices.Concat(stateAttacks, s.codeAttacks(), formAttacks, pkceAttacks, providerAttacks, sessionAttacks,
 		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, answerAttacks, s.refreshAttacks())
+	if s.other != nil {
+		all = append(all, twoLoginAttacks...)
+	}
 	if s.plain {
 		return all
 	}
@@ -213,6 +221,7 @@ func (s *siege) honestly() error {
 		s.toldHonestly()
 		s.framedHonestly()
 		s.refreshedHonestly()
+		s.twoHonestly()
 	}})
 	if f != nil {
 		return errors.New(f.what)
@@ -240,6 +249,9 @@ func (t Target) complete() (Target, error) {
 	t.LogoutMethod = cmp.Or(t.LogoutMethod, http.MethodPost)
 	if t.LogoutMethod != http.MethodPost && t.LogoutMethod != http.MethodGet {
 		return t, fmt.Errorf("Target.LogoutMethod is %q: want GET or POST", t.LogoutMethod)
+	}
+	if t.Other, err = t.Other.complete(originOf(u)); err != nil {
+		return t, err
 	}
 	t.Issuer = cmp.Or(t.Issuer, defaultIssuer)
 	t.ClientID = cmp.Or(t.ClientID, "app")

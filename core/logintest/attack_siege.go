@@ -27,6 +27,7 @@ type siege struct {
 	verifies  bool                // … and can log in at a provider that checks PKCE
 	byForm    bool                // it has the provider answer by a form (response_mode=form_post)
 	edit      func(*http.Request) // changes what browsers send to the application
+	other     *siege              // … of its other login; nil: there is none
 }
 
 const (
@@ -61,9 +62,11 @@ func newSiege(target Target) (*siege, error) {
 
 // newProvider returns a provider at which the application is registered.
 func (s *siege) newProvider(issuer string) *Provider {
-	return NewProvider(issuer, Client{
-		ID: s.target.ClientID, Secret: s.target.ClientSecret, RedirectURIs: []string{s.target.RedirectURL},
-	})
+	redirects := []string{s.target.RedirectURL}
+	if s.target.Other.RedirectURL != "" {
+		redirects = append(redirects, s.target.Other.RedirectURL)
+	}
+	return NewProvider(issuer, Client{ID: s.target.ClientID, Secret: s.target.ClientSecret, RedirectURIs: redirects})
 }
 
 // person has the claims that Start gave everybody, and some that tell apart.
