@@ -82,7 +82,7 @@ func answerTo(client *http.Client, request *http.Request, bad func(error) *Error
 	defer response.Body.Close()
 	switch status := response.StatusCode; {
 	case isOutage(status):
-		return nil, "", errProviderDown(fmt.Errorf("%s answered %d", clip(request.URL.String()), status))
+		return nil, "", errProviderDown(statusError{status, fmt.Errorf("%s answered %d", clip(request.URL.String()), status)})
 	case status/100 == 3:
 		return nil, "", bad(fmt.Errorf("it answered %d, a redirect that is not followed", status))
 	case status != http.StatusOK:
@@ -97,6 +97,15 @@ func answerTo(client *http.Client, request *http.Request, bad func(error) *Error
 	kind, _, _ = mime.ParseMediaType(response.Header.Get("Content-Type"))
 	return body, kind, nil
 }
+
+// A statusError remembers by which status a provider has said that it is down or busy.
+type statusError struct {
+	status int
+	error
+}
+
+// Unwrap gives errors.Is and errors.As the cause.
+func (e statusError) Unwrap() error { return e.error }
 
 // isOutage reports whether a status says that a provider is down or busy, and
 // nothing about what it was asked.

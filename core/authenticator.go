@@ -230,6 +230,9 @@ func noStore(w http.ResponseWriter) {
 	header := w.Header()
 	header["Cache-Control"] = values[:1:1]
 	header["Referrer-Policy"] = values[1:]
+	if len(header[cdnCacheControl]) > 0 {
+		header[cdnCacheControl] = values[:1:1]
+	}
 }
 
 // redirect answers 303: whatever the method was, a browser goes on with GET.

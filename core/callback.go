@@ -152,8 +152,8 @@ func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *ses
 	if err := a.sessions.start(held, r, fresh); err != nil {
 		return err
 	}
-	if size := held.size(); size > maxCookieBytes {
-		return errTokensTooLarge(fmt.Errorf("%w the browser's cookies together with the session: %d bytes", errTooLarge, size))
+	if err := checkSize(held); err != nil {
+		return errTokensTooLarge(err)
 	}
 	if err := a.sessions.vault.forget(r); err != nil {
 		return errStoreDown(fmt.Errorf("forgetting the former session: %w", err))

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/oauth2"
 )
@@ -23,6 +24,8 @@ type codeGrant struct {
 	client      *http.Client
 	log         *slog.Logger
 	metadata    *document[metadata] // how to come by it, the provider says
+
+	tokenLifetime time.Duration // of an access token, if the provider does not say
 }
 
 func (g *codeGrant) discover(ctx context.Context) error {
@@ -146,8 +149,15 @@ func (g *codeGrant) requestToken(ctx context.Context, m *metadata, secrets []str
 		return nil, errBadProvider("token_response_untrusted", "token_type is %q, not Bearer",
 			redact(token.TokenType, append(secrets, token.AccessToken, token.RefreshToken, idToken)...))
 	}
+	if n := max(len(token.AccessToken), len(token.RefreshToken)); n > maxToken {
+		return nil, errBadProvider("token_response_untrusted", "access_token or refresh_token has %d bytes, which is more than %d", n, maxToken)
+	}
 	return token, nil
 }
+
+// maxToken bounds an access token and a refresh token, in bytes. Each may be kept in
+// memory, and goes along with each request to an API.
+const maxToken = 64 << 10
 
 // proofs are the spellings of the client secret in a request: as it is, and in an
 // Authorization header (RFC 6749 section 2.3.1).

@@ -17,6 +17,7 @@ import (
 const (
 	redacted               = "[redacted]"
 	defaultSessionLifetime = 12 * time.Hour
+	defaultTokenLifetime   = time.Hour
 )
 
 // Config says how an application logs people in. Providers, RedirectURL and
@@ -82,10 +83,16 @@ type Config struct {
 	// done.
 	KeepTokens bool
 
+	// TokenLifetime is how long an access token is assumed to live if the provider
+	// does not say so in its token response. The guard refreshes by it; a token that
+	// nothing can refresh is not taken for expired. Zero: one hour. Negative, or less
+	// than a second: an error.
+	TokenLifetime time.Duration
+
 	// Refreshes let replicas share one refresh. With several replicas and
 	// KeepTokens they are needed, or one user's requests that come together at two
 	// of them use a refresh token twice. Nil: those of this process, which remember
-	// what came of a refresh for five minutes.
+	// what came of a refresh for five minutes, in 64 MB at most.
 	Refreshes Refreshes
 
 	// Revocations end sessions before their time, from outside the browser that
@@ -98,7 +105,8 @@ type Config struct {
 	// over.
 	Revocations Revocations
 
-	// SessionLifetime is how long a login lasts at most. Zero: 12 hours.
+	// SessionLifetime is how long a login lasts at most. A shorter one ends sessions
+	// that exist, too; a longer one is for new logins. Zero: 12 hours.
 	SessionLifetime time.Duration
 
 	// SessionIdle ends a session that has not been used for so long, or for up to

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"iter"
 	"net/http"
 	"slices"
@@ -142,6 +143,14 @@ func (h heldResponse) size() int {
 		bytes += len(pair)
 	}
 	return bytes
+}
+
+// checkSize reports whether a session and its tokens fit into a browser together.
+func checkSize(held heldResponse) error {
+	if size := held.size(); size > maxCookieBytes {
+		return fmt.Errorf("%w the browser's cookies together with the session: %d bytes", errTooLarge, size)
+	}
+	return nil
 }
 
 // release sets the cookies after all.

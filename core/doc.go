@@ -117,6 +117,7 @@
 //	provider_refused          403     the provider reports another error; see the log for its name
 //	code_refused              403     the provider does not take the code or its verifier; try again
 //	refresh_refused           403     the provider refreshes the tokens no more: the session has ended; in the log alone
+//	tokens_lost               401     a refresh is due and the tokens are not there: the session has ended; in the log alone
 //	login_refused             403     OnLogin said no
 //	tenant_refused            403     somebody of a tenant that Tenants does not name; add it, or leave it so
 //	login_unavailable         503     OnLogin wrapped ErrUnavailable; try again

@@ -208,9 +208,11 @@ func errBadMetadata(format string, args ...any) *Error {
 	return err
 }
 
+const codeProviderDown = "provider_unavailable"
+
 func errProviderDown(err error) *Error {
 	return &Error{
-		Status: http.StatusServiceUnavailable, Code: "provider_unavailable",
+		Status: http.StatusServiceUnavailable, Code: codeProviderDown,
 		Public: "The login provider cannot be reached at the moment. Please try again in a minute.",
 		Err:    fmt.Errorf("%w: %w", ErrUnavailable, err),
 	}

@@ -18,8 +18,9 @@ import (
 // already, or a test by [ContextWithUser], passes.
 //
 // It may set cookies, so call it before the handler writes anything. It marks
-// the answer as private to this user (Cache-Control, Vary). A handler may be
-// stricter, and must never say public.
+// the answer as private to this user (Cache-Control, Vary), and overrides what was
+// set before if that is less strict. A handler may be stricter, and must never say
+// public.
 //
 // For a page that anonymous requests may see, use [Authenticator.LoadUser].
 func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
@@ -223,11 +224,18 @@ func localPart(from string) string {
 	return from
 }
 
-// markPrivate keeps shared caches away from what is meant for one person.
+// markPrivate keeps shared caches away from an answer for one user. What was set
+// before stays if it is as strict.
 func markPrivate(header http.Header) {
 	values := [...]string{"private", "Cookie"} // one allocation for both
-	if len(header["Cache-Control"]) == 0 {
+	switch control := header["Cache-Control"]; {
+	case len(control) == 0:
 		header["Cache-Control"] = values[:1:1]
+	case !isPrivate(control):
+		header["Cache-Control"] = privately(control)
+	}
+	if control := header[cdnCacheControl]; len(control) > 0 && !isPrivate(control) {
+		header[cdnCacheControl] = privately(control)
 	}
 	switch vary := header["Vary"]; {
 	case len(vary) == 0:
@@ -235,4 +243,50 @@ func markPrivate(header http.Header) {
 	case !slices.Contains(vary, "Cookie"):
 		header["Vary"] = append(vary, "Cookie")
 	}
+}
+
+// cdnCacheControl is the field that shared caches of a CDN heed instead of
+// Cache-Control (RFC 9213).
+const cdnCacheControl = "Cdn-Cache-Control"
+
+// isPrivate reports whether Cache-Control keeps an answer from being served to
+// another user (RFC 9111 section 5.2.2).
+func isPrivate(control []string) bool {
+	private := false
+	for _, directive := range cacheDirectives(control) {
+		switch name, _, _ := strings.Cut(directive, "="); name {
+		case "public", "s-maxage":
+			return false
+		}
+		private = private || keepsPrivate(directive)
+	}
+	return private
+}
+
+// keepsPrivate does not know directives that name header fields: those are about
+// the fields alone.
+func keepsPrivate(directive string) bool {
+	return directive == "private" || directive == "no-store" || directive == "no-cache"
+}
+
+// privately returns control without what lets shared caches keep an answer.
+func privately(control []string) []string {
+	kept := []string{"private"}
+	for _, directive := range cacheDirectives(control) {
+		switch name, _, _ := strings.Cut(directive, "="); {
+		case name == "public", name == "s-maxage", name == "private", name == "", strings.Contains(directive, `"`):
+		default:
+			kept = append(kept, directive)
+		}
+	}
+	return []string{strings.Join(kept, ", ")}
+}
+
+// cacheDirectives are in small letters, because their names are the same in any.
+func cacheDirectives(control []string) []string {
+	directives := strings.Split(strings.ToLower(strings.Join(control, ",")), ",")
+	for i, directive := range directives {
+		directives[i] = strings.TrimSpace(directive)
+	}
+	return directives
 }

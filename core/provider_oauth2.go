@@ -101,7 +101,7 @@ func (p *oauth2Provider) redeem(ctx context.Context, code string, a *attempt) (*
 	}
 	client := *p.client // follows no redirect, so the token stays where it is sent
 	client.Transport = &oauth2.Transport{Base: client.Transport, Source: oauth2.StaticTokenSource(token)}
-	tokens := newTokens(token, p.now())
+	tokens := newTokens(token, p.now(), p.tokenLifetime)
 	fetched, err := p.config.OAuth2.FetchUser(ContextWithToken(ctx, tokens.bearer()), &client)
 	if err != nil {
 		return nil, fetchUserError(err, token.AccessToken)
@@ -130,7 +130,7 @@ func (p *oauth2Provider) refresh(ctx context.Context, held *tokens, _ *session) 
 	if err != nil {
 		return nil, err
 	}
-	return newTokens(token, p.now()), nil
+	return newTokens(token, p.now(), p.tokenLifetime), nil
 }
 
 // fetchUserError sorts what FetchUser reports: an *Error is the application's

@@ -103,7 +103,7 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 
 // tokensOf are those that came with an ID token.
 func (p *oidcProvider) tokensOf(token *oauth2.Token, c claims) *tokens {
-	t := newTokens(token, p.idTokens.now())
+	t := newTokens(token, p.idTokens.now(), p.tokenLifetime)
 	t.nonce, _ = c.text("nonce")
 	t.authTime, _ = c.date("auth_time")
 	return t
@@ -132,7 +132,7 @@ func (p *oidcProvider) refresh(ctx context.Context, held *tokens, of *session) (
 			return nil, err
 		}
 	}
-	fresh := newTokens(token, p.idTokens.now())
+	fresh := newTokens(token, p.idTokens.now(), p.tokenLifetime)
 	fresh.idToken = raw
 	fresh.nonce, fresh.authTime = held.nonce, authTime
 	return fresh, nil

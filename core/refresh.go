@@ -12,8 +12,6 @@ import (
 // maxLate bounds how many answers in a row may have been lost.
 const maxLate = 4
 
-var errRefreshPauses = errors.New("refreshes pause after one that failed")
-
 // refresher has tokens refreshed when it is time to (RFC 6749 section 6).
 type refresher struct {
 	flights  refreshFlights
@@ -32,16 +30,32 @@ type requestTokens struct {
 	keeper  *tokenKeeper
 	request *http.Request
 	session *session
+	turn    sync.Mutex // of refreshes on demand
 
-	once   sync.Once
+	mu     sync.Mutex
+	read   bool
+	came   *tokens // what was read
 	tokens *tokens // nil: not read yet, or none
 	err    error
 }
 
 // get reads the tokens, once. After that they are what a refresh has left here.
 func (t *requestTokens) get() (*tokens, error) {
-	t.once.Do(func() { t.tokens, t.err = t.keeper.load(t.request, t.session) })
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.read {
+		t.read = true
+		t.came, t.err = t.keeper.load(t.request, t.session)
+		t.tokens = t.came
+	}
 	return t.tokens, t.err
+}
+
+// set puts what has come of a refresh into the place of what was read.
+func (t *requestTokens) set(fresh *tokens, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tokens, t.err = fresh, err
 }
 
 // of returns the tokens of a request. Most need none, and the guard has made none.
@@ -57,45 +71,78 @@ func (f *refresher) of(found *attached) *requestTokens {
 // guard refreshes the tokens of found if that is due, before anything is written:
 // new tokens are kept before anybody uses them. An outage is no error as long as
 // the session goes on: [TokenSource] tells whoever needs a token. [ErrNoSession]
-// says that the provider has ended the session. Without an error and without
-// tokens, nobody has had a look at them.
+// says that the session has ended. Without an error and without tokens, nobody has
+// had a look at them.
 func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session) (*requestTokens, error) {
 	if !f.tokens.kept || found.refreshDue == 0 || found.opened < found.refreshDue {
 		return nil, nil
 	}
 	mine := &requestTokens{keeper: f.tokens, request: r, session: found}
 	held, err := mine.get()
-	if err != nil || held == nil || held.refresh == "" {
+	switch {
+	case err != nil:
 		return mine, nil // and get says why
-	}
-	if f.now().Before(held.refreshDue) { // the session is behind its tokens
+	case held == nil || held.refresh == "":
+		return nil, f.lost(w, r, found)
+	case f.now().Before(held.refreshDue): // the session is behind its tokens
 		found.refreshDue = instantOf(held.refreshDue)
 		f.report(r, f.sessions.renew(w, r, found))
 		return mine, nil
 	}
-	mine.tokens, mine.err = f.refreshed(r, found, held)
-	// It may have taken long enough for a logout, and for another login.
-	switch gone, err := f.sessions.gone(r, found); {
-	case err != nil:
-		return nil, err
-	case gone:
-		return nil, ErrNoSession
-	case errors.Is(mine.err, ErrNoSession):
-		return nil, f.end(w, r, found)
-	}
-	if mine.tokens != held {
-		f.adopt(w, r, found, held, mine.tokens)
+	fresh, err := f.refreshed(r, found, held, false)
+	if ended := f.settle(w, r, found, mine, fresh, err); ended != nil {
+		return nil, ended
 	}
 	return mine, nil
+}
+
+// lost is for a session whose refresh is due and whose tokens are not there, or do
+// not open. It ends: without them the provider is never asked whether the login
+// goes on. One whose tokens another request has given up, or refreshed, does not.
+func (f *refresher) lost(w http.ResponseWriter, r *http.Request, found *session) error {
+	switch now, err := f.sessions.load(r); {
+	case err != nil:
+		return err
+	case now == nil || now.id != found.id:
+		return ErrNoSession
+	case now.refreshDue == 0 || found.opened < now.refreshDue:
+		found.refreshDue = now.refreshDue
+		return nil
+	}
+	f.report(r, from(found.registration, errTokensLost()))
+	return f.end(w, r, found)
+}
+
+// settle puts what has come of a refresh where the next requests find it. The
+// refresh may have taken long enough for a logout, and for another login: an error
+// says that the session has ended, or that nobody knows.
+func (f *refresher) settle(w http.ResponseWriter, r *http.Request, found *session, mine *requestTokens, fresh *tokens, failed error) error {
+	gone, err := f.sessions.gone(r, found)
+	switch {
+	case err != nil:
+	case gone:
+		err = ErrNoSession
+	case errors.Is(failed, ErrNoSession):
+		err = f.end(w, r, found)
+	}
+	if err != nil {
+		mine.set(nil, errNoToken("the session has ended, or cannot be read"))
+		return err
+	}
+	if held, _ := mine.get(); fresh != held {
+		f.adopt(w, r, found, mine, fresh)
+	}
+	mine.set(fresh.kept(), failed)
+	return nil
 }
 
 // refreshed returns the tokens that have come of held, or held and why none have.
 // [ErrNoSession] says that the provider takes the refresh token no more. An
 // outcome that was kept for who comes late may have expired meanwhile, and is
 // refreshed in its turn.
-func (f *refresher) refreshed(r *http.Request, found *session, held *tokens) (*tokens, error) {
+func (f *refresher) refreshed(r *http.Request, found *session, held *tokens, wait bool) (*tokens, error) {
 	for range maxLate {
-		fresh, err := f.refreshOnce(r, found, held)
+		fresh, err := f.refreshOnce(r, found, held, wait)
 		if err != nil {
 			return held, err
 		}
@@ -107,19 +154,17 @@ func (f *refresher) refreshed(r *http.Request, found *session, held *tokens) (*t
 	return held, nil
 }
 
-func (f *refresher) refreshOnce(r *http.Request, found *session, held *tokens) (*tokens, error) {
-	if found.registration.paused(f.now()) {
-		return nil, errProviderDown(errRefreshPauses)
+func (f *refresher) refreshOnce(r *http.Request, found *session, held *tokens, wait bool) (*tokens, error) {
+	if err := found.registration.outage.pauses(f.now()); err != nil {
+		return nil, err
 	}
 	key := refreshKey(found.registration, held)
-	outcome, err := f.join(r, key, found, held)
-	switch {
-	case err != nil:
+	outcome, err := f.join(r, key, found, held, wait)
+	if err != nil {
 		return nil, err
-	case outcome == outcomeRefused:
-		return nil, ErrNoSession
-	case outcome == outcomeFailed:
-		return nil, errProviderDown(errRefreshPauses)
+	}
+	if err := f.failure(key, outcome); err != nil {
+		return nil, err
 	}
 	fresh := f.tokens.open(key, outcome)
 	if fresh == nil {
@@ -129,10 +174,11 @@ func (f *refresher) refreshOnce(r *http.Request, found *session, held *tokens) (
 }
 
 // join waits for the refresh of held: as long as it takes if the access token is
-// of no use any more, and not so long if the request can do with it.
-func (f *refresher) join(r *http.Request, key string, found *session, held *tokens) (string, error) {
+// of no use any more, or if wait says so, and not so long if the request can do
+// with it.
+func (f *refresher) join(r *http.Request, key string, found *session, held *tokens, wait bool) (string, error) {
 	ctx := r.Context()
-	if !held.expired(f.now()) {
+	if !wait && !held.expired(f.now()) {
 		patient, cancel := context.WithTimeout(ctx, refreshPatience)
 		defer cancel()
 		ctx = patient
@@ -184,17 +230,19 @@ func (f *refresher) redeem(r *http.Request, key string, of *session, held *token
 	at := of.registration
 	fresh, err := at.refresh(r.Context(), held, of)
 	if err == nil {
+		at.outage.succeeded()
+		fresh.refreshed = f.now()
 		return f.tokens.sealer.seal(key, fresh.encode()), fresh.keptAfter(held, f.now()), nil
 	}
 	if refused := new(Error); errors.As(err, &refused) && (refused.Code == codeRefreshRefused || refused.Code == codeBadIDToken) {
+		at.outage.succeeded()
 		f.report(r, from(at, err))
 		return outcomeRefused, outcomeKept, nil
 	}
-	if errors.Is(err, ErrUnavailable) {
-		at.pause(f.now())
-		return "", 0, err
+	if saysOutage(err) {
+		at.outage.failed(key, err, f.now())
 	}
-	return outcomeFailed, refreshPause, err // others may do better
+	return f.failed(key, err), refreshPause, err
 }
 
 // keep puts new tokens away, for all requests if they are in a Store.
@@ -207,14 +255,15 @@ func (f *refresher) keep(r *http.Request, of *session, fresh *tokens) {
 	f.store(heldResponse{header: make(http.Header)}, r.WithContext(ctx), of, fresh)
 }
 
-// adopt has the browser of r go on with fresh tokens, if it still has the former
-// ones: what is in cookies is for each request to set, also if a Store put it there.
-func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, held, fresh *tokens) {
+// adopt has the browser of r go on with fresh tokens, if it still has those that it
+// came with: what is in cookies is for each request to set, also if a Store put it
+// there.
+func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, mine *requestTokens, fresh *tokens) {
 	if fresh.idToken != "" { // in a Store the tokens may be new already; the hint is for this answer to set
 		f.hints.renew(w, r, found, fresh.idToken)
 	}
 	found.refreshDue = instantOf(fresh.refreshDue)
-	if now, err := f.tokens.load(r, found); err == nil && now != nil && *now == *held {
+	if now, err := f.tokens.load(r, found); err == nil && now != nil && *now == *mine.came {
 		f.store(w, r, found, fresh)
 	}
 }
@@ -224,14 +273,26 @@ func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session
 // ones are of no use.
 func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, fresh *tokens) {
 	of.refreshDue = instantOf(fresh.refreshDue)
-	switch err := f.tokens.vault.renew(w, r, f.tokens.seal(of, fresh), of.ends.time().Sub(f.now())); {
-	case errors.Is(err, errTooLarge):
-		f.report(r, errTokensTooLarge(err))
-		f.report(r, f.tokens.end(w, r))
-	case err != nil:
-		f.report(r, errStoreDown(err))
+	held := heldResponse{header: make(http.Header)}
+	err := f.tokens.vault.renew(held, r, f.tokens.seal(of, fresh), of.ends.time().Sub(f.now()))
+	if !errors.Is(err, errTooLarge) {
+		if err != nil {
+			f.report(r, errStoreDown(err))
+		}
+		f.report(r, f.sessions.renew(held, r, of))
+		if err = checkSize(held); err == nil {
+			held.release(w)
+			keepFromCaches(w.Header())
+			return
+		}
 	}
-	f.report(r, f.sessions.renew(w, r, of))
+	f.report(r, errTokensTooLarge(err))
+	of.refreshDue = 0 // never: otherwise a session without tokens ends
+	if err := f.sessions.renew(w, r, of); err != nil {
+		f.report(r, err)
+		return
+	}
+	f.report(r, f.tokens.end(w, r))
 }
 
 // end is for a session whose user the provider does not vouch for any more.

@@ -218,8 +218,7 @@ func TestARefusedRefreshEndsTheSession(t *testing.T) {
 	})
 }
 
-// A provider that gives no refresh token, or does not say how long its tokens
-// live.
+// A provider that gives no refresh token, and may not say how long its tokens live.
 func TestTokensThatCannotBeRefreshed(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -227,7 +226,7 @@ func TestTokensThatCannotBeRefreshed(t *testing.T) {
 		later    string // after two hours: an error's code, or empty for the token
 	}{
 		"no refresh token": {func(r map[string]any) { delete(r, "refresh_token") }, "token_missing"},
-		"no expires_in":    {func(r map[string]any) { delete(r, "expires_in") }, ""},
+		"neither":          {func(r map[string]any) { delete(r, "refresh_token"); delete(r, "expires_in") }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -41,61 +41,9 @@ const (
 	// new cookie did not reach.
 	outcomeKept = 5 * time.Minute
 
-	// refreshPause follows a refresh that failed: of the same tokens, or, if that
-	// was for an outage, of all of the provider's.
-	refreshPause = 10 * time.Second
-
 	// outcomeRefused is that the provider takes the refresh token no more.
 	outcomeRefused = "refused"
-
-	// outcomeFailed is that its answer was of no use.
-	outcomeFailed = "failed"
 )
-
-// memoryRefreshes are those of one process, where refreshFlights see to it that
-// nobody begins what is under way.
-type memoryRefreshes struct {
-	now     func() time.Time
-	mu      sync.Mutex
-	kept    map[string]keptOutcome
-	pruneAt int // so many of them
-}
-
-type keptOutcome struct {
-	outcome string
-	until   time.Time
-}
-
-func (m *memoryRefreshes) Begin(_ context.Context, key string, _ time.Duration) (string, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if kept := m.kept[key]; m.now().Before(kept.until) {
-		return kept.outcome, nil
-	}
-	return "", nil
-}
-
-func (m *memoryRefreshes) Finish(_ context.Context, key, outcome string, keep time.Duration) error {
-	if outcome == "" {
-		return nil
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.kept == nil {
-		m.kept = make(map[string]keptOutcome)
-	}
-	now := m.now()
-	if len(m.kept) >= m.pruneAt {
-		for key, kept := range m.kept {
-			if !now.Before(kept.until) {
-				delete(m.kept, key)
-			}
-		}
-		m.pruneAt = max(64, 2*len(m.kept))
-	}
-	m.kept[key] = keptOutcome{outcome, now.Add(keep)}
-	return nil
-}
 
 // keptAfter is how long those who have held get fresh. If the refresh token is the
 // same, so may be all that a key is made of, and the next refresh is another.

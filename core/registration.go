@@ -21,17 +21,8 @@ type registration struct {
 	// former.
 	id string
 
-	pausedUntil atomic.Int64 // Unix seconds; see pause
-	toldNoHint  atomic.Bool  // that ID tokens are too large; see logoutHints
-}
-
-// pause keeps refreshes away from a provider that is down, as one request has
-// found out by waiting: the others need not.
-func (r *registration) pause(now time.Time) { r.pausedUntil.Store(now.Add(refreshPause).Unix()) }
-
-func (r *registration) paused(now time.Time) bool {
-	left := r.pausedUntil.Load() - now.Unix()
-	return 0 < left && left <= int64(refreshPause/time.Second) // the clock may have been set back
+	toldNoHint atomic.Bool // that ID tokens are too large; see logoutHints
+	outage     outage
 }
 
 // registrations are all of them, in the order of Config.Providers.
@@ -49,7 +40,7 @@ func register(config Config, callbackPath string, now func() time.Time) registra
 			callbackPath += "/" + p.Name
 		}
 		all[i] = &registration{
-			provider: newProvider(codeGrant{config: p, redirectURL: redirectURL, client: client, log: config.Logger}, now),
+			provider: newProvider(codeGrant{config: p, redirectURL: redirectURL, client: client, log: config.Logger, tokenLifetime: config.TokenLifetime}, now),
 			config:   p, callbackPath: callbackPath, id: p.ClientID + " " + p.Issuer,
 		}
 	}

@@ -157,6 +157,8 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	if !ok {
 		return nil, nil
 	}
+	// A lifetime that was shortened since the login reaches sessions that exist.
+	found.ends = min(found.ends, instantOf(found.started.time().Add(s.lifetime)))
 	if found.opened = instantOf(s.now()); s.over(found) {
 		return nil, nil
 	}
@@ -225,15 +227,20 @@ func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *ses
 // touch renews found when a quarter of the idle limit has passed, so that not
 // every request writes a cookie. The absolute end stays where it is.
 func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *session) error {
-	if s.idle == 0 {
+	renewed := s.used(found)
+	if renewed.seen == found.seen {
 		return nil
 	}
-	if found.opened.since(found.seen) < s.idle/4 {
-		return nil
-	}
-	renewed := *found
-	renewed.seen, renewed.raised = instantOf(s.now()), 0
 	return s.renew(w, r, &renewed)
+}
+
+// used returns found as it is after this request.
+func (s *sessionKeeper) used(found *session) session {
+	renewed := *found
+	if s.idle > 0 && found.opened.since(found.seen) >= s.idle/4 {
+		renewed.seen, renewed.raised = instantOf(s.now()), 0
+	}
+	return renewed
 }
 
 // renew keeps what has changed of a session.
@@ -245,12 +252,16 @@ func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *ses
 	if err := s.vault.renew(w, r, sealed, found.ends.time().Sub(s.now())); err != nil {
 		return errStoreDown(err)
 	}
-	// A shared cache that keeps this answer hands out somebody's session.
-	// The second header (RFC 9213) is for handlers that drop the first, as
-	// net/http's file server does for an error.
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("CDN-Cache-Control", "no-store")
+	keepFromCaches(w.Header())
 	return nil
+}
+
+// keepFromCaches is for an answer that sets a session: a shared cache that keeps it
+// hands out somebody's session. The second header (RFC 9213) is for handlers that
+// drop the first, as net/http's file server does for an error.
+func keepFromCaches(header http.Header) {
+	header.Set("Cache-Control", "no-store")
+	header.Set("CDN-Cache-Control", "no-store")
 }
 
 // end forgets the session of a browser. If it is not nil, copies of it are void

@@ -114,7 +114,7 @@ func tokenRefusal(endpoint string, status int, body []byte, client string, secre
 			Err:    fmt.Errorf("%w: %w", ErrRefused, told),
 		}
 	case isOutage(status), slices.Contains(outageErrors, said.Code):
-		return errProviderDown(told)
+		return errProviderDown(statusError{status, told})
 	case slices.Contains(clientErrors, said.Code), status == http.StatusUnauthorized: // RFC 6749 section 5.2
 		return errTellUs(codeClientRefused, fmt.Errorf("%w; %s", told, client))
 	case said.Code != "":

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"golang.org/x/oauth2"
 )
 
 const (
-	tokensVersion = 1
-	tokensFixed   = 1 + 8*3 // version, times
+	tokensVersion = 2
+	tokensFixed   = 1 + 8*4 + 1 // version, times, flag
 
 	// A token is refreshed so long before it expires, or when three quarters of
 	// its life are over, if that is later: a handler that gets it has that much
@@ -26,12 +27,14 @@ const (
 // request that does not need them does not open it, and those of another session
 // cannot be put in their place.
 //
-//	version ‖ expires ‖ refresh due ‖ auth_time ‖ access ‖ refresh ‖ nonce ‖ ID token
+//	version ‖ expires ‖ refresh due ‖ auth_time ‖ refreshed ‖ assumed ‖ access ‖ refresh ‖ nonce ‖ ID token
 type tokens struct {
 	access     string
 	refresh    string    // empty: there is none
-	expires    time.Time // of the access token; zero: the provider does not say
+	expires    time.Time // of the access token; zero: nobody knows
+	assumed    bool      // expires is Config.TokenLifetime's, and not the provider's
 	refreshDue time.Time // zero: never
+	refreshed  time.Time // when a refresh brought them; zero: they came with the login
 	nonce      string    // of the login
 	authTime   time.Time // auth_time as the ID token had it; zero: it had none
 
@@ -40,13 +43,19 @@ type tokens struct {
 	idToken string
 }
 
-// newTokens are those of a token response that has come now.
-func newTokens(response *oauth2.Token, now time.Time) *tokens {
+// newTokens are those of a token response that has come now. If the provider does
+// not say how long the access token lives (RFC 6749 section 5.1 recommends it), a
+// life of assumed is what a refresh goes by; without one, the token is good until
+// an API says otherwise.
+func newTokens(response *oauth2.Token, now time.Time, assumed time.Duration) *tokens {
 	t := &tokens{access: response.AccessToken, refresh: response.RefreshToken}
-	if response.ExpiresIn <= 0 {
-		return t
+	lifetime := lifetimeOf(response, now)
+	if lifetime <= 0 {
+		if t.refresh == "" {
+			return t
+		}
+		lifetime, t.assumed = assumed, true
 	}
-	lifetime := time.Duration(response.ExpiresIn) * time.Second
 	t.expires = now.Add(lifetime)
 	if t.refresh != "" {
 		t.refreshDue = t.expires.Add(-min(refreshAhead, lifetime/4))
@@ -54,20 +63,60 @@ func newTokens(response *oauth2.Token, now time.Time) *tokens {
 	return t
 }
 
-// expired reports whether the access token is known to be of no use.
+// lifetimeOf returns how long an access token lives by what the provider says, or
+// no positive number if it says nothing. Of an answer that is a form, x/oauth2
+// reports Expiry alone, and it does not know the member expires, which some
+// providers have in place of expires_in: seconds, or a date if they are many.
+func lifetimeOf(response *oauth2.Token, now time.Time) time.Duration {
+	if response.ExpiresIn > 0 {
+		return time.Duration(response.ExpiresIn) * time.Second
+	}
+	if !response.Expiry.IsZero() {
+		return time.Until(response.Expiry).Round(time.Second)
+	}
+	seconds, err := strconv.ParseFloat(fmt.Sprint(response.Extra("expires")), 64)
+	const date = 1e9 // 2001, or 31 years
+	switch {
+	case err != nil || !(0 < seconds && seconds < 1e10):
+		return 0
+	case seconds > date:
+		return time.Unix(int64(seconds), 0).Sub(now)
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// expired reports whether the access token is known, or assumed, to be of no use.
 func (t *tokens) expired(now time.Time) bool { return !t.expires.IsZero() && !now.Before(t.expires) }
 
 // bearer is the access token, as [TokenSource] gives it.
 func (t *tokens) bearer() *oauth2.Token {
-	return &oauth2.Token{AccessToken: t.access, TokenType: "Bearer", Expiry: t.expires}
+	token := &oauth2.Token{AccessToken: t.access, TokenType: "Bearer"}
+	if !t.assumed {
+		token.Expiry = t.expires
+	}
+	return token
+}
+
+// kept are the tokens as a session keeps them.
+func (t *tokens) kept() *tokens {
+	kept := *t
+	kept.idToken = ""
+	return &kept
+}
+
+// isNew reports whether a refresh has just brought t.
+func (t *tokens) isNew(now time.Time) bool {
+	age := now.Sub(t.refreshed)
+	return 0 <= age && age < refreshRest
 }
 
 func (t *tokens) encode() []byte {
 	b := make([]byte, 1, tokensFixed+16+len(t.access)+len(t.refresh)+len(t.nonce)+len(t.idToken))
 	b[0] = tokensVersion
-	for _, at := range [...]time.Time{t.expires, t.refreshDue, t.authTime} {
+	for _, at := range [...]time.Time{t.expires, t.refreshDue, t.authTime, t.refreshed} {
 		b = binary.BigEndian.AppendUint64(b, uint64(at.Unix()))
 	}
+	b = appendFlag(b, t.assumed)
 	for _, s := range [...]string{t.access, t.refresh, t.nonce, t.idToken} {
 		b = appendToken(b, s)
 	}
@@ -78,8 +127,8 @@ func decodeTokens(b string) (*tokens, bool) {
 	if len(b) < tokensFixed || b[0] != tokensVersion {
 		return nil, false
 	}
-	t := new(tokens)
-	for i, at := range [...]*time.Time{&t.expires, &t.refreshDue, &t.authTime} {
+	t := &tokens{assumed: b[tokensFixed-1] == 1}
+	for i, at := range [...]*time.Time{&t.expires, &t.refreshDue, &t.authTime, &t.refreshed} {
 		*at = time.Unix(int64(uint64At(b, 1+8*i)), 0)
 	}
 	rest, ok := b[tokensFixed:], true
@@ -124,9 +173,7 @@ func (k *tokenKeeper) open(name, sealed string) *tokens {
 }
 
 func (k *tokenKeeper) seal(of *session, t *tokens) string {
-	kept := *t
-	kept.idToken = ""
-	return k.sealer.seal(string(of.id[:]), kept.encode())
+	return k.sealer.seal(string(of.id[:]), t.kept().encode())
 }
 
 // start keeps the tokens of a session that is about to begin, or forgets those
@@ -150,6 +197,16 @@ func (k *tokenKeeper) end(w http.ResponseWriter, r *http.Request) error {
 		return errStoreDown(err)
 	}
 	return nil
+}
+
+// errTokensLost is logged when a session ends because the tokens that have to be
+// refreshed are not there.
+func errTokensLost() *Error {
+	return &Error{
+		Status: http.StatusUnauthorized, Code: "tokens_lost",
+		Public: "Please log in to continue.",
+		Err:    errors.New("a refresh is due, and the session's tokens are missing or do not open, so it has ended; does the browser keep all cookies, and the Store all records?"),
+	}
 }
 
 func errTokensTooLarge(err error) *Error {

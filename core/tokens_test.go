@@ -65,10 +65,6 @@ func TestTokensBelongToASession(t *testing.T) {
 			t.Errorf("%s: got %q", name, got)
 		}
 	}
-	g.advance(2 * time.Hour)
-	if got := g.token(); got != "token_missing" || g.provider.Refreshes() != 0 {
-		t.Errorf("two hours later: got %q, and %d refreshes", got, g.provider.Refreshes())
-	}
 }
 
 // Nobody but this application reads them.

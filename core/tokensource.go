@@ -19,7 +19,8 @@ import (
 // login, also without KeepTokens. It is safe for concurrent use.
 //
 // The guard has seen to it that the token is good for a while: a minute, or a
-// quarter of its life if that is less. Token never uses the network but for a
+// quarter of its life if that is less. An API that answers 401 all the same is what
+// [Authenticator.Refresh] is for. Token never uses the network but for a
 // Store. It does not give the refresh token, which is used once and by nobody
 // else. Its error wraps [ErrNoToken] if there is no token or it has expired, and
 // [ErrUnavailable] if it has expired and cannot be refreshed at the moment; the
@@ -42,7 +43,7 @@ func (s tokenSource) Token() (*oauth2.Token, error) {
 	}
 	held, err := found.by.refresher.of(found).get()
 	switch {
-	case held != nil && !held.expired(found.by.now()):
+	case held != nil && (!held.expired(found.by.now()) || held.assumed && err == nil): // what is assumed may be wrong
 		return held.bearer(), nil
 	case err != nil:
 		return nil, err
@@ -80,14 +81,15 @@ func (a *Authenticator) contextOfLogin(ctx context.Context) context.Context {
 // "api.example.com" or "api.example.com:8443"; it is spoken to by https, or by
 // http if it is a loopback host.
 //
-// A request to another host is an error, and without hosts each is; a redirect to
-// another is followed without the token. Errors of the token are those of
-// TokenSource, within a [url.Error].
+// A request to another host is an error, and so is a redirect to one: name every
+// host that a redirect may lead to. Without hosts, each request is an error.
+// Errors of the token are those of TokenSource, within a [url.Error].
 // The client is for the life of the request: make a new one each time. It uses the
 // transport of the client that ctx has for [oauth2.HTTPClient], or else that of
 // [Config.HTTPClient], and bounds nothing that it sends and receives.
 func Client(ctx context.Context, hosts ...string) *http.Client {
-	return &http.Client{Transport: &bearerTransport{base: apiTransport(ctx), source: TokenSource(ctx), hosts: slices.Clone(hosts)}}
+	transport := &bearerTransport{base: apiTransport(ctx), source: TokenSource(ctx), hosts: slices.Clone(hosts)}
+	return &http.Client{Transport: transport, CheckRedirect: transport.redirect}
 }
 
 // apiTransport is what x/oauth2 would take, or that of the Config.
@@ -114,21 +116,43 @@ type bearerTransport struct {
 }
 
 func (t *bearerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	switch {
-	case t.named(r.URL):
-		token, err := t.source.Token()
-		if err != nil {
-			closeBody(r)
-			return nil, err
-		}
-		r = r.Clone(r.Context()) // which is the caller's
-		r.Host = ""              // whoever is named is who is asked
-		r.Header.Set("Authorization", "Bearer "+token.AccessToken)
-	case r.Response == nil: // not by a redirect
+	if !t.named(r.URL) {
 		closeBody(r)
-		return nil, fmt.Errorf("pixy: the access token is not for %s://%s; name %q among the hosts of Client, and use https", r.URL.Scheme, r.URL.Host, r.URL.Host)
+		return nil, errUnnamed(r)
 	}
+	token, err := t.source.Token()
+	if err != nil {
+		closeBody(r)
+		return nil, err
+	}
+	r = r.Clone(r.Context()) // which is the caller's
+	r.Host = ""              // whoever is named is who is asked
+	r.Header.Set("Authorization", "Bearer "+token.AccessToken)
 	return t.base.RoundTrip(r)
+}
+
+// maxRedirects is net/http's own limit.
+const maxRedirects = 10
+
+// redirect follows redirects among the named hosts. What another host would be
+// asked is left out of its URL, which RoundTrip refuses and the error shows.
+func (t *bearerTransport) redirect(r *http.Request, via []*http.Request) error {
+	if len(via) >= maxRedirects {
+		return fmt.Errorf("pixy: stopped after %d redirects", maxRedirects)
+	}
+	if !t.named(r.URL) {
+		r.URL = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host}
+	}
+	return nil
+}
+
+// errUnnamed names the host and nothing else of the URL.
+func errUnnamed(r *http.Request) error {
+	host := r.URL.Host
+	if r.Response != nil {
+		return fmt.Errorf("pixy: a redirect to %s://%s was not followed; name %q among the hosts of Client if the access token may go there, and use https", r.URL.Scheme, host, host)
+	}
+	return fmt.Errorf("pixy: the access token is not for %s://%s; name %q among the hosts of Client, and use https", r.URL.Scheme, host, host)
 }
 
 func (t *bearerTransport) named(u *url.URL) bool {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,9 +48,14 @@ func TestClientSendsTheTokenToNamedHostsOnly(t *testing.T) {
 		"plain http":                           {hosts: []string{"api.example.test"}, url: "http://api.example.test/", failed: "use https"},
 		"its name before an @":                 {hosts: []string{"api.example.test"}, url: "https://api.example.test@other.example.test/", failed: "among the hosts"},
 		"a redirect to itself":                 {hosts: []string{"api.example.test"}, url: api + "/to?" + api + "/", want: "api.example.test/to with token, api.example.test/ with token"},
-		"rule 114: a redirect to another host": {hosts: []string{"api.example.test"}, url: api + "/to?" + other + "/", want: "api.example.test/to with token, other.example.test/"},
-		"a redirect to plain http":             {hosts: []string{"api.example.test"}, url: api + "/to?http://api.example.test/", want: "api.example.test/to with token, api.example.test/"},
-		"a redirect to another and back":       {hosts: []string{"api.example.test"}, url: api + "/to?" + other + "/back", want: "api.example.test/to with token, other.example.test/back, api.example.test/ with token"},
+		"rule 114: a redirect to another host": {hosts: []string{"api.example.test"}, url: api + "/to?" + other + "/", want: "api.example.test/to with token", failed: "a redirect to https://other.example.test was not followed"},
+		"a redirect to plain http":             {hosts: []string{"api.example.test"}, url: api + "/to?http://api.example.test/", want: "api.example.test/to with token", failed: "a redirect to http://api.example.test was not followed"},
+		"a redirect to another and back":       {hosts: []string{"api.example.test"}, url: api + "/to?" + other + "/back", want: "api.example.test/to with token", failed: "among the hosts"},
+		"a redirect to another port":           {hosts: []string{"api.example.test"}, url: api + "/to?" + api + ":8443/", want: "api.example.test/to with token", failed: "among the hosts"},
+		"a redirect to no web page":            {hosts: []string{"api.example.test"}, url: api + "/to?ftp://api.example.test/", want: "api.example.test/to with token", failed: "among the hosts"},
+		"a redirect to another named host":     {hosts: []string{"api.example.test", "other.example.test"}, url: api + "/to?" + other + "/", want: "api.example.test/to with token, other.example.test/ with token"},
+		"a redirect with a name before an @":   {hosts: []string{"api.example.test"}, url: api + "/to?https://api.example.test@other.example.test/", want: "api.example.test/to with token", failed: "among the hosts"},
+		"a redirect to where it came from":     {hosts: []string{"api.example.test"}, url: api + "/to?/round", want: "api.example.test/to with token" + strings.Repeat(", api.example.test/round with token", 9), failed: "stopped after 10 redirects"},
 		"plain http on a loopback host":        {hosts: []string{"127.0.0.1:9000"}, url: "http://127.0.0.1:9000/", want: "127.0.0.1:9000/ with token"},
 		"a loopback host that was not named":   {hosts: []string{"127.0.0.1:9000"}, url: "http://127.0.0.1:9001/", failed: "among the hosts"},
 	} {
@@ -77,6 +84,8 @@ func TestClientSendsTheTokenToNamedHostsOnly(t *testing.T) {
 					http.Redirect(answer, r, r.URL.RawQuery, http.StatusTemporaryRedirect)
 				case "/back":
 					http.Redirect(answer, r, api+"/", http.StatusTemporaryRedirect)
+				case "/round":
+					http.Redirect(answer, r, "/round", http.StatusTemporaryRedirect)
 				}
 				response := answer.Result()
 				response.Request = r
@@ -98,6 +107,49 @@ func TestClientSendsTheTokenToNamedHostsOnly(t *testing.T) {
 				t.Errorf("the error has the token: %v", err)
 			}
 		})
+	}
+}
+
+// A body goes with a redirect among the named hosts and with no other, and the
+// error tells nothing of what the other would have been asked.
+func TestClientTakesNoBodyElsewhere(t *testing.T) {
+	t.Parallel()
+	for to, follows := range map[string]bool{
+		"https://api.example.test/next":                      true,
+		"https://other.example.test/take?code=canary#canary": false,
+		"http://api.example.test/take?code=canary":           false,
+	} {
+		var bodies []string
+		transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return nil, err
+			}
+			bodies = append(bodies, r.URL.Host+r.URL.Path+" "+string(body))
+			answer := httptest.NewRecorder()
+			if r.URL.Path == "/to" {
+				answer.Header().Set("Location", to)
+				answer.WriteHeader(http.StatusPermanentRedirect)
+			}
+			response := answer.Result()
+			response.Request = r
+			return response, nil
+		})
+		ctx := contextWithClient(core.ContextWithToken(t.Context(), &oauth2.Token{AccessToken: "the-token"}), &http.Client{Transport: transport})
+		response, err := core.Client(ctx, "api.example.test").Post("https://api.example.test/to", "text/plain", strings.NewReader("the body"))
+		if err == nil {
+			response.Body.Close()
+		}
+		want := []string{"api.example.test/to the body"}
+		if follows {
+			want = append(want, "api.example.test/next the body")
+		}
+		if !slices.Equal(bodies, want) || (err == nil) != follows {
+			t.Errorf("%s: got %q, %v", to, bodies, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "canary") {
+			t.Errorf("the error has the query: %v", err)
+		}
 	}
 }
 

@@ -46,6 +46,10 @@ func (c Config) withDefaults() (Config, error) {
 	if c.SessionIdle < 0 || 0 < c.SessionIdle && c.SessionIdle < time.Second {
 		faults.add("SessionIdle is %s; give a second or more, or zero for no limit", c.SessionIdle)
 	}
+	c.TokenLifetime = cmp.Or(c.TokenLifetime, defaultTokenLifetime)
+	if c.TokenLifetime < time.Second {
+		faults.add("TokenLifetime is %s; give a second or more, or leave it zero for %s", c.TokenLifetime, defaultTokenLifetime)
+	}
 	c.SessionClaims = slices.Clone(c.SessionClaims)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -136,8 +140,8 @@ func (c *Config) checkKeys(faults *faults) {
 			faults.add("%s is empty; is its variable set? Give %d or more random bytes, for example from `openssl rand -base64 32`", name, minKeyBytes)
 		case len(key) < minKeyBytes:
 			faults.add("%s has %d bytes; give %d or more random ones, for example from `openssl rand -base64 32`", name, len(key), minKeyBytes)
-		case bytes.Count(key, []byte{0}) == len(key): // made, and never filled
-			faults.add("%s is all zeros; give random bytes, for example from `openssl rand -base64 32`", name)
+		case bytes.Count(key, key[:1]) == len(key): // such as one that was made, and never filled
+			faults.add("%s is one byte, repeated; give random bytes, for example from `openssl rand -base64 32`", name)
 		}
 	}
 	check("SessionKey", c.SessionKey)

@@ -181,8 +181,9 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 
 		{"no key", func(c *Config) { c.SessionKey = nil }, "SessionKey is empty; is its variable set?"},
 		{"short key", func(c *Config) { c.SessionKey = keyA[:31] }, "SessionKey has 31 bytes; give 32"},
-		{"zero key", func(c *Config) { c.SessionKey = make([]byte, 32) }, "SessionKey is all zeros"},
-		{"key of one letter", func(c *Config) { c.SessionKey = bytes.Repeat([]byte("k"), 32) }, ""},
+		{"zero key", func(c *Config) { c.SessionKey = make([]byte, 32) }, "SessionKey is one byte, repeated"},
+		{"key of one letter", func(c *Config) { c.SessionKey = bytes.Repeat([]byte("k"), 32) }, "SessionKey is one byte, repeated"},
+		{"old key of one letter", func(c *Config) { c.OldSessionKeys = [][]byte{keyB, bytes.Repeat([]byte("k"), 40)} }, "OldSessionKeys[1] is one byte, repeated"},
 		{"short old key", func(c *Config) { c.OldSessionKeys = [][]byte{keyB, keyA[:3]} }, "OldSessionKeys[1] has 3 bytes"},
 
 		{"no redirect URL", func(c *Config) { c.RedirectURL = "" }, "RedirectURL is not an absolute https URL"},

@@ -1,0 +1,77 @@
+package core
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Whatever fits in the browser's cookies comes back as it was, and what does not
+// is refused before a cookie is set.
+func TestCookieStoreAroundItsLimits(t *testing.T) {
+	t.Parallel()
+	store := &cookieStore{name: "__Host-pixy-session", cookies: cookieKind{path: "/", secure: true}}
+	sizes := []int{0, 1, 2, 100}
+	for _, limit := range []int{maxCookieValue, 2 * maxCookieValue, 3 * maxCookieValue} {
+		for size := limit - 4; size <= limit+4; size++ {
+			sizes = append(sizes, size)
+		}
+	}
+	for _, size := range sizes {
+		sealed := strings.Repeat("0123456789abcdef", 1+size/16)[:size] // no part is like another
+		w := httptest.NewRecorder()
+		err := store.create(w, httptest.NewRequest("GET", "/", nil), sealed, time.Hour)
+		set := w.Result().Cookies()
+		if fits := 1+size <= maxCookieParts*maxCookieValue; !fits {
+			if err == nil || len(set) != 0 {
+				t.Errorf("%d bytes: %d cookies are set, and the error is %v", size, len(set), err)
+			}
+			continue
+		}
+		parts := 1 + size/maxCookieValue // one character says how many
+		if err != nil || len(set) != parts {
+			t.Errorf("%d bytes: %d cookies are set, want %d: %v", size, len(set), parts, err)
+		}
+		r := httptest.NewRequest("GET", "/", nil)
+		for _, c := range set {
+			if len(c.Value) > maxCookieValue || len(c.Name)+len(c.Value) > 4096 {
+				t.Errorf("%d bytes: cookie %s has %d", size, c.Name, len(c.Value))
+			}
+			r.AddCookie(c)
+		}
+		if got, err := store.read(r); got != sealed || err != nil {
+			t.Errorf("%d bytes come back as %d: %v", size, len(got), err)
+		}
+	}
+}
+
+// What is longer than any part that was ever set is none of ours.
+func TestCookieStoreReadsNoPartThatIsTooLong(t *testing.T) {
+	t.Parallel()
+	store := &cookieStore{name: "s", cookies: cookieKind{path: "/"}}
+	full := strings.Repeat("a", maxCookieValue)
+	for name, test := range map[string]struct {
+		first, second string
+		want          int // bytes
+	}{
+		"one part, full":           {"1" + full[1:], "", maxCookieValue - 1},
+		"one part, a byte more":    {"1" + full, "", 0},
+		"two parts, full":          {"2" + full[1:], full, 2*maxCookieValue - 1},
+		"first part, a byte more":  {"2" + full, full, 0},
+		"second part, a byte more": {"2" + full[1:], full + "a", 0},
+		"second part missing":      {"2" + full[1:], "", 0},
+		"three parts":              {"3" + full[1:], full, 0},
+		"no parts":                 {"0" + full[1:], full, 0},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.AddCookie(&http.Cookie{Name: "s", Value: test.first})
+		if test.second != "" {
+			r.AddCookie(&http.Cookie{Name: "s-2", Value: test.second})
+		}
+		if got, err := store.read(r); len(got) != test.want || err != nil {
+			t.Errorf("%s: got %d bytes, %v", name, len(got), err)
+		}
+	}
+}
