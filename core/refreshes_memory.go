@@ -11,8 +11,8 @@ import (
 // ordinary day: then the oldest outcomes go, and a request that still carries those
 // tokens uses its refresh token once more.
 const (
-	maxOutcomes     = 1 << 16
-	maxOutcomeBytes = 64 << 20
+	maxRefreshes     = 1 << 16
+	maxRefreshBytes = 64 << 20
 )
 
 // memoryRefreshes are those of one process, where refreshFlights see to it that
@@ -62,7 +62,7 @@ func (m *memoryRefreshes) Finish(_ context.Context, key, outcome string, keep ti
 	}
 	for oldest := m.order.Front(); oldest != nil; oldest = m.order.Front() {
 		over := !now.Before(oldest.Value.(keptOutcome).until)
-		if !over && len(m.kept) <= maxOutcomes && m.bytes <= maxOutcomeBytes {
+		if !over && len(m.kept) <= maxRefreshes && m.bytes <= maxRefreshBytes {
 			break
 		}
 		m.drop(oldest)

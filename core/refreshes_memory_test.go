@@ -32,8 +32,8 @@ func TestMemoryRefreshesStaySmall(t *testing.T) {
 func TestMemoryRefreshesAreBounded(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ outcomes, bytes, kept int }{
-		"many":  {maxOutcomes + 1000, 10, maxOutcomes},
-		"large": {1000, 256 << 10, maxOutcomeBytes/(256<<10) - 1}, // keys count, too
+		"many":  {maxRefreshes + 1000, 10, maxRefreshes},
+		"large": {1000, 256 << 10, maxRefreshBytes/(256<<10) - 1}, // keys count, too
 	} {
 		now := time.Unix(1e9, 0)
 		m := &memoryRefreshes{now: func() time.Time { return now }}

@@ -184,6 +184,9 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"zero key", func(c *Config) { c.SessionKey = make([]byte, 32) }, "SessionKey is one byte, repeated"},
 		{"key of one letter", func(c *Config) { c.SessionKey = bytes.Repeat([]byte("k"), 32) }, "SessionKey is one byte, repeated"},
 		{"old key of one letter", func(c *Config) { c.OldSessionKeys = [][]byte{keyB, bytes.Repeat([]byte("k"), 40)} }, "OldSessionKeys[1] is one byte, repeated"},
+		{"negative token lifetime", func(c *Config) { c.TokenLifetime = -time.Hour }, "TokenLifetime is -1h0m0s; give a second or more, or leave it zero for 1h0m0s"},
+		{"token lifetime of nearly nothing", func(c *Config) { c.TokenLifetime = time.Second - 1 }, "TokenLifetime is 999.999999ms"},
+		{"token lifetime of a second", func(c *Config) { c.TokenLifetime = time.Second }, ""},
 		{"short old key", func(c *Config) { c.OldSessionKeys = [][]byte{keyB, keyA[:3]} }, "OldSessionKeys[1] has 3 bytes"},
 
 		{"no redirect URL", func(c *Config) { c.RedirectURL = "" }, "RedirectURL is not an absolute https URL"},

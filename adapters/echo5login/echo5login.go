@@ -104,6 +104,11 @@ func Client(c *echo.Context, hosts ...string) *http.Client {
 	return core.Client(c.Request().Context(), hosts...)
 }
 
+// Refresh refreshes the tokens of a request's user after an API has answered 401.
+// Call it before the handler writes anything, and ask the API once more. Its error
+// is for the handler to answer. See [core.Authenticator.Refresh].
+func (l *Login) Refresh(c *echo.Context) error { return l.auth.Refresh(c.Response(), c.Request()) }
+
 func (l *Login) fail(c *echo.Context, err error) error {
 	if err == nil {
 		return nil

@@ -103,6 +103,11 @@ func Client(c *gin.Context, hosts ...string) *http.Client {
 	return core.Client(c.Request.Context(), hosts...)
 }
 
+// Refresh refreshes the tokens of a request's user after an API has answered 401.
+// Call it before the handler writes anything, and ask the API once more. Its error
+// is for the handler to answer. See [core.Authenticator.Refresh].
+func (l *Login) Refresh(c *gin.Context) error { return l.auth.Refresh(c.Writer, c.Request) }
+
 func (l *Login) fail(c *gin.Context, err error) {
 	c.Abort()
 	err = public.Error(err)

@@ -90,6 +90,11 @@ func User(r *http.Request) *core.User { return core.UserFromContext(r.Context())
 // in. See [core.Client]; [core.TokenSource] has the token itself.
 func Client(r *http.Request, hosts ...string) *http.Client { return core.Client(r.Context(), hosts...) }
 
+// Refresh refreshes the tokens of a request's user after an API has answered 401.
+// Call it before the handler writes anything, and ask the API once more. Its error
+// is for the handler to answer. See [core.Authenticator.Refresh].
+func (l *Login) Refresh(w http.ResponseWriter, r *http.Request) error { return l.auth.Refresh(w, r) }
+
 func (l *Login) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if l.ErrorHandler == nil {
 		l.auth.ServeError(w, r, err)
