@@ -11,7 +11,7 @@ import (
 // ordinary day: then the oldest outcomes go, and a request that still carries those
 // tokens uses its refresh token once more.
 const (
-	maxRefreshes     = 1 << 16
+	maxRefreshes    = 1 << 16
 	maxRefreshBytes = 64 << 20
 )
 
