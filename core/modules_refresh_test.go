@@ -41,13 +41,10 @@ func TestRefreshModulesWithoutExpiresIn(t *testing.T) {
 		faults := m.faults
 		faults.Token = func(response map[string]any) { delete(response, "expires_in") }
 		m.faults = faults
-		t.Run(m.name+", by the assumed lifetime", func(t *testing.T) {
+		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			m.refresh(t, "/userinfo", 2*time.Hour)
-		})
-		t.Run(m.name+", on demand", func(t *testing.T) {
-			t.Parallel()
-			m.refresh(t, "/userinfo/refreshed", 10*time.Second)
+			t.Run("by the assumed lifetime", func(t *testing.T) { m.refresh(t, "/userinfo", 2*time.Hour) })
+			t.Run("on demand", func(t *testing.T) { m.refresh(t, "/userinfo/refreshed", 10*time.Second) })
 		})
 	}
 }

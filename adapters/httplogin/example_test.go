@@ -125,6 +125,28 @@ func ExampleClient() {
 	})))
 }
 
+// An API that does not take the token any more, though it should be good for a while.
+func ExampleLogin_Refresh() {
+	var login *httplogin.Login // from New, with KeepTokens
+	mux := http.NewServeMux()
+
+	mux.Handle("/repos", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		response, err := httplogin.Client(r, "api.example.com").Get("https://api.example.com/v1/repos")
+		if err == nil && response.StatusCode == http.StatusUnauthorized {
+			response.Body.Close()
+			if err = login.Refresh(w, r); err == nil { // before anything is written
+				response, err = httplogin.Client(r, "api.example.com").Get("https://api.example.com/v1/repos")
+			}
+		}
+		if err != nil {
+			http.Error(w, "The list cannot be had at the moment.", http.StatusBadGateway)
+			return
+		}
+		defer response.Body.Close()
+		w.WriteHeader(response.StatusCode)
+	})))
+}
+
 // A user's sessions can be ended in all browsers, by the application and by the
 // provider.
 func Example_logoutEverywhere() {

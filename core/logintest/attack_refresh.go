@@ -43,6 +43,9 @@ var keptTokenAttacks = []attack{
 	{"kept tokens within reach of the browser",
 		"keep access and refresh tokens on the server, or encrypt them before a cookie holds them",
 		tokensReadable},
+	{"tokens left out",
+		"end the session when a refresh is due and its tokens are not there, because the provider's refusal never reaches a session that is not refreshed",
+		tokensLeftOut},
 	{"tokens of another session",
 		"bind tokens to the session that they came with, for example by sealing them under its id",
 		tokensPlanted},
@@ -234,6 +237,26 @@ func tokensPlanted(s *siege) {
 		}
 		if s.tokensUsed(s.mallory) {
 			found("%s had Mallory's tokens used for Ada", cause)
+		}
+	}
+}
+
+// tokensLeftOut uses the session of Ada without one of its cookies, when a refresh
+// is due. Without some, such as one for a language, the application refreshes all
+// the same; without others, it knows nobody.
+func tokensLeftOut(s *siege) {
+	b := s.newBrowser()
+	s.signInBriefly(b, s.ada)
+	for _, left := range b.Cookies(s.at(s.target.Private, nil)) {
+		b := s.newBrowser()
+		s.signInBriefly(b, s.ada)
+		without := slices.DeleteFunc(b.Cookies(s.at(s.target.Private, nil)), func(c *http.Cookie) bool { return c.Name == left.Name })
+		before, begun := s.provider.Count(Token), time.Now()
+		for s.visitorWith(without) == called(s.ada) && s.provider.Count(Token) == before {
+			if time.Since(begun) > refreshPatience {
+				found("a browser that leaves cookie %s out stays logged in as %s, and nothing is refreshed", left.Name, called(s.ada))
+			}
+			time.Sleep(20 * time.Millisecond)
 		}
 	}
 }

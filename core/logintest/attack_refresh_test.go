@@ -31,6 +31,10 @@ var refreshVariants = []variant{
 	{"kept tokens within reach of the browser", &tutorial{keeps: &keeper{onServer: true, shown: true}}, `the refresh token could be read in a page:`},
 	{"kept tokens within reach of the browser", &tutorial{keeps: &keeper{onServer: true}}, ""},
 
+	{"tokens left out", &tutorial{guarded: true, keeps: &keeper{}},
+		`a browser that leaves cookie tokens out stays logged in as Ada Lovelace, and nothing is refreshed: an application must end the session when a refresh is due and its tokens are not there, because the provider's refusal never reaches a session that is not refreshed`},
+	{"tokens left out", &tutorial{guarded: true, keeps: &keeper{onServer: true}}, ""},
+
 	{"tokens of another session", &tutorial{guarded: true, keeps: &keeper{}},
 		`cookies of Mallory's login, planted beside those of Ada's session, had /me show Ada Lovelace and Mallory Mallet: an application must bind tokens to the session that they came with, for example by sealing them under its id`},
 	{"tokens of another session", &tutorial{guarded: true, keeps: &keeper{compares: true}}, `cookies of Mallory's login, planted beside those of Ada's session, had Mallory's tokens used for Ada:`},
@@ -68,7 +72,7 @@ func TestAttacksByRefreshes(t *testing.T) {
 	without := attack(logintest.Target{Start: new(tutorial).start}, nothing)
 	with := attack(logintest.Target{Start: (&tutorial{keeps: new(keeper)}).start, KeepsTokens: true}, nothing)
 	more := slices.DeleteFunc(with.names, func(name string) bool { return slices.Contains(without.names, name) })
-	if with.fatal+without.fatal != "" || len(more) != 9 {
+	if with.fatal+without.fatal != "" || len(more) != 10 {
 		t.Errorf("got %q and %v", with.fatal+without.fatal, more)
 	}
 	for _, name := range more {
