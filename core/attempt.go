@@ -25,6 +25,12 @@ const (
 	maxAttempts     = 8
 	maxAttemptBytes = 4 << 10
 
+	// A return-to with more bytes goes into a cookie that all attempts share, unless
+	// another's is there and both have room. Tabs that a browser restores at once would
+	// otherwise add 3 KB each, and a proxy would refuse all its requests. The last of
+	// them comes back to its page, the others end at Home.
+	maxShortReturnTo = 256
+
 	// maxEvictions bounds how many cookies one answer takes away: whoever sends
 	// thousands must not get thousands of headers back.
 	maxEvictions = 32
@@ -143,6 +149,7 @@ func decodeAttempt(b string) (*attempt, bool) {
 type attempts struct {
 	sealer  *sealer
 	prefix  string // of the cookies' names
+	long    string // name of the cookie for a long return-to
 	cookies cookieKind
 }
 
@@ -157,19 +164,38 @@ func (s *attempts) cookieName(state string) string {
 func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) {
 	name := s.cookieName(a.state)
 	value := s.sealer.seal(name, a.encode())
-	s.evict(w, r, name, len(name)+len(value))
+	page, taken := cookieValue(r, s.long)
+	if len(a.returnTo) > maxShortReturnTo && (!taken || len(name)+len(value)+len(page) > maxAttemptBytes) {
+		short := *a
+		short.returnTo = ""
+		value = s.sealer.seal(name, short.encode())
+		page = s.sealer.seal(s.long+a.state, []byte(a.returnTo))
+		s.cookies.set(w, s.long, page, attemptLifetime)
+	}
+	s.evict(w, r, name, len(name)+len(value), len(page))
 	s.cookies.set(w, name, value, attemptLifetime)
+}
+
+// longReturnTo is the return-to that the attempt of state has in a cookie of its own.
+func (s *attempts) longReturnTo(r *http.Request, state string) (string, bool) {
+	value, ok := cookieValue(r, s.long)
+	if !ok {
+		return "", false
+	}
+	return s.sealer.open(s.long+state, value)
 }
 
 // evict drops the oldest attempts that are too many beside the one of a name, which
 // has size bytes: zero if it is about to go. A browser that restores its tabs sends
 // many requests at once, none of which has the others' attempts, so that all answers
-// add one. The next callback, or the next login, finds them all.
-func (s *attempts) evict(w http.ResponseWriter, r *http.Request, beside string, size int) {
+// add one. The next callback, or the next login, finds them all. More is what else
+// there is, in bytes.
+func (s *attempts) evict(w http.ResponseWriter, r *http.Request, beside string, size, more int) {
 	most := maxAttempts
 	if size > 0 {
 		most--
 	}
+	size += more
 	type waiting struct {
 		name  string
 		size  int
@@ -219,6 +245,9 @@ func (s *attempts) find(r *http.Request, state string) *attempt {
 	if !ok || subtle.ConstantTimeCompare([]byte(a.state), []byte(state)) != 1 {
 		return nil
 	}
+	if a.returnTo == "" { // or another login's has taken its place
+		a.returnTo, _ = s.longReturnTo(r, state)
+	}
 	return a
 }
 
@@ -226,6 +255,11 @@ func (s *attempts) find(r *http.Request, state string) *attempt {
 // drops the oldest others if they are too many.
 func (s *attempts) remove(w http.ResponseWriter, r *http.Request, state string) {
 	name := s.cookieName(state)
-	s.evict(w, r, name, 0)
+	page, _ := cookieValue(r, s.long)
+	if _, ok := s.longReturnTo(r, state); ok {
+		s.cookies.remove(w, s.long)
+		page = ""
+	}
+	s.evict(w, r, name, 0, len(page))
 	s.cookies.remove(w, name)
 }

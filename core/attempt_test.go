@@ -130,13 +130,21 @@ func TestTabsRestoredAtOnce(t *testing.T) {
 					if got := len(g.cookiesNamed("__Host-pixy-login-")); got != tabs {
 						t.Fatalf("%d attempts, want %d", got, tabs)
 					}
+					size := 0
+					for _, cookie := range g.cookiesNamed("__Host-") {
+						size += len(cookie.Name) + len(cookie.Value)
+					}
+					if size > 3<<10+400*tabs {
+						t.Errorf("%d bytes of cookies, before anything follows", size)
+					}
 					if next == "login" {
 						g.visit(origin + "/auth/login")
 					} else if got, want := g.visit(follow(t, g.browser, to).String()).Header.Get("Location"), "/"+strings.Repeat("a", length-1); got != want {
 						t.Errorf("the last tab ends at %.30q", got)
 					}
-					left, size := g.cookiesNamed("__Host-pixy-login-"), 0
-					for _, cookie := range left {
+					left := g.cookiesNamed("__Host-pixy-login-")
+					size = 0
+					for _, cookie := range append(left, g.cookiesNamed("__Host-pixy-return")...) {
 						size += len(cookie.Name) + len(cookie.Value)
 					}
 					if want := min(8, tabs-1); tabs <= 32 && (len(left) > 8 || size > 4<<10 || length == 10 && next == "callback" && len(left) != want) {
@@ -150,6 +158,59 @@ func TestTabsRestoredAtOnce(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// Long addresses share one cookie only where there is no room, or no knowing of it.
+func TestLongAddressesOfSeveralTabs(t *testing.T) {
+	t.Parallel()
+	page := func(tab, length int) string {
+		return fmt.Sprintf("/%d/%s", tab, strings.Repeat("a", length-3))
+	}
+	for _, row := range []struct {
+		name   string
+		length int
+		atOnce bool
+		want   []bool // whether each tab comes back to its page; the others end at Home
+	}{
+		{"256 bytes, at once", 256, true, []bool{true, true, true}},
+		{"257 bytes, at once", 257, true, []bool{false, false, true}},
+		{"700 bytes, one after another", 700, false, []bool{true, true}},
+		{"2000 bytes, one after another", 2000, false, []bool{false, true}},
+	} {
+		t.Run("rule 108: "+row.name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t)
+			var answers []*httptest.ResponseRecorder
+			for tab := range row.want {
+				g.advance(time.Second)
+				w := g.again(origin + "/auth/login?return_to=" + page(tab, row.length))(g.auth)
+				if answers = append(answers, w); !row.atOnce {
+					g.apply(w)
+				}
+			}
+			for _, w := range answers {
+				if row.atOnce {
+					g.apply(w)
+				}
+			}
+			for tab, comesBack := range row.want {
+				want := "/"
+				if comesBack {
+					want = page(tab, row.length)
+				}
+				callback := follow(t, g.browser, answers[tab].Header().Get("Location"))
+				if got := g.visit(callback.String()).Header.Get("Location"); got != want {
+					t.Errorf("tab %d ends at %.30s, want %.30s", tab, got, want)
+				}
+				if got := g.whoAmI(); got != "I am ada" {
+					t.Errorf("tab %d: %q is logged in", tab, got)
+				}
+			}
+			if left := len(g.cookiesNamed("__Host-pixy-return")); left != 0 {
+				t.Errorf("%d addresses are left", left)
+			}
+		})
 	}
 }
 

@@ -123,7 +123,7 @@ func (a *Authenticator) openCookies(secure bool) error {
 		}
 		return &cookieStore{name: name, cookies: everywhere}
 	}
-	a.attempts = &attempts{sealer: attemptSealer, prefix: host + name + "-login-", cookies: everywhere}
+	a.attempts = &attempts{sealer: attemptSealer, prefix: host + name + "-login-", long: host + name + "-return", cookies: everywhere}
 	a.landings = newLandings(landingSealer, host+name+"-landed-", everywhere, &a.config, a.now)
 	a.sessions = &sessionKeeper{
 		cookie: host + name + "-session",

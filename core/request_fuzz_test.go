@@ -19,7 +19,7 @@ func FuzzRequestCookies(f *testing.F) {
 	const zeros = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	for _, seed := range []string{
 		"", "__Host-pixy-session=1" + zeros, "__Host-pixy-session=2A; __Host-pixy-session-2=" + zeros, "__Secure-pixy-logout=" + zeros,
-		"__Secure-pixy-logout=a; __Secure-pixy-logout=b", "__Host-pixy-login-AAAAAAAAAAAA=" + zeros,
+		"__Secure-pixy-logout=a; __Secure-pixy-logout=b", "__Host-pixy-login-AAAAAAAAAAAA=" + zeros, "__Host-pixy-return=" + zeros, "__Host-pixy-return=; __Host-pixy-return=a",
 		// More than there is room for, and none that an answer could set.
 		"__Host-pixy-login-" + strings.Join(strings.Split(`a b|"|,|`+"\xff|\x80|\t|(|[|{|@|ä|/|?|<|>", "|"), "=; __Host-pixy-login-") + "=",
 		"__Host-pixy-login-a=1; __Host-pixy-login-b=2; __Host-pixy-login-c=3; __Host-pixy-login-d=4; __Host-pixy-login-e=5; __Host-pixy-login-f=6; __Host-pixy-login-g=7; __Host-pixy-login-h=8",
