@@ -41,7 +41,7 @@ async function walk(ada, down, look) {
   await ada.isAsked(page);
   await look(page, 'who-are-you');
   await page.getByRole('button', { name: 'Cancel' }).click();
-  await ada.reads(page, 'Access denied');
+  await ada.reads(page, 'You were not logged in');
   await look(page, '403-access-denied');
   await page.reload();
   await ada.reads(page, 'You were not logged in');

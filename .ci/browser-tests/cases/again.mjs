@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { check } from './check.mjs';
 
-check('back to the provider', 'and Continue once more: home, with the session as it was', async (ada) => {
+check('back to the provider', 'and Continue once more: the page of that login, with the session as it was', async (ada) => {
   const page = await ada.logIn();
   const session = await ada.sessionCookie();
   await page.goBack();
   await ada.isAsked(page);
   await ada.sayWho(page);
-  await ada.arrivesAt(page, '/');
-  await ada.reads(page, 'Hello, Grace Hopper');
+  await ada.arrivesAt(page, '/me');
+  assert.equal(await ada.isLoggedIn(), true);
   assert.equal(await ada.sessionCookie(), session);
 });
 
@@ -28,11 +28,11 @@ check('back to the callback', 'of a login that was cancelled before: home, still
   assert.equal(await ada.sessionCookie(), session);
 });
 
-check('reload of the callback', 'goes home when logged in, and begins anew, once, for a stranger', async (ada, makePerson) => {
+check('reload of the callback', 'goes where the login went when logged in, and begins anew, once, for a stranger', async (ada, makePerson) => {
   const page = await ada.logIn();
   const session = await ada.sessionCookie();
   await ada.open(page, ada.lastCallback());
-  await ada.arrivesAt(page, '/');
+  await ada.arrivesAt(page, '/me');
   assert.equal(await ada.sessionCookie(), session);
 
   const stranger = await makePerson();
@@ -47,14 +47,14 @@ check('reload of the callback', 'goes home when logged in, and begins anew, once
 check('reload of an error page', 'says that the login is over, and leads to a new one', async (ada) => {
   const page = await ada.tab('/me');
   await page.getByRole('button', { name: 'Cancel' }).click();
-  await ada.reads(page, 'Access denied');
+  await ada.reads(page, 'You were not logged in');
   assert.equal((await page.reload()).status(), 400);
   await ada.reads(page, 'You were not logged in');
   await page.getByRole('link', { name: 'Try again' }).click();
   await ada.isAsked(page);
 });
 
-check('double submit', 'of one login from two tabs: the first logs in, the second goes home', async (ada) => {
+check('double submit', 'of one login from two tabs: the first logs in, the second ends where the first did', async (ada) => {
   const one = await ada.tab('/me');
   await ada.isAsked(one);
   const two = await ada.tab(one.url());
@@ -62,8 +62,8 @@ check('double submit', 'of one login from two tabs: the first logs in, the secon
   await ada.arrivesAt(one, '/me');
   const session = await ada.sessionCookie();
   await ada.sayWho(two);
-  await ada.arrivesAt(two, '/');
-  await ada.reads(two, 'Hello, Grace Hopper');
+  await ada.arrivesAt(two, '/me');
+  await ada.reads(two, 'Grace Hopper');
   assert.equal(await ada.sessionCookie(), session);
 });
 

@@ -39,7 +39,7 @@ check('cancel', 'at the provider ends on a page that says so, from where it can 
     page.getByRole('button', { name: 'Cancel' }).click(),
   ]);
   assert.equal(answer.status(), 403);
-  await ada.reads(page, 'Access denied');
+  await ada.reads(page, 'You were not logged in');
   await page.getByText('(access_denied)').waitFor();
   assert.equal(await ada.isLoggedIn(), false);
   await page.getByRole('link', { name: 'Try again' }).click();
