@@ -71,33 +71,41 @@ func TestLogoutHint(t *testing.T) {
 		g.login()
 		return g.cookiesNamed("__Secure-pixy-logout")
 	}
+	nameOf := func(g *rig) string { return g.cookiesNamed("__Host-pixy-last")[0].Value }
 	plant := func(g *rig, hint *http.Cookie) {
 		g.browser.SetCookie(origin, &http.Cookie{Name: hint.Name, Value: hint.Value, Path: "/auth/logout", Secure: true})
 	}
 	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
 		for name, test := range map[string]struct {
-			spoil func(g *rig, mallorys *http.Cookie)
+			spoil func(g *rig, mallorys *http.Cookie, name string)
 			want  any // the subject of the hint; nil: the browser stays here
 		}{
-			"rule 119: the session's":                 {func(*rig, *http.Cookie) {}, "ada"},
-			"rule 119: planted in its place":          {plant, ""},
-			"rule 119: planted, and the session over": {func(g *rig, hint *http.Cookie) { plant(g, hint); g.advance(13 * time.Hour) }, nil},
-			"rule 119: planted, and the session gone": {func(g *rig, hint *http.Cookie) { plant(g, hint); g.browser.Forget(origin, "__Host-pixy-session") }, nil},
-			"rule 119: the session is over":           {func(g *rig, _ *http.Cookie) { g.advance(13 * time.Hour) }, "ada"},
-			"rule 119: over for a month": {func(g *rig, _ *http.Cookie) {
+			"rule 119: the session's":                 {func(*rig, *http.Cookie, string) {}, "ada"},
+			"rule 119: planted in its place":          {func(g *rig, hint *http.Cookie, _ string) { plant(g, hint) }, ""},
+			"rule 119: planted, and the session over": {func(g *rig, hint *http.Cookie, _ string) { plant(g, hint); g.advance(13 * time.Hour) }, nil},
+			"rule 119: planted, and the session gone": {func(g *rig, hint *http.Cookie, _ string) {
+				plant(g, hint)
+				g.browser.Forget(origin, "__Host-pixy-session")
+			}, nil},
+			"rule 119: with another session's name": {func(g *rig, hint *http.Cookie, name string) {
+				plant(g, hint)
+				g.browser.SetCookie(origin, &http.Cookie{Name: "__Host-pixy-last", Value: name, Path: "/", Secure: true})
+			}, ""},
+			"rule 119: the session is over": {func(g *rig, _ *http.Cookie, _ string) { g.advance(13 * time.Hour) }, "ada"},
+			"rule 119: over for a month": {func(g *rig, _ *http.Cookie, _ string) {
 				g.advance(30 * 24 * time.Hour)
 				g.browser.Forget(origin, "__Host-pixy-session")
 			}, "ada"},
-			"rule 119: the session was ended elsewhere": {func(g *rig, _ *http.Cookie) {
+			"rule 119: the session was ended elsewhere": {func(g *rig, _ *http.Cookie, _ string) {
 				if err := g.auth.LogoutEverywhere(t.Context(), issuer, "ada"); err != nil {
 					t.Error(err)
 				}
 			}, "ada"},
-			"rule 119: nothing says whose it is": {func(g *rig, _ *http.Cookie) {
+			"rule 119: nothing says whose it is": {func(g *rig, _ *http.Cookie, _ string) {
 				g.browser.Forget(origin, "__Host-pixy-session")
 				g.browser.Forget(origin, "__Host-pixy-last")
 			}, nil},
-			"rule 119: it says so in vain": {func(g *rig, _ *http.Cookie) {
+			"rule 119: it says so in vain": {func(g *rig, _ *http.Cookie, _ string) {
 				g.browser.Forget(origin, "__Host-pixy-session")
 				g.browser.SetCookie(origin, &http.Cookie{Name: "__Host-pixy-last", Value: strings.Repeat("A", 22), Path: "/", Secure: true})
 			}, nil},
@@ -106,8 +114,9 @@ func TestLogoutHint(t *testing.T) {
 				t.Parallel()
 				g, _ := newLogoutRig(t, vault)
 				mallorys := signIn(g, "mallory")[0]
+				name := nameOf(g)
 				signIn(g, "ada")
-				test.spoil(g, mallorys)
+				test.spoil(g, mallorys, name)
 				to := g.logoutRequest()
 				if test.want == nil {
 					if to.String() != "/" {
@@ -374,5 +383,33 @@ func TestLogoutHintOfALoginWithoutIDToken(t *testing.T) {
 				t.Errorf("%d records are kept, want the session", kept)
 			}
 		})
+	}
+}
+
+// An outcome that has expired is refreshed in its turn: if that brings no ID token,
+// the one before is the hint.
+func TestHintOfTwoRefreshesAtOnce(t *testing.T) {
+	t.Parallel()
+	g := newTokenRig(t)
+	g.provider.AccessTokenLifetime = time.Minute
+	g.provider.Misbehave(logintest.Faults{
+		RefreshedIDToken: func(_, c map[string]any) { c["groups"] = "refreshed" },
+		Refresh: func(response map[string]any) {
+			if g.provider.Refreshes() > 1 {
+				delete(response, "id_token")
+			}
+		},
+	})
+	g.login()
+	g.advance(2 * time.Minute)
+	if answer := ask(g.app, g.cookiesNamed("__")); answer.Code != http.StatusOK { // which the browser does not get
+		t.Fatalf("got %d: %s", answer.Code, answer.Body)
+	}
+	g.advance(2 * time.Minute)
+	if len(g.token()) < 20 || g.provider.Refreshes() != 2 {
+		t.Fatalf("%d refreshes", g.provider.Refreshes())
+	}
+	if to := g.logoutRequest(); hinted(t, to, "groups") != "refreshed" {
+		t.Errorf("sent to %s", to)
 	}
 }
