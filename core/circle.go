@@ -15,6 +15,10 @@ const (
 	// a minute: a user reloads it, and a circle does so for ever.
 	maxReopened = 3
 
+	// maxSpent is how many used attempts for the page a browser may still have: an
+	// answer may be lost on its way.
+	maxSpent = 2
+
 	// maxSilent is how many logins with prompt=none may follow one another without
 	// a user.
 	maxSilent = 4
@@ -101,13 +105,16 @@ func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *at
 		next.count = 1
 	}
 	last, ok := a.landings.find(r)
-	if !ok || last.silent || last.page != next.page || attempt.excused {
+	dropped := attempt.guarded && !ok && a.spentAttempts(r, attempt) >= maxSpent
+	if !dropped && (!ok || last.silent || last.page != next.page || attempt.excused) {
 		return next, nil
 	}
 	why, err := a.sessions.fate(r)
 	switch {
 	case err != nil:
 		return next, err
+	case dropped:
+		return next, a.errSessionLost(w, r, why)
 	case attempt.guarded:
 		// Tabs that are restored together have begun before the first of them
 		// ended. If this one began later, its guard did not see what is seen here.
@@ -121,6 +128,27 @@ func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *at
 		next.count = last.count + 1
 	}
 	return next, nil
+}
+
+// spentAttempts counts the logins for the same page that ended in this process
+// before attempt began, and whose attempts the browser still has: something drops
+// all cookies of the callback's answers, which would have removed them.
+func (a *Authenticator) spentAttempts(r *http.Request, attempt *attempt) (spent int) {
+	page, left := a.returnTo(attempt.returnTo), maxEvictions
+	for name, value := range cookiesWithPrefix(r, a.attempts.prefix) {
+		if left--; left < 0 {
+			return spent
+		}
+		record, ok := a.attempts.sealer.open(name, value)
+		if !ok {
+			continue
+		}
+		other, ok := decodeAttempt(record)
+		if ok && other.guarded && a.flights.landedBefore(other.state, page, attempt.begun) {
+			spent++
+		}
+	}
+	return spent
 }
 
 // landAgain is land for a callback whose login has succeeded already, as far as

@@ -27,6 +27,13 @@ type circle struct {
 
 var circles = []circle{
 	{name: "the browser refuses the session's cookie", setup: withAnswers(without("-session=")), cause: "refused or dropped"},
+	{name: "a proxy drops all cookies of the callback's answers", asked: 3, cause: "refused or dropped", setup: func(g *rig) {
+		withAnswers(func(lines []string) []string {
+			return slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
+				return !strings.Contains(line, "-login-") || strings.Contains(line, "Max-Age=0")
+			})
+		})(g)
+	}},
 	{name: "it refuses a second part of it", cause: "a part of the cookie was dropped", setup: func(g *rig) {
 		g.provider.Misbehave(logintest.Faults{IDToken: func(_, c map[string]any) { c["groups"] = strings.Repeat("g", 4000) }})
 		withAnswers(without("-session-2="))(g)

@@ -145,6 +145,15 @@ func (f *flights) returnTo(state string, session *session) string {
 	return ""
 }
 
+// landedBefore reports whether the login of state has ended at returnTo before a time.
+func (f *flights) landedBefore(state, returnTo string, t time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.prune()
+	of := f.byState[state]
+	return of != nil && of.login != nil && of.login.returnTo == returnTo && of.until.Add(-outcomeLifetime).Before(t)
+}
+
 // end is called when a session ends: no callback begins it again. Its code stays
 // known as spent.
 func (f *flights) end(session *session) {

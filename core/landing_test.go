@@ -1,0 +1,105 @@
+package core
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestALandingComesBackAsItWas(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(1e9, 7)
+	for _, want := range []landing{{at: at}, {at: at, page: 1<<32 - 1, count: 255, silent: true}, {at: at, page: 1}} {
+		whole := string(want.encode())
+		if got, ok := decodeLanding(whole); !ok || !got.at.Equal(want.at) || got.page != want.page || got.count != want.count || got.silent != want.silent {
+			t.Errorf("got %+v, %v, want %+v", got, ok, want)
+		}
+		for i := range whole {
+			if _, ok := decodeLanding(whole[:i]); ok {
+				t.Errorf("%d bytes of %d are a landing", i, len(whole))
+			}
+		}
+		if _, ok := decodeLanding(whole + "\x00"); ok {
+			t.Error("a byte too many is passed over")
+		}
+		if _, ok := decodeLanding("\x02" + whole[1:]); ok {
+			t.Error("another version is taken")
+		}
+	}
+}
+
+func TestAnAttemptsFlagsComeBackAsTheyWere(t *testing.T) {
+	t.Parallel()
+	for i := range 16 {
+		want := newAttempt("provider", "/", false, time.Unix(1e9, 0))
+		want.required, want.guarded, want.excused, want.silent = i&1 != 0, i&2 != 0, i&4 != 0, i&8 != 0
+		got, ok := decodeAttempt(string(want.encode()))
+		if !ok || got.required != want.required || got.guarded != want.guarded || got.excused != want.excused || got.silent != want.silent {
+			t.Errorf("%04b: got %+v", i, got)
+		}
+	}
+}
+
+// A session that ends by itself must not look like one that was lost.
+func TestALandingIsOverBeforeItsSessionMayBe(t *testing.T) {
+	t.Parallel()
+	sealer, err := keyring{sessionKeys: [][]byte{[]byte("0123456789abcdef0123456789abcdef")}}.sealer(purposeLanding)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ lifetime, idle, lasts time.Duration }{
+		{12 * time.Hour, 0, time.Minute},
+		{90 * time.Second, 0, 45 * time.Second},
+		{12 * time.Hour, 20 * time.Second, 10 * time.Second},
+		{time.Second, time.Hour, time.Second / 2},
+	} {
+		now := time.Now()
+		l := newLandings(sealer, "pixy-landed-", cookieKind{path: "/"}, &Config{SessionLifetime: test.lifetime, SessionIdle: test.idle}, func() time.Time { return now })
+		w := httptest.NewRecorder()
+		l.save(w, landing{page: 7})
+		set := w.Result().Cookies()
+		if len(set) != 1 || set[0].MaxAge != max(1, int(test.lasts/time.Second)) {
+			t.Fatalf("got %v", set)
+		}
+		r := httptest.NewRequest("GET", "/", nil)
+		r.AddCookie(set[0])
+		for after, want := range map[time.Duration]bool{0: true, test.lasts: true, -test.lasts: true, test.lasts + 1: false, -test.lasts - 1: false} {
+			at := now
+			now = now.Add(after)
+			if got, ok := l.find(r); ok != want || ok && got.page != 7 {
+				t.Errorf("%+v, after %s: got %v", test, after, ok)
+			}
+			now = at
+		}
+	}
+}
+
+// A logout takes away the landings of all logins that share the session's cookie,
+// and no more of them than a browser could have.
+func TestForgettingLandings(t *testing.T) {
+	t.Parallel()
+	l := &landings{prefix: "pixy-landed-", name: "pixy-landed-AAAAAAAA"}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.AddCookie(&http.Cookie{Name: "pixy-landed-BBBBBBBB", Value: "x"})
+	r.AddCookie(&http.Cookie{Name: "pixy-landed-!", Value: "x"})
+	r.AddCookie(&http.Cookie{Name: "pixy-session", Value: "x"})
+	w := httptest.NewRecorder()
+	l.forget(w, r)
+	if got := w.Header()["Set-Cookie"]; len(got) != 0 {
+		t.Errorf("forget takes away what is not there: %v", got)
+	}
+	l.forgetAll(w, r)
+	if got := w.Header()["Set-Cookie"]; len(got) != 1 || !strings.HasPrefix(got[0], "pixy-landed-BBBBBBBB=; ") {
+		t.Errorf("got %v", got)
+	}
+	for i := range 200 {
+		r.AddCookie(&http.Cookie{Name: "pixy-landed-" + strings.Repeat(string(rune('A'+i%26)), 4+4*(i/26)), Value: "x"})
+	}
+	w = httptest.NewRecorder()
+	l.forgetAll(w, r)
+	if got := len(w.Header()["Set-Cookie"]); got != maxLandings {
+		t.Errorf("%d headers for 200 cookies", got)
+	}
+}
