@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/base64url"
+	"github.com/pixyauth/pixy/core/internal/seal"
 )
 
 const (
@@ -93,14 +96,14 @@ func randomTexts(n int) string {
 // it belongs to a restarted attempt. It proves nothing.
 func wellFormedState(state string) (restarted, ok bool) {
 	random, restarted := strings.CutSuffix(state, restartMark)
-	raw, err := strictBase64.DecodeString(random)
+	raw, err := base64url.Decode(random)
 	return restarted, err == nil && len(raw) == 32
 }
 
 // challenge is the S256 code challenge (RFC 7636 section 4.2).
 func (a *attempt) challenge() string {
 	sum := sha256.Sum256([]byte(a.verifier))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return base64url.Encode(sum[:])
 }
 
 func (a *attempt) expired(now time.Time) bool {
@@ -125,7 +128,7 @@ func (a *attempt) encode() []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(a.begun.UnixNano()))
 	b = append(b, a.flags())
 	for _, s := range []string{a.state, a.nonce, a.verifier, a.provider, a.returnTo, a.maxAge, a.acr} {
-		b = appendString(b, s)
+		b = seal.AppendString(b, s)
 	}
 	return b
 }
@@ -134,10 +137,10 @@ func decodeAttempt(b string) (*attempt, bool) {
 	if len(b) < 10 || b[0] != attemptVersion {
 		return nil, false
 	}
-	a := &attempt{begun: time.Unix(0, int64(uint64At(b, 1))), required: b[9]&1 != 0, guarded: b[9]&2 != 0, excused: b[9]&4 != 0, silent: b[9]&8 != 0}
+	a := &attempt{begun: time.Unix(0, int64(seal.Uint64At(b, 1))), required: b[9]&1 != 0, guarded: b[9]&2 != 0, excused: b[9]&4 != 0, silent: b[9]&8 != 0}
 	rest, ok := b[10:], true
 	for _, s := range []*string{&a.state, &a.nonce, &a.verifier, &a.provider, &a.returnTo, &a.maxAge, &a.acr} {
-		if *s, rest, ok = cutString(rest); !ok {
+		if *s, rest, ok = seal.CutString(rest); !ok {
 			return nil, false
 		}
 	}
@@ -147,7 +150,7 @@ func decodeAttempt(b string) (*attempt, bool) {
 // attempts keeps the attempts of each browser in its cookies. They are never in
 // a Store: a stranger must not be able to fill it.
 type attempts struct {
-	sealer  *sealer
+	sealer  *seal.Sealer
 	prefix  string // of the cookies' names
 	long    string // name of the cookie for a long return-to
 	cookies cookieKind
@@ -157,19 +160,19 @@ type attempts struct {
 // without opening the others; the state itself stays out of the name.
 func (s *attempts) cookieName(state string) string {
 	sum := sha256.Sum256([]byte(state))
-	return s.prefix + base64.RawURLEncoding.EncodeToString(sum[:9])
+	return s.prefix + base64url.Encode(sum[:9])
 }
 
 // save adds a to the browser's attempts, and drops the oldest if they are too many.
 func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) {
 	name := s.cookieName(a.state)
-	value := s.sealer.seal(name, a.encode())
+	value := s.sealer.Seal(name, a.encode())
 	page, taken := cookieValue(r, s.long)
 	if len(a.returnTo) > maxShortReturnTo && (!taken || len(name)+len(value)+len(page) > maxAttemptBytes) {
 		short := *a
 		short.returnTo = ""
-		value = s.sealer.seal(name, short.encode())
-		page = s.sealer.seal(s.long+a.state, []byte(a.returnTo))
+		value = s.sealer.Seal(name, short.encode())
+		page = s.sealer.Seal(s.long+a.state, []byte(a.returnTo))
 		s.cookies.set(w, s.long, page, attemptLifetime)
 	}
 	s.evict(w, r, name, len(name)+len(value), len(page))
@@ -182,7 +185,7 @@ func (s *attempts) longReturnTo(r *http.Request, state string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	return s.sealer.open(s.long+state, value)
+	return s.sealer.Open(s.long+state, value)
 }
 
 // evict drops the oldest attempts that are too many beside the one of a name, which
@@ -206,11 +209,11 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, beside string, 
 		if name == beside {
 			continue
 		}
-		if _, err := strictBase64.DecodeString(name[len(s.prefix):]); err != nil {
+		if _, err := base64url.Decode(name[len(s.prefix):]); err != nil {
 			continue // no name of ours, and perhaps one that no answer can take away
 		}
 		item := waiting{name: name, size: len(name) + len(value)}
-		if b, ok := s.sealer.open(name, value); ok {
+		if b, ok := s.sealer.Open(name, value); ok {
 			if a, ok := decodeAttempt(b); ok {
 				item.begun = a.begun
 			}
@@ -237,7 +240,7 @@ func (s *attempts) find(r *http.Request, state string) *attempt {
 	if !ok {
 		return nil
 	}
-	b, ok := s.sealer.open(name, value)
+	b, ok := s.sealer.Open(name, value)
 	if !ok {
 		return nil
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/pixyauth/pixy/core/internal/base64url"
 )
 
 const (
@@ -119,7 +121,7 @@ func postedLogoutToken(w http.ResponseWriter, r *http.Request) (string, error) {
 func claimedBy(token string) (claims, error) {
 	_, rest, _ := strings.Cut(token, ".")
 	payload, _, _ := strings.Cut(rest, ".")
-	decoded, err := strictBase64.DecodeString(payload)
+	decoded, err := base64url.Decode(payload)
 	if err != nil {
 		return nil, errors.New("it is not spelled as base64url spells it")
 	}

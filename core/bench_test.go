@@ -20,25 +20,6 @@ func benchSession() *session {
 	}
 }
 
-func BenchmarkSeal(b *testing.B) {
-	sealer, record := testSealer(b, purposeSession, keyA), benchSession().encode()
-	b.ReportAllocs()
-	for b.Loop() {
-		sealer.seal("name", record)
-	}
-}
-
-func BenchmarkOpen(b *testing.B) {
-	sealer := testSealer(b, purposeSession, keyA)
-	value := sealer.seal("name", benchSession().encode())
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, ok := sealer.open("name", value); !ok {
-			b.Fatal("does not open")
-		}
-	}
-}
-
 func BenchmarkSealSession(b *testing.B) {
 	sealer, session := testSessionSealer(b, keyA), benchSession()
 	b.ReportAllocs()

@@ -139,7 +139,7 @@ func (a *Authenticator) spentAttempts(r *http.Request, attempt *attempt) (spent 
 		if left--; left < 0 {
 			return spent
 		}
-		record, ok := a.attempts.sealer.open(name, value)
+		record, ok := a.attempts.sealer.Open(name, value)
 		if !ok {
 			continue
 		}

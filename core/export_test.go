@@ -11,11 +11,11 @@ func NewAt(config Config, now func() time.Time) (*Authenticator, error) { return
 // What tests of hostile input forge with the application's own keys.
 
 func (a *Authenticator) SealAttempt(name string, record []byte) string {
-	return a.attempts.sealer.seal(name, record)
+	return a.attempts.sealer.Seal(name, record)
 }
 
 func (a *Authenticator) OpenAttempt(name, value string) ([]byte, bool) {
-	record, ok := a.attempts.sealer.open(name, value)
+	record, ok := a.attempts.sealer.Open(name, value)
 	return []byte(record), ok
 }
 
@@ -24,7 +24,7 @@ func (a *Authenticator) SealOptions(o LoginOptions) string { return o.seal(a.att
 
 // SealSession seals the record of a session without claims. A dot is missing.
 func (a *Authenticator) SealSession(record []byte) string {
-	return a.sessions.sealer.record.seal("", record)
+	return a.sessions.sealer.record.Seal("", record)
 }
 
 func (a *Authenticator) AttemptCookie(state string) string { return a.attempts.cookieName(state) }
@@ -45,7 +45,7 @@ func (a *Authenticator) OutcomeBytes() int {
 
 // AttemptVerifier shows the verifier of an attempt's cookie.
 func (a *Authenticator) AttemptVerifier(name, value string) string {
-	record, ok := a.attempts.sealer.open(name, value)
+	record, ok := a.attempts.sealer.Open(name, value)
 	if !ok {
 		return ""
 	}

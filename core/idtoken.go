@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/pixyauth/pixy/core/internal/base64url"
 )
 
 const (
@@ -128,7 +129,7 @@ func (t *idTokens) open(ctx context.Context, token string, algs []jose.Signature
 // decoded before it verifies it, and so takes spellings that nobody has signed.
 func canonical(token string) bool {
 	for part := range strings.SplitSeq(token, ".") {
-		if _, err := strictBase64.DecodeString(part); err != nil || strings.ContainsAny(part, "\r\n") {
+		if _, err := base64url.Decode(part); err != nil {
 			return false
 		}
 	}
@@ -251,7 +252,7 @@ func checkAccessToken(c claims, alg, accessToken string) error {
 		sum512 := sha512.Sum512([]byte(accessToken))
 		sum = sum512[:]
 	}
-	if got, _ := c.text("at_hash"); got != base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2]) {
+	if got, _ := c.text("at_hash"); got != base64url.Encode(sum[:len(sum)/2]) {
 		return errors.New("at_hash is not the access token's")
 	}
 	return nil

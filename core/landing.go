@@ -2,11 +2,13 @@ package core
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/base64url"
+	"github.com/pixyauth/pixy/core/internal/seal"
 )
 
 const (
@@ -28,7 +30,7 @@ type landing struct {
 func (l landing) encode() []byte {
 	b := binary.BigEndian.AppendUint64([]byte{landingVersion}, uint64(l.at.UnixNano()))
 	b = binary.BigEndian.AppendUint32(b, l.page)
-	return appendFlag(append(b, l.count), l.silent)
+	return seal.AppendFlag(append(b, l.count), l.silent)
 }
 
 func decodeLanding(b string) (landing, bool) {
@@ -36,14 +38,14 @@ func decodeLanding(b string) (landing, bool) {
 		return landing{}, false
 	}
 	return landing{
-		at:   time.Unix(0, int64(uint64At(b, 1))),
+		at:   time.Unix(0, int64(seal.Uint64At(b, 1))),
 		page: binary.BigEndian.Uint32([]byte(b[9:13])), count: b[13], silent: b[14] == 1,
 	}, true
 }
 
 // landings keeps the last landing of each browser.
 type landings struct {
-	sealer  *sealer
+	sealer  *seal.Sealer
 	prefix  string // of the names, for all Authenticators with this CookieName
 	name    string // depends on RedirectURL: another Authenticator has one of its own
 	cookies cookieKind
@@ -52,14 +54,14 @@ type landings struct {
 }
 
 // newLandings makes landings that end long before a session may end by itself.
-func newLandings(sealer *sealer, prefix string, cookies cookieKind, config *Config, now func() time.Time) *landings {
+func newLandings(sealer *seal.Sealer, prefix string, cookies cookieKind, config *Config, now func() time.Time) *landings {
 	sum := sha256.Sum256([]byte(config.RedirectURL))
 	lasts := min(landingLifetime, config.SessionLifetime/2)
 	if config.SessionIdle > 0 {
 		lasts = min(lasts, config.SessionIdle/2)
 	}
 	return &landings{
-		sealer: sealer, prefix: prefix, name: prefix + base64.RawURLEncoding.EncodeToString(sum[:6]),
+		sealer: sealer, prefix: prefix, name: prefix + base64url.Encode(sum[:6]),
 		cookies: cookies, lasts: lasts, now: now,
 	}
 }
@@ -71,7 +73,7 @@ func (l *landings) find(r *http.Request) (landing, bool) {
 	if !ok {
 		return landing{}, false
 	}
-	record, ok := l.sealer.open(l.name, value)
+	record, ok := l.sealer.Open(l.name, value)
 	if !ok {
 		return landing{}, false
 	}
@@ -81,7 +83,7 @@ func (l *landings) find(r *http.Request) (landing, bool) {
 
 func (l *landings) save(w http.ResponseWriter, last landing) {
 	last.at = l.now()
-	l.cookies.set(w, l.name, l.sealer.seal(l.name, last.encode()), max(time.Second, l.lasts))
+	l.cookies.set(w, l.name, l.sealer.Seal(l.name, last.encode()), max(time.Second, l.lasts))
 }
 
 // forget has the browser begin anew.
@@ -96,7 +98,7 @@ func (l *landings) forget(w http.ResponseWriter, r *http.Request) {
 func (l *landings) forgetAll(w http.ResponseWriter, r *http.Request) {
 	left := maxLandings
 	for name := range cookiesWithPrefix(r, l.prefix) {
-		if _, err := strictBase64.DecodeString(strings.TrimPrefix(name, l.prefix)); err == nil && left > 0 {
+		if _, err := base64url.Decode(strings.TrimPrefix(name, l.prefix)); err == nil && left > 0 {
 			l.cookies.remove(w, name)
 			left--
 		}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/seal"
 )
 
 // LoginOptions say how one login is to be, for [Authenticator.LoginWith]. The
@@ -159,17 +161,17 @@ func (a *attempt) options() LoginOptions {
 const withSeal = "with"
 
 // seal is the parameter with, or empty if there is nothing to say.
-func (o LoginOptions) seal(sealer *sealer, now time.Time) string {
+func (o LoginOptions) seal(sealer *seal.Sealer, now time.Time) string {
 	if len(o.AuthParams) == 0 && o.Require.isZero() {
 		return ""
 	}
-	return sealer.seal(withSeal, o.encode(now))
+	return sealer.Seal(withSeal, o.encode(now))
 }
 
 // open takes AuthParams and Require from the parameter with. One that is not
 // ours, of a former key, or too old, says nothing.
-func (o *LoginOptions) open(sealer *sealer, with string, now time.Time) {
-	record, ok := sealer.open(withSeal, with)
+func (o *LoginOptions) open(sealer *seal.Sealer, with string, now time.Time) {
+	record, ok := sealer.Open(withSeal, with)
 	if !ok {
 		return
 	}
@@ -183,20 +185,20 @@ func (o *LoginOptions) open(sealer *sealer, with string, now time.Time) {
 // length-prefixed strings.
 func (o LoginOptions) encode(now time.Time) []byte {
 	b := binary.BigEndian.AppendUint64(nil, uint64(now.Unix()))
-	b = appendString(b, o.AuthParams.Encode())
-	b = appendString(b, strconv.FormatInt(int64(o.Require.MaxAge), 10))
-	return appendString(b, o.Require.acrValues())
+	b = seal.AppendString(b, o.AuthParams.Encode())
+	b = seal.AppendString(b, strconv.FormatInt(int64(o.Require.MaxAge), 10))
+	return seal.AppendString(b, o.Require.acrValues())
 }
 
 func decodeOptions(record string) (o LoginOptions, at time.Time, ok bool) {
 	if len(record) < 8 {
 		return o, at, false
 	}
-	at = time.Unix(int64(uint64At(record, 0)), 0)
+	at = time.Unix(int64(seal.Uint64At(record, 0)), 0)
 	var params, age, acr string
 	rest := record[8:]
 	for _, s := range []*string{&params, &age, &acr} {
-		if *s, rest, ok = cutString(rest); !ok {
+		if *s, rest, ok = seal.CutString(rest); !ok {
 			return o, at, false
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/seal"
 )
 
 // hintOutlives is how much longer than SessionLifetime a logout hint is kept. The
@@ -29,7 +31,7 @@ const hintKeySize = 22
 // with each request. So a cookie of 22 characters with that prefix keeps the key
 // when the session is over. While there is a session, its key comes from its id.
 type logoutHints struct {
-	sealer        *sealer
+	sealer        *seal.Sealer
 	name          string        // of the cookie with the hint
 	last          string        // of the cookie with the key of the last session
 	registrations registrations // whose id it is sealed under: a token is shown to no other provider
@@ -67,7 +69,7 @@ func (h *logoutHints) renew(w http.ResponseWriter, r *http.Request, of *session,
 }
 
 func (h *logoutHints) keep(w http.ResponseWriter, r *http.Request, of *session, idToken string, inStore func(http.ResponseWriter, *http.Request, string) error) {
-	value := h.sealer.seal(hintName(of.registration, hintKey(of)), appendToken(make([]byte, 0, len(idToken)), idToken))
+	value := h.sealer.Seal(hintName(of.registration, hintKey(of)), seal.AppendToken(make([]byte, 0, len(idToken)), idToken))
 	if len(value) <= maxCookieValue {
 		h.cookies.set(w, h.name, value, h.lifetime)
 		h.erase(w, r)
@@ -120,11 +122,11 @@ func (h *logoutHints) take(w http.ResponseWriter, r *http.Request, of *session) 
 // open returns what is sealed in value for the session of key, or nothing.
 func (h *logoutHints) open(may registrations, key, value string) (*registration, string) {
 	for _, at := range may {
-		record, ok := h.sealer.open(hintName(at, key), value)
+		record, ok := h.sealer.Open(hintName(at, key), value)
 		if !ok {
 			continue
 		}
-		if idToken, rest, ok := cutToken(record); ok && rest == "" {
+		if idToken, rest, ok := seal.CutToken(record); ok && rest == "" {
 			return at, idToken
 		}
 	}

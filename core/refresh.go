@@ -232,7 +232,7 @@ func (f *refresher) redeem(r *http.Request, key string, of *session, held *token
 	if err == nil {
 		at.outage.succeeded()
 		fresh.refreshed = f.now()
-		return f.tokens.sealer.seal(key, fresh.encode()), fresh.keptAfter(held, f.now()), nil
+		return f.tokens.sealer.Seal(key, fresh.encode()), fresh.keptAfter(held, f.now()), nil
 	}
 	if refused := new(Error); errors.As(err, &refused) && (refused.Code == codeRefreshRefused || refused.Code == codeBadIDToken) {
 		at.outage.succeeded()

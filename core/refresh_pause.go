@@ -90,7 +90,7 @@ func pauseCause(err error) string {
 // tokens are.
 func (f *refresher) failed(key string, err error) string {
 	text := pauseText("refreshes of these tokens", f.now().Add(refreshPause), pauseCause(err))
-	return outcomeFailed + f.tokens.sealer.seal(outcomeFailed+key, []byte(text))
+	return outcomeFailed + f.tokens.sealer.Seal(outcomeFailed+key, []byte(text))
 }
 
 // failure returns why an outcome has no tokens, or nil if it may have some.
@@ -102,7 +102,7 @@ func (f *refresher) failure(key, outcome string) error {
 	if !failed {
 		return nil
 	}
-	text, ok := f.tokens.sealer.open(outcomeFailed+key, sealed)
+	text, ok := f.tokens.sealer.Open(outcomeFailed+key, sealed)
 	if !ok {
 		text = "refreshes of these tokens pause, after one that failed elsewhere"
 	}

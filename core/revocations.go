@@ -3,12 +3,14 @@ package core
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/base64url"
+	"github.com/pixyauth/pixy/core/internal/seal"
 )
 
 // Revocations remember which sessions have to end before their time, for all
@@ -91,10 +93,10 @@ func providerSessionKey(issuer, client, sid string) string {
 func opaqueKey(parts ...string) string {
 	var text []byte
 	for _, part := range parts {
-		text = appendString(text, part)
+		text = seal.AppendString(text, part)
 	}
 	sum := sha256.Sum256(text)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return base64url.Encode(sum[:])
 }
 
 // revoked reports whether found has been ended from outside. Whoever logs in

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/seal"
 )
 
 const (
@@ -84,7 +86,7 @@ func (s *session) encode() []byte {
 	b = append(append(b, flags), s.id[:]...)
 	u := &s.user
 	for _, field := range [...]string{u.Issuer, s.client, u.Subject, s.sid, s.acr, u.Name, u.Email, u.Picture} {
-		b = appendString(b, field)
+		b = seal.AppendString(b, field)
 	}
 	return b
 }
@@ -94,7 +96,7 @@ func decodeSession(b string) (*session, bool) {
 	if len(b) < sessionFixed || b[0] != sessionVersion {
 		return nil, false
 	}
-	at := func(i int) instant { return instant(uint64At(b, 1+8*i)) }
+	at := func(i int) instant { return instant(seal.Uint64At(b, 1+8*i)) }
 	s := &session{
 		ends: at(0), seen: at(1), started: at(3), refreshDue: at(4),
 		raised: binary.BigEndian.Uint32([]byte(b[41:45])),
@@ -105,7 +107,7 @@ func decodeSession(b string) (*session, bool) {
 	u.EmailVerified = b[45]&flagEmailVerified != 0
 	rest, ok := b[sessionFixed:], true
 	for _, field := range [...]*string{&u.Issuer, &s.client, &u.Subject, &s.sid, &s.acr, &u.Name, &u.Email, &u.Picture} {
-		if *field, rest, ok = cutString(rest); !ok {
+		if *field, rest, ok = seal.CutString(rest); !ok {
 			return nil, false
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+
+	"github.com/pixyauth/pixy/core/internal/seal"
 )
 
 // A sessionSealer makes one value of a session, and a session of such a value:
@@ -17,7 +19,7 @@ import (
 //
 // Both are sealed by the same key, always: while the one opens, so does the
 // other.
-type sessionSealer struct{ record, claims *sealer }
+type sessionSealer struct{ record, claims *seal.Sealer }
 
 func newSessionSealer(keys keyring) (sessionSealer, error) {
 	record, err1 := keys.vaultSealer(purposeSession)
@@ -32,9 +34,9 @@ func (s sessionSealer) seal(of *session) (string, error) {
 	}
 	claims := ""
 	if object != "" {
-		claims = s.claims.seal("", []byte(object))
+		claims = s.claims.Seal("", []byte(object))
 	}
-	return s.record.seal(claims, of.encode()) + "." + claims, nil
+	return s.record.Seal(claims, of.encode()) + "." + claims, nil
 }
 
 // open returns what was sealed, or false for everything else.
@@ -43,7 +45,7 @@ func (s sessionSealer) open(value string) (*session, bool) {
 	if !ok {
 		return nil, false
 	}
-	record, ok := s.record.open(claims, sealed)
+	record, ok := s.record.Open(claims, sealed)
 	if !ok {
 		return nil, false
 	}
@@ -64,7 +66,7 @@ type sessionClaims struct {
 	object string // a JSON object, as a login has it; empty: one without members
 
 	sealed string // or the same as a request has it; empty: see object
-	sealer *sealer
+	sealer *seal.Sealer
 }
 
 // open returns the object. Nil has an empty one.
@@ -75,7 +77,7 @@ func (c *sessionClaims) open() (string, error) {
 	if c.sealed == "" {
 		return c.object, nil
 	}
-	object, ok := c.sealer.open("", c.sealed)
+	object, ok := c.sealer.Open("", c.sealed)
 	if !ok {
 		return "", errors.New("pixy: the claims do not open, though their session did")
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/pixyauth/pixy/core/internal/seal"
 )
 
 const (
@@ -116,9 +118,9 @@ func (t *tokens) encode() []byte {
 	for _, at := range [...]time.Time{t.expires, t.refreshDue, t.authTime, t.refreshed} {
 		b = binary.BigEndian.AppendUint64(b, uint64(at.Unix()))
 	}
-	b = appendFlag(b, t.assumed)
+	b = seal.AppendFlag(b, t.assumed)
 	for _, s := range [...]string{t.access, t.refresh, t.nonce, t.idToken} {
-		b = appendToken(b, s)
+		b = seal.AppendToken(b, s)
 	}
 	return b
 }
@@ -129,11 +131,11 @@ func decodeTokens(b string) (*tokens, bool) {
 	}
 	t := &tokens{assumed: b[tokensFixed-1] == 1}
 	for i, at := range [...]*time.Time{&t.expires, &t.refreshDue, &t.authTime, &t.refreshed} {
-		*at = time.Unix(int64(uint64At(b, 1+8*i)), 0)
+		*at = time.Unix(int64(seal.Uint64At(b, 1+8*i)), 0)
 	}
 	rest, ok := b[tokensFixed:], true
 	for _, s := range [...]*string{&t.access, &t.refresh, &t.nonce, &t.idToken} {
-		if *s, rest, ok = cutToken(rest); !ok {
+		if *s, rest, ok = seal.CutToken(rest); !ok {
 			return nil, false
 		}
 	}
@@ -143,7 +145,7 @@ func decodeTokens(b string) (*tokens, bool) {
 // tokenKeeper keeps the tokens of sessions.
 type tokenKeeper struct {
 	vault  vault
-	sealer *sealer
+	sealer *seal.Sealer
 	kept   bool // false: by the configuration, there are none
 }
 
@@ -161,7 +163,7 @@ func (k *tokenKeeper) load(r *http.Request, of *session) (*tokens, error) {
 
 // open returns what was sealed under name, or nil.
 func (k *tokenKeeper) open(name, sealed string) *tokens {
-	record, ok := k.sealer.open(name, sealed)
+	record, ok := k.sealer.Open(name, sealed)
 	if !ok {
 		return nil
 	}
@@ -173,7 +175,7 @@ func (k *tokenKeeper) open(name, sealed string) *tokens {
 }
 
 func (k *tokenKeeper) seal(of *session, t *tokens) string {
-	return k.sealer.seal(string(of.id[:]), t.kept().encode())
+	return k.sealer.Seal(string(of.id[:]), t.kept().encode())
 }
 
 // start keeps the tokens of a session that is about to begin, or forgets those

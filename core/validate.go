@@ -15,6 +15,8 @@ import (
 	"unicode"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/pixyauth/pixy/core/internal/seal"
 )
 
 // withDefaults checks c and fills in what was left out. It reports all faults
@@ -137,9 +139,9 @@ func (c *Config) checkKeys(faults *faults) {
 	check := func(name string, key []byte) {
 		switch {
 		case len(key) == 0:
-			faults.add("%s is empty; is its variable set? Give %d or more random bytes, for example from `openssl rand -base64 32`", name, minKeyBytes)
-		case len(key) < minKeyBytes:
-			faults.add("%s has %d bytes; give %d or more random ones, for example from `openssl rand -base64 32`", name, len(key), minKeyBytes)
+			faults.add("%s is empty; is its variable set? Give %d or more random bytes, for example from `openssl rand -base64 32`", name, seal.MinKeyBytes)
+		case len(key) < seal.MinKeyBytes:
+			faults.add("%s has %d bytes; give %d or more random ones, for example from `openssl rand -base64 32`", name, len(key), seal.MinKeyBytes)
 		case bytes.Count(key, key[:1]) == len(key): // such as one that was made, and never filled
 			faults.add("%s is one byte, repeated; give random bytes, for example from `openssl rand -base64 32`", name)
 		}

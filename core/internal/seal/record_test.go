@@ -1,4 +1,4 @@
-package core
+package seal
 
 import (
 	"strings"
@@ -13,7 +13,7 @@ var oddTokens = []string{
 func TestTokensComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	for _, token := range oddTokens {
-		if got, rest, ok := cutToken(string(appendToken(nil, token)) + "rest"); got != token || rest != "rest" || !ok {
+		if got, rest, ok := CutToken(string(AppendToken(nil, token)) + "rest"); got != token || rest != "rest" || !ok {
 			t.Errorf("%q: got %q, %q, %v", token, got, rest, ok)
 		}
 	}
@@ -26,7 +26,7 @@ func TestBase64TokensTakeAQuarterLess(t *testing.T) {
 		strings.Repeat("Ab_-", 250): 755,
 		strings.Repeat("Ab+/", 250): 1004,
 	} {
-		if got := len(appendToken(nil, token)); got > most {
+		if got := len(AppendToken(nil, token)); got > most {
 			t.Errorf("%.9s…, %d bytes: got %d, want %d at most", token, len(token), got, most)
 		}
 	}
@@ -34,9 +34,9 @@ func TestBase64TokensTakeAQuarterLess(t *testing.T) {
 
 func TestRecordsThatAreCutOffAreNone(t *testing.T) {
 	t.Parallel()
-	whole := string(appendToken(nil, strings.Repeat("Ab_-", 100)+".+."))
+	whole := string(AppendToken(nil, strings.Repeat("Ab_-", 100)+".+."))
 	for i := range whole {
-		if token, rest, ok := cutToken(whole[:i]); ok || token != "" || rest != "" {
+		if token, rest, ok := CutToken(whole[:i]); ok || token != "" || rest != "" {
 			t.Errorf("%d bytes of %d are %q and %q, %v", i, len(whole), token, rest, ok)
 		}
 	}
@@ -47,9 +47,9 @@ func FuzzToken(f *testing.F) {
 		f.Add(token)
 	}
 	f.Fuzz(func(t *testing.T, token string) {
-		if got, rest, ok := cutToken(string(appendToken(nil, token))); got != token || rest != "" || !ok {
+		if got, rest, ok := CutToken(string(AppendToken(nil, token))); got != token || rest != "" || !ok {
 			t.Fatalf("%q comes back as %q, %q, %v", token, got, rest, ok)
 		}
-		cutToken(token) // whatever it is
+		CutToken(token) // whatever it is
 	})
 }
