@@ -78,8 +78,6 @@ func newAttempt(provider, returnTo string, restart bool, now time.Time) *attempt
 	return a
 }
 
-func randomText() string { return randomTexts(1) }
-
 // randomTexts returns up to three texts of 43 characters, one behind the other:
 // a login needs them all, and this takes one piece of memory.
 func randomTexts(n int) string {
