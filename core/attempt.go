@@ -13,6 +13,7 @@ import (
 
 	"github.com/pixyauth/pixy/core/internal/base64url"
 	"github.com/pixyauth/pixy/core/internal/seal"
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 const (
@@ -151,7 +152,7 @@ type attempts struct {
 	sealer  *seal.Sealer
 	prefix  string // of the cookies' names
 	long    string // name of the cookie for a long return-to
-	cookies cookieKind
+	cookies vault.Kind
 }
 
 // cookieName is derived from the state, so that the callback finds its attempt
@@ -165,21 +166,21 @@ func (s *attempts) cookieName(state string) string {
 func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) {
 	name := s.cookieName(a.state)
 	value := s.sealer.Seal(name, a.encode())
-	page, taken := cookieValue(r, s.long)
+	page, taken := vault.Value(r, s.long)
 	if len(a.returnTo) > maxShortReturnTo && (!taken || len(name)+len(value)+len(page) > maxAttemptBytes) {
 		short := *a
 		short.returnTo = ""
 		value = s.sealer.Seal(name, short.encode())
 		page = s.sealer.Seal(s.long+a.state, []byte(a.returnTo))
-		s.cookies.set(w, s.long, page, attemptLifetime)
+		s.cookies.Set(w, s.long, page, attemptLifetime)
 	}
 	s.evict(w, r, name, len(name)+len(value), len(page))
-	s.cookies.set(w, name, value, attemptLifetime)
+	s.cookies.Set(w, name, value, attemptLifetime)
 }
 
 // longReturnTo is the return-to that the attempt of state has in a cookie of its own.
 func (s *attempts) longReturnTo(r *http.Request, state string) (string, bool) {
-	value, ok := cookieValue(r, s.long)
+	value, ok := vault.Value(r, s.long)
 	if !ok {
 		return "", false
 	}
@@ -203,7 +204,7 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, beside string, 
 		begun time.Time // zero for what does not open: it goes first
 	}
 	var all []waiting
-	for name, value := range cookiesWithPrefix(r, s.prefix) {
+	for name, value := range vault.WithPrefix(r, s.prefix) {
 		if name == beside {
 			continue
 		}
@@ -224,7 +225,7 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, beside string, 
 		if len(all) <= most && size <= maxAttemptBytes {
 			return
 		}
-		s.cookies.remove(w, all[0].name)
+		s.cookies.Remove(w, all[0].name)
 		size -= all[0].size
 		all = all[1:]
 	}
@@ -234,7 +235,7 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, beside string, 
 // compares in constant time what it has found by a hash.
 func (s *attempts) find(r *http.Request, state string) *attempt {
 	name := s.cookieName(state)
-	value, ok := cookieValue(r, name)
+	value, ok := vault.Value(r, name)
 	if !ok {
 		return nil
 	}
@@ -256,11 +257,11 @@ func (s *attempts) find(r *http.Request, state string) *attempt {
 // drops the oldest others if they are too many.
 func (s *attempts) remove(w http.ResponseWriter, r *http.Request, state string) {
 	name := s.cookieName(state)
-	page, _ := cookieValue(r, s.long)
+	page, _ := vault.Value(r, s.long)
 	if _, ok := s.longReturnTo(r, state); ok {
-		s.cookies.remove(w, s.long)
+		s.cookies.Remove(w, s.long)
 		page = ""
 	}
 	s.evict(w, r, name, 0, len(page))
-	s.cookies.remove(w, name)
+	s.cookies.Remove(w, name)
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 // Authenticator logs people in. Make one with [New], share it: it is safe for
@@ -116,28 +118,28 @@ func (a *Authenticator) openCookies(secure bool) error {
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
 	}
-	everywhere := cookieKind{path: "/", secure: secure}
-	vault := func(name string) vault {
+	everywhere := vault.Kind{Path: "/", Secure: secure}
+	vaultOf := func(name string) vault.Vault {
 		if a.config.Store != nil {
-			return &gorillaStore{store: a.config.Store, name: name, secure: secure}
+			return vault.InStore(a.config.Store, name, secure)
 		}
-		return &cookieStore{name: name, cookies: everywhere}
+		return vault.InCookies(name, everywhere)
 	}
 	a.attempts = &attempts{sealer: attemptSealer, prefix: host + name + "-login-", long: host + name + "-return", cookies: everywhere}
 	a.landings = newLandings(landingSealer, host+name+"-landed-", everywhere, &a.config, a.now)
 	a.sessions = &sessionKeeper{
 		cookie: host + name + "-session",
-		vault:  vault(host + name + "-session"), sealer: sessionSealer, registrations: a.registrations, revocations: a.config.Revocations,
+		vault:  vaultOf(host + name + "-session"), sealer: sessionSealer, registrations: a.registrations, revocations: a.config.Revocations,
 		lifetime: a.config.SessionLifetime, idle: a.config.SessionIdle, now: a.now,
 	}
-	a.tokens = &tokenKeeper{vault: vault(host + name + "-tokens"), sealer: tokenSealer, kept: a.config.KeepTokens}
+	a.tokens = &tokenKeeper{vault: vaultOf(host + name + "-tokens"), sealer: tokenSealer, kept: a.config.KeepTokens}
 	a.hints = &logoutHints{
 		sealer: hintSealer, name: path + name + "-logout", last: host + name + "-last", registrations: a.registrations,
-		cookies: cookieKind{path: a.config.LogoutPath, secure: secure}, everywhere: everywhere,
+		cookies: vault.Kind{Path: a.config.LogoutPath, Secure: secure}, everywhere: everywhere,
 		lifetime: a.config.SessionLifetime + hintOutlives, log: a.log, logger: a.config.Logger,
 	}
 	if a.config.Store != nil {
-		a.hints.store = vault(host + name + "-hint")
+		a.hints.store = vaultOf(host + name + "-hint")
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -50,16 +49,6 @@ func BenchmarkDecodeSession(b *testing.B) {
 	for b.Loop() {
 		if _, ok := decodeSession(string(record)); !ok {
 			b.Fatal("does not decode")
-		}
-	}
-}
-
-func BenchmarkFindCookie(b *testing.B) {
-	r := &http.Request{Header: http.Header{"Cookie": {"theme=dark; _ga=GA1.2.1234567890.1234567890; session=" + strings.Repeat("x", 900) + "; csrf=0123456789abcdef"}}}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, ok := cookieValue(r, "session"); !ok {
-			b.Fatal("not found")
 		}
 	}
 }

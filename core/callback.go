@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 // Callback ends a login: the provider has sent the browser back to RedirectURL
@@ -145,21 +147,21 @@ func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *ses
 	if former != nil && former.id == fresh.id {
 		former, formerTokens = nil, nil // another callback of this login has begun it
 	}
-	held := heldResponse{header: make(http.Header)}
+	held := vault.Hold()
 	if err := a.tokens.start(held, r, fresh, with, a.config.SessionLifetime); err != nil {
 		return err
 	}
 	if err := a.sessions.start(held, r, fresh); err != nil {
 		return err
 	}
-	if err := checkSize(held); err != nil {
+	if err := held.CheckSize(); err != nil {
 		return errTokensTooLarge(err)
 	}
-	if err := a.sessions.vault.forget(r); err != nil {
+	if err := a.sessions.vault.Forget(r); err != nil {
 		return errStoreDown(fmt.Errorf("forgetting the former session: %w", err))
 	}
-	held.release(w)
-	if err := a.tokens.vault.forget(r); err != nil {
+	held.Release(w)
+	if err := a.tokens.vault.Forget(r); err != nil {
 		a.log(r, errStoreDown(err)) // without their session they are of no use
 	}
 	if former != nil {

@@ -3,6 +3,8 @@ package core
 import (
 	"errors"
 	"net/http"
+
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 const (
@@ -59,12 +61,12 @@ func (s *sessionKeeper) fate(r *http.Request) (fate, error) {
 	if err != nil || found != nil {
 		return good, err
 	}
-	sealed, err := s.vault.read(r)
+	sealed, err := s.vault.Read(r)
 	if err != nil {
 		return good, errStoreDown(err)
 	}
 	if sealed == "" {
-		if hasCookie(r, s.cookie) {
+		if vault.Has(r, s.cookie) {
 			return notKept, nil
 		}
 		return absent, nil
@@ -135,7 +137,7 @@ func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *at
 // all cookies of the callback's answers, which would have removed them.
 func (a *Authenticator) spentAttempts(r *http.Request, attempt *attempt) (spent int) {
 	page, left := a.returnTo(attempt.returnTo), maxEvictions
-	for name, value := range cookiesWithPrefix(r, a.attempts.prefix) {
+	for name, value := range vault.WithPrefix(r, a.attempts.prefix) {
 		if left--; left < 0 {
 			return spent
 		}

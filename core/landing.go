@@ -9,6 +9,7 @@ import (
 
 	"github.com/pixyauth/pixy/core/internal/base64url"
 	"github.com/pixyauth/pixy/core/internal/seal"
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 const (
@@ -48,13 +49,13 @@ type landings struct {
 	sealer  *seal.Sealer
 	prefix  string // of the names, for all Authenticators with this CookieName
 	name    string // depends on RedirectURL: another Authenticator has one of its own
-	cookies cookieKind
+	cookies vault.Kind
 	lasts   time.Duration
 	now     func() time.Time
 }
 
 // newLandings makes landings that end long before a session may end by itself.
-func newLandings(sealer *seal.Sealer, prefix string, cookies cookieKind, config *Config, now func() time.Time) *landings {
+func newLandings(sealer *seal.Sealer, prefix string, cookies vault.Kind, config *Config, now func() time.Time) *landings {
 	sum := sha256.Sum256([]byte(config.RedirectURL))
 	lasts := min(landingLifetime, config.SessionLifetime/2)
 	if config.SessionIdle > 0 {
@@ -69,7 +70,7 @@ func newLandings(sealer *seal.Sealer, prefix string, cookies cookieKind, config 
 // find returns the browser's last landing, if it was moments ago. By this clock,
 // too: programs may keep a cookie for longer than Max-Age says.
 func (l *landings) find(r *http.Request) (landing, bool) {
-	value, ok := cookieValue(r, l.name)
+	value, ok := vault.Value(r, l.name)
 	if !ok {
 		return landing{}, false
 	}
@@ -83,13 +84,13 @@ func (l *landings) find(r *http.Request) (landing, bool) {
 
 func (l *landings) save(w http.ResponseWriter, last landing) {
 	last.at = l.now()
-	l.cookies.set(w, l.name, l.sealer.Seal(l.name, last.encode()), max(time.Second, l.lasts))
+	l.cookies.Set(w, l.name, l.sealer.Seal(l.name, last.encode()), max(time.Second, l.lasts))
 }
 
 // forget has the browser begin anew.
 func (l *landings) forget(w http.ResponseWriter, r *http.Request) {
-	if hasCookie(r, l.name) {
-		l.cookies.remove(w, l.name)
+	if vault.Has(r, l.name) {
+		l.cookies.Remove(w, l.name)
 	}
 }
 
@@ -97,9 +98,9 @@ func (l *landings) forget(w http.ResponseWriter, r *http.Request) {
 // logout at one ends the session of the other.
 func (l *landings) forgetAll(w http.ResponseWriter, r *http.Request) {
 	left := maxLandings
-	for name := range cookiesWithPrefix(r, l.prefix) {
+	for name := range vault.WithPrefix(r, l.prefix) {
 		if _, err := base64url.Decode(strings.TrimPrefix(name, l.prefix)); err == nil && left > 0 {
-			l.cookies.remove(w, name)
+			l.cookies.Remove(w, name)
 			left--
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 func TestALandingComesBackAsItWas(t *testing.T) {
@@ -56,7 +58,7 @@ func TestALandingIsOverBeforeItsSessionMayBe(t *testing.T) {
 		{time.Second, time.Hour, time.Second / 2},
 	} {
 		now := time.Now()
-		l := newLandings(sealer, "pixy-landed-", cookieKind{path: "/"}, &Config{SessionLifetime: test.lifetime, SessionIdle: test.idle}, func() time.Time { return now })
+		l := newLandings(sealer, "pixy-landed-", vault.Kind{Path: "/"}, &Config{SessionLifetime: test.lifetime, SessionIdle: test.idle}, func() time.Time { return now })
 		w := httptest.NewRecorder()
 		l.save(w, landing{page: 7})
 		set := w.Result().Cookies()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pixyauth/pixy/core/internal/seal"
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 // hintOutlives is how much longer than SessionLifetime a logout hint is kept. The
@@ -35,9 +36,9 @@ type logoutHints struct {
 	name          string        // of the cookie with the hint
 	last          string        // of the cookie with the key of the last session
 	registrations registrations // whose id it is sealed under: a token is shown to no other provider
-	cookies       cookieKind    // of the logout path
-	everywhere    cookieKind
-	store         vault // for hints that are too large for a cookie; nil: there is none
+	cookies       vault.Kind    // of the logout path
+	everywhere    vault.Kind
+	store         vault.Vault // for hints that are too large for a cookie; nil: there is none
 	lifetime      time.Duration
 	log           func(*http.Request, *Error)
 	logger        *slog.Logger
@@ -53,7 +54,7 @@ func (h *logoutHints) save(w http.ResponseWriter, r *http.Request, of *session, 
 		h.drop(w, r)
 		return
 	}
-	h.everywhere.set(w, h.last, hintKey(of), h.lifetime)
+	h.everywhere.Set(w, h.last, hintKey(of), h.lifetime)
 	h.keep(w, r, of, idToken, h.replace)
 }
 
@@ -61,27 +62,27 @@ func (h *logoutHints) save(w http.ResponseWriter, r *http.Request, of *session, 
 // refuse one that has expired.
 func (h *logoutHints) renew(w http.ResponseWriter, r *http.Request, of *session, idToken string) {
 	h.keep(w, r, of, idToken, func(w http.ResponseWriter, r *http.Request, value string) error {
-		if old, err := h.store.read(r); err != nil || old == "" {
+		if old, err := h.store.Read(r); err != nil || old == "" {
 			return h.replace(w, r, value)
 		}
-		return h.store.renew(w, r, value, h.lifetime) // many requests may bring one ID token
+		return h.store.Renew(w, r, value, h.lifetime) // many requests may bring one ID token
 	})
 }
 
 func (h *logoutHints) keep(w http.ResponseWriter, r *http.Request, of *session, idToken string, inStore func(http.ResponseWriter, *http.Request, string) error) {
 	value := h.sealer.Seal(hintName(of.registration, hintKey(of)), seal.AppendToken(make([]byte, 0, len(idToken)), idToken))
-	if len(value) <= maxCookieValue {
-		h.cookies.set(w, h.name, value, h.lifetime)
+	if len(value) <= vault.MaxValue {
+		h.cookies.Set(w, h.name, value, h.lifetime)
 		h.erase(w, r)
 		return
 	}
-	h.cookies.remove(w, h.name)
+	h.cookies.Remove(w, h.name)
 	if h.store == nil {
 		h.tellTooLarge(r, of.registration, len(idToken), "set a Store")
 		return
 	}
 	switch err := inStore(w, r, value); {
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, vault.ErrTooLarge):
 		h.tellTooLarge(r, of.registration, len(idToken), "use a Store that takes larger values")
 	case err != nil:
 		h.log(r, asError(from(of.registration, errStoreDown(err)))) // logout works without
@@ -90,17 +91,17 @@ func (h *logoutHints) keep(w http.ResponseWriter, r *http.Request, of *session, 
 
 // replace puts a new record into the Store, and forgets the browser's former one.
 func (h *logoutHints) replace(w http.ResponseWriter, r *http.Request, value string) error {
-	if err := h.store.create(w, r, value, h.lifetime); err != nil {
+	if err := h.store.Create(w, r, value, h.lifetime); err != nil {
 		return err
 	}
-	return h.store.forget(r)
+	return h.store.Forget(r)
 }
 
 // take removes the hint and returns it, and whose it is. With a session, only the
 // hint of that session counts. It returns nothing if there is none.
 func (h *logoutHints) take(w http.ResponseWriter, r *http.Request, of *session) (*registration, string) {
 	defer h.dropCarried(w, r)
-	key, _ := cookieValue(r, h.last)
+	key, _ := vault.Value(r, h.last)
 	may := h.registrations
 	if of != nil {
 		key, may = hintKey(of), registrations{of.registration}
@@ -108,11 +109,11 @@ func (h *logoutHints) take(w http.ResponseWriter, r *http.Request, of *session) 
 	if len(key) != hintKeySize {
 		return nil, ""
 	}
-	value, _ := cookieValue(r, h.name)
+	value, _ := vault.Value(r, h.name)
 	if at, idToken := h.open(may, key, value); at != nil || h.store == nil {
 		return at, idToken
 	}
-	value, err := h.store.read(r)
+	value, err := h.store.Read(r)
 	if err != nil {
 		h.log(r, errStoreDown(err)) // logout works without
 	}
@@ -138,16 +139,16 @@ func hintName(at *registration, key string) string { return key + " " + at.id }
 // drop removes all that may be there. A callback does not see the hint's cookie.
 func (h *logoutHints) drop(w http.ResponseWriter, r *http.Request) {
 	h.dropCarried(w, r)
-	h.cookies.remove(w, h.name)
+	h.cookies.Remove(w, h.name)
 }
 
 // dropCarried removes what a request carries.
 func (h *logoutHints) dropCarried(w http.ResponseWriter, r *http.Request) {
-	if hasCookie(r, h.name) {
-		h.cookies.remove(w, h.name)
+	if vault.Has(r, h.name) {
+		h.cookies.Remove(w, h.name)
 	}
-	if hasCookie(r, h.last) {
-		h.everywhere.remove(w, h.last)
+	if vault.Has(r, h.last) {
+		h.everywhere.Remove(w, h.last)
 	}
 	h.erase(w, r)
 }
@@ -157,7 +158,7 @@ func (h *logoutHints) erase(w http.ResponseWriter, r *http.Request) {
 	if h.store == nil {
 		return
 	}
-	if err := h.store.erase(w, r); err != nil {
+	if err := h.store.Erase(w, r); err != nil {
 		h.log(r, errStoreDown(err)) // nothing depends on it
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 // maxLate bounds how many answers in a row may have been lost.
@@ -252,7 +254,7 @@ func (f *refresher) keep(r *http.Request, of *session, fresh *tokens) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), refreshPatience) // a Store that hangs must not keep the outcome from the others
 	defer cancel()
-	f.store(heldResponse{header: make(http.Header)}, r.WithContext(ctx), of, fresh)
+	f.store(vault.Hold(), r.WithContext(ctx), of, fresh)
 }
 
 // adopt has the browser of r go on with fresh tokens, if it still has those that it
@@ -273,15 +275,15 @@ func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session
 // ones are of no use.
 func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, fresh *tokens) {
 	of.refreshDue = instantOf(fresh.refreshDue)
-	held := heldResponse{header: make(http.Header)}
-	err := f.tokens.vault.renew(held, r, f.tokens.seal(of, fresh), of.ends.time().Sub(f.now()))
-	if !errors.Is(err, errTooLarge) {
+	held := vault.Hold()
+	err := f.tokens.vault.Renew(held, r, f.tokens.seal(of, fresh), of.ends.time().Sub(f.now()))
+	if !errors.Is(err, vault.ErrTooLarge) {
 		if err != nil {
 			f.report(r, errStoreDown(err))
 		}
 		f.report(r, f.sessions.renew(held, r, of))
-		if err = checkSize(held); err == nil {
-			held.release(w)
+		if err = held.CheckSize(); err == nil {
+			held.Release(w)
 			keepFromCaches(w.Header())
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pixyauth/pixy/core/internal/seal"
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 const (
@@ -114,27 +115,10 @@ func decodeSession(b string) (*session, bool) {
 	return s, rest == "" && u.Issuer != "" && u.Subject != ""
 }
 
-// A vault carries one sealed value of a browser: its session, its tokens. It
-// knows nothing of what they mean.
-type vault interface {
-	// read returns the sealed value, or "" if there is none that could be one.
-	// An error means that the vault is out of order, not that nobody is there.
-	read(r *http.Request) (string, error)
-	// create keeps a value under a new id. What was there before is there until
-	// forget.
-	create(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
-	// forget gives up what the browser came with.
-	forget(r *http.Request) error
-	// renew keeps a new value under the same id.
-	renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
-	// erase forgets the value. It writes nothing for those who have none.
-	erase(w http.ResponseWriter, r *http.Request) error
-}
-
 // sessionKeeper begins, finds and ends sessions.
 type sessionKeeper struct {
 	cookie        string // name of the first one
-	vault         vault
+	vault         vault.Vault
 	sealer        sessionSealer
 	registrations registrations // sessions of others are a stranger's
 	revocations   Revocations   // nil: none
@@ -143,12 +127,10 @@ type sessionKeeper struct {
 	now           func() time.Time
 }
 
-var errTooLarge = errors.New("too large for")
-
 // load returns the session of a request, or nil if nobody is logged in. A value
 // that does not open, is over, or has been revoked, is a stranger's.
 func (s *sessionKeeper) load(r *http.Request) (*session, error) {
-	sealed, err := s.vault.read(r)
+	sealed, err := s.vault.Read(r)
 	if err != nil {
 		return nil, errStoreDown(err)
 	}
@@ -179,7 +161,7 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 // gone reports whether found has been ended since load has found it. Its time may
 // be over by now: who came in time is in time.
 func (s *sessionKeeper) gone(r *http.Request, found *session) (bool, error) {
-	sealed, err := s.vault.read(r)
+	sealed, err := s.vault.Read(r)
 	if err != nil {
 		return false, errStoreDown(err)
 	}
@@ -213,8 +195,8 @@ func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *ses
 	if err != nil {
 		return err
 	}
-	switch err := s.vault.create(w, r, sealed, s.lifetime); {
-	case errors.Is(err, errTooLarge):
+	switch err := s.vault.Create(w, r, sealed, s.lifetime); {
+	case errors.Is(err, vault.ErrTooLarge):
 		return &Error{
 			Status: http.StatusInternalServerError, Code: "session_too_large",
 			Public: "Your profile is too large for this application, so you were not logged in. Please tell us.", operator: true,
@@ -251,7 +233,7 @@ func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *ses
 	if err != nil {
 		return err
 	}
-	if err := s.vault.renew(w, r, sealed, found.ends.time().Sub(s.now())); err != nil {
+	if err := s.vault.Renew(w, r, sealed, found.ends.time().Sub(s.now())); err != nil {
 		return errStoreDown(err)
 	}
 	keepFromCaches(w.Header())
@@ -274,7 +256,7 @@ func (s *sessionKeeper) end(w http.ResponseWriter, r *http.Request, found *sessi
 			return err
 		}
 	}
-	if err := s.vault.erase(w, r); err != nil {
+	if err := s.vault.Erase(w, r); err != nil {
 		return errStoreDown(err)
 	}
 	return nil

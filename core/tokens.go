@@ -11,6 +11,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/pixyauth/pixy/core/internal/seal"
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 const (
@@ -144,7 +145,7 @@ func decodeTokens(b string) (*tokens, bool) {
 
 // tokenKeeper keeps the tokens of sessions.
 type tokenKeeper struct {
-	vault  vault
+	vault  vault.Vault
 	sealer *seal.Sealer
 	kept   bool // false: by the configuration, there are none
 }
@@ -154,7 +155,7 @@ func (k *tokenKeeper) load(r *http.Request, of *session) (*tokens, error) {
 	if !k.kept {
 		return nil, nil
 	}
-	sealed, err := k.vault.read(r)
+	sealed, err := k.vault.Read(r)
 	if err != nil {
 		return nil, errStoreDown(err)
 	}
@@ -185,8 +186,8 @@ func (k *tokenKeeper) start(w http.ResponseWriter, r *http.Request, of *session,
 		return k.end(w, r)
 	}
 	of.refreshDue = instantOf(t.refreshDue)
-	switch err := k.vault.create(w, r, k.seal(of, t), lifetime); {
-	case errors.Is(err, errTooLarge):
+	switch err := k.vault.Create(w, r, k.seal(of, t), lifetime); {
+	case errors.Is(err, vault.ErrTooLarge):
 		return errTokensTooLarge(err)
 	case err != nil:
 		return errStoreDown(err)
@@ -195,7 +196,7 @@ func (k *tokenKeeper) start(w http.ResponseWriter, r *http.Request, of *session,
 }
 
 func (k *tokenKeeper) end(w http.ResponseWriter, r *http.Request) error {
-	if err := k.vault.erase(w, r); err != nil {
+	if err := k.vault.Erase(w, r); err != nil {
 		return errStoreDown(err)
 	}
 	return nil

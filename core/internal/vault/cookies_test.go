@@ -1,4 +1,4 @@
-package core
+package vault
 
 import (
 	"net/http"
@@ -12,9 +12,9 @@ import (
 // is refused before a cookie is set.
 func TestCookieStoreAroundItsLimits(t *testing.T) {
 	t.Parallel()
-	store := &cookieStore{name: "__Host-pixy-session", cookies: cookieKind{path: "/", secure: true}}
+	store := &cookieStore{name: "__Host-pixy-session", cookies: Kind{Path: "/", Secure: true}}
 	sizes := []int{0, 1, 2, 100}
-	for _, limit := range []int{maxCookieValue, 2 * maxCookieValue, 3 * maxCookieValue} {
+	for _, limit := range []int{MaxValue, 2 * MaxValue, 3 * MaxValue} {
 		for size := limit - 4; size <= limit+4; size++ {
 			sizes = append(sizes, size)
 		}
@@ -22,26 +22,26 @@ func TestCookieStoreAroundItsLimits(t *testing.T) {
 	for _, size := range sizes {
 		sealed := strings.Repeat("0123456789abcdef", 1+size/16)[:size] // no part is like another
 		w := httptest.NewRecorder()
-		err := store.create(w, httptest.NewRequest("GET", "/", nil), sealed, time.Hour)
+		err := store.Create(w, httptest.NewRequest("GET", "/", nil), sealed, time.Hour)
 		set := w.Result().Cookies()
-		if fits := 1+size <= maxCookieParts*maxCookieValue; !fits {
+		if fits := 1+size <= maxParts*MaxValue; !fits {
 			if err == nil || len(set) != 0 {
 				t.Errorf("%d bytes: %d cookies are set, and the error is %v", size, len(set), err)
 			}
 			continue
 		}
-		parts := 1 + size/maxCookieValue // one character says how many
+		parts := 1 + size/MaxValue // one character says how many
 		if err != nil || len(set) != parts {
 			t.Errorf("%d bytes: %d cookies are set, want %d: %v", size, len(set), parts, err)
 		}
 		r := httptest.NewRequest("GET", "/", nil)
 		for _, c := range set {
-			if len(c.Value) > maxCookieValue || len(c.Name)+len(c.Value) > 4096 {
+			if len(c.Value) > MaxValue || len(c.Name)+len(c.Value) > 4096 {
 				t.Errorf("%d bytes: cookie %s has %d", size, c.Name, len(c.Value))
 			}
 			r.AddCookie(c)
 		}
-		if got, err := store.read(r); got != sealed || err != nil {
+		if got, err := store.Read(r); got != sealed || err != nil {
 			t.Errorf("%d bytes come back as %d: %v", size, len(got), err)
 		}
 	}
@@ -50,15 +50,15 @@ func TestCookieStoreAroundItsLimits(t *testing.T) {
 // What is longer than any part that was ever set is none of ours.
 func TestCookieStoreReadsNoPartThatIsTooLong(t *testing.T) {
 	t.Parallel()
-	store := &cookieStore{name: "s", cookies: cookieKind{path: "/"}}
-	full := strings.Repeat("a", maxCookieValue)
+	store := &cookieStore{name: "s", cookies: Kind{Path: "/"}}
+	full := strings.Repeat("a", MaxValue)
 	for name, test := range map[string]struct {
 		first, second string
 		want          int // bytes
 	}{
-		"one part, full":           {"1" + full[1:], "", maxCookieValue - 1},
+		"one part, full":           {"1" + full[1:], "", MaxValue - 1},
 		"one part, a byte more":    {"1" + full, "", 0},
-		"two parts, full":          {"2" + full[1:], full, 2*maxCookieValue - 1},
+		"two parts, full":          {"2" + full[1:], full, 2*MaxValue - 1},
 		"first part, a byte more":  {"2" + full, full, 0},
 		"second part, a byte more": {"2" + full[1:], full + "a", 0},
 		"second part missing":      {"2" + full[1:], "", 0},
@@ -70,7 +70,7 @@ func TestCookieStoreReadsNoPartThatIsTooLong(t *testing.T) {
 		if test.second != "" {
 			r.AddCookie(&http.Cookie{Name: "s-2", Value: test.second})
 		}
-		if got, err := store.read(r); len(got) != test.want || err != nil {
+		if got, err := store.Read(r); len(got) != test.want || err != nil {
 			t.Errorf("%s: got %d bytes, %v", name, len(got), err)
 		}
 	}

@@ -1,7 +1,6 @@
-package core
+package vault
 
 import (
-	"fmt"
 	"iter"
 	"net/http"
 	"slices"
@@ -49,10 +48,10 @@ func trimBlanks(s string) string {
 	return s
 }
 
-// cookieValue returns the value of the only cookie called name. If there are
+// Value returns the value of the only cookie called name. If there are
 // two, somebody has planted one of them (RFC 6265bis section 8.6) and there is
 // no telling which: neither counts.
-func cookieValue(r *http.Request, name string) (value string, ok bool) {
+func Value(r *http.Request, name string) (value string, ok bool) {
 	for cookie := range cookies(r) {
 		v, mine := valueOf(cookie, name)
 		if !mine {
@@ -66,8 +65,8 @@ func cookieValue(r *http.Request, name string) (value string, ok bool) {
 	return value, ok
 }
 
-// hasCookie reports whether a request carries a cookie called name at all.
-func hasCookie(r *http.Request, name string) bool {
+// Has reports whether a request carries a cookie called name at all.
+func Has(r *http.Request, name string) bool {
 	for cookie := range cookies(r) {
 		if _, ok := valueOf(cookie, name); ok {
 			return true
@@ -76,8 +75,8 @@ func hasCookie(r *http.Request, name string) bool {
 	return false
 }
 
-// cookiesWithPrefix yields each cookie whose name begins with prefix, once.
-func cookiesWithPrefix(r *http.Request, prefix string) iter.Seq2[string, string] {
+// WithPrefix yields each cookie whose name begins with prefix, once.
+func WithPrefix(r *http.Request, prefix string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		seen := make(map[string]bool)
 		for cookie := range cookies(r) {
@@ -93,71 +92,37 @@ func cookiesWithPrefix(r *http.Request, prefix string) iter.Seq2[string, string]
 	}
 }
 
-// A cookieKind is what cookies have in common but for name, value and age.
-type cookieKind struct {
-	path   string
-	secure bool
+// A Kind is what cookies have in common but for name, value and age.
+type Kind struct {
+	Path   string
+	Secure bool
 }
 
-// set gives the browser a cookie, or takes it away if maxAge is not positive.
+// Set gives the browser a cookie, or takes it away if maxAge is not positive.
 // It writes what http.SetCookie would, at a fraction of the cost: names, paths
 // and values are this package's own and need no checking.
 //
 // SameSite is Lax and not Strict: a Strict cookie is not sent on the navigation
 // that follows the provider's redirect, nor on a link in an e-mail, and the
 // person would look logged out.
-func (k cookieKind) set(w http.ResponseWriter, name, value string, maxAge time.Duration) {
+func (k Kind) Set(w http.ResponseWriter, name, value string, maxAge time.Duration) {
 	age := strconv.Itoa(max(0, int(maxAge/time.Second)))
 	secure := ""
-	if k.secure {
+	if k.Secure {
 		secure = "; Secure"
 	}
-	unsetCookie(w.Header(), name)
+	unset(w.Header(), name)
 	w.Header().Add("Set-Cookie",
-		name+"="+value+"; Path="+k.path+"; Max-Age="+age+"; HttpOnly"+secure+"; SameSite=Lax")
+		name+"="+value+"; Path="+k.Path+"; Max-Age="+age+"; HttpOnly"+secure+"; SameSite=Lax")
 }
 
-// remove takes a cookie away.
-func (k cookieKind) remove(w http.ResponseWriter, name string) { k.set(w, name, "", 0) }
+// Remove takes a cookie away.
+func (k Kind) Remove(w http.ResponseWriter, name string) { k.Set(w, name, "", 0) }
 
-// unsetCookie takes back what this answer has set under a name so far: no answer
+// unset takes back what this answer has set under a name so far: no answer
 // may set a cookie twice (RFC 6265bis section 4.1.1).
-func unsetCookie(header http.Header, name string) {
+func unset(header http.Header, name string) {
 	if lines, ok := header["Set-Cookie"]; ok {
 		header["Set-Cookie"] = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+"=") })
-	}
-}
-
-// heldResponse collects the cookies of an answer that may yet turn out otherwise.
-type heldResponse struct{ header http.Header }
-
-func (h heldResponse) Header() http.Header         { return h.header }
-func (h heldResponse) Write(b []byte) (int, error) { return len(b), nil }
-func (h heldResponse) WriteHeader(int)             {}
-
-// size is how many bytes the cookies will take in each request.
-func (h heldResponse) size() int {
-	bytes := 0
-	for _, line := range h.header["Set-Cookie"] {
-		pair, _, _ := strings.Cut(line, ";")
-		bytes += len(pair)
-	}
-	return bytes
-}
-
-// checkSize reports whether a session and its tokens fit into a browser together.
-func checkSize(held heldResponse) error {
-	if size := held.size(); size > maxCookieBytes {
-		return fmt.Errorf("%w the browser's cookies together with the session: %d bytes", errTooLarge, size)
-	}
-	return nil
-}
-
-// release sets the cookies after all.
-func (h heldResponse) release(w http.ResponseWriter) {
-	for _, line := range h.header["Set-Cookie"] {
-		name, _, _ := strings.Cut(line, "=")
-		unsetCookie(w.Header(), name)
-		w.Header().Add("Set-Cookie", line)
 	}
 }

@@ -1,4 +1,4 @@
-package core
+package vault
 
 import (
 	"bytes"
@@ -55,7 +55,7 @@ func FuzzCookieHeader(f *testing.F) {
 			rest = rest[i+1:]
 		}
 		for _, p := range ours {
-			value, ok := cookieValue(r, p.name)
+			value, ok := Value(r, p.name)
 			if once := occurrences(ours, func(q pair) bool { return q.name == p.name }) == 1; ok != once || ok && value != p.value {
 				t.Fatalf("%q: %q is %q, %v", header, p.name, value, ok)
 			}
@@ -63,7 +63,7 @@ func FuzzCookieHeader(f *testing.F) {
 			if ok && theirs > 1 {
 				t.Fatalf("%q: one %q for the scanner, %d for net/http", header, p.name, theirs)
 			}
-			if !hasCookie(r, p.name) {
+			if !Has(r, p.name) {
 				t.Fatalf("%q has no %q", header, p.name)
 			}
 			if !strings.Contains(edged(header), edged(p.name+"="+p.value)) {
@@ -91,13 +91,13 @@ func FuzzCookieParts(f *testing.F) {
 	f.Add("", []byte("sealed"), uint16(1))
 	f.Add("s=2AAA; s-2=BBB", []byte("sealed"), uint16(1))
 	f.Add("s=9; s-2=; s-3=x", []byte("sealed"), uint16(800))
-	f.Add("s=1"+strings.Repeat("A", 3*maxCookieValue), []byte("sealed"), uint16(1))
+	f.Add("s=1"+strings.Repeat("A", 3*MaxValue), []byte("sealed"), uint16(1))
 	f.Add("s=1A; s=1B", []byte("sealed"), uint16(2000))
 	f.Fuzz(func(t *testing.T, header string, content []byte, times uint16) {
-		store := &cookieStore{name: "s", cookies: cookieKind{path: "/", secure: true}}
+		store := &cookieStore{name: "s", cookies: Kind{Path: "/", Secure: true}}
 		r := &http.Request{Header: http.Header{"Cookie": {header}}}
-		found, err := store.read(r)
-		if err != nil || len(found) > maxCookieParts*maxCookieValue {
+		found, err := store.Read(r)
+		if err != nil || len(found) > maxParts*MaxValue {
 			t.Fatalf("%q: %d bytes, %v", header, len(found), err)
 		}
 		content = bytes.Repeat(content, int(times))
@@ -106,25 +106,25 @@ func FuzzCookieParts(f *testing.F) {
 		}
 		sealed := base64.RawURLEncoding.EncodeToString(content)
 		w := httptest.NewRecorder()
-		if err := store.create(w, r, sealed, time.Hour); err != nil {
-			if len(sealed) < maxCookieParts*maxCookieValue || len(w.Header()) != 0 {
+		if err := store.Create(w, r, sealed, time.Hour); err != nil {
+			if len(sealed) < maxParts*MaxValue || len(w.Header()) != 0 {
 				t.Fatalf("%d bytes: %v, and %v", len(sealed), err, w.Header())
 			}
 			return
 		}
 		after := httptest.NewRequest("GET", "/", nil)
 		held := browserAfter(t, r, w)
-		if _, second := held[store.partName(2)]; second && len(sealed) < maxCookieValue {
+		if _, second := held[store.partName(2)]; second && len(sealed) < MaxValue {
 			t.Fatalf("%q keeps a part that nobody needs", header)
 		}
 		for name, value := range held {
 			after.Header.Add("Cookie", name+"="+value)
 		}
-		if got, err := store.read(after); got != sealed || err != nil {
+		if got, err := store.Read(after); got != sealed || err != nil {
 			t.Fatalf("wrote %q over %q and read %q, %v", sealed, header, got, err)
 		}
 		w = httptest.NewRecorder()
-		if err := store.erase(w, after); err != nil {
+		if err := store.Erase(w, after); err != nil {
 			t.Fatal(err)
 		}
 		for name := range browserAfter(t, after, w) {
@@ -154,4 +154,14 @@ func browserAfter(t *testing.T, r *http.Request, w *httptest.ResponseRecorder) m
 		}
 	}
 	return held
+}
+
+func BenchmarkFindCookie(b *testing.B) {
+	r := &http.Request{Header: http.Header{"Cookie": {"theme=dark; _ga=GA1.2.1234567890.1234567890; session=" + strings.Repeat("x", 900) + "; csrf=0123456789abcdef"}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := Value(r, "session"); !ok {
+			b.Fatal("not found")
+		}
+	}
 }

@@ -1,4 +1,4 @@
-package core
+package vault
 
 import (
 	"errors"
@@ -23,6 +23,11 @@ type gorillaStore struct {
 	store  gorilla.Store
 	name   string
 	secure bool
+}
+
+// InStore returns the vault that keeps a value in a store, under the cookie name.
+func InStore(store gorilla.Store, name string, secure bool) Vault {
+	return &gorillaStore{store: store, name: name, secure: secure}
 }
 
 // open returns the store's session: a new one for a stranger, that is for
@@ -65,11 +70,11 @@ func isMissingFile(err error) bool {
 // carried reports whether the request has one cookie that can be the store's:
 // no browser keeps one of more than 4096 bytes.
 func (s *gorillaStore) carried(r *http.Request) bool {
-	value, ok := cookieValue(r, s.name)
+	value, ok := Value(r, s.name)
 	return ok && len(value) <= 4096
 }
 
-func (s *gorillaStore) read(r *http.Request) (string, error) {
+func (s *gorillaStore) Read(r *http.Request) (string, error) {
 	if !s.carried(r) {
 		return "", nil // a stranger costs the store nothing
 	}
@@ -81,9 +86,9 @@ func (s *gorillaStore) read(r *http.Request) (string, error) {
 	return sealed, nil
 }
 
-// create shows the store no cookie: some would take the id from there, and the
+// Create shows the store no cookie: some would take the id from there, and the
 // new session would have the old one's id, and end with it.
-func (s *gorillaStore) create(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
+func (s *gorillaStore) Create(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
 	fresh := gorilla.NewSession(s.store, s.name)
 	fresh.IsNew = true
 	fresh.Values[storeKey] = sealed
@@ -93,14 +98,14 @@ func (s *gorillaStore) create(w http.ResponseWriter, r *http.Request, sealed str
 	return tooLarge(s.store.Save(bare, w, fresh))
 }
 
-func (s *gorillaStore) forget(r *http.Request) error {
-	return s.delete(heldResponse{header: make(http.Header)}, r)
+func (s *gorillaStore) Forget(r *http.Request) error {
+	return s.delete(Hold(), r)
 }
 
-// renew does not bring a session back that has ended. A Store has no way to save
+// Renew does not bring a session back that has ended. A Store has no way to save
 // only what still exists, so a logout between New and Save is undone: Revocations
 // close that gap.
-func (s *gorillaStore) renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
+func (s *gorillaStore) Renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
 	found, err := s.open(r)
 	if err != nil {
 		return err
@@ -113,15 +118,15 @@ func (s *gorillaStore) renew(w http.ResponseWriter, r *http.Request, sealed stri
 	return tooLarge(s.store.Save(r, w, found))
 }
 
-func (s *gorillaStore) erase(w http.ResponseWriter, r *http.Request) error {
-	if !hasCookie(r, s.name) {
+func (s *gorillaStore) Erase(w http.ResponseWriter, r *http.Request) error {
+	if !Has(r, s.name) {
 		return nil
 	}
-	if err := s.forget(r); err != nil {
+	if err := s.Forget(r); err != nil {
 		return err
 	}
 	// Also for a cookie that the store does not know.
-	unsetCookie(w.Header(), s.name)
+	unset(w.Header(), s.name)
 	http.SetCookie(w, gorilla.NewCookie(s.name, "", s.options(-time.Second)))
 	return nil
 }
@@ -162,7 +167,7 @@ func tooLarge(err error) error {
 	var several securecookie.MultiError
 	unfit := errors.As(err, &several) && !several.IsUsage() && !several.IsInternal()
 	if unfit || strings.HasSuffix(err.Error(), "the value to store is too big") {
-		return fmt.Errorf("%w the store, which may have a MaxLength to raise: %w", errTooLarge, err)
+		return fmt.Errorf("%w the store, which may have a MaxLength to raise: %w", ErrTooLarge, err)
 	}
 	return err
 }

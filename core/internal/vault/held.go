@@ -1,0 +1,44 @@
+package vault
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// HeldResponse collects the cookies of an answer that may yet turn out otherwise.
+type HeldResponse struct{ header http.Header }
+
+// Hold returns one without cookies.
+func Hold() HeldResponse { return HeldResponse{header: make(http.Header)} }
+
+func (h HeldResponse) Header() http.Header         { return h.header }
+func (h HeldResponse) Write(b []byte) (int, error) { return len(b), nil }
+func (h HeldResponse) WriteHeader(int)             {}
+
+// size is how many bytes the cookies will take in each request.
+func (h HeldResponse) size() int {
+	bytes := 0
+	for _, line := range h.header["Set-Cookie"] {
+		pair, _, _ := strings.Cut(line, ";")
+		bytes += len(pair)
+	}
+	return bytes
+}
+
+// CheckSize reports whether a session and its tokens fit into a browser together.
+func (h HeldResponse) CheckSize() error {
+	if size := h.size(); size > maxBytes {
+		return fmt.Errorf("%w the browser's cookies together with the session: %d bytes", ErrTooLarge, size)
+	}
+	return nil
+}
+
+// Release sets the cookies after all.
+func (h HeldResponse) Release(w http.ResponseWriter) {
+	for _, line := range h.header["Set-Cookie"] {
+		name, _, _ := strings.Cut(line, "=")
+		unset(w.Header(), name)
+		w.Header().Add("Set-Cookie", line)
+	}
+}
