@@ -381,6 +381,39 @@ func TestNoCircleIsSeenWhereThereIsNone(t *testing.T) {
 	}
 }
 
+// Tabs that are restored together, and a session that does not last: the second
+// callback says so before it sends its code.
+func TestASecondTabNoticesALostSession(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	withAnswers(without("-session="))(g)
+	var callbacks []string
+	for range 2 {
+		callbacks = append(callbacks, follow(t, g.browser, g.visit(origin+"/me").Header.Get("Location")).String())
+	}
+	g.visit(callbacks[0])
+	page := g.visit(callbacks[1])
+	if page.Status != http.StatusInternalServerError || !strings.Contains(string(page.Body), "session_lost") {
+		t.Errorf("got %d: %s", page.Status, page.Body)
+	}
+	if got := g.provider.Count(logintest.Token); got != 1 || g.logins.Load() != 1 {
+		t.Errorf("%d codes were sent", got)
+	}
+}
+
+// What was lost at one page is not held against another.
+func TestACircleIsOfOnePage(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	withAnswers(without("-session="))(g)
+	for range 2 {
+		g.travel(origin + "/auth/login?return_to=/public")
+	}
+	if page := g.visit(origin + "/me"); page.Status != http.StatusSeeOther {
+		t.Errorf("got %d: %s", page.Status, page.Body)
+	}
+}
+
 // Once the page has been read, a reload or "Try again" begins anew.
 func TestAfterACircleTheUserCanTryAgain(t *testing.T) {
 	t.Parallel()

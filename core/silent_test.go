@@ -49,6 +49,15 @@ func TestASilentLoginWithoutAUserGoesOn(t *testing.T) {
 			}
 		})
 	}
+	t.Run("one page after another", func(t *testing.T) {
+		t.Parallel()
+		g := newSilentRig(t, "login_required")
+		for _, to := range strings.Fields("/a /b /c /d /e /f /g") {
+			if page := g.get(origin + "/quietly?to=" + to); page.URL != origin+to {
+				t.Errorf("ends with %d at %s", page.Status, page.URL)
+			}
+		}
+	})
 	t.Run("a user stays logged in", func(t *testing.T) {
 		t.Parallel()
 		g := newSilentRig(t, "login_required")
@@ -71,6 +80,9 @@ func TestASilentLoginWithoutAUserGoesOn(t *testing.T) {
 			http.Redirect(w, r, to, http.StatusSeeOther)
 			return true
 		}})
+		for range 3 { // without a look at the page
+			g.visit(follow(t, g.browser, origin+"/quietly?to=/me").String())
+		}
 		if page := g.get(origin + "/quietly?to=/me"); string(page.Body) != "I am ada" {
 			t.Errorf("got %d: %s", page.Status, page.Body)
 		}
