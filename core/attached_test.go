@@ -18,22 +18,23 @@ import (
 // A twin is an application with two logins on one host: ada is logged in at the
 // shop, grace is staff.
 type twin struct {
+	*tokenRig
 	shop, staff *core.Authenticator
 	cookies     map[string][]*http.Cookie
-	token       map[string]string
+	tokens      map[string]string
 }
 
 func newTwin(t *testing.T, change ...func(*core.Config)) *twin {
 	t.Helper()
 	g := newTokenRig(t, change...)
-	both := &twin{shop: g.auth, cookies: make(map[string][]*http.Cookie), token: make(map[string]string)}
+	both := &twin{tokenRig: g, shop: g.auth, cookies: make(map[string][]*http.Cookie), tokens: make(map[string]string)}
 	both.staff = g.newAuth(append(change, keepTokens, func(c *core.Config) { c.CookieName = "staff" })...)
 	for subject, auth := range map[string]*core.Authenticator{"ada": both.shop, "grace": both.staff} {
 		g.browser.Forget("", "")
 		g.browser.Serve(origin, g.tokenApp(auth))
 		g.provider.User = logintest.User{Subject: subject}
 		g.login()
-		both.cookies[subject], both.token[subject] = g.browser.Cookies(origin), g.token()
+		both.cookies[subject], both.tokens[subject] = g.browser.Cookies(origin), g.token()
 	}
 	return both
 }
@@ -107,7 +108,7 @@ func TestEachLoginAnswersForItself(t *testing.T) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 			token, err := tokenOf(r.Context())
-			want := b.token[test.token]
+			want := b.tokens[test.token]
 			if test.token == "test" {
 				want = "test"
 			}
@@ -156,6 +157,46 @@ func TestARequestThatIsTurnedAwayStaysAsItWas(t *testing.T) {
 		if got, err := call(httptest.NewRecorder(), r); got != r || !errors.Is(err, core.ErrUnavailable) {
 			t.Errorf("%s, with Revocations down: got %v, %v", name, got, err)
 		}
+	}
+}
+
+// A loader that has found nobody lets nobody pass the guard behind it.
+func TestNobodyPassesNoGuard(t *testing.T) {
+	t.Parallel()
+	b := newTwin(t)
+	r := b.request("ada")
+	for _, load := range []layer{b.shop.LoadUser, b.staff.LoadUser} {
+		var err error
+		if r, err = load(httptest.NewRecorder(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := b.staff.Authenticate(httptest.NewRecorder(), r); got != r || !errors.Is(err, core.ErrNoSession) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Tokens that a guard has had refreshed are those of the same guard further in,
+// whatever is between them: the request's cookies still have the former ones.
+func TestRefreshedTokensStayWithTheRequest(t *testing.T) {
+	t.Parallel()
+	b := newTwin(t)
+	b.advance(2 * time.Hour)
+	r := b.request("ada")
+	var tokens []string
+	for _, layer := range []layer{b.shop.Authenticate, b.staff.LoadUser, b.shop.Authenticate} {
+		var err error
+		if r, err = layer(httptest.NewRecorder(), r); err != nil {
+			t.Fatal(err)
+		}
+		token, _ := tokenOf(r.Context())
+		tokens = append(tokens, token)
+	}
+	if tokens[0] == "" || tokens[0] == b.tokens["ada"] || tokens[1] != "" || tokens[2] != tokens[0] {
+		t.Error("the inner guard has other tokens than the outer one")
+	}
+	if got := b.provider.Refreshes(); got != 1 {
+		t.Errorf("%d refreshes", got)
 	}
 }
 
