@@ -105,7 +105,7 @@ func (f *refresher) lost(w http.ResponseWriter, r *http.Request, found *session)
 	switch now, err := f.sessions.load(r); {
 	case err != nil:
 		return err
-	case now == nil || now.id != found.id:
+	case now == nil:
 		return ErrNoSession
 	case now.refreshDue == 0 || found.opened < now.refreshDue:
 		found.refreshDue = now.refreshDue

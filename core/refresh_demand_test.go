@@ -245,6 +245,26 @@ func TestRefreshOnDemandOfATokenThatIsSuperseded(t *testing.T) {
 	})
 }
 
+// In a Store, the newer tokens are found also when no outcome is remembered.
+func TestRefreshOnDemandFindsWhatTheStoreHas(t *testing.T) {
+	t.Parallel()
+	g := newDemandRig(t, func(c *core.Config) { c.Store = newMemoryStore() })
+	g.login()
+	passed := g.pass()
+	former, err := tokenOf(passed.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := g.refresh()
+	g.advance(10 * time.Minute)
+	if err := g.auth.Refresh(discard{make(http.Header)}, passed); err != nil {
+		t.Fatal(err)
+	}
+	if token, err := tokenOf(passed.Context()); token != other[1] || token == former || err != nil || g.provider.Refreshes() != 1 || g.provider.Reused() != 0 {
+		t.Errorf("got %q, %v, after %d refreshes, want %q", token, err, g.provider.Refreshes(), other[1])
+	}
+}
+
 // What a refresh on demand cannot do.
 func TestRefreshOnDemandFails(t *testing.T) {
 	t.Parallel()

@@ -184,3 +184,54 @@ func (s *tokensDown) New(r *http.Request, name string) (*sessions.Session, error
 	}
 	return s.memoryStore.New(r, name)
 }
+
+// A meetingStore lets something else happen once, between the reading of a session
+// and that of its tokens.
+type meetingStore struct {
+	narrowStore
+	meet func()
+}
+
+func (s *meetingStore) New(r *http.Request, name string) (*sessions.Session, error) {
+	if meet := s.meet; meet != nil && strings.HasSuffix(name, "-tokens") {
+		s.meet = nil
+		meet()
+	}
+	return s.narrowStore.New(r, name)
+}
+
+// Tokens that another request has taken away just now are not lost.
+func TestTokensThatGoBetweenTwoReads(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		bytes int // of an access token
+		meet  func(g *tokenRig)
+		code  string
+		stays bool
+	}{
+		"given up":   {4 << 10, func(g *tokenRig) { ask(g.app, g.browser.Cookies(origin+"/token")) }, "token_missing", true},
+		"refreshed":  {100, func(g *tokenRig) { ask(g.app, g.browser.Cookies(origin+"/token")) }, "", true},
+		"logged out": {100, func(g *tokenRig) { _, _ = g.browser.Post(origin+"/auth/logout", nil) }, "login_required", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := &meetingStore{narrowStore: narrowStore{newMemoryStore()}}
+			g := newTokenRig(t, func(c *core.Config) { c.Store = store })
+			g.login()
+			g.provider.AccessTokenBytes = test.bytes
+			g.advance(2 * time.Hour)
+			cookies := g.browser.Cookies(origin + "/token")
+			store.meet = func() { test.meet(g) }
+			answer, code := ask(g.app, cookies), ""
+			if answer.Code != http.StatusOK {
+				code = codeIn(t, answer.Body.Bytes())
+			}
+			if code != test.code || strings.Contains(g.log.String(), "tokens_lost") {
+				t.Errorf("got %q, logged as %s", code, g.log.String())
+			}
+			if stays := g.whoAmI() == "I am ada"; stays != test.stays {
+				t.Errorf("the session stays: %v", stays)
+			}
+		})
+	}
+}

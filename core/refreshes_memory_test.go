@@ -76,3 +76,22 @@ func TestMemoryRefreshesKeepOneOutcomeForAKey(t *testing.T) {
 		}
 	}
 }
+
+// What is known twice about one token says nothing about the provider.
+func TestTheSameRefreshTwiceIsNoOutage(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1e9, 0)
+	o := new(outage)
+	for _, key := range []string{"one", "one", "one"} {
+		o.failed(key, errProviderDown(errRefreshBroken), now)
+		if err := o.pauses(now); err != nil {
+			t.Errorf("got %v", err)
+		}
+	}
+	o.failed("another", errProviderDown(errRefreshBroken), now)
+	for after, pauses := range map[time.Duration]bool{-time.Second: false, 0: true, refreshPause - 1: true, refreshPause: false} {
+		if err := o.pauses(now.Add(after)); (err != nil) != pauses {
+			t.Errorf("after %s: got %v", after, err)
+		}
+	}
+}
