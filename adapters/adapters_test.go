@@ -76,7 +76,7 @@ func TestAWholeLogin(t *testing.T) {
 func TestALoginByForm(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
-		s := start(func(c *core.Config) { c.Providers[0].FormPost = true })
+		s := start(func(c *core.Config) { c.Providers[0].Requests.FormPost = true })
 		page := s.page(s.browser.Get(origin + "/private?tab=1"))
 		if page.Status != 200 || string(page.Body) != "ada" || page.URL != origin+"/private?tab=1" || len(page.Hops) != 5 {
 			t.Fatalf("got %d at %s after %d hops: %s", page.Status, page.URL, len(page.Hops), page.Body)
@@ -96,7 +96,7 @@ func TestALoginByForm(t *testing.T) {
 			t.Errorf("a POST of no form gets %d %s", page.Status, page.Body)
 		}
 		if page := start().do("POST", "/auth/callback", script); page.Status != 405 && page.Status != 404 {
-			t.Errorf("a POST without FormPost gets %d", page.Status)
+			t.Errorf("a POST without Requests.FormPost gets %d", page.Status)
 		}
 	})
 }
@@ -224,7 +224,7 @@ func TestStepUp(t *testing.T) {
 func TestAStoreThatIsDown(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
-		s := start(func(c *core.Config) { c.Store = downStore{} })
+		s := start(func(c *core.Config) { c.Sessions.Store = downStore{} })
 		s.browser.SetCookie(origin, &http.Cookie{Name: "__Host-pixy-session", Value: "x", Path: "/", Secure: true})
 		for _, path := range []string{"/private", "/maybe"} {
 			page := s.page(s.browser.Visit(origin + path))

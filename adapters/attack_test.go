@@ -33,25 +33,25 @@ func TestAttack(t *testing.T) {
 	} {
 		t.Run("form_post with "+name, func(t *testing.T) {
 			t.Parallel()
-			attack(t, frameworks[name], redirectURL, func(c *core.Config) { c.Providers[0].FormPost = true })
+			attack(t, frameworks[name], redirectURL, func(c *core.Config) { c.Providers[0].Requests.FormPost = true })
 		})
 	}
 	t.Run("with a Store", func(t *testing.T) {
 		t.Parallel()
 		store := sessions.NewFilesystemStore(t.TempDir(), []byte("0123456789abcdef0123456789abcdef"))
 		store.MaxLength(0)
-		attack(t, frameworks["httplogin"], origin+"/auth/callback", func(c *core.Config) { c.Store = store })
+		attack(t, frameworks["httplogin"], origin+"/auth/callback", func(c *core.Config) { c.Sessions.Store = store })
 	})
 	t.Run("without Revocations", func(t *testing.T) {
 		t.Parallel()
-		attack(t, frameworks["echo5login"], origin+"/auth/callback", func(c *core.Config) { c.Revocations = nil })
+		attack(t, frameworks["echo5login"], origin+"/auth/callback", func(c *core.Config) { c.Logout.Revocations = nil })
 	})
 	t.Run("public client, other paths", func(t *testing.T) {
 		t.Parallel()
 		attack(t, frameworks["httplogin"], origin+"/callback", func(c *core.Config) {
-			c.LoginPath, c.LogoutPath, c.AfterLogout = "/sign-in", "/sign-out", "/maybe"
-			c.BackChannelLogoutPath, c.FrontChannelLogoutPath = "/op/signed-out", "/op/sign-out"
-			c.Providers[0].ClientSecret, c.Providers[0].UserInfo = "", false
+			c.Pages.LoginPath, c.Logout.Path, c.Logout.After = "/sign-in", "/sign-out", "/maybe"
+			c.Logout.BackChannelPath, c.Logout.FrontChannelPath = "/op/signed-out", "/op/sign-out"
+			c.Providers[0].ClientSecret, c.Providers[0].Requests.UserInfo = "", false
 		})
 	})
 }
@@ -74,7 +74,7 @@ func TestAttackKeptTokens(t *testing.T) {
 	t.Run("with a Store", func(t *testing.T) {
 		store := sessions.NewFilesystemStore(t.TempDir(), []byte("0123456789abcdef0123456789abcdef"))
 		store.MaxLength(0)
-		keeping(t, callers["httplogin"], func(c *core.Config) { c.Store = store })
+		keeping(t, callers["httplogin"], func(c *core.Config) { c.Sessions.Store = store })
 	})
 }
 
@@ -138,12 +138,12 @@ func attack(t *testing.T, build func(*app, *core.Authenticator) http.Handler, re
 	if config.Providers[0].OAuth2 != nil { // which can meet no requirement
 		stepUp = ""
 	}
-	backChannel, frontChannel := config.BackChannelLogoutPath, config.FrontChannelLogoutPath
-	if config.Revocations != nil {
+	backChannel, frontChannel := config.Logout.BackChannelPath, config.Logout.FrontChannelPath
+	if config.Logout.Revocations != nil {
 		backChannel, frontChannel = cmp.Or(backChannel, "/auth/backchannel-logout"), cmp.Or(frontChannel, "/auth/frontchannel-logout")
 	}
 	logintest.Attack(t, logintest.Target{
-		RedirectURL: redirectURL, Private: "/private", StepUp: stepUp, LoginPath: config.LoginPath, LogoutPath: config.LogoutPath,
+		RedirectURL: redirectURL, Private: "/private", StepUp: stepUp, LoginPath: config.Pages.LoginPath, LogoutPath: config.Logout.Path,
 		BackChannelLogout: backChannel, FrontChannelLogout: frontChannel,
 		ClientSecret: config.Providers[0].ClientSecret, Start: startAttacked(t, build, config),
 	})
@@ -151,10 +151,10 @@ func attack(t *testing.T, build func(*app, *core.Authenticator) http.Handler, re
 
 func attackedConfig(change ...func(*core.Config)) core.Config {
 	config := core.Config{
-		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret", UserInfo: true}},
+		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret", Requests: core.RequestConfig{UserInfo: true}}},
 		RedirectURL: origin + "/auth/callback",
 		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
-		Revocations: new(core.MemoryRevocations),
+		Logout:      core.LogoutConfig{Revocations: new(core.MemoryRevocations)},
 		Logger:      slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {

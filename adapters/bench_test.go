@@ -236,7 +236,7 @@ func BenchmarkScale(b *testing.B) {
 				old = append([][]byte{fmt.Appendf(nil, "old session key number %d of many more", i)}, old...)
 			}
 			rotated := newGuarded(b, func(c *core.Config) {
-				c.SessionKey, c.OldSessionKeys = []byte("the session key of thirty-two bytes"), old
+				c.SessionKey, c.Sessions.OldKeys = []byte("the session key of thirty-two bytes"), old
 			})
 			rotated.request = g.request
 			compare(b, plain, rotated.requests(b, guards["nethttp"](rotated.auth), http.StatusOK))
@@ -248,7 +248,7 @@ func BenchmarkScale(b *testing.B) {
 // store here keeps gob in memory under an id in a signed cookie.
 func BenchmarkGorillaStore(b *testing.B) {
 	store := newGobStore()
-	g := newGuarded(b, func(c *core.Config) { c.Store = store })
+	g := newGuarded(b, func(c *core.Config) { c.Sessions.Store = store })
 	compare(b, func() {
 		if session, err := store.New(g.request, "__Host-pixy-session"); err != nil || session.IsNew {
 			b.Fatal(err)

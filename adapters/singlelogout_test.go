@@ -16,7 +16,7 @@ import (
 func TestSessionsEndedFromOutside(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
-		s := start(func(c *core.Config) { c.Revocations = new(core.MemoryRevocations) })
+		s := start(func(c *core.Config) { c.Logout.Revocations = new(core.MemoryRevocations) })
 		grace := s.elsewhere(logintest.User{Subject: "grace", SessionID: "hers"})
 		who := func(b *logintest.Browser) string {
 			t.Helper()

@@ -194,7 +194,7 @@ func (s *stage) newAuth(change ...func(*core.Config)) *core.Authenticator {
 		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "secret"}},
 		RedirectURL: origin + "/auth/callback",
 		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
-		AfterLogout: "/maybe",
+		Logout:      core.LogoutConfig{After: "/maybe"},
 		HTTPClient:  s.provider.HTTPClient(),
 		Logger:      slog.New(slog.NewTextHandler(&s.log, nil)),
 	}

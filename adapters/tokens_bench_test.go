@@ -27,7 +27,7 @@ func newKeeping(b *testing.B) *guarded {
 		RedirectURL: origin + "/auth/callback",
 		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
 		HTTPClient:  provider.HTTPClient(),
-		KeepTokens:  true,
+		Tokens:      core.TokenConfig{Keep: true},
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -133,7 +133,7 @@ func lastingly(t *testing.T, story func(t *testing.T, start func(...func(*core.C
 }
 
 func keepTokens(c *core.Config) {
-	c.KeepTokens = true
+	c.Tokens.Keep = true
 	c.Providers[0].Scopes = []string{"openid", "profile", "offline_access"}
 }
 

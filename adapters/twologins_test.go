@@ -96,7 +96,7 @@ func subjects(users ...*core.User) string {
 
 // staffDiffers is what the staff's login has of its own.
 func staffDiffers(c *core.Config) {
-	c.RedirectURL, c.CookieName = origin+"/staff/auth/callback", "staff"
+	c.RedirectURL, c.Sessions.CookieName = origin+"/staff/auth/callback", "staff"
 }
 
 // Each login answers for itself, whatever the other has found, and the innermost
@@ -144,7 +144,7 @@ func TestTwoLogins(t *testing.T) {
 }
 
 // The attack kit finds nothing in two logins, also where the staff's has forgotten
-// its CookieName, and all middleware is around both.
+// its Sessions.CookieName, and all middleware is around both.
 func TestAttackTwoLogins(t *testing.T) {
 	t.Parallel()
 	for name, build := range twoLogins {
@@ -153,7 +153,7 @@ func TestAttackTwoLogins(t *testing.T) {
 			attackTwoLogins(t, build, staffDiffers)
 		})
 	}
-	t.Run("one CookieName", func(t *testing.T) {
+	t.Run("one Sessions.CookieName", func(t *testing.T) {
 		t.Parallel()
 		attackTwoLogins(t, twoLogins["httplogin"], func(c *core.Config) { c.RedirectURL = origin + "/staff/auth/callback" })
 	})

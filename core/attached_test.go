@@ -28,7 +28,7 @@ func newTwin(t *testing.T, change ...func(*core.Config)) *twin {
 	t.Helper()
 	g := newTokenRig(t, change...)
 	both := &twin{tokenRig: g, shop: g.auth, cookies: make(map[string][]*http.Cookie), tokens: make(map[string]string)}
-	both.staff = g.newAuth(append(change, keepTokens, func(c *core.Config) { c.CookieName = "staff" })...)
+	both.staff = g.newAuth(append(change, keepTokens, func(c *core.Config) { c.Sessions.CookieName = "staff" })...)
 	for subject, auth := range map[string]*core.Authenticator{"ada": both.shop, "grace": both.staff} {
 		g.browser.Forget("", "")
 		g.browser.Serve(origin, g.tokenApp(auth))
@@ -151,7 +151,7 @@ func TestARequestThatIsTurnedAwayStaysAsItWas(t *testing.T) {
 			t.Errorf("%s: got %v, %v", name, got, err)
 		}
 	}
-	down := newRig(t, func(c *core.Config) { c.Revocations = brokenRevocations{} }).auth
+	down := newRig(t, func(c *core.Config) { c.Logout.Revocations = brokenRevocations{} }).auth
 	for name, call := range map[string]layer{"LoadUser": down.LoadUser, "Authenticate": down.Authenticate} {
 		r := b.request("ada")
 		if got, err := call(httptest.NewRecorder(), r); got != r || !errors.Is(err, core.ErrUnavailable) {
@@ -206,13 +206,13 @@ func (brokenRevocations) RevokedAt(context.Context, ...string) (time.Time, error
 	return time.Time{}, errors.New("down")
 }
 
-// In OnLogin and FetchUser, the token is the new login's: also without KeepTokens,
+// In OnLogin and FetchUser, the token is the new login's: also without Tokens.Keep,
 // and whoever was logged in before. The user in the context is still the former one.
 func TestOnLoginGetsTheNewLoginsToken(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*core.Config){
-		"KeepTokens":         keepTokens,
-		"without KeepTokens": func(*core.Config) {},
+		"Tokens.Keep":         keepTokens,
+		"without Tokens.Keep": func(*core.Config) {},
 		"OAuth2": func(c *core.Config) {
 			keepTokens(c)
 			c.Providers[0].Scopes = nil
@@ -233,7 +233,7 @@ func TestOnLoginGetsTheNewLoginsToken(t *testing.T) {
 			}
 			subject := "ada"
 			g = newTokenRig(t, func(c *core.Config) {
-				c.KeepTokens = false
+				c.Tokens.Keep = false
 				change(c)
 				c.OnLogin = func(ctx context.Context, _ *core.User) error { look(ctx); return nil }
 				if c.Providers[0].OAuth2 != nil {
@@ -243,7 +243,7 @@ func TestOnLoginGetsTheNewLoginsToken(t *testing.T) {
 					}
 				}
 			})
-			staff := g.newAuth(keepTokens, func(c *core.Config) { c.CookieName = "staff" })
+			staff := g.newAuth(keepTokens, func(c *core.Config) { c.Sessions.CookieName = "staff" })
 			app := g.app
 			g.browser.Serve(origin, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				for _, load := range []layer{g.auth.LoadUser, staff.LoadUser} {

@@ -269,7 +269,7 @@ func TestALoginEndsOnAnotherProcess(t *testing.T) {
 		works bool
 	}{
 		{"same key", func(*core.Config) {}, true},
-		{"key rotated meanwhile", func(c *core.Config) { c.SessionKey, c.OldSessionKeys = newKey, [][]byte{sessionKey} }, true},
+		{"key rotated meanwhile", func(c *core.Config) { c.SessionKey, c.Sessions.OldKeys = newKey, [][]byte{sessionKey} }, true},
 		{"another key", func(c *core.Config) { c.SessionKey = newKey }, false},
 		{"rule 5: another client", func(c *core.Config) { c.Providers[0].ClientID = "app2" }, false},
 		{"rules 25, 26, 47: another provider", func(c *core.Config) { c.Providers[0].Issuer = "https://other.example.test" }, false},

@@ -18,10 +18,10 @@ import (
 // concurrent use and needs no closing. What it knows is the provider's metadata
 // and keys, and nothing of any user, but for the outcomes of logins, for a minute, and
 // the sealed outcomes of refreshes, for five, if it keeps tokens without
-// [Config.Refreshes]. The oldest make room for others. While it fetches something or
+// [TokenConfig.Refreshes]. The oldest make room for others. While it fetches something or
 // refreshes tokens, a goroutine of its own does so, which ends by itself: within the
 // time-out of HTTPClient, and for a refresh within a minute, if Store and
-// ClientSecretFunc heed their context.
+// Client.SecretFunc heed their context.
 type Authenticator struct {
 	config        Config
 	registrations registrations
@@ -83,7 +83,7 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	if err := a.openCookies(redirect.Scheme == "https"); err != nil {
 		return nil, err
 	}
-	a.refresher = &refresher{shared: config.Refreshes, sessions: a.sessions, tokens: a.tokens, hints: a.hints, log: a.log, now: now}
+	a.refresher = &refresher{shared: config.Tokens.Refreshes, sessions: a.sessions, tokens: a.tokens, hints: a.hints, log: a.log, now: now}
 	if a.refresher.shared == nil {
 		a.refresher.shared = &memoryRefreshes{now: now}
 	}
@@ -102,12 +102,12 @@ func (a *Authenticator) openCookies(secure bool) error {
 	if secure {
 		host, path = "__Host-", "__Secure-" // __Host- demands Path=/
 	}
-	name := a.config.CookieName
+	name := a.config.Sessions.CookieName
 	keys := keyring{
 		redirectURL: a.config.RedirectURL, cookieName: name, vault: "cookies",
-		sessionKeys: append([][]byte{a.config.SessionKey}, a.config.OldSessionKeys...),
+		sessionKeys: append([][]byte{a.config.SessionKey}, a.config.Sessions.OldKeys...),
 	}
-	if a.config.Store != nil {
+	if a.config.Sessions.Store != nil {
 		keys.vault = "store"
 	}
 	attemptSealer, err1 := keys.sealer(purposeAttempt)
@@ -120,8 +120,8 @@ func (a *Authenticator) openCookies(secure bool) error {
 	}
 	everywhere := vault.Kind{Path: "/", Secure: secure}
 	vaultOf := func(name string) vault.Vault {
-		if a.config.Store != nil {
-			return vault.InStore(a.config.Store, name, secure)
+		if a.config.Sessions.Store != nil {
+			return vault.InStore(a.config.Sessions.Store, name, secure)
 		}
 		return vault.InCookies(name, everywhere)
 	}
@@ -129,16 +129,16 @@ func (a *Authenticator) openCookies(secure bool) error {
 	a.landings = newLandings(landingSealer, host+name+"-landed-", everywhere, &a.config, a.now)
 	a.sessions = &sessionKeeper{
 		cookie: host + name + "-session",
-		vault:  vaultOf(host + name + "-session"), sealer: sessionSealer, registrations: a.registrations, revocations: a.config.Revocations,
-		lifetime: a.config.SessionLifetime, idle: a.config.SessionIdle, now: a.now,
+		vault:  vaultOf(host + name + "-session"), sealer: sessionSealer, registrations: a.registrations, revocations: a.config.Logout.Revocations,
+		lifetime: a.config.Sessions.Lifetime, idle: a.config.Sessions.Idle, now: a.now,
 	}
-	a.tokens = &tokenKeeper{vault: vaultOf(host + name + "-tokens"), sealer: tokenSealer, kept: a.config.KeepTokens}
+	a.tokens = &tokenKeeper{vault: vaultOf(host + name + "-tokens"), sealer: tokenSealer, kept: a.config.Tokens.Keep}
 	a.hints = &logoutHints{
 		sealer: hintSealer, name: path + name + "-logout", last: host + name + "-last", registrations: a.registrations,
-		cookies: vault.Kind{Path: a.config.LogoutPath, Secure: secure}, everywhere: everywhere,
-		lifetime: a.config.SessionLifetime + hintOutlives, log: a.log, logger: a.config.Logger,
+		cookies: vault.Kind{Path: a.config.Logout.Path, Secure: secure}, everywhere: everywhere,
+		lifetime: a.config.Sessions.Lifetime + hintOutlives, log: a.log, logger: a.config.Logger,
 	}
-	if a.config.Store != nil {
+	if a.config.Sessions.Store != nil {
 		a.hints.store = vaultOf(host + name + "-hint")
 	}
 	return nil
@@ -156,28 +156,28 @@ func (a *Authenticator) Discover(ctx context.Context) error {
 }
 
 // Routes lists what to mount: login, a callback for each provider, and logout.
-// The callback of a provider with [Provider.FormPost] is there twice, for GET and
+// The callback of a provider with [RequestConfig.FormPost] is there twice, for GET and
 // for POST, and there are places for the provider's own logout if there are
-// [Config.Revocations]. Paths are exact and have no wildcards. A router adapter
+// [LogoutConfig.Revocations]. Paths are exact and have no wildcards. A router adapter
 // loops over them.
 func (a *Authenticator) Routes() []Route { return slices.Clone(a.routes) }
 
 func (a *Authenticator) listRoutes() []Route {
 	routes := []Route{
-		{http.MethodGet, a.config.LoginPath, a.Login},
-		{http.MethodPost, a.config.LoginPath, a.Login}, // by a third party
+		{http.MethodGet, a.config.Pages.LoginPath, a.Login},
+		{http.MethodPost, a.config.Pages.LoginPath, a.Login}, // by a third party
 	}
 	for _, at := range a.registrations {
 		routes = append(routes, Route{http.MethodGet, at.callbackPath, a.Callback})
-		if at.config.FormPost {
+		if at.config.Requests.FormPost {
 			routes = append(routes, Route{http.MethodPost, at.callbackPath, a.Callback})
 		}
 	}
-	routes = append(routes, Route{http.MethodPost, a.config.LogoutPath, a.Logout})
-	if a.config.Revocations != nil {
+	routes = append(routes, Route{http.MethodPost, a.config.Logout.Path, a.Logout})
+	if a.config.Logout.Revocations != nil {
 		routes = append(routes,
-			Route{http.MethodPost, a.config.BackChannelLogoutPath, a.BackChannelLogout},
-			Route{http.MethodGet, a.config.FrontChannelLogoutPath, a.FrontChannelLogout})
+			Route{http.MethodPost, a.config.Logout.BackChannelPath, a.BackChannelLogout},
+			Route{http.MethodGet, a.config.Logout.FrontChannelPath, a.FrontChannelLogout})
 	}
 	return routes
 }

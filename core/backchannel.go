@@ -33,7 +33,7 @@ const (
 // were none. A token that fails a check gets an error of status 400, and one that
 // cannot be checked or remembered now, one that wraps [ErrUnavailable]; no
 // session ends in either case. Each success is one line in the log, at Info. It
-// needs [Config.Revocations].
+// needs [LogoutConfig.Revocations].
 //
 // The request comes without cookies and from no page: whatever demands a token
 // against forgery in front of the application must let it through.
@@ -50,7 +50,7 @@ func (a *Authenticator) BackChannelLogout(w http.ResponseWriter, r *http.Request
 }
 
 func (a *Authenticator) endByToken(w http.ResponseWriter, r *http.Request) error {
-	if a.config.Revocations == nil {
+	if a.config.Logout.Revocations == nil {
 		return fmt.Errorf("BackChannelLogout: %w", errNoRevocations)
 	}
 	raw, err := postedLogoutToken(w, r)

@@ -120,8 +120,8 @@ func logoutSignatureRows() []logoutRow {
 		{name: "rule 120: alg none, announced", header: alg("none"), metadata: announced("none", "RS256")},
 		{name: "rule 120: alg HS256 by the public key", header: alg("HS256")},
 		{name: "rule 120: alg HS256 by the public key, announced", header: alg("HS256"), metadata: announced("HS256", "RS256")},
-		{name: "rule 120: alg ES256, announced, and RS256 is SigningAlg", header: alg("ES256"), config: signingAlg("RS256"), metadata: announced("ES256", "RS256")},
-		{name: "rule 120: alg RS256, which is SigningAlg", config: signingAlg("RS256"), accepted: true},
+		{name: "rule 120: alg ES256, announced, and RS256 is Checks.SigningAlg", header: alg("ES256"), config: signingAlg("RS256"), metadata: announced("ES256", "RS256")},
+		{name: "rule 120: alg RS256, which is Checks.SigningAlg", config: signingAlg("RS256"), accepted: true},
 		{name: "rule 120: alg ES256, not announced", header: alg("ES256"), metadata: announced("RS256")},
 		{name: "rule 120: alg RS256, not announced", metadata: announced("ES256"), login: "ES256"},
 		{name: "rule 120: kid unknown", header: func(h map[string]any) { h["kid"] = "unknown" }},
@@ -197,7 +197,7 @@ func logoutClaimRows() []logoutRow {
 	accept("rule 121: aud an array of one", "aud", []string{"app"})
 	refuse("rule 121: aud of two", "aud", []string{"app", "other"})
 	refuse("rule 121: azp of another", "azp", "other")
-	trust := func(c *core.Config) { c.Providers[0].TrustedAudiences = []string{"project"} }
+	trust := func(c *core.Config) { c.Providers[0].Checks.TrustedAudiences = []string{"project"} }
 	rows = append(rows,
 		logoutRow{name: "rule 121: aud of two, one of them trusted, and azp", accepted: true, config: trust, claim: func(c map[string]any) {
 			c["aud"], c["azp"] = []string{"app", "project"}, "app"

@@ -172,7 +172,7 @@ func TestBackChannelLogoutDuringAnOutage(t *testing.T) {
 				g, l := newLogoutRig(t)
 				g.login()
 				token := g.provider.LogoutToken("app", g.provider.User, nil)
-				fresh := g.newAuth(func(c *core.Config) { c.Revocations = l })
+				fresh := g.newAuth(func(c *core.Config) { c.Logout.Revocations = l })
 				g.auth = fresh // which knows neither metadata nor keys
 				l.counts()
 				g.provider.Misbehave(on(endpoint, func(w http.ResponseWriter, _ *http.Request) { answer(w) }))
@@ -208,7 +208,7 @@ func TestBackChannelLogoutOfSeveralProviders(t *testing.T) {
 	t.Parallel()
 	start := func(t *testing.T) *duo {
 		g := newDuo(t, func(c *core.Config) {
-			c.Revocations = new(core.MemoryRevocations)
+			c.Logout.Revocations = new(core.MemoryRevocations)
 			c.Providers = append(c.Providers, core.Provider{Name: "plain", ClientID: "app", OAuth2: &core.OAuth2{
 				AuthURL: "https://plain.example.test/a", TokenURL: "https://plain.example.test/t",
 				FetchUser: func(context.Context, *http.Client) (map[string]any, error) { return nil, nil },
@@ -275,7 +275,7 @@ func TestBackChannelLogoutOfTenants(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := new(ledger)
-			g := newTenantRig(t, func(c *core.Config) { c.Revocations = l })
+			g := newTenantRig(t, func(c *core.Config) { c.Logout.Revocations = l })
 			g.login()
 			l.counts()
 			w := g.backChannel(g.provider.LogoutToken("app", logintest.User{Subject: "ada"}, test.edit), nil)

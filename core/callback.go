@@ -32,7 +32,7 @@ import (
 // A prefetch of the callback changes nothing. Its answer has status 503, which
 // browsers discard, and the code is redeemed when the user comes.
 //
-// For a provider with [Provider.FormPost], a POST is answered with a page that
+// For a provider with [RequestConfig.FormPost], a POST is answered with a page that
 // sends the browser here by GET, with what the form had. Nothing else happens
 // before that, and so it does no harm that the GET may as well be somebody's link:
 // what makes a callback good is the attempt in this browser, to which state,
@@ -41,7 +41,7 @@ func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
 	at := a.registrations.calledBack(r)
 	methods := http.MethodGet
-	if at != nil && at.config.FormPost {
+	if at != nil && at.config.Requests.FormPost {
 		if r.Method == http.MethodPost {
 			return a.report(w, r, from(at, a.bounce(w, r, at)))
 		}
@@ -148,7 +148,7 @@ func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *ses
 		former, formerTokens = nil, nil // another callback of this login has begun it
 	}
 	held := vault.Hold()
-	if err := a.tokens.start(held, r, fresh, with, a.config.SessionLifetime); err != nil {
+	if err := a.tokens.start(held, r, fresh, with, a.config.Sessions.Lifetime); err != nil {
 		return err
 	}
 	if err := a.sessions.start(held, r, fresh); err != nil {
@@ -178,7 +178,7 @@ func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *ses
 // former returns the session that a login is about to replace, and its tokens, or
 // nil for what there is not. An outage does not stop the login.
 func (a *Authenticator) former(r *http.Request) (*session, *tokens) {
-	if a.config.Revocations == nil && !a.tokens.kept {
+	if a.config.Logout.Revocations == nil && !a.tokens.kept {
 		return nil, nil // a former session is of no interest
 	}
 	found, err := a.sessions.load(r)
@@ -205,7 +205,7 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 	if err != nil {
 		return nil, err
 	}
-	if at.config.FormPostUser {
+	if at.config.Requests.FormPostUser {
 		identity.claims.addUser(posted)
 	}
 	if identity.user.claims, err = identity.claims.session(nil); err != nil {
@@ -218,8 +218,8 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 			return nil, errOnLogin(err)
 		}
 	}
-	if a.config.SessionClaims != nil {
-		identity.user.claims, err = identity.claims.session(a.config.SessionClaims)
+	if a.config.Sessions.Claims != nil {
+		identity.user.claims, err = identity.claims.session(a.config.Sessions.Claims)
 	}
 	return identity, err
 }

@@ -55,10 +55,10 @@ func TestCallbackTwice(t *testing.T) {
 	}{
 		{name: "rules 22, 48: at once"},
 		{name: "rules 22, 48: a little less than a minute later", later: 59 * time.Second},
-		{name: "rules 22, 48: with kept tokens", change: func(c *core.Config) { c.KeepTokens = true }},
-		{name: "rules 22, 48: with a Store", change: func(c *core.Config) { c.Store = newMemoryStore() }},
+		{name: "rules 22, 48: with kept tokens", change: func(c *core.Config) { c.Tokens.Keep = true }},
+		{name: "rules 22, 48: with a Store", change: func(c *core.Config) { c.Sessions.Store = newMemoryStore() }},
 		{name: "rules 22, 48: with Revocations, and kept tokens", change: func(c *core.Config) {
-			c.Revocations, c.KeepTokens = new(core.MemoryRevocations), true
+			c.Logout.Revocations, c.Tokens.Keep = new(core.MemoryRevocations), true
 		}},
 		{name: "rules 22, 48: OnLogin refuses", onLogin: errors.New("no"), code: "login_refused"},
 		{name: "rules 22, 48: the provider's answer is of no use", code: "token_response_untrusted",
@@ -157,7 +157,7 @@ func TestALeakedCallbackGivesNothingOfTheOutcome(t *testing.T) {
 	for name, store := range map[string]sessions.Store{"cookies": nil, "a Store": newMemoryStore()} {
 		t.Run("rules 20, 22: "+name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t, func(c *core.Config) { c.Store = store })
+			g := newRig(t, func(c *core.Config) { c.Sessions.Store = store })
 			callback := g.toCallback().String()
 			g.get(callback)
 			other := logintest.NewBrowser()

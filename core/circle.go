@@ -50,8 +50,8 @@ var likelyCauses = map[fate]string{
 	notKept: "the session's cookie came back, and no session belongs to it: replicas have different Stores or one has none, the Store loses sessions, " +
 		"a part of the cookie was dropped, or another application on this host sets a cookie of that name",
 	unreadable: "the session's cookie came back and does not open: a replica has another SessionKey, RedirectURL or kind of Store, " +
-		"or another Authenticator on this host has the same CookieName",
-	over:    "the session is over already: clocks of replicas differ, or SessionLifetime or SessionIdle is too short",
+		"or another Authenticator on this host has the same Sessions.CookieName",
+	over:    "the session is over already: clocks of replicas differ, or Sessions.Lifetime or Sessions.Idle is too short",
 	revoked: "the session is revoked as soon as it begins: clocks of replicas, or of what calls Revocations, differ",
 }
 
@@ -176,7 +176,7 @@ func (a *Authenticator) goOnAsNobody(w http.ResponseWriter, r *http.Request, att
 	next := landing{page: a.fingerprint(attempt.returnTo), silent: true}
 	if last, ok := a.landings.find(r); ok && last.silent && last.page == next.page {
 		if last.count >= maxSilent {
-			return errNoSession(a.config.LoginPath)
+			return errNoSession(a.config.Pages.LoginPath)
 		}
 		next.count = last.count + 1
 	}

@@ -49,14 +49,14 @@ var circles = []circle{
 		})
 	}},
 	{name: "the Store loses sessions", cause: "the Store loses sessions", setup: func(g *rig) {
-		g.serve(g.newAuth(func(c *core.Config) { c.Store = forgetful{newMemoryStore()} }))
+		g.serve(g.newAuth(func(c *core.Config) { c.Sessions.Store = forgetful{newMemoryStore()} }))
 	}},
 	{name: "each replica has a Store of its own", cause: "different Stores", setup: func(g *rig) {
-		store := func(c *core.Config) { c.Store = newMemoryStore() }
+		store := func(c *core.Config) { c.Sessions.Store = newMemoryStore() }
 		g.split(g.newAuth(store), g.newAuth(store))
 	}},
 	{name: "one replica has a Store, and the other none", cause: "one has none", setup: func(g *rig) {
-		g.split(g.newAuth(), g.newAuth(func(c *core.Config) { c.Store = newMemoryStore() }))
+		g.split(g.newAuth(), g.newAuth(func(c *core.Config) { c.Sessions.Store = newMemoryStore() }))
 	}},
 	{name: "the guard's replica has another key, and the page is home", opens: "/", asked: 7, cause: "belongs to another Authenticator or process", setup: func(g *rig) {
 		other := g.newAuth(func(c *core.Config) { c.SessionKey = []byte("another key of thirty-two bytes!") })
@@ -66,17 +66,17 @@ var circles = []circle{
 		g.split(g.auth, g.newAuthAt(24*time.Hour))
 	}},
 	{name: "the guard's clock is a minute ahead of what may be idle", cause: "clocks of replicas differ", setup: func(g *rig) {
-		idle := func(c *core.Config) { c.SessionIdle = 2 * time.Minute }
+		idle := func(c *core.Config) { c.Sessions.Idle = 2 * time.Minute }
 		g.split(g.newAuth(idle), g.newAuthAt(3*time.Minute, idle))
 	}},
 	{name: "the login's clock is behind what may be idle", cause: "clocks of replicas differ", setup: func(g *rig) {
-		idle := func(c *core.Config) { c.SessionIdle = 2 * time.Minute }
+		idle := func(c *core.Config) { c.Sessions.Idle = 2 * time.Minute }
 		g.split(g.newAuthAt(-3*time.Minute, idle), g.newAuth(idle))
 	}},
 	{name: "revocations of the future", cause: "revoked as soon as it begins", setup: func(g *rig) {
-		g.serve(g.newAuth(func(c *core.Config) { c.Revocations = revokesAll{} }))
+		g.serve(g.newAuth(func(c *core.Config) { c.Logout.Revocations = revokesAll{} }))
 	}},
-	{name: "two logins on one page, with one name of cookies", asked: 6, cause: "same CookieName", setup: func(g *rig) {
+	{name: "two logins on one page, with one name of cookies", asked: 6, cause: "same Sessions.CookieName", setup: func(g *rig) {
 		g.provider = logintest.NewProvider(issuer, logintest.Client{
 			ID: "app", Secret: "canary-client-secret", RedirectURIs: []string{callbackURL, origin + "/staff/auth/callback"},
 		})
@@ -370,7 +370,7 @@ func TestNoCircleIsSeenWhereThereIsNone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t, func(c *core.Config) { c.Revocations = new(core.MemoryRevocations) })
+			g := newRig(t, func(c *core.Config) { c.Logout.Revocations = new(core.MemoryRevocations) })
 			g.login()
 			walk(g)
 			g.login()

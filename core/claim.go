@@ -11,7 +11,7 @@ import (
 
 // Claim decodes the value of one claim into v, like [json.Unmarshal]. The name is
 // compared exactly: Claim("roles", …) never reads a claim "Roles". If the session
-// kept no such claim (see [Config.SessionClaims]), v stays as it is and the error is
+// kept no such claim (see [SessionConfig.Claims]), v stays as it is and the error is
 // nil, so pass a zero value. The error tells that the value does not fit v.
 //
 // Inside the value, encoding/json takes members whose names differ in case for one

@@ -94,7 +94,7 @@ func TestClaimsThatFoldToOneNameAreDropped(t *testing.T) {
 	for name, test := range map[string]struct {
 		claims map[string]any
 		more   map[string]any // from UserInfo
-		keep   []string       // SessionClaims
+		keep   []string       // Sessions.Claims
 		want   []string
 	}{
 		"one in lower case":            {claims: map[string]any{"roles": 1, "ROLES": 2, "Roles": 3}, want: []string{"roles"}},
@@ -134,7 +134,7 @@ func TestClaimsThatFoldToOneNameAreDropped(t *testing.T) {
 				check("NewUser", user)
 			}
 			for way, change := range map[string]func(*core.Config){
-				"OpenID Connect": func(c *core.Config) { c.Providers[0].UserInfo = true },
+				"OpenID Connect": func(c *core.Config) { c.Providers[0].Requests.UserInfo = true },
 				"OAuth2": func(c *core.Config) {
 					c.Providers[0].Scopes = nil
 					c.Providers[0].OAuth2 = &core.OAuth2{
@@ -145,7 +145,7 @@ func TestClaimsThatFoldToOneNameAreDropped(t *testing.T) {
 			} {
 				seen := make(map[string]*core.User)
 				g := newRig(t, change, func(c *core.Config) {
-					c.SessionClaims = test.keep
+					c.Sessions.Claims = test.keep
 					c.OnLogin = func(_ context.Context, user *core.User) error {
 						seen[way+", OnLogin"] = user
 						return nil
@@ -196,7 +196,7 @@ func TestAPostedUserDoesNotReplaceTheProviders(t *testing.T) {
 	for _, said := range []string{"user", "User", "u\u017fer"} {
 		var claims map[string]any
 		g := newRig(t, func(c *core.Config) {
-			c.Providers[0].FormPost, c.Providers[0].FormPostUser = true, true
+			c.Providers[0].Requests.FormPost, c.Providers[0].Requests.FormPostUser = true, true
 			c.OnLogin = func(_ context.Context, user *core.User) error { return user.Claims(&claims) }
 		})
 		g.provider.Misbehave(logintest.Faults{

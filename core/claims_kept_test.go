@@ -36,7 +36,7 @@ func (g *rig) group(auth *core.Authenticator) string {
 func TestClaimsOutliveRenewals(t *testing.T) {
 	t.Parallel()
 	newKey := []byte("another key of thirty-two bytes!")
-	rotating := func(c *core.Config) { c.SessionKey, c.OldSessionKeys = newKey, [][]byte{sessionKey} }
+	rotating := func(c *core.Config) { c.SessionKey, c.Sessions.OldKeys = newKey, [][]byte{sessionKey} }
 	rotated := func(c *core.Config) { c.SessionKey = newKey }
 	for name, store := range map[string]func() sessions.Store{
 		"cookies":           func() sessions.Store { return nil },
@@ -46,11 +46,11 @@ func TestClaimsOutliveRenewals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for renewal, change := range map[string]func(*core.Config){
-				"idle":    func(c *core.Config) { c.SessionIdle = 4 * time.Hour },
+				"idle":    func(c *core.Config) { c.Sessions.Idle = 4 * time.Hour },
 				"refresh": keepTokens,
 			} {
 				kept := store()
-				change := func(c *core.Config) { change(c); c.Store = kept }
+				change := func(c *core.Config) { change(c); c.Sessions.Store = kept }
 				g := newRig(t, change)
 				g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"group": "engineers"}}
 				g.login()

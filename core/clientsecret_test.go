@@ -15,7 +15,7 @@ import (
 
 // secretBy replaces the secret by a function.
 func secretBy(f func(context.Context) (string, error)) func(*core.Config) {
-	return func(c *core.Config) { c.Providers[0].ClientSecret, c.Providers[0].ClientSecretFunc = "", f }
+	return func(c *core.Config) { c.Providers[0].ClientSecret, c.Providers[0].Client.SecretFunc = "", f }
 }
 
 func TestASecretForEachTokenRequest(t *testing.T) {
@@ -88,7 +88,7 @@ func TestASecretThatCannotBeMade(t *testing.T) {
 // A provider with a function prints, and is JSON, like any other.
 func TestAProviderWithASecretFunctionPrints(t *testing.T) {
 	t.Parallel()
-	p := core.Provider{ClientID: "app", ClientSecretFunc: func(context.Context) (string, error) { return "x", nil }}
+	p := core.Provider{ClientID: "app", Client: core.ClientConfig{SecretFunc: func(context.Context) (string, error) { return "x", nil }}}
 	b, err := p.MarshalJSON()
 	if err != nil || !strings.Contains(string(b), `"ClientSecret":"[redacted]"`) {
 		t.Errorf("got %s %v", b, err)

@@ -76,7 +76,7 @@ func TestTheProvidersClockDiffers(t *testing.T) {
 // A login may begin, end and go on at replicas whose clocks differ.
 func TestReplicasClocksDiffer(t *testing.T) {
 	t.Parallel()
-	idle := func(c *core.Config) { c.SessionIdle = 20 * time.Minute }
+	idle := func(c *core.Config) { c.Sessions.Idle = 20 * time.Minute }
 	for _, ahead := range []time.Duration{-4 * time.Minute, 4 * time.Minute} {
 		t.Run(ahead.String(), func(t *testing.T) {
 			t.Parallel()
@@ -114,7 +114,7 @@ func TestReplicasClocksDiffer(t *testing.T) {
 // and logging in.
 func TestTheApplicationsClockIsSet(t *testing.T) {
 	t.Parallel()
-	limits := func(c *core.Config) { c.SessionLifetime, c.SessionIdle = time.Hour, 20*time.Minute }
+	limits := func(c *core.Config) { c.Sessions.Lifetime, c.Sessions.Idle = time.Hour, 20*time.Minute }
 
 	t.Run("back, within a login", func(t *testing.T) {
 		t.Parallel()

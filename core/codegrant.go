@@ -60,10 +60,10 @@ func (g *codeGrant) commonRequest(endpoint string, more url.Values) string {
 	if len(g.config.Scopes) > 0 {
 		query.Set("scope", strings.Join(g.config.Scopes, " "))
 	}
-	if g.config.FormPost {
+	if g.config.Requests.FormPost {
 		query.Set("response_mode", "form_post")
 	}
-	maps.Copy(query, g.config.AuthParams)
+	maps.Copy(query, g.config.Requests.AuthParams)
 	maps.Copy(query, more)
 	return withQuery(endpoint, query)
 }

@@ -78,8 +78,8 @@ func checkSetCookies(t testing.TB, r *http.Request, header http.Header) {
 // Where two parts of the library answer together, each with a word on the same cookie.
 func TestNoAnswerSetsACookieTwice(t *testing.T) {
 	t.Parallel()
-	idle := func(c *core.Config) { c.SessionIdle = 20 * time.Minute }
-	inAStore := func(c *core.Config) { idle(c); c.Store = newMemoryStore() }
+	idle := func(c *core.Config) { c.Sessions.Idle = 20 * time.Minute }
+	inAStore := func(c *core.Config) { idle(c); c.Sessions.Store = newMemoryStore() }
 	// behindGuard serves the login's routes behind a middleware that looks who
 	// is there and renews the session, as LoadUser does.
 	behindGuard := func(g *rig) {

@@ -185,7 +185,7 @@ func hostileAuth(t testing.TB, told *revokedKeys, set []byte, asked *int) *Authe
 	}
 	config := goodConfig()
 	config.Providers = []Provider{*fuzzProvider}
-	config.Revocations, config.Logger = told, slog.New(slog.DiscardHandler)
+	config.Logout.Revocations, config.Logger = told, slog.New(slog.DiscardHandler)
 	config.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		*asked++
 		body := metadata

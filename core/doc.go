@@ -10,7 +10,7 @@
 //     which is good for ten minutes, and sends the browser to the provider with
 //     the S256 challenge of the verifier.
 //  2. The provider asks the person who they are, and sends the browser back to
-//     RedirectURL with a code. If it sends a form ([Provider.FormPost]), a page
+//     RedirectURL with a code. If it sends a form ([RequestConfig.FormPost]), a page
 //     leads from there to the same URL once more, with what the form had: cookies
 //     do not come with another site's form.
 //  3. [Authenticator.Callback] finds the attempt by the state, redeems the code
@@ -18,10 +18,10 @@
 //  4. [Authenticator.Authenticate] opens the session on each guarded request,
 //     without any network. [Authenticator.AuthenticateFor] also looks at how the
 //     login was: a [Requirement] that it does not meet is met by another login.
-//     If tokens are kept ([Config.KeepTokens]), it has them refreshed when it is
+//     If tokens are kept ([TokenConfig.Keep]), it has them refreshed when it is
 //     time, and handlers use them by [Client] or [TokenSource].
 //  5. [Authenticator.Logout] ends it, here and at the provider. With
-//     [Config.Revocations], so do [Authenticator.LogoutEverywhere] and the
+//     [LogoutConfig.Revocations], so do [Authenticator.LogoutEverywhere] and the
 //     provider itself, by [Authenticator.BackChannelLogout] and
 //     [Authenticator.FrontChannelLogout].
 //
@@ -37,7 +37,7 @@
 //   - the token response: the code is sent once, with the verifier, with the
 //     client authentication that the metadata names; token_type is Bearer;
 //   - the ID token: signature by a key of the provider's, by the algorithm that is
-//     registered ([Provider.SigningAlg]) or an asymmetric one that it announces; iss, aud, azp, exp, iat, nbf, nonce, sub;
+//     registered ([CheckConfig.SigningAlg]) or an asymmetric one that it announces; iss, aud, azp, exp, iat, nbf, nonce, sub;
 //     at_hash if present; typ JWT if present; auth_time if max_age was
 //     asked for, and acr if a Requirement names some;
 //   - UserInfo, if asked for: the same sub. A provider without OpenID Connect has
@@ -54,8 +54,8 @@
 // # What is not done
 //
 // This package does not decide who may do what: that is the application's. It
-// keeps no list of users, and no tokens unless KeepTokens says so. Without
-// [Config.Revocations], a session in a cookie cannot be ended from the server
+// keeps no list of users, and no tokens unless Tokens.Keep says so. Without
+// [LogoutConfig.Revocations], a session in a cookie cannot be ended from the server
 // before its time, and an answer that renews it may arrive after a logout. A Store
 // alone leaves that gap, too: a renewal that overlaps a logout saves the session
 // again, because a gorilla Store cannot save only what still exists.
@@ -68,9 +68,9 @@
 // # Several logins
 //
 // A session belongs to the Authenticator that began it. Authenticators that differ
-// in RedirectURL, in [Config.CookieName], or in whether there is a [Config.Store],
+// in RedirectURL, in [SessionConfig.CookieName], or in whether there is a [SessionConfig.Store],
 // open nothing of each other's, even with one SessionKey: no session, token, login
-// in flight or logout hint. Two Authenticators on one host need a CookieName each,
+// in flight or logout hint. Two Authenticators on one host need a Sessions.CookieName each,
 // or they log each other's users out.
 //
 // A request may pass several guards. [UserFromContext] returns the answer of the
@@ -81,7 +81,7 @@
 //
 // All but -hint and -last are sealed (AES-256-GCM, a key for each purpose and login).
 // All are HttpOnly, SameSite=Lax, and on https Secure with a prefix that ties them to
-// this host. "pixy" is [Config.CookieName].
+// this host. "pixy" is [SessionConfig.CookieName].
 //
 //	__Host-pixy-session     the session; a second one, -2, if claims are large
 //	__Host-pixy-login-…     one for each login in flight: at most 8, and 4 KB
@@ -119,7 +119,7 @@
 //	refresh_refused           403     the provider refreshes the tokens no more: the session has ended; in the log alone
 //	tokens_lost               401     a refresh is due and the tokens are not there: the session has ended; in the log alone
 //	login_refused             403     OnLogin said no
-//	tenant_refused            403     somebody of a tenant that Tenants does not name; add it, or leave it so
+//	tenant_refused            403     somebody of a tenant that Checks.Tenants does not name; add it, or leave it so
 //	login_unavailable         503     OnLogin wrapped ErrUnavailable; try again
 //	provider_unknown          404     the login names a provider that is not configured; the log has the name
 //	not_a_navigation          403     login from a prefetch, a frame or a script; open it as a page
@@ -133,14 +133,14 @@
 //	id_token_untrusted        502     the ID token failed a check; see the log
 //	userinfo_untrusted        502     UserInfo is about somebody else, or unreadable; see the log
 //	provider_metadata_invalid 502     metadata or keys are wrong; check Issuer; no user can mend it
-//	client_secret_unavailable 503     ClientSecretFunc failed; see the log
+//	client_secret_unavailable 503     Client.SecretFunc failed; see the log
 //	provider_unavailable      503     the provider is down or slow; try again
 //	session_lost              500     a login succeeded and did not last, so that the browser would go in
 //	                                  circles; the log has the likely causes
 //	store_unavailable         503     the Store is down; try again
 //	revocations_unavailable   503     Revocations are down; try again
 //	refreshes_unavailable     503     Refreshes are down, and a token has expired; try again
-//	session_too_large         500     the claims do not fit in cookies; set SessionClaims or a Store
+//	session_too_large         500     the claims do not fit in cookies; set Sessions.Claims or a Store
 //	                                  before an administrator with many groups meets it in production
 //	tokens_too_large          500     the tokens do not fit in cookies, or in the Store; use a Store that takes them
 //	login_guarded             500     a guard is in front of the login's own routes; mount them outside of it

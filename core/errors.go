@@ -38,7 +38,7 @@ var (
 	ErrUntrusted = errors.New("pixy: answer not trusted")
 
 	// ErrUnavailable: the provider, the session store, Revocations, Refreshes or
-	// ClientSecretFunc cannot be reached, or are failing, or OnLogin says so. Status
+	// Client.SecretFunc cannot be reached, or are failing, or OnLogin says so. Status
 	// 503 with Retry-After. Sessions that exist are unaffected.
 	ErrUnavailable = errors.New("pixy: temporarily unavailable")
 

@@ -28,7 +28,7 @@ var postedParams = [...]string{"state", "code", "iss", "error", "error_descripti
 // nothing is looked up, remembered or sent anywhere: whoever makes a form could
 // as well have made the link.
 func (a *Authenticator) bounce(w http.ResponseWriter, r *http.Request, at *registration) error {
-	answer, err := posted(w, r, at.config.FormPostUser)
+	answer, err := posted(w, r, at.config.Requests.FormPostUser)
 	if err != nil {
 		return withLogin(err, a.loginURL(at, ""))
 	}

@@ -135,14 +135,14 @@ func TestCallbackMethods(t *testing.T) {
 		{"rule 39: GET", false, "GET", ""},
 		{"rule 39: POST", false, "POST", "GET"},
 		{"rule 39: PUT", false, "PUT", "GET"},
-		{"rule 39: GET with FormPost", true, "GET", ""},
-		{"rule 39: POST with FormPost", true, "POST", ""},
-		{"rule 39: HEAD with FormPost", true, "HEAD", "GET, POST"},
-		{"rule 39: PUT with FormPost", true, "PUT", "GET, POST"},
+		{"rule 39: GET with Requests.FormPost", true, "GET", ""},
+		{"rule 39: POST with Requests.FormPost", true, "POST", ""},
+		{"rule 39: HEAD with Requests.FormPost", true, "HEAD", "GET, POST"},
+		{"rule 39: PUT with Requests.FormPost", true, "PUT", "GET, POST"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t, func(c *core.Config) { c.Providers[0].FormPost = test.formPost })
+			g := newRig(t, func(c *core.Config) { c.Providers[0].Requests.FormPost = test.formPost })
 			r, err := http.NewRequest(test.method, callbackURL, strings.NewReader("state=x&code=y"))
 			if err != nil {
 				t.Fatal(err)
@@ -221,7 +221,7 @@ func TestALostFormBeginsAgain(t *testing.T) {
 // rules 25, 39: each provider's callback takes what that provider was asked for.
 func TestFormPostIsEachProvidersOwn(t *testing.T) {
 	t.Parallel()
-	g := newDuo(t, func(c *core.Config) { c.Providers[1].FormPost = true })
+	g := newDuo(t, func(c *core.Config) { c.Providers[1].Requests.FormPost = true })
 	for _, name := range []string{"one", "two"} {
 		if page := g.get(origin + "/auth/login?return_to=/me&provider=" + name); string(page.Body) != "I am ada" {
 			t.Errorf("%s: ends with %d at %s", name, page.Status, page.URL)

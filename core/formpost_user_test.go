@@ -21,8 +21,8 @@ func TestPostedUser(t *testing.T) {
 		change  func(*core.Config)
 		said    any    // claim user of the ID token
 		want    string // claim user in the end
-		inQuery bool   // without FormPost
-		others  bool   // without FormPostUser
+		inQuery bool   // without Requests.FormPost
+		others  bool   // without Requests.FormPostUser
 	}{
 		{name: "as Apple says it", user: []string{apple}, want: apple},
 		{name: "at later logins"},
@@ -34,7 +34,7 @@ func TestPostedUser(t *testing.T) {
 		{name: "4 KB", user: []string{`{"a":"` + strings.Repeat("x", 4<<10-8) + `"}`}, want: `{"a":"` + strings.Repeat("x", 4<<10-8) + `"}`},
 		{name: "more than 4 KB", user: []string{`{"a":"` + strings.Repeat("x", 4<<10-7) + `"}`}},
 		{name: "the provider has one of its own", user: []string{apple}, said: "ada", want: `"ada"`},
-		{name: "a session that keeps no claims", user: []string{apple}, change: func(c *core.Config) { c.SessionClaims = []string{} }, want: apple},
+		{name: "a session that keeps no claims", user: []string{apple}, change: func(c *core.Config) { c.Sessions.Claims = []string{} }, want: apple},
 		{name: "not asked for a form", user: []string{apple}, inQuery: true},
 		{name: "a form of another provider", user: []string{apple}, others: true},
 	} {
@@ -47,8 +47,8 @@ func TestPostedUser(t *testing.T) {
 					seen = *user
 					return user.Claims(&claims)
 				}
-				c.Providers[0].FormPost = !test.inQuery
-				c.Providers[0].FormPostUser = !test.inQuery && !test.others
+				c.Providers[0].Requests.FormPost = !test.inQuery
+				c.Providers[0].Requests.FormPostUser = !test.inQuery && !test.others
 				if test.change != nil {
 					test.change(c)
 				}
@@ -78,7 +78,7 @@ func TestPostedUserOfOtherProvidersIsLeftOut(t *testing.T) {
 	t.Parallel()
 	var claims struct{ User json.RawMessage }
 	g := newRig(t, func(c *core.Config) {
-		c.Providers[0].FormPost = true
+		c.Providers[0].Requests.FormPost = true
 		c.OnLogin = func(_ context.Context, user *core.User) error { return user.Claims(&claims) }
 	})
 	form := g.toForm()

@@ -23,7 +23,7 @@ import (
 // provider's own pages may frame: nobody reads it, and another site that opens it
 // must not learn who is logged in. The log has one line for each, at Info, which
 // says what came of it. It is an error, which wraps [ErrUnavailable],
-// if the Store or Revocations are down. It needs [Config.Revocations].
+// if the Store or Revocations are down. It needs [LogoutConfig.Revocations].
 func (a *Authenticator) FrontChannelLogout(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
 	if r.Method != http.MethodGet {
@@ -46,7 +46,7 @@ func (a *Authenticator) FrontChannelLogout(w http.ResponseWriter, r *http.Reques
 // endHere ends the browser's session if it is the one of issuer and sid. The
 // outcome is for the log.
 func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, sid string) (outcome string, err error) {
-	if a.config.Revocations == nil {
+	if a.config.Logout.Revocations == nil {
 		return "", fmt.Errorf("FrontChannelLogout: %w", errNoRevocations)
 	}
 	if issuer == "" || sid == "" {

@@ -69,7 +69,7 @@ func TestFrontChannelLogout(t *testing.T) {
 			t.Parallel()
 			everyVault(t, func(t *testing.T, vault func(*core.Config)) {
 				l := new(ledger)
-				g := newDuo(t, vault, func(c *core.Config) { c.Revocations = l })
+				g := newDuo(t, vault, func(c *core.Config) { c.Logout.Revocations = l })
 				g.provider.User = logintest.User{Subject: "ada", SessionID: "first"}
 				g.visit(g.at("one").String())
 				l.counts()

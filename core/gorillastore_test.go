@@ -34,7 +34,7 @@ func TestAnyGorillaStoreCarriesSessions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := newStore(t)
-			g := newRig(t, func(c *core.Config) { c.Store, c.SessionIdle = store, 20*time.Minute })
+			g := newRig(t, func(c *core.Config) { c.Sessions.Store, c.Sessions.Idle = store, 20*time.Minute })
 			callback := g.toCallback()
 			page := g.visit(callback.String())
 			seen := make(map[string]int)
@@ -95,7 +95,7 @@ func TestStoresSeeSealedSessionsOnly(t *testing.T) {
 	t.Run("rules 101, 103: the dump of a store", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		g := newRig(t, func(c *core.Config) { c.Store = sessions.NewFilesystemStore(dir, []byte("gorilla-auth-key")) })
+		g := newRig(t, func(c *core.Config) { c.Sessions.Store = sessions.NewFilesystemStore(dir, []byte("gorilla-auth-key")) })
 		g.login()
 		files, err := filepath.Glob(filepath.Join(dir, "*"))
 		if err != nil || len(files) != 1 {
@@ -129,7 +129,7 @@ func TestStoresSeeSealedSessionsOnly(t *testing.T) {
 func TestStrangersCostTheStoreNothing(t *testing.T) {
 	t.Parallel()
 	store := newMemoryStore()
-	g := newRig(t, func(c *core.Config) { c.Store = store })
+	g := newRig(t, func(c *core.Config) { c.Sessions.Store = store })
 	for range 20 {
 		g.fetch("GET", origin+"/me")
 		g.visit(origin + "/auth/login")
@@ -163,7 +163,7 @@ func TestStrangersCostTheStoreNothing(t *testing.T) {
 func TestAStoreThatIsDownLogsNobodyInOrOut(t *testing.T) {
 	t.Parallel()
 	store := newMemoryStore()
-	g := newRig(t, func(c *core.Config) { c.Store = store })
+	g := newRig(t, func(c *core.Config) { c.Sessions.Store = store })
 	g.login()
 	callback := g.toCallback()
 	store.fail(errors.New("connection refused"))
@@ -216,13 +216,13 @@ func TestAStoreThatIsDownLogsNobodyInOrOut(t *testing.T) {
 // gorilla's own cookies have a limit too: the login fails, and says so.
 func TestAStoreThatIsTooSmall(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, func(c *core.Config) { c.Store = sessions.NewCookieStore([]byte("gorilla-auth-key")) })
+	g := newRig(t, func(c *core.Config) { c.Sessions.Store = sessions.NewCookieStore([]byte("gorilla-auth-key")) })
 	g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": strings.Repeat("g", 5000)}}
 	page := g.get(origin + "/me")
 	if page.Status != 500 || !strings.Contains(string(page.Body), "session_too_large") || setsSession(page.Header) {
 		t.Errorf("got %d: %s", page.Status, page.Body)
 	}
-	if log := g.log.String(); !strings.Contains(log, "too large for the store") || !strings.Contains(log, "SessionClaims") {
+	if log := g.log.String(); !strings.Contains(log, "too large for the store") || !strings.Contains(log, "Sessions.Claims") {
 		t.Errorf("the log does not say why, and what to do: %s", log)
 	}
 }
@@ -235,7 +235,7 @@ func TestCookiesThatNoStoreUnderstands(t *testing.T) {
 		"cookies": sessions.NewCookieStore([]byte("gorilla-auth-key"), nil, []byte("a former gorilla key"), nil),
 		"files":   sessions.NewFilesystemStore(t.TempDir(), []byte("gorilla-auth-key")),
 	} {
-		g := newRig(t, func(c *core.Config) { c.Store = store })
+		g := newRig(t, func(c *core.Config) { c.Sessions.Store = store })
 		g.login()
 		good := g.cookiesNamed("__Host-pixy-session")[0].Value
 		for _, value := range []string{"", "x", good[:len(good)-4], good + "A", flip(good[0]) + good[1:], strings.Repeat("A", 8000)} {
@@ -253,7 +253,7 @@ func TestCookiesThatNoStoreUnderstands(t *testing.T) {
 func TestACallbackThatFindsTheStoreDownLeadsToTheLogin(t *testing.T) {
 	t.Parallel()
 	store := newMemoryStore()
-	g := newRig(t, func(c *core.Config) { c.Store = store })
+	g := newRig(t, func(c *core.Config) { c.Sessions.Store = store })
 	g.login()
 	callback := g.toCallback()
 	for _, c := range g.cookiesNamed("__Host-pixy-login-") {

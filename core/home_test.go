@@ -19,7 +19,7 @@ func isUnknownAttempt(err error) bool { return errors.Is(err, core.ErrUnknownAtt
 // underReader is an application that shares its host with others.
 func underReader(c *core.Config) {
 	c.RedirectURL = origin + "/reader/auth/callback"
-	c.Home = "/reader"
+	c.Pages.Home = "/reader"
 }
 
 // Under a base path, nothing leads to the host's own "/", which is another's.
@@ -135,9 +135,9 @@ func TestHomeIsChecked(t *testing.T) {
 	} {
 		_, err := core.New(core.Config{
 			Providers:   []core.Provider{{Issuer: issuer, ClientID: "app"}},
-			RedirectURL: callbackURL, SessionKey: sessionKey, Home: home,
+			RedirectURL: callbackURL, SessionKey: sessionKey, Pages: core.PageConfig{Home: home},
 		})
-		if (err == nil) != fine || err != nil && !strings.Contains(err.Error(), "Config.Home is not a page of this application") {
+		if (err == nil) != fine || err != nil && !strings.Contains(err.Error(), "Config.Pages.Home is not a page of this application") {
 			t.Errorf("%q: got %v", home, err)
 		}
 	}

@@ -106,8 +106,8 @@ func (t *idTokens) open(ctx context.Context, token string, algs []jose.Signature
 	signed, err := jose.ParseSignedCompact(token, algs)
 	if foreign := new(jose.ErrUnexpectedSignatureAlgorithm); errors.As(err, &foreign) {
 		whose := "the provider's metadata allows"
-		if t.provider.SigningAlg != "" {
-			whose = "SigningAlg is"
+		if t.provider.Checks.SigningAlg != "" {
+			whose = "Checks.SigningAlg is"
 		}
 		return nil, jose.Header{}, fmt.Errorf("it is signed by %q, and %s %q", clip(string(foreign.Got)), whose, algs)
 	} else if err != nil {
@@ -192,7 +192,7 @@ func utc(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // checkIssuer: the provider, to the byte, or the tenant that the token is of.
 func (t *idTokens) checkIssuer(c claims) error {
-	if len(t.provider.Tenants) > 0 {
+	if len(t.provider.Checks.Tenants) > 0 {
 		return checkTenant(t.provider.Issuer, c)
 	}
 	if issuer, _ := c.text("iss"); issuer != t.provider.Issuer {
@@ -210,7 +210,7 @@ func (t *idTokens) checkAudience(c claims) error {
 	}
 	others := slices.DeleteFunc(audience, func(a string) bool { return a == client })
 	for _, other := range others {
-		if !slices.Contains(t.provider.TrustedAudiences, other) {
+		if !slices.Contains(t.provider.Checks.TrustedAudiences, other) {
 			return fmt.Errorf("aud names others, whom nobody has said to trust: %q", clip(other))
 		}
 	}

@@ -26,7 +26,7 @@ func idTokenRefusals() []refusal {
 	for i := range rows {
 		config := rows[i].config
 		rows[i].config = func(c *core.Config) {
-			c.Providers[0].UserInfo = true
+			c.Providers[0].Requests.UserInfo = true
 			if config != nil {
 				config(c)
 			}
@@ -70,7 +70,7 @@ func claimRefusals() []refusal {
 	refuse("rule 61: aud of two, and no azp", "aud", []string{"app", "project"})
 	for i := range rows[trusting:] {
 		row := &rows[trusting+i]
-		row.config = func(c *core.Config) { c.Providers[0].TrustedAudiences = []string{"project"} }
+		row.config = func(c *core.Config) { c.Providers[0].Checks.TrustedAudiences = []string{"project"} }
 		if audience := row.claim; !strings.HasSuffix(row.name, "no azp") {
 			row.claim = func(c map[string]any) { audience(c); c["azp"] = "app" }
 		}
@@ -112,7 +112,7 @@ func claimRefusals() []refusal {
 	refuse("rule 69: auth_time missing although max_age was asked for", "auth_time", nil)
 	refuse("rule 69: auth_time a string", "auth_time", fmt.Sprint(now.Unix()))
 	for i := range rows[first:] {
-		rows[first+i].config = func(c *core.Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"7200"}} }
+		rows[first+i].config = func(c *core.Config) { c.Providers[0].Requests.AuthParams = url.Values{"max_age": {"7200"}} }
 	}
 	return rows
 }
@@ -157,7 +157,7 @@ func signatureRefusals() []refusal {
 		wrong.claim = func(c map[string]any) { c["at_hash"] = flip(c["at_hash"].(string)[0]) + c["at_hash"].(string)[1:] }
 		rows = append(rows, right, wrong)
 	}
-	only("rule 63: alg ES256, announced, and RS256 is SigningAlg", "ES256", "RS256", "ES256")
+	only("rule 63: alg ES256, announced, and RS256 is Checks.SigningAlg", "ES256", "RS256", "ES256")
 	rows[len(rows)-1].config = signingAlg("RS256")
 	header("rule 75: typ of a logout token, at length", func(h map[string]any) { h["typ"] = "application/LOGOUT+JWT" })
 
@@ -193,7 +193,7 @@ func signatureRefusals() []refusal {
 }
 
 func signingAlg(alg string) func(*core.Config) {
-	return func(c *core.Config) { c.Providers[0].SigningAlg = alg }
+	return func(c *core.Config) { c.Providers[0].Checks.SigningAlg = alg }
 }
 
 func flip(c byte) string {

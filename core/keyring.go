@@ -15,7 +15,7 @@ const (
 )
 
 // A keyring derives the keys of one Authenticator from its session keys. Each key
-// depends on its purpose, on RedirectURL, on CookieName, and, for what a vault
+// depends on its purpose, on RedirectURL, on Sessions.CookieName, and, for what a vault
 // carries, on the kind of vault. A value that was sealed with other ones does not
 // open, even if the session keys are equal.
 type keyring struct {

@@ -47,7 +47,7 @@ func decodeLanding(b string) (landing, bool) {
 // landings keeps the last landing of each browser.
 type landings struct {
 	sealer  *seal.Sealer
-	prefix  string // of the names, for all Authenticators with this CookieName
+	prefix  string // of the names, for all Authenticators with this Sessions.CookieName
 	name    string // depends on RedirectURL: another Authenticator has one of its own
 	cookies vault.Kind
 	lasts   time.Duration
@@ -57,9 +57,9 @@ type landings struct {
 // newLandings makes landings that end long before a session may end by itself.
 func newLandings(sealer *seal.Sealer, prefix string, cookies vault.Kind, config *Config, now func() time.Time) *landings {
 	sum := sha256.Sum256([]byte(config.RedirectURL))
-	lasts := min(landingLifetime, config.SessionLifetime/2)
-	if config.SessionIdle > 0 {
-		lasts = min(lasts, config.SessionIdle/2)
+	lasts := min(landingLifetime, config.Sessions.Lifetime/2)
+	if config.Sessions.Idle > 0 {
+		lasts = min(lasts, config.Sessions.Idle/2)
 	}
 	return &landings{
 		sealer: sealer, prefix: prefix, name: prefix + base64url.Encode(sum[:6]),

@@ -58,7 +58,7 @@ func TestALandingIsOverBeforeItsSessionMayBe(t *testing.T) {
 		{time.Second, time.Hour, time.Second / 2},
 	} {
 		now := time.Now()
-		l := newLandings(sealer, "pixy-landed-", vault.Kind{Path: "/"}, &Config{SessionLifetime: test.lifetime, SessionIdle: test.idle}, func() time.Time { return now })
+		l := newLandings(sealer, "pixy-landed-", vault.Kind{Path: "/"}, &Config{Sessions: SessionConfig{Lifetime: test.lifetime, Idle: test.idle}}, func() time.Time { return now })
 		w := httptest.NewRecorder()
 		l.save(w, landing{page: 7})
 		set := w.Result().Cookies()

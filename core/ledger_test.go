@@ -67,7 +67,7 @@ func (l *ledger) counts() (reads, writes int) {
 func newLogoutRig(t testing.TB, change ...func(*core.Config)) (*rig, *ledger) {
 	t.Helper()
 	l := new(ledger)
-	g := newRig(t, append([]func(*core.Config){func(c *core.Config) { c.Revocations = l }}, change...)...)
+	g := newRig(t, append([]func(*core.Config){func(c *core.Config) { c.Logout.Revocations = l }}, change...)...)
 	g.provider.User = logintest.User{Subject: "ada", SessionID: "first"}
 	return g, l
 }
@@ -81,7 +81,7 @@ func everyVault(t *testing.T, test func(t *testing.T, vault func(*core.Config)))
 	t.Run("in a Store", func(t *testing.T) {
 		t.Parallel()
 		store := newMemoryStore()
-		test(t, func(c *core.Config) { c.Store = store })
+		test(t, func(c *core.Config) { c.Sessions.Store = store })
 	})
 }
 

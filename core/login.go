@@ -11,7 +11,7 @@ import (
 // Login begins a login: it seals a new attempt into a cookie and sends the
 // browser to the provider with the S256 challenge of its verifier. Where the
 // person ends afterwards is the query parameter return_to, if it is a path of
-// this application, else [Config.Home]. It does not look whether somebody is logged in.
+// this application, else [PageConfig.Home]. It does not look whether somebody is logged in.
 // [Authenticator.LoginWith] does it by what the application's own code says.
 //
 // With several providers, the query parameter provider names one; without it,
@@ -45,10 +45,10 @@ func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
 // whole: the callback would end in 404, after the user has logged in.
 func (a *Authenticator) misplaced(r *http.Request) error {
 	asked, _, _ := strings.Cut(requestedURL(r), "?")
-	if prefix, ok := strings.CutSuffix(asked, a.config.LoginPath); ok && strings.HasPrefix(prefix, "/") {
+	if prefix, ok := strings.CutSuffix(asked, a.config.Pages.LoginPath); ok && strings.HasPrefix(prefix, "/") {
 		return &Error{operator: true, Public: "Nobody can log in here at the moment. Please tell us.", Err: fmt.Errorf(
-			"a router serves LoginPath %s under the prefix %q, so the callback would not be found; mount the routes where their paths are whole, "+
-				"and give a RedirectURL with the whole path of the callback", a.config.LoginPath, clip(prefix))}
+			"a router serves Pages.LoginPath %s under the prefix %q, so the callback would not be found; mount the routes where their paths are whole, "+
+				"and give a RedirectURL with the whole path of the callback", a.config.Pages.LoginPath, clip(prefix))}
 	}
 	return nil
 }
@@ -88,11 +88,11 @@ func (a *Authenticator) begin(w http.ResponseWriter, r *http.Request, at *regist
 func (a *Authenticator) returnTo(s string) string {
 	s, ok := safeReturnTo(s)
 	if !ok {
-		return a.config.Home
+		return a.config.Pages.Home
 	}
 	path := pathOf(s)
 	if slices.ContainsFunc(a.routes, func(route Route) bool { return route.Path == path }) {
-		return a.config.Home
+		return a.config.Pages.Home
 	}
 	return s
 }
@@ -109,16 +109,16 @@ func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) str
 	if at != nil && len(a.registrations) > 1 {
 		query.Set("provider", at.config.Name)
 	}
-	if returnTo := a.returnTo(options.ReturnTo); returnTo != a.config.Home {
+	if returnTo := a.returnTo(options.ReturnTo); returnTo != a.config.Pages.Home {
 		query.Set("return_to", returnTo)
 	}
 	if with := options.seal(a.attempts.sealer, a.now()); with != "" {
 		query.Set("with", with)
 	}
 	if len(query) == 0 {
-		return a.config.LoginPath
+		return a.config.Pages.LoginPath
 	}
-	return a.config.LoginPath + "?" + query.Encode()
+	return a.config.Pages.LoginPath + "?" + query.Encode()
 }
 
 // mayNavigate reports whether r can be a page being opened at the top of a

@@ -77,7 +77,7 @@ func TestLoginNeverFallsBack(t *testing.T) {
 func TestLoginSendsTheAuthorizationRequest(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, func(c *core.Config) {
-		c.Providers[0].AuthParams = url.Values{"prompt": {"login"}, "resource": {"a", "b"}}
+		c.Providers[0].Requests.AuthParams = url.Values{"prompt": {"login"}, "resource": {"a", "b"}}
 		c.Providers[0].Scopes = []string{"openid"}
 	})
 	g.provider.Misbehave(logintest.Faults{Discovery: func(m map[string]any) {
@@ -204,7 +204,7 @@ func TestLoginEndsInThisApplication(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t, func(c *core.Config) { c.Revocations = new(core.MemoryRevocations) })
+			g := newRig(t, func(c *core.Config) { c.Logout.Revocations = new(core.MemoryRevocations) })
 			callback := follow(t, g.browser, origin+"/auth/login?return_to="+url.QueryEscape(test.returnTo))
 			if got := g.visit(callback.String()).Header.Get("Location"); got != test.ends {
 				t.Errorf("got %q, want %q", got, test.ends)

@@ -22,12 +22,12 @@ type LoginOptions struct {
 
 	// ReturnTo is where the user ends: a path of this application, with a query and
 	// a fragment if need be. What is not ASCII, and blanks, are percent-encoded. Up
-	// to 2 KB are kept, as encoded. Anything else, and empty: [Config.Home].
+	// to 2 KB are kept, as encoded. Anything else, and empty: [PageConfig.Home].
 	ReturnTo string
 
 	// AuthParams are more parameters for the authorization request: login_hint,
 	// prompt, ui_locales, acr_values, max_age, resource and so on. They win over
-	// those of [Provider.AuthParams], by the same rules. A login that the person
+	// those of [RequestConfig.AuthParams], by the same rules. A login that the person
 	// begins anew, after one that has failed, is without them.
 	AuthParams url.Values
 
@@ -43,7 +43,7 @@ func (o LoginOptions) prompt(p *Provider) string {
 	if o.AuthParams.Has("prompt") {
 		return o.AuthParams.Get("prompt")
 	}
-	return p.AuthParams.Get("prompt")
+	return p.Requests.AuthParams.Get("prompt")
 }
 
 // LoginWith is [Authenticator.Login] with what the application has to say about
@@ -108,7 +108,7 @@ func (o LoginOptions) check() error {
 // what the answer must confirm.
 func (o LoginOptions) bind(p *Provider, attempt *attempt) (url.Values, error) {
 	attempt.guarded, attempt.excused, attempt.silent = o.guarded, o.excused, o.prompt(p) == "none"
-	attempt.maxAge = p.AuthParams.Get("max_age")
+	attempt.maxAge = p.Requests.AuthParams.Get("max_age")
 	if o.AuthParams.Has("max_age") {
 		attempt.maxAge = o.AuthParams.Get("max_age")
 	}

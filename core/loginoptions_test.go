@@ -32,7 +32,7 @@ func parameters(query url.Values) url.Values {
 
 func TestLoginWithNothingIsALogin(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, func(c *core.Config) { c.Providers[0].AuthParams = url.Values{"prompt": {"consent"}} })
+	g := newRig(t, func(c *core.Config) { c.Providers[0].Requests.AuthParams = url.Values{"prompt": {"consent"}} })
 	g.confirm(core.LoginOptions{})
 	want := parameters(g.asked(origin + "/auth/login"))
 	got := parameters(g.asked(origin + "/confirm?return_to=/me&login_hint=mallory&prompt=none&provider=x&iss=y&with=z"))
@@ -47,7 +47,7 @@ func TestLoginWithNothingIsALogin(t *testing.T) {
 func TestLoginWithParameters(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, func(c *core.Config) {
-		c.Providers[0].AuthParams = url.Values{"prompt": {"consent"}, "ui_locales": {"de"}}
+		c.Providers[0].Requests.AuthParams = url.Values{"prompt": {"consent"}, "ui_locales": {"de"}}
 	})
 	params := url.Values{
 		"login_hint": {"ada@example.test"}, "prompt": {"login"}, "acr_values": {"gold"}, "max_age": {"60"}, "resource": {"a", "b"},
@@ -207,7 +207,7 @@ func TestLoginWithPassesThroughTheChooser(t *testing.T) {
 	g.advance(19 * time.Minute)
 	for name, forged := range map[string]string{
 		"altered": with[:10] + string(with[10]^1) + with[11:], "cut off": with[:20], "plain": "prompt=consent", "empty": "",
-		"of another login":   g.newAuth(func(c *core.Config) { c.CookieName = "staff" }).SealOptions(core.LoginOptions{Require: recent}),
+		"of another login":   g.newAuth(func(c *core.Config) { c.Sessions.CookieName = "staff" }).SealOptions(core.LoginOptions{Require: recent}),
 		"of another purpose": g.auth.SealSession([]byte("x")),
 		"an attempt":         g.auth.SealAttempt("__Host-pixy-login-x", []byte("x")),
 	} {

@@ -8,14 +8,14 @@ import (
 // Logout ends the session here, then sends the browser to the provider to end
 // the session there (OpenID Connect RP-Initiated Logout). If the provider has no
 // place for that, or its metadata is not known and cannot be fetched, the browser
-// goes to AfterLogout. Logout does not ask whether the provider is up: while its
+// goes to Logout.After. Logout does not ask whether the provider is up: while its
 // metadata is known, the browser goes there, and may find it down. The session
 // here has ended in any case.
 //
 // Kept tokens are revoked at the provider, if it supports that (RFC 7009). A
 // browser whose session is over goes to the provider as well, as long as it has
-// the hint of its last login: for SessionLifetime and 30 days. An anonymous
-// request goes to AfterLogout at once.
+// the hint of its last login: for Sessions.Lifetime and 30 days. An anonymous
+// request goes to Logout.After at once.
 //
 // It answers POST only, from a page of this application: put a button in a form
 // with method="post". A request that another site caused gets [ErrCrossOrigin],
@@ -49,12 +49,12 @@ func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 		at = session.registration
 	}
 	if at != nil {
-		if to := at.logoutURL(r.Context(), hint, a.origin+a.config.AfterLogout); to != "" {
+		if to := at.logoutURL(r.Context(), hint, a.origin+a.config.Logout.After); to != "" {
 			redirect(w, to)
 			return nil
 		}
 	}
-	redirect(w, a.config.AfterLogout)
+	redirect(w, a.config.Logout.After)
 	return nil
 }
 

@@ -132,9 +132,9 @@ func TestLogout(t *testing.T) {
 
 	t.Run("with the provider down", func(t *testing.T) {
 		t.Parallel()
-		g := newRig(t, func(c *core.Config) { c.AfterLogout = "/goodbye" })
+		g := newRig(t, func(c *core.Config) { c.Logout.After = "/goodbye" })
 		g.login()
-		g.browser.Serve(origin, g.app(g.newAuth(func(c *core.Config) { c.AfterLogout = "/goodbye" })))
+		g.browser.Serve(origin, g.app(g.newAuth(func(c *core.Config) { c.Logout.After = "/goodbye" })))
 		g.provider.Misbehave(logintest.Faults{Intercept: func(logintest.Endpoint, http.ResponseWriter, *http.Request) bool {
 			panic(http.ErrAbortHandler)
 		}})
@@ -156,7 +156,7 @@ func TestLogout(t *testing.T) {
 
 	t.Run("with an ID token too large to keep", func(t *testing.T) {
 		t.Parallel()
-		g := newRig(t, func(c *core.Config) { c.SessionClaims = []string{} })
+		g := newRig(t, func(c *core.Config) { c.Sessions.Claims = []string{} })
 		g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": strings.Repeat("g", 6000)}}
 		g.login()
 		page := logout(g, ours())
@@ -169,7 +169,7 @@ func TestLogout(t *testing.T) {
 // Some providers call where the browser goes by a name of their own.
 func TestLogoutByAnotherParameter(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, func(c *core.Config) { c.Providers[0].LogoutRedirectParam = "logout_uri" })
+	g := newRig(t, func(c *core.Config) { c.Providers[0].Requests.LogoutRedirectParam = "logout_uri" })
 	g.login()
 	out, err := g.browser.Post(origin+"/auth/logout", nil)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
-// hintOutlives is how much longer than SessionLifetime a logout hint is kept. The
+// hintOutlives is how much longer than Sessions.Lifetime a logout hint is kept. The
 // provider's own session may last longer than the application's; few providers
 // keep one for more than a month.
 const hintOutlives = 30 * 24 * time.Hour

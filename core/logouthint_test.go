@@ -55,7 +55,7 @@ func hinted(t testing.TB, to *url.URL, claim string) any {
 	return claims[claim]
 }
 
-func keepNoClaims(c *core.Config) { c.SessionClaims = []string{} }
+func keepNoClaims(c *core.Config) { c.Sessions.Claims = []string{} }
 
 // manyIDGroups makes an ID token that fits no cookie.
 var manyIDGroups = claim("groups", strings.Repeat("g", 6000))
@@ -144,7 +144,7 @@ func TestLargeLogoutHint(t *testing.T) {
 	t.Run("in a Store", func(t *testing.T) {
 		t.Parallel()
 		store := newMemoryStore()
-		g := newRig(t, keepNoClaims, func(c *core.Config) { c.Store = store })
+		g := newRig(t, keepNoClaims, func(c *core.Config) { c.Sessions.Store = store })
 		logIn(g)
 		if len(g.cookiesNamed("__Secure-pixy-logout")) != 0 || len(g.cookiesNamed("__Host-pixy-hint")) != 1 {
 			t.Errorf("got %v", g.cookiesNamed("__"))
@@ -169,7 +169,7 @@ func TestLargeLogoutHint(t *testing.T) {
 	})
 	t.Run("in a Store, and the session is over", func(t *testing.T) {
 		t.Parallel()
-		g := newRig(t, keepNoClaims, func(c *core.Config) { c.Store = newMemoryStore() })
+		g := newRig(t, keepNoClaims, func(c *core.Config) { c.Sessions.Store = newMemoryStore() })
 		logIn(g)
 		g.browser.Forget(origin, "__Host-pixy-session")
 		if to := g.logoutRequest(); hinted(t, to, "sub") != "ada" {
@@ -178,7 +178,7 @@ func TestLargeLogoutHint(t *testing.T) {
 	})
 	t.Run("in a Store, of another session", func(t *testing.T) {
 		t.Parallel()
-		g := newRig(t, keepNoClaims, func(c *core.Config) { c.Store = newMemoryStore() })
+		g := newRig(t, keepNoClaims, func(c *core.Config) { c.Sessions.Store = newMemoryStore() })
 		logIn(g)
 		former := g.cookiesNamed("__Host-pixy-hint")[0]
 		g.browser.Forget("", "")
@@ -191,7 +191,7 @@ func TestLargeLogoutHint(t *testing.T) {
 	t.Run("smaller at the next login", func(t *testing.T) {
 		t.Parallel()
 		store := newMemoryStore()
-		g := newRig(t, keepNoClaims, func(c *core.Config) { c.Store = store })
+		g := newRig(t, keepNoClaims, func(c *core.Config) { c.Sessions.Store = store })
 		logIn(g)
 		g.provider.Misbehave(logintest.Faults{})
 		g.get(origin + "/auth/login?return_to=/me")
@@ -218,7 +218,7 @@ func TestLargeLogoutHint(t *testing.T) {
 		t.Parallel()
 		for failure, logged := range map[string]string{"the value to store is too big": told, "canary: down": "store_unavailable"} {
 			store := &refusingStore{memoryStore: newMemoryStore(), name: "__Host-pixy-hint", err: errors.New(failure)}
-			g := newRig(t, keepNoClaims, func(c *core.Config) { c.Store = store })
+			g := newRig(t, keepNoClaims, func(c *core.Config) { c.Sessions.Store = store })
 			logIn(g)
 			g.get(origin + "/auth/login?return_to=/me")
 			if to := g.logoutRequest(); to.Path != "/end-session" || to.Query().Has("id_token_hint") {
@@ -284,10 +284,10 @@ func TestHintOfARefreshElsewhere(t *testing.T) {
 	t.Parallel()
 	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
 		shared := &sharedRefreshes{outcomes: make(map[string]string), claimed: make(map[string]chan struct{})}
-		g := newTokenRig(t, vault, func(c *core.Config) { c.Refreshes = shared })
+		g := newTokenRig(t, vault, func(c *core.Config) { c.Tokens.Refreshes = shared })
 		g.provider.Misbehave(logintest.Faults{RefreshedIDToken: func(_, c map[string]any) { c["groups"] = "refreshed" }})
 		g.login()
-		other := g.tokenApp(g.newAuth(keepTokens, vault, func(c *core.Config) { c.Refreshes = shared }))
+		other := g.tokenApp(g.newAuth(keepTokens, vault, func(c *core.Config) { c.Tokens.Refreshes = shared }))
 		before := g.cookiesNamed("__")
 		g.advance(time.Hour)
 		if answer := ask(other, before); answer.Code != http.StatusOK {
@@ -331,7 +331,7 @@ func TestHintOfAKeyThatIsGone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t, func(c *core.Config) { c.SessionLifetime = 24 * time.Hour })
+			g := newRig(t, func(c *core.Config) { c.Sessions.Lifetime = 24 * time.Hour })
 			g.login()
 			test.happens(g)
 			if test.process {
@@ -366,7 +366,7 @@ func TestLogoutHintOfALoginWithoutIDToken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := newMemoryStore()
-			inStore := func(c *core.Config) { c.Store = store }
+			inStore := func(c *core.Config) { c.Sessions.Store = store }
 			g := newRig(t, keepNoClaims, inStore)
 			g.provider.Misbehave(faults)
 			g.login()

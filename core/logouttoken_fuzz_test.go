@@ -55,7 +55,7 @@ func fuzzAuth(t *testing.T, told *revokedKeys) *Authenticator {
 	}
 	config := goodConfig()
 	config.Providers = []Provider{*fuzzProvider}
-	config.Revocations, config.Logger = told, slog.New(slog.DiscardHandler)
+	config.Logout.Revocations, config.Logger = told, slog.New(slog.DiscardHandler)
 	config.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		body := metadata
 		if r.URL.Path == "/jwks" {

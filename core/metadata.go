@@ -180,11 +180,11 @@ var asymmetric = []jose.SignatureAlgorithm{
 // checkSigningAlg finds a registration and a provider that disagree before a user
 // is sent there.
 func (p *Provider) checkSigningAlg(announced []string) error {
-	if p.SigningAlg == "" || len(announced) == 0 || slices.Contains(announced, p.SigningAlg) {
+	if p.Checks.SigningAlg == "" || len(announced) == 0 || slices.Contains(announced, p.Checks.SigningAlg) {
 		return nil
 	}
-	return fmt.Errorf("SigningAlg is %q, and the provider signs ID tokens by %q only; give one of these, or leave SigningAlg empty",
-		p.SigningAlg, clip(strings.Join(announced, " ")))
+	return fmt.Errorf("Checks.SigningAlg is %q, and the provider signs ID tokens by %q only; give one of these, or leave Checks.SigningAlg empty",
+		p.Checks.SigningAlg, clip(strings.Join(announced, " ")))
 }
 
 // algorithms are those that a signed answer may have: the registered one, or, if
@@ -192,8 +192,8 @@ func (p *Provider) checkSigningAlg(announced []string) error {
 // The fallback is the algorithm that every provider must support (Discovery
 // section 3).
 func (p *Provider) algorithms(announced []string) []jose.SignatureAlgorithm {
-	if p.SigningAlg != "" {
-		return []jose.SignatureAlgorithm{jose.SignatureAlgorithm(p.SigningAlg)}
+	if p.Checks.SigningAlg != "" {
+		return []jose.SignatureAlgorithm{jose.SignatureAlgorithm(p.Checks.SigningAlg)}
 	}
 	var algs []jose.SignatureAlgorithm
 	for _, alg := range asymmetric {

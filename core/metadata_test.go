@@ -34,7 +34,7 @@ func TestDiscoverChecksTheSigningAlg(t *testing.T) {
 		}
 		err := g.auth.Discover(t.Context())
 		page := g.visit(origin + "/auth/login")
-		if !strings.Contains(fmt.Sprint(err), `SigningAlg is "ES256"`) || page.Status != http.StatusBadGateway || g.provider.Count(logintest.Authorization) != 0 {
+		if !strings.Contains(fmt.Sprint(err), `Checks.SigningAlg is "ES256"`) || page.Status != http.StatusBadGateway || g.provider.Count(logintest.Authorization) != 0 {
 			t.Errorf("%v: got %v, and %d", test.announced, err, page.Status)
 		}
 	}

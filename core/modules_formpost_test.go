@@ -33,7 +33,7 @@ func TestFormPostModules(t *testing.T) {
 	t.Run("oidcc-client-test-form-post-error", func(t *testing.T) {
 		t.Parallel()
 		g := newSuite(t, byForm, func(c *core.Config) {
-			c.Providers[0].AuthParams = url.Values{"prompt": {"none"}, "max_age": {"0"}}
+			c.Providers[0].Requests.AuthParams = url.Values{"prompt": {"none"}, "max_age": {"0"}}
 		})
 		g.provider.Authenticate = func(http.ResponseWriter, *http.Request) (logintest.User, bool) {
 			t.Error("somebody is asked, in spite of prompt=none")

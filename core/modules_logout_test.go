@@ -32,8 +32,8 @@ func newLogoutSuite(t *testing.T, client logintest.Client) *logoutSuite {
 	g.provider.User = logintest.User{Subject: "ada", SessionID: "first"}
 	g.browser.Serve("https://suite.example.test", g.provider)
 	g.auth = g.newAuth(func(c *core.Config) {
-		c.Providers[0].Issuer, c.Revocations = suiteIssuer, new(core.MemoryRevocations)
-		c.Providers[0].SigningAlg = "RS256" // the suite announces ES256 as well
+		c.Providers[0].Issuer, c.Logout.Revocations = suiteIssuer, new(core.MemoryRevocations)
+		c.Providers[0].Checks.SigningAlg = "RS256" // the suite announces ES256 as well
 		c.Logger = slog.New(slog.NewTextHandler(&g.log, nil))
 	})
 	app := g.app(g.auth)

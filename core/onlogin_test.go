@@ -16,7 +16,7 @@ func TestOnLoginSeesAllClaims(t *testing.T) {
 	t.Parallel()
 	var groups []string
 	g := newRig(t, func(c *core.Config) {
-		c.SessionClaims = []string{}
+		c.Sessions.Claims = []string{}
 		c.OnLogin = func(_ context.Context, user *core.User) error {
 			var claims struct{ Groups []string }
 			err := user.Claims(&claims)

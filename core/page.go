@@ -52,7 +52,7 @@ func (a *Authenticator) errorPage(failure *Error, r *http.Request) string {
 }
 
 func (a *Authenticator) homeLink() string {
-	return `<a href="` + html.EscapeString(a.config.Home) + `">Home</a>`
+	return `<a href="` + html.EscapeString(a.config.Pages.Home) + `">Home</a>`
 }
 
 // serveChooser lets the person choose a provider for a login.

@@ -10,7 +10,7 @@ import (
 
 // Authenticate returns r with its user in the context, for [UserFromContext].
 // It uses no network, unless Store or Revocations do, and talks to the provider
-// only to refresh tokens when it is time (see [Config.KeepTokens]). The error
+// only to refresh tokens when it is time (see [TokenConfig.Keep]). The error
 // wraps [ErrNoSession] if nobody is logged in, which is not logged, or
 // [ErrUnavailable] if Store or Revocations are down, which logs nobody out. Beside
 // an error, the request is r, unchanged. A user that another Authenticator has let
@@ -87,7 +87,7 @@ func (a *Authenticator) AuthenticateFor(w http.ResponseWriter, r *http.Request, 
 
 // errNoSession turns a stranger away, who may log in with what is needed at once.
 func (a *Authenticator) errNoSession(need Requirement) *Error {
-	err := errNoSession(a.config.LoginPath)
+	err := errNoSession(a.config.Pages.LoginPath)
 	if !need.isZero() {
 		err.needs.Require = need
 		err.loginURL = a.loginURLWith(nil, err.needs)
@@ -163,7 +163,7 @@ func withLostInput(err error) error {
 // there is nothing to choose there, because Challenge takes its place.
 func (a *Authenticator) circles(r *http.Request) bool {
 	path := r.URL.EscapedPath() // an escaped one is another's: routes have no escapes
-	if path == a.config.LogoutPath || path == a.config.LoginPath && a.sole() != nil {
+	if path == a.config.Logout.Path || path == a.config.Pages.LoginPath && a.sole() != nil {
 		return false
 	}
 	return slices.ContainsFunc(a.routes, func(route Route) bool { return r.Method == route.Method && path == route.Path })

@@ -44,7 +44,7 @@ func newOIDCProvider(grant codeGrant, now func() time.Time) *oidcProvider {
 			return m.JWKSURI, nil
 		}),
 	}
-	p.idTokens.keys.bound = len(config.Tenants) > 0
+	p.idTokens.keys.bound = len(config.Checks.Tenants) > 0
 	if grant.log != nil {
 		p.idTokens.keys.log = grant.log.With("provider", config.Name, "issuer", config.Issuer)
 	}
@@ -88,7 +88,7 @@ func (p *oidcProvider) redeem(ctx context.Context, code string, a *attempt) (*id
 	if !p.config.issues(issuer) {
 		return nil, errTenant(issuer)
 	}
-	if p.config.UserInfo {
+	if p.config.Requests.UserInfo {
 		more, err := p.userInfo(ctx, m, token, issuer, subject)
 		if err != nil {
 			return nil, err
@@ -150,7 +150,7 @@ func (p *oidcProvider) logoutURL(ctx context.Context, idTokenHint, returnURL str
 	}
 	query := url.Values{
 		"client_id": {p.config.ClientID},
-		cmp.Or(p.config.LogoutRedirectParam, "post_logout_redirect_uri"): {returnURL},
+		cmp.Or(p.config.Requests.LogoutRedirectParam, "post_logout_redirect_uri"): {returnURL},
 	}
 	if idTokenHint != "" && p.stillSigned(ctx, m, idTokenHint) {
 		query.Set("id_token_hint", idTokenHint)

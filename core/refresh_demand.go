@@ -17,7 +17,7 @@ const refreshRest = 5 * time.Second
 //
 // Call it before the handler writes anything: without a Store, it sets cookies.
 // Requests that call it at the same time share one refresh, also among replicas
-// with [Config.Refreshes], and one that comes late with the former token gets the
+// with [TokenConfig.Refreshes], and one that comes late with the former token gets the
 // new one without another. Tokens that were refreshed less than 5 seconds ago are
 // not refreshed again: Refresh returns nil, and the token is the same. So call the
 // API once more afterwards, and not in a loop.
@@ -34,7 +34,7 @@ func (a *Authenticator) Refresh(w http.ResponseWriter, r *http.Request) error {
 	case found.request == nil || found.token != nil:
 		err = errNoToken("this is a test or OnLogin, where there is no session whose tokens could be refreshed")
 	case !a.tokens.kept:
-		err = errNoToken("Config.KeepTokens is not set")
+		err = errNoToken("Config.Tokens.Keep is not set")
 	default:
 		err = a.refresher.demand(w, r, found)
 	}

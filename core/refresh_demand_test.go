@@ -181,7 +181,7 @@ func TestRequestsThatRefreshOnDemandTogether(t *testing.T) {
 			shared := &sharedRefreshes{outcomes: make(map[string]string), claimed: make(map[string]chan struct{})}
 			config := func(c *core.Config) {
 				if processes > 1 {
-					c.Refreshes = shared
+					c.Tokens.Refreshes = shared
 				}
 			}
 			g := newDemandRig(t, vault, config)
@@ -248,7 +248,7 @@ func TestRefreshOnDemandOfATokenThatIsSuperseded(t *testing.T) {
 // In a Store, the newer tokens are found also when no outcome is remembered.
 func TestRefreshOnDemandFindsWhatTheStoreHas(t *testing.T) {
 	t.Parallel()
-	g := newDemandRig(t, func(c *core.Config) { c.Store = newMemoryStore() })
+	g := newDemandRig(t, func(c *core.Config) { c.Sessions.Store = newMemoryStore() })
 	g.login()
 	passed := g.pass()
 	former, err := tokenOf(passed.Context())
@@ -312,7 +312,7 @@ func TestRefreshOnDemandFails(t *testing.T) {
 			}
 		})
 		t.Run("logged out while the handler runs", func(t *testing.T) {
-			g := newDemandRig(t, vault, func(c *core.Config) { c.Revocations = new(core.MemoryRevocations) })
+			g := newDemandRig(t, vault, func(c *core.Config) { c.Logout.Revocations = new(core.MemoryRevocations) })
 			g.login()
 			r := httptest.NewRequest("GET", origin+"/refresh", nil)
 			for _, c := range g.browser.Cookies(origin + "/refresh") {
@@ -346,14 +346,14 @@ func TestRefreshOnDemandFails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := g.auth.Refresh(httptest.NewRecorder(), passed); !errors.Is(err, core.ErrNoToken) || !strings.Contains(err.Error(), "KeepTokens") {
+		if err := g.auth.Refresh(httptest.NewRecorder(), passed); !errors.Is(err, core.ErrNoToken) || !strings.Contains(err.Error(), "Tokens.Keep") {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("the Store is down", func(t *testing.T) {
 		t.Parallel()
 		store := newMemoryStore()
-		g := newDemandRig(t, func(c *core.Config) { c.Store = store })
+		g := newDemandRig(t, func(c *core.Config) { c.Sessions.Store = store })
 		g.login()
 		r := httptest.NewRequest("GET", origin+"/refresh", nil)
 		for _, c := range g.browser.Cookies(origin + "/refresh") {
@@ -391,7 +391,7 @@ func TestRefreshOnDemandFails(t *testing.T) {
 func TestRefreshOnDemandIsAUse(t *testing.T) {
 	t.Parallel()
 	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
-		g := newDemandRig(t, vault, func(c *core.Config) { c.SessionIdle = 40 * time.Minute })
+		g := newDemandRig(t, vault, func(c *core.Config) { c.Sessions.Idle = 40 * time.Minute })
 		g.login()
 		g.advance(30 * time.Minute)
 		if got := g.refresh(); len(got) != 2 || got[0] == got[1] {

@@ -18,7 +18,7 @@ import (
 // Some Stores are in the browser: there, what one request has kept no other sees.
 func TestAStoreInTheBrowserGetsRefreshedTokens(t *testing.T) {
 	t.Parallel()
-	g := newTokenRig(t, func(c *core.Config) { c.Store = sessions.NewCookieStore([]byte("gorilla-auth-key")) })
+	g := newTokenRig(t, func(c *core.Config) { c.Sessions.Store = sessions.NewCookieStore([]byte("gorilla-auth-key")) })
 	g.login()
 	for range 3 {
 		g.advance(time.Hour)
@@ -56,7 +56,7 @@ func (slowRefreshes) Finish(ctx context.Context, _, _ string, _ time.Duration) e
 func TestAClaimThatCameLateHasItsTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newTokenRig(t, func(c *core.Config) { c.Refreshes = slowRefreshes{29 * time.Second} })
+		g := newTokenRig(t, func(c *core.Config) { c.Tokens.Refreshes = slowRefreshes{29 * time.Second} })
 		g.login()
 		g.provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, _ http.ResponseWriter, _ *http.Request) bool {
 			if e == logintest.Token {
@@ -96,8 +96,8 @@ func TestAnOutcomeThatHasExpiredIsRefreshed(t *testing.T) {
 func TestALateRefreshLeavesANewLoginAlone(t *testing.T) {
 	t.Parallel()
 	for vault, change := range map[string]func(*core.Config){
-		"in cookies": func(c *core.Config) { c.Revocations = new(core.MemoryRevocations) },
-		"in a Store": func(c *core.Config) { c.Store = newMemoryStore() },
+		"in cookies": func(c *core.Config) { c.Logout.Revocations = new(core.MemoryRevocations) },
+		"in a Store": func(c *core.Config) { c.Sessions.Store = newMemoryStore() },
 	} {
 		for name, refused := range map[string]string{"new tokens": "", "a refusal": "invalid_grant"} {
 			t.Run(vault+", "+name, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestNoRefreshWithoutTheProvidersKeys(t *testing.T) {
 func TestASlowRefreshIsNoIdleTime(t *testing.T) {
 	t.Parallel()
 	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
-		g := newTokenRig(t, vault, func(c *core.Config) { c.SessionIdle = 2 * time.Hour })
+		g := newTokenRig(t, vault, func(c *core.Config) { c.Sessions.Idle = 2 * time.Hour })
 		g.login()
 		g.advance(2*time.Hour - 2*time.Second)
 		g.provider.Misbehave(logintest.Faults{Intercept: func(logintest.Endpoint, http.ResponseWriter, *http.Request) bool {

@@ -19,9 +19,9 @@ func TestASessionEndsWithoutItsTokens(t *testing.T) {
 	t.Parallel()
 	for vault, change := range map[string]func(*core.Config){
 		"in cookies":              func(*core.Config) {},
-		"in cookies, revocations": func(c *core.Config) { c.Revocations = new(core.MemoryRevocations) },
-		"in a Store":              func(c *core.Config) { c.Store = newMemoryStore() },
-		"in a Store in cookies":   func(c *core.Config) { c.Store = sessions.NewCookieStore([]byte("gorilla-auth-key")) },
+		"in cookies, revocations": func(c *core.Config) { c.Logout.Revocations = new(core.MemoryRevocations) },
+		"in a Store":              func(c *core.Config) { c.Sessions.Store = newMemoryStore() },
+		"in a Store in cookies":   func(c *core.Config) { c.Sessions.Store = sessions.NewCookieStore([]byte("gorilla-auth-key")) },
 	} {
 		for name, spoil := range map[string]func(cookie, eves *http.Cookie){
 			"left out":           func(cookie, _ *http.Cookie) { cookie.MaxAge = -1 },
@@ -62,12 +62,12 @@ func TestASessionEndsWithoutItsTokens(t *testing.T) {
 func TestASessionThatHasNoTokensToLose(t *testing.T) {
 	t.Parallel()
 	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
-		off := func(c *core.Config) { c.KeepTokens = false }
+		off := func(c *core.Config) { c.Tokens.Keep = false }
 		deploy := func(g *tokenRig, change ...func(*core.Config)) {
 			g.app = g.tokenApp(g.newAuth(append([]func(*core.Config){keepTokens, vault}, change...)...))
 			g.browser.Serve(origin, g.app)
 		}
-		t.Run("from before KeepTokens was set", func(t *testing.T) {
+		t.Run("from before Tokens.Keep was set", func(t *testing.T) {
 			g := newTokenRig(t, vault, off)
 			g.login()
 			deploy(g)
@@ -76,7 +76,7 @@ func TestASessionThatHasNoTokensToLose(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 		})
-		t.Run("KeepTokens set, not set, and set again", func(t *testing.T) {
+		t.Run("Tokens.Keep set, not set, and set again", func(t *testing.T) {
 			g := newTokenRig(t, vault)
 			g.login()
 			first := g.token()
@@ -113,8 +113,8 @@ func TestASessionGoesOnWhenItsTokensAreGivenUp(t *testing.T) {
 	}{
 		"in cookies":                     {func(*core.Config) {}, 0, 12 << 10},
 		"in cookies, with large claims":  {func(*core.Config) {}, 3500, 3500},
-		"in a Store that takes 4 KB":     {func(c *core.Config) { c.Store = sessions.NewCookieStore([]byte("gorilla-auth-key")) }, 0, 4 << 10},
-		"in a Store, and in its records": {func(c *core.Config) { c.Store = narrowStore{newMemoryStore()} }, 0, 4 << 10},
+		"in a Store that takes 4 KB":     {func(c *core.Config) { c.Sessions.Store = sessions.NewCookieStore([]byte("gorilla-auth-key")) }, 0, 4 << 10},
+		"in a Store, and in its records": {func(c *core.Config) { c.Sessions.Store = narrowStore{newMemoryStore()} }, 0, 4 << 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -159,7 +159,7 @@ func (s narrowStore) Save(r *http.Request, w http.ResponseWriter, session *sessi
 func TestAStoreThatIsDownHasLostNoTokens(t *testing.T) {
 	t.Parallel()
 	store := &tokensDown{memoryStore: newMemoryStore()}
-	g := newTokenRig(t, func(c *core.Config) { c.Store = store })
+	g := newTokenRig(t, func(c *core.Config) { c.Sessions.Store = store })
 	g.login()
 	g.advance(2 * time.Hour)
 	store.down = true
@@ -216,7 +216,7 @@ func TestTokensThatGoBetweenTwoReads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := &meetingStore{narrowStore: narrowStore{newMemoryStore()}}
-			g := newTokenRig(t, func(c *core.Config) { c.Store = store })
+			g := newTokenRig(t, func(c *core.Config) { c.Sessions.Store = store })
 			g.login()
 			g.provider.AccessTokenBytes = test.bytes
 			g.advance(2 * time.Hour)

@@ -117,7 +117,7 @@ func TestARefreshEndsWhenTheStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &hangingStore{memoryStore: newMemoryStore()}
 		shared := &sharedRefreshes{outcomes: make(map[string]string), claimed: make(map[string]chan struct{})}
-		g := newTokenRig(t, func(c *core.Config) { c.Store, c.Refreshes = store, shared })
+		g := newTokenRig(t, func(c *core.Config) { c.Sessions.Store, c.Tokens.Refreshes = store, shared })
 		g.login()
 		g.advance(59*time.Minute + 30*time.Second) // due, and the access token is good
 		store.hangs.Store(true)
@@ -162,7 +162,7 @@ func TestRefreshesThatAreOdd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newTokenRig(t, func(c *core.Config) { c.Refreshes = oddRefreshes{begin: test.begin} })
+			g := newTokenRig(t, func(c *core.Config) { c.Tokens.Refreshes = oddRefreshes{begin: test.begin} })
 			g.login()
 			g.advance(2 * time.Hour)
 			if got := g.token(); got != test.code || g.whoAmI() != "I am ada" {

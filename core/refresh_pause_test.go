@@ -163,7 +163,7 @@ func TestFailuresThatAreNoOutage(t *testing.T) {
 func TestReplicasPauseTogether(t *testing.T) {
 	t.Parallel()
 	shared := &sharedRefreshes{outcomes: make(map[string]string), claimed: make(map[string]chan struct{})}
-	config := func(c *core.Config) { c.Refreshes = shared }
+	config := func(c *core.Config) { c.Tokens.Refreshes = shared }
 	g := newTokenRig(t, config)
 	other := g.tokenApp(g.newAuth(keepTokens, config))
 	g.login()
@@ -207,7 +207,7 @@ func TestTokensThatAreNoTokens(t *testing.T) {
 			t.Parallel()
 			edit := func(r map[string]any) { r[test.member] = strings.Repeat("t", test.bytes); delete(r, "id_token") }
 			large := logintest.Faults{Refresh: edit}
-			g := newTokenRig(t, func(c *core.Config) { c.Store = newMemoryStore() })
+			g := newTokenRig(t, func(c *core.Config) { c.Sessions.Store = newMemoryStore() })
 			g.login()
 			g.advance(2 * time.Hour)
 			g.provider.Misbehave(large)
@@ -251,7 +251,7 @@ func TestAStoreThatFailsAtARenewalIsLogged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := &failingStore{memoryStore: newMemoryStore()}
-			g := newTokenRig(t, func(c *core.Config) { c.Store, c.SessionIdle = store, 3*time.Hour })
+			g := newTokenRig(t, func(c *core.Config) { c.Sessions.Store, c.Sessions.Idle = store, 3*time.Hour })
 			g.login()
 			if test.prepare != nil {
 				test.prepare(g)

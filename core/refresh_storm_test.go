@@ -16,8 +16,8 @@ func TestRefreshRenewalAndLogoutAtOnce(t *testing.T) {
 	t.Parallel()
 	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
 		g := newTokenRig(t, vault, func(c *core.Config) {
-			c.SessionIdle = 8 * time.Hour
-			c.Revocations = new(core.MemoryRevocations)
+			c.Sessions.Idle = 8 * time.Hour
+			c.Logout.Revocations = new(core.MemoryRevocations)
 		})
 		// A refresh token that a logout has had revoked would count as used.
 		g.provider.Misbehave(logintest.Faults{Discovery: func(m map[string]any) { delete(m, "revocation_endpoint") }})

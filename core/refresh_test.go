@@ -197,7 +197,7 @@ func TestARefusedRefreshEndsTheSession(t *testing.T) {
 			"in GitHub's words":                       func(g *tokenRig) { g.provider.Misbehave(logintest.Faults{RefreshError: "bad_refresh_token"}) },
 		} {
 			t.Run(name, func(t *testing.T) {
-				g := newTokenRig(t, vault, func(c *core.Config) { c.SessionLifetime = 48 * time.Hour })
+				g := newTokenRig(t, vault, func(c *core.Config) { c.Sessions.Lifetime = 48 * time.Hour })
 				g.login()
 				g.advance(5 * time.Hour)
 				refuse(g)

@@ -28,7 +28,7 @@ func TestRequestsThatComeTogetherRefreshOnce(t *testing.T) {
 				shared := &sharedRefreshes{outcomes: make(map[string]string), claimed: make(map[string]chan struct{})}
 				config := func(c *core.Config) {
 					if processes > 1 {
-						c.Refreshes = shared
+						c.Tokens.Refreshes = shared
 					}
 				}
 				g := newTokenRig(t, vault, config)
@@ -116,7 +116,7 @@ func (s *sharedRefreshes) Finish(_ context.Context, key, outcome string, _ time.
 func TestSharedRefreshes(t *testing.T) {
 	t.Parallel()
 	shared := &sharedRefreshes{outcomes: make(map[string]string), claimed: make(map[string]chan struct{})}
-	g := newTokenRig(t, func(c *core.Config) { c.Refreshes = shared })
+	g := newTokenRig(t, func(c *core.Config) { c.Tokens.Refreshes = shared })
 	g.login()
 	g.advance(2 * time.Hour)
 	token := g.token()

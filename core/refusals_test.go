@@ -174,7 +174,7 @@ func lastRefusals() []refusal {
 		}
 	}
 	wantsGold := func(c *core.Config) {
-		c.Providers[0].AuthParams = url.Values{"acr_values": {"gold"}}
+		c.Providers[0].Requests.AuthParams = url.Values{"acr_values": {"gold"}}
 		c.OnLogin = func(_ context.Context, u *core.User) error {
 			var claims struct{ ACR string }
 			if err := u.Claims(&claims); err != nil || u.Subject == "after" && claims.ACR != "gold" {
@@ -229,7 +229,7 @@ func lastRefusals() []refusal {
 		{name: "rules 84, 86: signed about another", config: askUserInfo, faults: signed(set("sub", "other")), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "rule 86: not signed at all", config: askUserInfo, faults: signed(func(h, _ map[string]any) { h["alg"] = "none" }), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "rule 86: signed by the public key", config: askUserInfo, faults: signed(func(h, _ map[string]any) { h["alg"] = "HS256" }), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
-		{name: "rules 63, 86: signed by an algorithm that is not SigningAlg", config: func(c *core.Config) { askUserInfo(c); signingAlg("RS256")(c) }, metadata: func(m map[string]any) { m["userinfo_signing_alg_values_supported"] = []string{"RS256", "ES256"} }, faults: signed(func(h, _ map[string]any) { h["alg"] = "ES256" }), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
+		{name: "rules 63, 86: signed by an algorithm that is not Checks.SigningAlg", config: func(c *core.Config) { askUserInfo(c); signingAlg("RS256")(c) }, metadata: func(m map[string]any) { m["userinfo_signing_alg_values_supported"] = []string{"RS256", "ES256"} }, faults: signed(func(h, _ map[string]any) { h["alg"] = "ES256" }), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "rules 75, 86: a token that says to be UserInfo", config: askUserInfo, faults: signed(func(h, _ map[string]any) { h["typ"] = "userinfo+jwt" }), userInfo: ignored},
 		{name: "rules 75, 86: a token of a kind that nobody knows", config: askUserInfo, faults: signed(func(h, _ map[string]any) { h["typ"] = "example+jwt" }), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},
 		{name: "rules 75, 86: a token of another kind", config: askUserInfo, faults: signed(func(h, _ map[string]any) { h["typ"] = "at+jwt" }), userInfo: ignored, status: 502, code: "userinfo_untrusted", spent: true},

@@ -40,7 +40,7 @@ func register(config Config, callbackPath string, now func() time.Time) registra
 			callbackPath += "/" + p.Name
 		}
 		all[i] = &registration{
-			provider: newProvider(codeGrant{config: p, redirectURL: redirectURL, client: client, log: config.Logger, tokenLifetime: config.TokenLifetime}, now),
+			provider: newProvider(codeGrant{config: p, redirectURL: redirectURL, client: client, log: config.Logger, tokenLifetime: config.Tokens.Lifetime}, now),
 			config:   p, callbackPath: callbackPath, id: p.ClientID + " " + p.Issuer,
 		}
 	}

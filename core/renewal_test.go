@@ -33,14 +33,14 @@ func (s *overlappedStore) Save(r *http.Request, w http.ResponseWriter, session *
 func TestALogoutDuringARenewal(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*core.Config){
-		"a session that was idle": func(c *core.Config) { c.SessionIdle = 3 * time.Hour },
+		"a session that was idle": func(c *core.Config) { c.Sessions.Idle = 3 * time.Hour },
 		"refreshed tokens":        keepTokens,
 	} {
 		for what, revocations := range map[string]core.Revocations{"Store and Revocations": new(core.MemoryRevocations), "Store alone": nil} {
 			t.Run(name+", "+what, func(t *testing.T) {
 				t.Parallel()
 				store := &overlappedStore{memoryStore: newMemoryStore(), name: "__Host-pixy-session"}
-				g := newRig(t, change, func(c *core.Config) { c.Store, c.Revocations = store, revocations })
+				g := newRig(t, change, func(c *core.Config) { c.Sessions.Store, c.Logout.Revocations = store, revocations })
 				g.login()
 				copied := g.cookiesNamed("__Host-pixy-session")[0]
 				g.advance(time.Hour)

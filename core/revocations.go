@@ -32,7 +32,7 @@ type Revocations interface {
 }
 
 // MemoryRevocations are those of one process. What they remember ends with it,
-// and what they need grows with the logouts within SessionLifetime. The zero
+// and what they need grows with the logouts within Sessions.Lifetime. The zero
 // value is ready, and safe for concurrent use.
 type MemoryRevocations struct {
 	mu      sync.RWMutex
@@ -143,14 +143,14 @@ func (s *sessionKeeper) revokeAt(ctx context.Context, key string, at time.Time) 
 	return nil
 }
 
-var errNoRevocations = errors.New("Config.Revocations is not set; set it to end sessions from outside their browser")
+var errNoRevocations = errors.New("Config.Logout.Revocations is not set; set it to end sessions from outside their browser")
 
 // LogoutEverywhere ends all sessions that the user of a provider has in this
 // application now, in every browser: after a stolen device, a changed password,
 // an account that was closed. Issuer and subject are those of [User]. Who logs
 // in again is let in again; refusing that is for OnLogin.
 //
-// It needs [Config.Revocations], and takes effect as soon as these answer by it.
+// It needs [LogoutConfig.Revocations], and takes effect as soon as these answer by it.
 // The provider's own session goes on: the next login there may ask for nothing. Kept
 // tokens are not revoked, and are of no use here any more.
 //
@@ -160,7 +160,7 @@ var errNoRevocations = errors.New("Config.Revocations is not set; set it to end 
 func (a *Authenticator) LogoutEverywhere(ctx context.Context, issuer, subject string) error {
 	at := a.registrations.issuing(issuer)
 	switch {
-	case a.config.Revocations == nil:
+	case a.config.Logout.Revocations == nil:
 		return asError(fmt.Errorf("LogoutEverywhere: %w", errNoRevocations))
 	case at == nil:
 		return asError(fmt.Errorf("LogoutEverywhere: no provider is %q; give User.Issuer as it was at login", clip(issuer)))

@@ -61,7 +61,7 @@ func TestLogoutEverywhereRefuses(t *testing.T) {
 		issuer string
 		want   string
 	}{
-		"no revocations":     {without.auth, issuer, "Config.Revocations is not set"},
+		"no revocations":     {without.auth, issuer, "Config.Logout.Revocations is not set"},
 		"no such provider":   {with.auth, "https://other.example.test", `no provider is "https://other.example.test"`},
 		"not to the letter":  {with.auth, issuer + "/", "no provider is"},
 		"no issuer whatever": {with.auth, "", "no provider is"},
@@ -98,7 +98,7 @@ func TestCopiesEndWithTheSession(t *testing.T) {
 		for _, late := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, late renewal %v", name, late), func(t *testing.T) {
 				t.Parallel()
-				g, _ := newLogoutRig(t, func(c *core.Config) { c.SessionIdle = 20 * time.Minute })
+				g, _ := newLogoutRig(t, func(c *core.Config) { c.Sessions.Idle = 20 * time.Minute })
 				g.login()
 				g.advance(10 * time.Minute)
 				copied := g.cookiesNamed("__Host-pixy-session")
@@ -130,12 +130,12 @@ func TestALogoutAtAReplicaWhoseClockIsBehind(t *testing.T) {
 	g, _ := newLogoutRig(t)
 	shared := new(core.MemoryRevocations)
 	config := g.config()
-	config.Revocations = shared
+	config.Logout.Revocations = shared
 	ahead, err := core.NewAt(config, func() time.Time { return g.now().Add(2 * time.Second) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.auth = g.newAuth(func(c *core.Config) { c.Revocations = shared })
+	g.auth = g.newAuth(func(c *core.Config) { c.Logout.Revocations = shared })
 	g.browser.Serve(origin, g.app(ahead))
 	g.login()
 	copied := g.cookiesNamed("__Host-pixy-session")

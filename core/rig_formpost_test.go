@@ -15,7 +15,7 @@ import (
 // byForm has the rig's providers answer by form_post.
 func byForm(c *core.Config) {
 	for i := range c.Providers {
-		c.Providers[i].FormPost, c.Providers[i].FormPostUser = true, true
+		c.Providers[i].Requests.FormPost, c.Providers[i].Requests.FormPostUser = true, true
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 func keepTokens(c *core.Config) {
-	c.KeepTokens = true
+	c.Tokens.Keep = true
 	c.Providers[0].Scopes = []string{"openid", "profile", "offline_access"}
 }
 

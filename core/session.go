@@ -200,7 +200,7 @@ func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *ses
 		return &Error{
 			Status: http.StatusInternalServerError, Code: "session_too_large",
 			Public: "Your profile is too large for this application, so you were not logged in. Please tell us.", operator: true,
-			Err: fmt.Errorf("the session is %w; keep fewer claims (SessionClaims) or use a Store that takes them", err),
+			Err: fmt.Errorf("the session is %w; keep fewer claims (Sessions.Claims) or use a Store that takes them", err),
 		}
 	case err != nil:
 		return errStoreDown(err)

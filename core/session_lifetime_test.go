@@ -41,7 +41,7 @@ func TestShorterLimitsReachSessionsThatExist(t *testing.T) {
 }
 
 func lifetime(d time.Duration) func(*core.Config) {
-	return func(c *core.Config) { c.SessionLifetime = d }
+	return func(c *core.Config) { c.Sessions.Lifetime = d }
 }
 
-func idle(d time.Duration) func(*core.Config) { return func(c *core.Config) { c.SessionIdle = d } }
+func idle(d time.Duration) func(*core.Config) { return func(c *core.Config) { c.Sessions.Idle = d } }

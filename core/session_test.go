@@ -16,7 +16,7 @@ import (
 // A session of two cookies whose ID token is small enough for a third.
 var manyGroups = logintest.Faults{UserInfo: func(claims map[string]any) { claims["groups"] = strings.Repeat("g", 4000) }}
 
-func askUserInfo(c *core.Config) { c.Providers[0].UserInfo = true }
+func askUserInfo(c *core.Config) { c.Providers[0].Requests.UserInfo = true }
 
 func TestSessionCookieAttributes(t *testing.T) {
 	t.Parallel()
@@ -93,7 +93,7 @@ func TestLoginReplacesTheSession(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*core.Config){
 		"rule 102: in cookies":   func(*core.Config) {},
-		"rule 102: with a store": func(c *core.Config) { c.Store = newMemoryStore() },
+		"rule 102: with a store": func(c *core.Config) { c.Sessions.Store = newMemoryStore() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -237,7 +237,7 @@ func TestSessionsEnd(t *testing.T) {
 	t.Parallel()
 	t.Run("at the absolute limit, used or not", func(t *testing.T) {
 		t.Parallel()
-		g := newRig(t, func(c *core.Config) { c.SessionLifetime, c.SessionIdle = time.Hour, 20*time.Minute })
+		g := newRig(t, func(c *core.Config) { c.Sessions.Lifetime, c.Sessions.Idle = time.Hour, 20*time.Minute })
 		g.login()
 		for range 5 {
 			g.advance(11 * time.Minute)
@@ -252,7 +252,7 @@ func TestSessionsEnd(t *testing.T) {
 	})
 	t.Run("when idle", func(t *testing.T) {
 		t.Parallel()
-		g := newRig(t, func(c *core.Config) { c.SessionIdle = 20 * time.Minute })
+		g := newRig(t, func(c *core.Config) { c.Sessions.Idle = 20 * time.Minute })
 		g.login()
 		page := g.fetch("GET", origin+"/me")
 		if len(page.Header["Set-Cookie"]) != 0 {

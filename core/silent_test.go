@@ -105,7 +105,7 @@ func TestASilentLoginThatIsStillRefused(t *testing.T) {
 			t.Errorf("got %d at %s", page.Status, page.URL)
 		}
 	})
-	t.Run("LoginOptions ask the user, though Provider.AuthParams do not", func(t *testing.T) {
+	t.Run("LoginOptions ask the user, though Provider.Requests.AuthParams do not", func(t *testing.T) {
 		t.Parallel()
 		g := newSilentRig(t, "login_required", silently)
 		r := core.LoginOptions{ReturnTo: "/public", AuthParams: url.Values{"prompt": {"login"}}}
@@ -131,7 +131,7 @@ func TestASilentLoginThatIsStillRefused(t *testing.T) {
 	})
 }
 
-func silently(c *core.Config) { c.Providers[0].AuthParams = url.Values{"prompt": {"none"}} }
+func silently(c *core.Config) { c.Providers[0].Requests.AuthParams = url.Values{"prompt": {"none"}} }
 
 // A guard, or a page, that asks silently again whenever nobody is there.
 func TestSilentLoginsDoNotGoInCircles(t *testing.T) {

@@ -31,7 +31,7 @@ func TestAStalledProviderHoldsNobodyLonger(t *testing.T) {
 					t.Parallel()
 					bubble(t, func(t *testing.T) {
 						g := newRig(t, func(c *core.Config) {
-							c.Providers[0].UserInfo = true
+							c.Providers[0].Requests.UserInfo = true
 							c.HTTPClient.Timeout = client
 						})
 						g.provider.Misbehave(on(test.endpoint, fault))

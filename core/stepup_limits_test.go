@@ -166,7 +166,7 @@ func TestStepUpKeepsTheLesserMaxAge(t *testing.T) {
 	for configured, want := range map[string]string{"60": "60", "3600": "300", "0": "0"} {
 		t.Run("rule 69: max_age "+configured+" in AuthParams", func(t *testing.T) {
 			t.Parallel()
-			v := newVault(t, recent, func(c *core.Config) { c.Providers[0].AuthParams = url.Values{"max_age": {configured}} })
+			v := newVault(t, recent, func(c *core.Config) { c.Providers[0].Requests.AuthParams = url.Values{"max_age": {configured}} })
 			v.login()
 			v.advance(time.Hour)
 			if query := v.asked(origin + "/vault"); query.Get("max_age") != want {
@@ -198,12 +198,12 @@ func TestStepUpLasts(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*core.Config){
 		"in cookies":      func(*core.Config) {},
-		"with a store":    func(c *core.Config) { c.Store = newMemoryStore() },
-		"with few claims": func(c *core.Config) { c.SessionClaims = []string{} },
+		"with a store":    func(c *core.Config) { c.Sessions.Store = newMemoryStore() },
+		"with few claims": func(c *core.Config) { c.Sessions.Claims = []string{} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v := newVault(t, golden, change, func(c *core.Config) { c.SessionIdle = 8 * time.Minute })
+			v := newVault(t, golden, change, func(c *core.Config) { c.Sessions.Idle = 8 * time.Minute })
 			v.login()
 			v.provider.User.ACR = []string{"gold"}
 			v.get(origin + "/vault")

@@ -34,7 +34,7 @@ func newSuite(t *testing.T, change ...func(*core.Config)) *rig {
 	g.provider.Now = g.now
 	g.browser.Serve("https://suite.example.test", g.provider)
 	g.auth = g.newAuth(append([]func(*core.Config){func(c *core.Config) {
-		c.Providers[0].Issuer, c.Providers[0].UserInfo = suiteIssuer, true
+		c.Providers[0].Issuer, c.Providers[0].Requests.UserInfo = suiteIssuer, true
 		c.Logger = slog.New(slog.NewTextHandler(&g.log, nil))
 	}}, change...)...)
 	g.browser.Serve(origin, g.app(g.auth))

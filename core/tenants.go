@@ -33,11 +33,11 @@ func issuerOf(template, tenant string) string {
 // issues reports whether issuer is this provider or, if it has tenants, one of
 // those that may log in. It is asked on guarded requests, and allocates nothing.
 func (p *Provider) issues(issuer string) bool {
-	if len(p.Tenants) == 0 {
+	if len(p.Checks.Tenants) == 0 {
 		return issuer == p.Issuer
 	}
 	tenant, ok := p.tenantOf(issuer)
-	return ok && slices.Contains(p.Tenants, tenant)
+	return ok && slices.Contains(p.Checks.Tenants, tenant)
 }
 
 // tenantOf takes the tenant out of an issuer that fits the template.
@@ -52,7 +52,7 @@ func (p *Provider) tenantOf(issuer string) (string, bool) {
 // provider's callback (RFC 9207). Whether the tenant is allowed is said by the
 // ID token, later.
 func (p *Provider) mayAnswer(issuer string) bool {
-	if len(p.Tenants) == 0 {
+	if len(p.Checks.Tenants) == 0 {
 		return issuer == p.Issuer
 	}
 	_, ok := p.tenantOf(issuer)
@@ -62,9 +62,9 @@ func (p *Provider) mayAnswer(issuer string) bool {
 // metadataIssuer is the issuer under which the metadata is.
 func (p *Provider) metadataIssuer() string {
 	switch {
-	case len(p.Tenants) == 0:
+	case len(p.Checks.Tenants) == 0:
 		return p.Issuer
-	case slices.Contains(p.Tenants, personalTenant):
+	case slices.Contains(p.Checks.Tenants, personalTenant):
 		return issuerOf(p.Issuer, common)
 	}
 	return issuerOf(p.Issuer, organizations)
@@ -89,25 +89,25 @@ func errTenant(issuer string) *Error {
 	return &Error{
 		Status: http.StatusForbidden, Code: "tenant_refused",
 		Public: "This application is not open to your organisation's accounts. Please choose another account.",
-		Err:    fmt.Errorf("%w: %q is not among Tenants", ErrRefused, clip(issuer)),
+		Err:    fmt.Errorf("%w: %q is not among Checks.Tenants", ErrRefused, clip(issuer)),
 	}
 }
 
-// completeTenants checks Issuer and Tenants, which need each other.
+// completeTenants checks Issuer and Checks.Tenants, which need each other.
 func (p *Provider) completeTenants(prefix string, faults *faults) {
-	p.Tenants = slices.Clone(p.Tenants)
+	p.Checks.Tenants = slices.Clone(p.Checks.Tenants)
 	template := strings.Count(p.Issuer, "/"+tenantPlaceholder+"/") == 1 && strings.Count(p.Issuer, "{") == 1
 	switch {
-	case len(p.Tenants) == 0 && strings.ContainsAny(p.Issuer, "{}"):
-		faults.add("%sTenants is empty, and Issuer is for many tenants; name those whose users may log in: anybody can make a tenant", prefix)
-	case len(p.Tenants) > 0 && p.OAuth2 != nil:
-		faults.add("%sTenants is of OpenID Connect; leave it out, and look at the tenant in OAuth2.FetchUser", prefix)
-	case len(p.Tenants) > 0 && !template:
-		faults.add("%sTenants needs an Issuer with /%s/ in it, as the provider's metadata spells it", prefix, tenantPlaceholder)
+	case len(p.Checks.Tenants) == 0 && strings.ContainsAny(p.Issuer, "{}"):
+		faults.add("%sChecks.Tenants is empty, and Issuer is for many tenants; name those whose users may log in: anybody can make a tenant", prefix)
+	case len(p.Checks.Tenants) > 0 && p.OAuth2 != nil:
+		faults.add("%sChecks.Tenants is of OpenID Connect; leave it out, and look at the tenant in OAuth2.FetchUser", prefix)
+	case len(p.Checks.Tenants) > 0 && !template:
+		faults.add("%sChecks.Tenants needs an Issuer with /%s/ in it, as the provider's metadata spells it", prefix, tenantPlaceholder)
 	}
-	for i, tenant := range p.Tenants {
-		if p.Tenants[i] = strings.ToLower(tenant); !validTenant(p.Tenants[i]) {
-			faults.add("%sTenants has %q; give the tenant's id, such as aaaabbbb-0000-cccc-1111-dddd2222eeee, and not its name or domain", prefix, tenant)
+	for i, tenant := range p.Checks.Tenants {
+		if p.Checks.Tenants[i] = strings.ToLower(tenant); !validTenant(p.Checks.Tenants[i]) {
+			faults.add("%sChecks.Tenants has %q; give the tenant's id, such as aaaabbbb-0000-cccc-1111-dddd2222eeee, and not its name or domain", prefix, tenant)
 		}
 	}
 }

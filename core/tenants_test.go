@@ -33,7 +33,7 @@ func newTenantRig(t *testing.T, change ...func(*core.Config)) *rig {
 	g.misbehave(func(c map[string]any) {})
 	g.auth = g.newAuth(append([]func(*core.Config){func(c *core.Config) {
 		c.Providers[0].Issuer = template
-		c.Providers[0].Tenants = []string{tenantA, strings.ToUpper(tenantB)}
+		c.Providers[0].Checks.Tenants = []string{tenantA, strings.ToUpper(tenantB)}
 	}}, change...)...)
 	g.browser.Serve(origin, g.app(g.auth))
 	return g
@@ -238,7 +238,7 @@ func TestATenantThatIsNotAllowedAnyMore(t *testing.T) {
 	g := newTenantRig(t)
 	g.login()
 	g.browser.Serve(origin, g.app(g.newAuth(func(c *core.Config) {
-		c.Providers[0].Issuer, c.Providers[0].Tenants = template, []string{tenantB}
+		c.Providers[0].Issuer, c.Providers[0].Checks.Tenants = template, []string{tenantB}
 	})))
 	if got := g.whoAmI(); got != "" {
 		t.Errorf("%q is still there", got)
@@ -251,7 +251,7 @@ func TestMetadataOfPersonalAccounts(t *testing.T) {
 	const personal = "9188040d-6c67-4c5b-b112-36a304b66dad"
 	var asked string
 	g := newTenantRig(t, func(c *core.Config) {
-		c.Providers[0].Tenants = []string{tenantA, personal}
+		c.Providers[0].Checks.Tenants = []string{tenantA, personal}
 		c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			asked = r.URL.String()
 			return nil, http.ErrHandlerTimeout

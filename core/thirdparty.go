@@ -41,7 +41,7 @@ func (a *Authenticator) comeByGET(w http.ResponseWriter, r *http.Request) error 
 		return a.report(w, r, withLogin(&Error{
 			Status: http.StatusBadRequest, Code: "request_malformed",
 			Public: "This request cannot be read. Please try again.", Err: err,
-		}, a.config.LoginPath))
+		}, a.config.Pages.LoginPath))
 	}
 	query := make(url.Values)
 	for _, name := range []string{"provider", "with", "iss", "login_hint"} {
@@ -49,13 +49,13 @@ func (a *Authenticator) comeByGET(w http.ResponseWriter, r *http.Request) error 
 			query[name] = values
 		}
 	}
-	if to := a.returnTo(r.Form.Get("return_to")); to != a.config.Home {
+	if to := a.returnTo(r.Form.Get("return_to")); to != a.config.Pages.Home {
 		query.Set("return_to", to)
 	}
-	if to := a.targetLink(r.Form["target_link_uri"]); to != a.config.Home {
+	if to := a.targetLink(r.Form["target_link_uri"]); to != a.config.Pages.Home {
 		query.Set("target_link_uri", a.origin+to)
 	}
-	redirect(w, strings.TrimSuffix(withQuery(a.config.LoginPath, query), "?"))
+	redirect(w, strings.TrimSuffix(withQuery(a.config.Pages.LoginPath, query), "?"))
 	return nil
 }
 
@@ -64,7 +64,7 @@ func (a *Authenticator) comeByGET(w http.ResponseWriter, r *http.Request) error 
 func (a *Authenticator) targetLink(values []string) string {
 	uri, _ := only(values)
 	if len(uri) < len(a.origin) || !strings.EqualFold(uri[:len(a.origin)], a.origin) {
-		return a.config.Home
+		return a.config.Pages.Home
 	}
 	return a.returnTo(uri[len(a.origin):]) // which begins with a slash, or the host goes on
 }

@@ -58,7 +58,7 @@ func (a *Authenticator) revokeTokens(r *http.Request, at *registration, held *to
 }
 
 // revokeLater is revokeTokens for a request that does not wait for it. The goroutine
-// ends within refreshPatience, if ClientSecretFunc heeds its context.
+// ends within refreshPatience, if Client.SecretFunc heeds its context.
 func (a *Authenticator) revokeLater(r *http.Request, at *registration, held *tokens) {
 	detached := r.WithContext(context.WithoutCancel(r.Context()))
 	go func() {

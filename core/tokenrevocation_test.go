@@ -188,7 +188,7 @@ func TestALoginOverASessionRevokesItsTokens(t *testing.T) {
 		broken := new(atomic.Bool)
 		g := newTokenRig(t, func(c *core.Config) {
 			c.Providers[0].ClientSecret = ""
-			c.Providers[0].ClientSecretFunc = func(ctx context.Context) (string, error) {
+			c.Providers[0].Client.SecretFunc = func(ctx context.Context) (string, error) {
 				if _, bounded := ctx.Deadline(); bounded && broken.Load() {
 					panic("canary: broken")
 				}

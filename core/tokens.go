@@ -35,7 +35,7 @@ type tokens struct {
 	access     string
 	refresh    string    // empty: there is none
 	expires    time.Time // of the access token; zero: nobody knows
-	assumed    bool      // expires is Config.TokenLifetime's, and not the provider's
+	assumed    bool      // expires is Config.Tokens.Lifetime's, and not the provider's
 	refreshDue time.Time // zero: never
 	refreshed  time.Time // when a refresh brought them; zero: they came with the login
 	nonce      string    // of the login

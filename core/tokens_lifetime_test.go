@@ -54,7 +54,7 @@ func TestLifetimesOfAccessTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newTokenRig(t, plainOAuth2, func(c *core.Config) {
-				c.TokenLifetime = test.assumed
+				c.Tokens.Lifetime = test.assumed
 				if test.form {
 					asForm(c)
 				}

@@ -30,7 +30,7 @@ func TestAFailedLoginLeavesTheFormerTokens(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"__Host-pixy-session", "__Host-pixy-tokens"} {
 		store := &pickyStore{memoryStore: newMemoryStore()}
-		g := newTokenRig(t, func(c *core.Config) { c.Store = store })
+		g := newTokenRig(t, func(c *core.Config) { c.Sessions.Store = store })
 		g.login()
 		before := g.token()
 		store.refuses = name
@@ -53,7 +53,7 @@ func TestAFailedLoginLeavesTheFormerTokens(t *testing.T) {
 func TestALogoutWhoseTokensStay(t *testing.T) {
 	t.Parallel()
 	store := &pickyStore{memoryStore: newMemoryStore()}
-	g := newTokenRig(t, func(c *core.Config) { c.Store = store })
+	g := newTokenRig(t, func(c *core.Config) { c.Sessions.Store = store })
 	g.login()
 	token := g.token()
 	store.clings = "__Host-pixy-tokens"

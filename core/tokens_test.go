@@ -16,7 +16,7 @@ import (
 func TestTokensAreForgottenUnlessTheyAreToBeKept(t *testing.T) {
 	t.Parallel()
 	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
-		forget := func(c *core.Config) { vault(c); c.KeepTokens = false }
+		forget := func(c *core.Config) { vault(c); c.Tokens.Keep = false }
 		g := newTokenRig(t, forget)
 		g.login()
 		if got := g.token(); got != "token_missing" {
@@ -109,7 +109,7 @@ func TestTokensThatAreTooLarge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newTokenRig(t, func(c *core.Config) { c.Store = test.store })
+			g := newTokenRig(t, func(c *core.Config) { c.Sessions.Store = test.store })
 			g.login()
 			before := g.token()
 			g.provider.AccessTokenBytes = test.bytes

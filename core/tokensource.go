@@ -13,10 +13,10 @@ import (
 )
 
 // TokenSource returns what gives the access token of the user of a request, to
-// call an API in the user's name. It needs [Config.KeepTokens], and a context
+// call an API in the user's name. It needs [TokenConfig.Keep], and a context
 // that has passed a guard; with several Authenticators, the token is that of the
 // innermost guard's user. In OnLogin and FetchUser it gives the token of the new
-// login, also without KeepTokens. It is safe for concurrent use.
+// login, also without Tokens.Keep. It is safe for concurrent use.
 //
 // The guard has seen to it that the token is good for a while: a minute, or a
 // quarter of its life if that is less. An API that answers 401 all the same is what
@@ -37,7 +37,7 @@ func (s tokenSource) Token() (*oauth2.Token, error) {
 	case found.token != nil:
 		return found.token, nil
 	case found.by == nil || !found.by.tokens.kept:
-		return nil, errNoToken("Config.KeepTokens is not set")
+		return nil, errNoToken("Config.Tokens.Keep is not set")
 	case found.request == nil:
 		return nil, errNoToken("nobody is logged in")
 	}

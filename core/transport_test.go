@@ -82,7 +82,7 @@ func TestTheWireIsBounded(t *testing.T) {
 
 				g := &rig{t: t, provider: provider, browser: logintest.NewBrowser()}
 				g.auth = g.newAuth(func(c *core.Config) {
-					c.Providers = []core.Provider{{Issuer: local, ClientID: "app", UserInfo: true}}
+					c.Providers = []core.Provider{{Issuer: local, ClientID: "app", Requests: core.RequestConfig{UserInfo: true}}}
 					c.RedirectURL = loopback + "/auth/callback"
 					c.HTTPClient = &http.Client{Timeout: 300 * time.Millisecond}
 				})

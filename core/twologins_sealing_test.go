@@ -41,20 +41,20 @@ func (s recordStore) Save(_ *http.Request, w http.ResponseWriter, session *sessi
 type side struct {
 	change func(*core.Config)
 	prefix string // of the cookies' names: "__Host-" or nothing
-	name   string // CookieName
+	name   string // Sessions.CookieName
 	at     string // the origin
 	dir    string // of the login's routes
 	store  recordStore
 }
 
 func newSide(change func(*core.Config), store recordStore) side {
-	c := core.Config{RedirectURL: callbackURL, CookieName: "pixy"}
+	c := core.Config{RedirectURL: callbackURL, Sessions: core.SessionConfig{CookieName: "pixy"}}
 	change(&c)
 	u, err := url.Parse(c.RedirectURL)
 	if err != nil {
 		panic(err)
 	}
-	s := side{name: c.CookieName, at: u.Scheme + "://" + u.Host, dir: strings.TrimSuffix(u.Path, "callback"), store: store}
+	s := side{name: c.Sessions.CookieName, at: u.Scheme + "://" + u.Host, dir: strings.TrimSuffix(u.Path, "callback"), store: store}
 	if u.Scheme == "https" {
 		s.prefix = "__Host-"
 	}
@@ -62,7 +62,7 @@ func newSide(change func(*core.Config), store recordStore) side {
 		keepTokens(c)
 		change(c)
 		if store != nil {
-			c.Store = store
+			c.Sessions.Store = store
 		}
 	}
 	return s
@@ -164,13 +164,13 @@ func TestWhatOneLoginSealsNoOtherOpens(t *testing.T) {
 	}
 	same := func(*core.Config) {}
 	for name, test := range map[string]struct{ one, other side }{
-		"another path":            {newSide(same, nil), newSide(at(origin+"/staff/callback"), nil)},
-		"another host":            {newSide(same, nil), newSide(at("https://staging.example.test/auth/callback"), nil)},
-		"another scheme":          {newSide(at("https://localhost/auth/callback"), nil), newSide(at("http://localhost/auth/callback"), nil)},
-		"another CookieName":      {newSide(same, nil), newSide(func(c *core.Config) { c.CookieName = "staff" }, nil)},
-		"another path of a Store": {newSide(same, make(recordStore)), newSide(at(origin+"/staff/callback"), make(recordStore))},
-		"a Store, and none":       {newSide(same, make(recordStore)), newSide(same, nil)},
-		"no Store, and one":       {newSide(same, nil), newSide(same, make(recordStore))},
+		"another path":                {newSide(same, nil), newSide(at(origin+"/staff/callback"), nil)},
+		"another host":                {newSide(same, nil), newSide(at("https://staging.example.test/auth/callback"), nil)},
+		"another scheme":              {newSide(at("https://localhost/auth/callback"), nil), newSide(at("http://localhost/auth/callback"), nil)},
+		"another Sessions.CookieName": {newSide(same, nil), newSide(func(c *core.Config) { c.Sessions.CookieName = "staff" }, nil)},
+		"another path of a Store":     {newSide(same, make(recordStore)), newSide(at(origin+"/staff/callback"), make(recordStore))},
+		"a Store, and none":           {newSide(same, make(recordStore)), newSide(same, nil)},
+		"no Store, and one":           {newSide(same, nil), newSide(same, make(recordStore))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

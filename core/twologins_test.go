@@ -58,7 +58,7 @@ func TestTheUserOfAnotherLoginIsAStranger(t *testing.T) {
 func TestTwoLoginsOnOneHost(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, keepTokens)
-	staff := g.newAuth(keepTokens, func(c *core.Config) { c.CookieName = "staff" })
+	staff := g.newAuth(keepTokens, func(c *core.Config) { c.Sessions.CookieName = "staff" })
 	customers := g.app(g.auth)
 	g.login()
 	g.browser.Serve(origin, g.app(staff))

@@ -33,7 +33,7 @@ type User struct {
 
 // NewUser returns the user whom a login at issuer would make of claims: what
 // their names stand for in OpenID Connect Core section 5.1, and the rest for
-// [User.Claims], as if [Config.SessionClaims] were nil. It is meant for tests,
+// [User.Claims], as if [SessionConfig.Claims] were nil. It is meant for tests,
 // and checks nothing but that there could be such a user. The error says what
 // is wrong: no issuer, a sub that is missing or not 1 to 255 ASCII characters,
 // or claims that JSON cannot say.
@@ -62,7 +62,7 @@ func NewUser(issuer string, claims map[string]any) (*User, error) {
 // the user's account by. No two users have the same.
 func (u *User) Key() string { return u.Issuer + " " + u.Subject }
 
-// Claims decodes all claims that the session kept (see [Config.SessionClaims])
+// Claims decodes all claims that the session kept (see [SessionConfig.Claims])
 // into v, like [json.Unmarshal], which does not tell upper from lower case: a field
 // of a struct takes a claim "ROLES" for "roles" if there is no other. To read one
 // claim by its exact name, use [User.Claim] or [User.Has]. Each call decrypts and

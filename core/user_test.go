@@ -37,7 +37,7 @@ func TestUserCarriesWhatTheProviderSaid(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t, func(c *core.Config) { c.SessionClaims = test.keep })
+			g := newRig(t, func(c *core.Config) { c.Sessions.Claims = test.keep })
 			g.provider.User = logintest.User{Subject: "s", Claims: test.claims}
 			g.login()
 			r := httptest.NewRequest("GET", origin+"/", nil)

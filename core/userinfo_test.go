@@ -28,7 +28,7 @@ func TestVerifiedIsSaidByWhoeverGaveTheAddress(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t, func(c *core.Config) { c.Providers[0].UserInfo = true })
+			g := newRig(t, func(c *core.Config) { c.Providers[0].Requests.UserInfo = true })
 			say := func(claims map[string]any, said said) {
 				delete(claims, "email")
 				delete(claims, "email_verified")

@@ -32,27 +32,27 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.checkNames(&faults)
 	c.checkPlainHTTP(&faults)
-	c.CookieName = cmp.Or(c.CookieName, "pixy")
-	if !validName(c.CookieName) || len(c.CookieName) > 32 || c.CookieName[0] == '_' || strings.Contains(c.CookieName, "-") {
-		faults.add("CookieName cannot begin the name of a cookie; give letters, digits or _, but no _ first, and 32 of them at most")
+	c.Sessions.CookieName = cmp.Or(c.Sessions.CookieName, "pixy")
+	if !validName(c.Sessions.CookieName) || len(c.Sessions.CookieName) > 32 || c.Sessions.CookieName[0] == '_' || strings.Contains(c.Sessions.CookieName, "-") {
+		faults.add("Sessions.CookieName cannot begin the name of a cookie; give letters, digits or _, but no _ first, and 32 of them at most")
 	}
 	c.checkKeys(&faults)
 	c.completePaths(&faults)
-	if c.SessionLifetime < 0 {
-		faults.add("SessionLifetime is negative; leave it zero for %s", defaultSessionLifetime)
-	} else if c.SessionLifetime == 0 {
-		c.SessionLifetime = defaultSessionLifetime
-	} else if c.SessionLifetime < time.Second {
-		faults.add("SessionLifetime is %s; cookies count whole seconds", c.SessionLifetime)
+	if c.Sessions.Lifetime < 0 {
+		faults.add("Sessions.Lifetime is negative; leave it zero for %s", defaultSessionLifetime)
+	} else if c.Sessions.Lifetime == 0 {
+		c.Sessions.Lifetime = defaultSessionLifetime
+	} else if c.Sessions.Lifetime < time.Second {
+		faults.add("Sessions.Lifetime is %s; cookies count whole seconds", c.Sessions.Lifetime)
 	}
-	if c.SessionIdle < 0 || 0 < c.SessionIdle && c.SessionIdle < time.Second {
-		faults.add("SessionIdle is %s; give a second or more, or zero for no limit", c.SessionIdle)
+	if c.Sessions.Idle < 0 || 0 < c.Sessions.Idle && c.Sessions.Idle < time.Second {
+		faults.add("Sessions.Idle is %s; give a second or more, or zero for no limit", c.Sessions.Idle)
 	}
-	c.TokenLifetime = cmp.Or(c.TokenLifetime, defaultTokenLifetime)
-	if c.TokenLifetime < time.Second {
-		faults.add("TokenLifetime is %s; give a second or more, or leave it zero for %s", c.TokenLifetime, defaultTokenLifetime)
+	c.Tokens.Lifetime = cmp.Or(c.Tokens.Lifetime, defaultTokenLifetime)
+	if c.Tokens.Lifetime < time.Second {
+		faults.add("Tokens.Lifetime is %s; give a second or more, or leave it zero for %s", c.Tokens.Lifetime, defaultTokenLifetime)
 	}
-	c.SessionClaims = slices.Clone(c.SessionClaims)
+	c.Sessions.Claims = slices.Clone(c.Sessions.Claims)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -147,8 +147,8 @@ func (c *Config) checkKeys(faults *faults) {
 		}
 	}
 	check("SessionKey", c.SessionKey)
-	for i, key := range c.OldSessionKeys {
-		check(fmt.Sprintf("OldSessionKeys[%d]", i), key)
+	for i, key := range c.Sessions.OldKeys {
+		check(fmt.Sprintf("Sessions.OldKeys[%d]", i), key)
 	}
 }
 
@@ -166,18 +166,18 @@ func (c *Config) completePaths(faults *faults) {
 		faults.add("RedirectURL has a user name, query or fragment; leave it out (RFC 6749 section 3.1.2)")
 	}
 	beside := path.Dir(path.Clean("/" + u.Path))
-	c.LoginPath = cmp.Or(c.LoginPath, path.Join(beside, "login"))
-	c.LogoutPath = cmp.Or(c.LogoutPath, path.Join(beside, "logout"))
-	c.Home = cmp.Or(c.Home, home)
-	c.AfterLogout = cmp.Or(c.AfterLogout, c.Home)
+	c.Pages.LoginPath = cmp.Or(c.Pages.LoginPath, path.Join(beside, "login"))
+	c.Logout.Path = cmp.Or(c.Logout.Path, path.Join(beside, "logout"))
+	c.Pages.Home = cmp.Or(c.Pages.Home, home)
+	c.Logout.After = cmp.Or(c.Logout.After, c.Pages.Home)
 	checkRoute(faults, "RedirectURL's path", u.EscapedPath(), "/auth/callback")
-	checkRoute(faults, "LoginPath", c.LoginPath, "/auth/login")
-	checkRoute(faults, "LogoutPath", c.LogoutPath, "/auth/logout")
-	routes := append([]string{c.LoginPath, c.LogoutPath, u.Path}, c.completeProviderLogout(beside, faults)...)
-	if after, ok := safeReturnTo(c.AfterLogout); ok {
-		c.AfterLogout = after
+	checkRoute(faults, "Pages.LoginPath", c.Pages.LoginPath, "/auth/login")
+	checkRoute(faults, "Logout.Path", c.Logout.Path, "/auth/logout")
+	routes := append([]string{c.Pages.LoginPath, c.Logout.Path, u.Path}, c.completeProviderLogout(beside, faults)...)
+	if after, ok := safeReturnTo(c.Logout.After); ok {
+		c.Logout.After = after
 	} else {
-		faults.add("AfterLogout is not a path of this application; give one such as /goodbye")
+		faults.add("Logout.After is not a path of this application; give one such as /goodbye")
 	}
 	if len(c.Providers) > 1 {
 		for _, p := range c.Providers {
@@ -186,14 +186,14 @@ func (c *Config) completePaths(faults *faults) {
 			}
 		}
 	}
-	if home, ok := safeReturnTo(c.Home); ok && !slices.Contains(routes, pathOf(home)) {
-		c.Home = home
+	if home, ok := safeReturnTo(c.Pages.Home); ok && !slices.Contains(routes, pathOf(home)) {
+		c.Pages.Home = home
 	} else {
-		faults.add("Home is not a page of this application; give the path of one, such as /reader, which is none of the login's own routes")
+		faults.add("Pages.Home is not a page of this application; give the path of one, such as /reader, which is none of the login's own routes")
 	}
 	slices.Sort(routes)
 	if len(slices.Compact(routes)) < len(routes) {
-		faults.add("LoginPath, LogoutPath, BackChannelLogoutPath, FrontChannelLogoutPath and RedirectURL's path must be different paths, and two of them are the same")
+		faults.add("Pages.LoginPath, Logout.Path, Logout.BackChannelPath, Logout.FrontChannelPath and RedirectURL's path must be different paths, and two of them are the same")
 	}
 }
 
@@ -204,12 +204,12 @@ func (c *Config) completeProviderLogout(beside string, faults *faults) (routes [
 		name, standard string
 		path           *string
 	}{
-		{"BackChannelLogoutPath", "backchannel-logout", &c.BackChannelLogoutPath},
-		{"FrontChannelLogoutPath", "frontchannel-logout", &c.FrontChannelLogoutPath},
+		{"Logout.BackChannelPath", "backchannel-logout", &c.Logout.BackChannelPath},
+		{"Logout.FrontChannelPath", "frontchannel-logout", &c.Logout.FrontChannelPath},
 	} {
-		if c.Revocations == nil {
+		if c.Logout.Revocations == nil {
 			if *route.path != "" {
-				faults.add("%s needs Revocations, which are not set; set them, or leave it out", route.name)
+				faults.add("%s needs Logout.Revocations, which are not set; set them, or leave it out", route.name)
 			}
 			continue
 		}
@@ -232,20 +232,20 @@ func (p *Provider) complete(prefix string, faults *faults) {
 		p.completeOAuth2(prefix, faults)
 	}
 	p.completeTenants(prefix, faults)
-	if p.FormPostUser && !p.FormPost {
-		faults.add("%sFormPostUser needs FormPost; set both, or neither", prefix)
+	if p.Requests.FormPostUser && !p.Requests.FormPost {
+		faults.add("%sRequests.FormPostUser needs Requests.FormPost; set both, or neither", prefix)
 	}
-	if p.ClientSecret != "" && p.ClientSecretFunc != nil {
-		faults.add("%sClientSecret and ClientSecretFunc are both set; give one of them", prefix)
+	if p.ClientSecret != "" && p.Client.SecretFunc != nil {
+		faults.add("%sClientSecret and Client.SecretFunc are both set; give one of them", prefix)
 	}
 	if strings.ContainsFunc(p.ClientSecret, unicode.IsControl) {
 		faults.add("%sClientSecret has a line break or another control character; trim what comes from a file (RFC 6749 appendix A.2)", prefix)
 	}
-	if slices.Contains([]string{"client_id", "id_token_hint", "state"}, p.LogoutRedirectParam) {
-		faults.add("%sLogoutRedirectParam is %s, which the logout has already; leave it empty, or give the provider's own", prefix, p.LogoutRedirectParam)
+	if slices.Contains([]string{"client_id", "id_token_hint", "state"}, p.Requests.LogoutRedirectParam) {
+		faults.add("%sRequests.LogoutRedirectParam is %s, which the logout has already; leave it empty, or give the provider's own", prefix, p.Requests.LogoutRedirectParam)
 	}
 	p.checkSigning(prefix, faults)
-	p.TrustedAudiences = slices.Clone(p.TrustedAudiences)
+	p.Checks.TrustedAudiences = slices.Clone(p.Checks.TrustedAudiences)
 	switch {
 	case p.Issuer == "" && p.OAuth2 == nil:
 		faults.add("%sIssuer is missing; give the provider's URL, exactly as it spells it", prefix)
@@ -269,19 +269,19 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	case !slices.Contains(p.Scopes, "openid"):
 		faults.add("%sScopes lacks openid; add it, or leave Scopes nil (OpenID Connect Core section 3.1.2.1)", prefix)
 	}
-	p.AuthParams = cloneValues(p.AuthParams)
-	for _, fault := range paramFaults(p.AuthParams) {
-		faults.add("%sAuthParams %s", prefix, fault)
+	p.Requests.AuthParams = cloneValues(p.Requests.AuthParams)
+	for _, fault := range paramFaults(p.Requests.AuthParams) {
+		faults.add("%sRequests.AuthParams %s", prefix, fault)
 	}
 }
 
 func (p *Provider) checkSigning(prefix string, faults *faults) {
 	switch {
-	case p.SigningAlg == "":
+	case p.Checks.SigningAlg == "":
 	case p.OAuth2 != nil:
-		faults.add("%sSigningAlg is of OpenID Connect; leave it out", prefix)
-	case !slices.Contains(asymmetric, jose.SignatureAlgorithm(p.SigningAlg)):
-		faults.add("%sSigningAlg is %q; give one of %q, or leave it empty for what the provider announces", prefix, p.SigningAlg, asymmetric)
+		faults.add("%sChecks.SigningAlg is of OpenID Connect; leave it out", prefix)
+	case !slices.Contains(asymmetric, jose.SignatureAlgorithm(p.Checks.SigningAlg)):
+		faults.add("%sChecks.SigningAlg is %q; give one of %q, or leave it empty for what the provider announces", prefix, p.Checks.SigningAlg, asymmetric)
 	}
 }
 
@@ -307,11 +307,11 @@ func (p *Provider) completeOAuth2(prefix string, faults *faults) {
 	if c.FetchUser == nil {
 		faults.add("%sOAuth2.FetchUser is missing; it has to ask the provider who it is", prefix)
 	}
-	if p.UserInfo {
-		faults.add("%sUserInfo is of OpenID Connect; leave it out and ask in OAuth2.FetchUser", prefix)
+	if p.Requests.UserInfo {
+		faults.add("%sRequests.UserInfo is of OpenID Connect; leave it out and ask in OAuth2.FetchUser", prefix)
 	}
-	if p.AuthParams.Has("max_age") {
-		faults.add("%sAuthParams has max_age, which only an ID token can confirm; leave it out", prefix)
+	if p.Requests.AuthParams.Has("max_age") {
+		faults.add("%sRequests.AuthParams has max_age, which only an ID token can confirm; leave it out", prefix)
 	}
 	if c.AuthMethod != "" && c.AuthMethod != "client_secret_basic" && c.AuthMethod != "client_secret_post" {
 		faults.add("%sOAuth2.AuthMethod is %q; give client_secret_basic or client_secret_post", prefix, c.AuthMethod)

@@ -33,7 +33,7 @@ func twoProviders() Config {
 func tenantExample() Provider {
 	return Provider{
 		Issuer: "https://id.example.test/{tenantid}/v2.0", ClientID: "app",
-		Tenants: []string{"aaaabbbb-0000-cccc-1111-dddd2222eeee"},
+		Checks: CheckConfig{Tenants: []string{"aaaabbbb-0000-cccc-1111-dddd2222eeee"}},
 	}
 }
 
@@ -55,7 +55,7 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"loopback on http", func(c *Config) { c.RedirectURL = "http://127.0.0.1:8080/auth/callback" }, ""},
 		{"localhost on http", func(c *Config) { c.RedirectURL = "http://localhost:8080/auth/callback" }, ""},
 		{"IPv6 loopback on http", func(c *Config) { c.RedirectURL = "http://[::1]:8080/auth/callback" }, ""},
-		{"repeated resource", func(c *Config) { c.Providers[0].AuthParams = url.Values{"resource": {"a", "b"}} }, ""},
+		{"repeated resource", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"resource": {"a", "b"}} }, ""},
 		{"issuer with path and slash", func(c *Config) { c.Providers[0].Issuer = "https://id.example.test/a/" }, ""},
 
 		{"no provider", func(c *Config) { c.Providers = nil }, "Providers is empty; give at least one"},
@@ -65,11 +65,11 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"two providers, a name that is a path", func(c *Config) { *c = twoProviders(); c.Providers[0].Name = "a/b" }, "Providers[0].Name cannot be the end of a path"},
 		{"two providers of one name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "ONE" }, "Providers[1].Name is that of Providers[0]"},
 		{"rule 30: two providers with one issuer", func(c *Config) { *c = twoProviders(); c.Providers[1].Issuer = c.Providers[0].Issuer }, "Providers[1].Issuer is that of Providers[0]"},
-		{"two providers, a callback that is the login", func(c *Config) { *c = twoProviders(); c.LoginPath = "/auth/callback/two" }, "must be different paths"},
-		{"SigningAlg", func(c *Config) { c.Providers[0].SigningAlg = "ES256" }, ""},
-		{"SigningAlg by the client secret", func(c *Config) { c.Providers[0].SigningAlg = "HS256" }, `Providers[0].SigningAlg is "HS256"; give one of ["RS256"`},
-		{"SigningAlg none", func(c *Config) { c.Providers[0].SigningAlg = "none" }, `Providers[0].SigningAlg is "none"`},
-		{"SigningAlg in small letters", func(c *Config) { c.Providers[0].SigningAlg = "es256" }, `Providers[0].SigningAlg is "es256"`},
+		{"two providers, a callback that is the login", func(c *Config) { *c = twoProviders(); c.Pages.LoginPath = "/auth/callback/two" }, "must be different paths"},
+		{"Checks.SigningAlg", func(c *Config) { c.Providers[0].Checks.SigningAlg = "ES256" }, ""},
+		{"Checks.SigningAlg by the client secret", func(c *Config) { c.Providers[0].Checks.SigningAlg = "HS256" }, `Providers[0].Checks.SigningAlg is "HS256"; give one of ["RS256"`},
+		{"Checks.SigningAlg none", func(c *Config) { c.Providers[0].Checks.SigningAlg = "none" }, `Providers[0].Checks.SigningAlg is "none"`},
+		{"Checks.SigningAlg in small letters", func(c *Config) { c.Providers[0].Checks.SigningAlg = "es256" }, `Providers[0].Checks.SigningAlg is "es256"`},
 		{"a secret from a file", func(c *Config) { c.Providers[0].ClientSecret = "secret\n" }, "Providers[0].ClientSecret has a line break"},
 		{"the address of the metadata", func(c *Config) { c.Providers[0].Issuer += "/.well-known/openid-configuration" }, "Providers[0].Issuer is where its metadata is"},
 		{"scopes in one", func(c *Config) { c.Providers[0].Scopes = []string{"openid email"} }, "Providers[0].Scopes has several in one element"},
@@ -115,33 +115,36 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"issuer of another scheme", func(c *Config) { c.Providers[0].Issuer = "javascript:alert(1)" }, "Providers[0].Issuer is not an https URL"},
 		{"no client", func(c *Config) { c.Providers[0].ClientID = "" }, "Providers[0].ClientID is missing"},
 		{"rule 12: no openid", func(c *Config) { c.Providers[0].Scopes = []string{"email"} }, "Providers[0].Scopes lacks openid"},
-		{"rule 15: reserved parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"state": {"x"}} }, "AuthParams sets state"},
-		{"rule 15: PKCE parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"code_challenge_method": {"plain"}} }, "AuthParams sets code_challenge_method"},
-		{"rule 69: max_age", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"0"}} }, ""},
-		{"rule 69: max_age that is no number of seconds", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"1h"}} }, "AuthParams has max_age"},
-		{"rule 69: max_age that is negative", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {"-1"}} }, "AuthParams has max_age"},
-		{"rule 69: max_age that is empty", func(c *Config) { c.Providers[0].AuthParams = url.Values{"max_age": {""}} }, "AuthParams has max_age"},
-		{"rule 15: repeated parameter", func(c *Config) { c.Providers[0].AuthParams = url.Values{"prompt": {"a", "b"}} }, "AuthParams has 2 values for prompt"},
+		{"rule 15: reserved parameter", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"state": {"x"}} }, "AuthParams sets state"},
+		{"rule 15: PKCE parameter", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"code_challenge_method": {"plain"}} }, "AuthParams sets code_challenge_method"},
+		{"rule 69: max_age", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"max_age": {"0"}} }, ""},
+		{"rule 69: max_age that is no number of seconds", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"max_age": {"1h"}} }, "AuthParams has max_age"},
+		{"rule 69: max_age that is negative", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"max_age": {"-1"}} }, "AuthParams has max_age"},
+		{"rule 69: max_age that is empty", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"max_age": {""}} }, "AuthParams has max_age"},
+		{"rule 15: repeated parameter", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"prompt": {"a", "b"}} }, "AuthParams has 2 values for prompt"},
 
 		{"two secrets", func(c *Config) {
 			c.Providers[0].ClientSecret = "x"
-			c.Providers[0].ClientSecretFunc = func(context.Context) (string, error) { return "y", nil }
-		}, "ClientSecret and ClientSecretFunc are both set"},
-		{"a logout that names the client twice", func(c *Config) { c.Providers[0].LogoutRedirectParam = "client_id" }, "LogoutRedirectParam is client_id"},
+			c.Providers[0].Client.SecretFunc = func(context.Context) (string, error) { return "y", nil }
+		}, "ClientSecret and Client.SecretFunc are both set"},
+		{"a logout that names the client twice", func(c *Config) { c.Providers[0].Requests.LogoutRedirectParam = "client_id" }, "Requests.LogoutRedirectParam is client_id"},
 		{"tenants", func(c *Config) { c.Providers[0] = tenantExample() }, ""},
-		{"a template without tenants", func(c *Config) { c.Providers[0] = tenantExample(); c.Providers[0].Tenants = []string{} }, "Tenants is empty, and Issuer is for many tenants"},
-		{"tenants without a template", func(c *Config) { c.Providers[0] = tenantExample(); c.Providers[0].Issuer = "https://id.example.test" }, "Tenants needs an Issuer with /{tenantid}/"},
+		{"a template without tenants", func(c *Config) { c.Providers[0] = tenantExample(); c.Providers[0].Checks.Tenants = []string{} }, "Checks.Tenants is empty, and Issuer is for many tenants"},
+		{"tenants without a template", func(c *Config) { c.Providers[0] = tenantExample(); c.Providers[0].Issuer = "https://id.example.test" }, "Checks.Tenants needs an Issuer with /{tenantid}/"},
 		{"a template of another kind", func(c *Config) {
 			c.Providers[0] = tenantExample()
 			c.Providers[0].Issuer = "https://id.example.test/x{tenantid}/"
-		}, "Tenants needs an Issuer with /{tenantid}/"},
-		{"a tenant by its domain", func(c *Config) { c.Providers[0] = tenantExample(); c.Providers[0].Tenants[0] = "contoso.example" }, `Tenants has "contoso.example"; give the tenant's id`},
-		{"any tenant at all", func(c *Config) { c.Providers[0] = tenantExample(); c.Providers[0].Tenants[0] = "*" }, `Tenants has "*"; give the tenant's id`},
+		}, "Checks.Tenants needs an Issuer with /{tenantid}/"},
+		{"a tenant by its domain", func(c *Config) {
+			c.Providers[0] = tenantExample()
+			c.Providers[0].Checks.Tenants[0] = "contoso.example"
+		}, `Checks.Tenants has "contoso.example"; give the tenant's id`},
+		{"any tenant at all", func(c *Config) { c.Providers[0] = tenantExample(); c.Providers[0].Checks.Tenants[0] = "*" }, `Checks.Tenants has "*"; give the tenant's id`},
 		{"rule 30: a tenant twice, by itself and among many", func(c *Config) {
 			*c = twoProviders()
 			tenants := tenantExample()
-			c.Providers[0].Issuer, c.Providers[0].Tenants = tenants.Issuer, tenants.Tenants
-			c.Providers[1].Issuer = strings.Replace(tenants.Issuer, "{tenantid}", tenants.Tenants[0], 1)
+			c.Providers[0].Issuer, c.Providers[0].Checks.Tenants = tenants.Issuer, tenants.Checks.Tenants
+			c.Providers[1].Issuer = strings.Replace(tenants.Issuer, "{tenantid}", tenants.Checks.Tenants[0], 1)
 		}, "Providers[1].Issuer is that of Providers[0]"},
 
 		{"OAuth 2.0", func(c *Config) { c.Providers[0] = oauth2Example() }, ""},
@@ -169,10 +172,10 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 			c.Providers[0].OAuth2.AuthURL = "http://id.example.test/a"
 		}, "OAuth2.AuthURL is not https"},
 		{"OAuth 2.0 without FetchUser", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.FetchUser = nil }, "OAuth2.FetchUser is missing"},
-		{"OAuth 2.0 with UserInfo", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].UserInfo = true }, "UserInfo is of OpenID Connect"},
+		{"OAuth 2.0 with UserInfo", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].Requests.UserInfo = true }, "UserInfo is of OpenID Connect"},
 		{"OAuth 2.0 with max_age", func(c *Config) {
 			c.Providers[0] = oauth2Example()
-			c.Providers[0].AuthParams = url.Values{"max_age": {"1"}}
+			c.Providers[0].Requests.AuthParams = url.Values{"max_age": {"1"}}
 		}, "AuthParams has max_age, which only an ID token"},
 		{"OAuth 2.0 with a signed secret", func(c *Config) {
 			c.Providers[0] = oauth2Example()
@@ -183,11 +186,11 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"short key", func(c *Config) { c.SessionKey = keyA[:31] }, "SessionKey has 31 bytes; give 32"},
 		{"zero key", func(c *Config) { c.SessionKey = make([]byte, 32) }, "SessionKey is one byte, repeated"},
 		{"key of one letter", func(c *Config) { c.SessionKey = bytes.Repeat([]byte("k"), 32) }, "SessionKey is one byte, repeated"},
-		{"old key of one letter", func(c *Config) { c.OldSessionKeys = [][]byte{keyB, bytes.Repeat([]byte("k"), 40)} }, "OldSessionKeys[1] is one byte, repeated"},
-		{"negative token lifetime", func(c *Config) { c.TokenLifetime = -time.Hour }, "TokenLifetime is -1h0m0s; give a second or more, or leave it zero for 1h0m0s"},
-		{"token lifetime of nearly nothing", func(c *Config) { c.TokenLifetime = time.Second - 1 }, "TokenLifetime is 999.999999ms"},
-		{"token lifetime of a second", func(c *Config) { c.TokenLifetime = time.Second }, ""},
-		{"short old key", func(c *Config) { c.OldSessionKeys = [][]byte{keyB, keyA[:3]} }, "OldSessionKeys[1] has 3 bytes"},
+		{"old key of one letter", func(c *Config) { c.Sessions.OldKeys = [][]byte{keyB, bytes.Repeat([]byte("k"), 40)} }, "Sessions.OldKeys[1] is one byte, repeated"},
+		{"negative token lifetime", func(c *Config) { c.Tokens.Lifetime = -time.Hour }, "Tokens.Lifetime is -1h0m0s; give a second or more, or leave it zero for 1h0m0s"},
+		{"token lifetime of nearly nothing", func(c *Config) { c.Tokens.Lifetime = time.Second - 1 }, "Tokens.Lifetime is 999.999999ms"},
+		{"token lifetime of a second", func(c *Config) { c.Tokens.Lifetime = time.Second }, ""},
+		{"short old key", func(c *Config) { c.Sessions.OldKeys = [][]byte{keyB, keyA[:3]} }, "Sessions.OldKeys[1] has 3 bytes"},
 
 		{"no redirect URL", func(c *Config) { c.RedirectURL = "" }, "RedirectURL is not an absolute https URL"},
 		{"rule 13: relative redirect URL", func(c *Config) { c.RedirectURL = "/auth/callback" }, "RedirectURL is not an absolute https URL"},
@@ -198,44 +201,44 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"redirect URL of a host that is not ASCII", func(c *Config) { c.RedirectURL = "https://mase\u0142kowski.example/auth/callback" }, "RedirectURL has a host that is not ASCII; give it in its xn-- form"},
 		{"the same, escaped", func(c *Config) { c.RedirectURL = "https://mase%C5%82kowski.example/auth/callback" }, "RedirectURL has a host that is not ASCII"},
 		{"issuer of a host that is not ASCII", func(c *Config) { c.Providers[0].Issuer = "https://mase\u0142kowski.example" }, "Providers[0].Issuer has a host that is not ASCII; give it in its xn-- form"},
-		{"FormPostUser alone", func(c *Config) { c.Providers[0].FormPostUser = true }, "Providers[0].FormPostUser needs FormPost"},
+		{"Requests.FormPostUser alone", func(c *Config) { c.Providers[0].Requests.FormPostUser = true }, "Providers[0].Requests.FormPostUser needs Requests.FormPost"},
 		{"query", func(c *Config) { c.RedirectURL += "?x=y" }, "RedirectURL has a user name, query or fragment"},
 		{"no path", func(c *Config) { c.RedirectURL = "https://app.example.test" }, "RedirectURL's path cannot be a route"},
-		{"wildcard", func(c *Config) { c.LoginPath = "/auth/:name" }, "LoginPath cannot be a route"},
-		{"final slash", func(c *Config) { c.LogoutPath = "/auth/logout/" }, "LogoutPath cannot be a route"},
-		{"dots", func(c *Config) { c.LogoutPath = "/auth/../logout" }, "LogoutPath cannot be a route"},
-		{"paths that clash", func(c *Config) { c.LoginPath = "/auth/callback" }, "must be different paths"},
+		{"wildcard", func(c *Config) { c.Pages.LoginPath = "/auth/:name" }, "Pages.LoginPath cannot be a route"},
+		{"final slash", func(c *Config) { c.Logout.Path = "/auth/logout/" }, "Logout.Path cannot be a route"},
+		{"dots", func(c *Config) { c.Logout.Path = "/auth/../logout" }, "Logout.Path cannot be a route"},
+		{"paths that clash", func(c *Config) { c.Pages.LoginPath = "/auth/callback" }, "must be different paths"},
 		{"default paths that clash", func(c *Config) { c.RedirectURL = "https://app.example.test/auth/login" }, "must be different paths"},
-		{"a back-channel path without revocations", func(c *Config) { c.BackChannelLogoutPath = "/back" }, "BackChannelLogoutPath needs Revocations"},
-		{"a front-channel path without revocations", func(c *Config) { c.FrontChannelLogoutPath = "/front" }, "FrontChannelLogoutPath needs Revocations"},
-		{"a logout where there would be a back channel", func(c *Config) { c.LogoutPath = "/auth/backchannel-logout" }, ""},
+		{"a back-channel path without revocations", func(c *Config) { c.Logout.BackChannelPath = "/back" }, "Logout.BackChannelPath needs Logout.Revocations"},
+		{"a front-channel path without revocations", func(c *Config) { c.Logout.FrontChannelPath = "/front" }, "Logout.FrontChannelPath needs Logout.Revocations"},
+		{"a logout where there would be a back channel", func(c *Config) { c.Logout.Path = "/auth/backchannel-logout" }, ""},
 		{"a logout where the back channel is", func(c *Config) {
-			c.LogoutPath, c.Revocations = "/auth/backchannel-logout", new(MemoryRevocations)
+			c.Logout.Path, c.Logout.Revocations = "/auth/backchannel-logout", new(MemoryRevocations)
 		}, "must be different paths"},
 		{"a front channel where the back channel is", func(c *Config) {
-			c.FrontChannelLogoutPath, c.Revocations = "/auth/backchannel-logout", new(MemoryRevocations)
+			c.Logout.FrontChannelPath, c.Logout.Revocations = "/auth/backchannel-logout", new(MemoryRevocations)
 		}, "must be different paths"},
 		{"a callback where the front channel is", func(c *Config) {
 			*c = twoProviders()
-			c.FrontChannelLogoutPath, c.Revocations = "/auth/callback/two", new(MemoryRevocations)
+			c.Logout.FrontChannelPath, c.Logout.Revocations = "/auth/callback/two", new(MemoryRevocations)
 		}, "must be different paths"},
 		{"wildcard in a back-channel path", func(c *Config) {
-			c.BackChannelLogoutPath, c.Revocations = "/auth/{x}", new(MemoryRevocations)
-		}, "BackChannelLogoutPath cannot be a route"},
+			c.Logout.BackChannelPath, c.Logout.Revocations = "/auth/{x}", new(MemoryRevocations)
+		}, "Logout.BackChannelPath cannot be a route"},
 		{"front-channel path with a query", func(c *Config) {
-			c.FrontChannelLogoutPath, c.Revocations = "/auth/out?x=y", new(MemoryRevocations)
-		}, "FrontChannelLogoutPath cannot be a route"},
-		{"rule 117: logout to another site", func(c *Config) { c.AfterLogout = "https://other.example.test/" }, "AfterLogout is not a path"},
-		{"rule 117: logout to another host", func(c *Config) { c.AfterLogout = "//other.example.test/" }, "AfterLogout is not a path"},
+			c.Logout.FrontChannelPath, c.Logout.Revocations = "/auth/out?x=y", new(MemoryRevocations)
+		}, "Logout.FrontChannelPath cannot be a route"},
+		{"rule 117: logout to another site", func(c *Config) { c.Logout.After = "https://other.example.test/" }, "Logout.After is not a path"},
+		{"rule 117: logout to another host", func(c *Config) { c.Logout.After = "//other.example.test/" }, "Logout.After is not a path"},
 
-		{"a cookie name of its own", func(c *Config) { c.CookieName = "staff_2" }, ""},
-		{"a cookie name with a hyphen", func(c *Config) { c.CookieName = "staff-login" }, "CookieName cannot begin"},
-		{"a cookie name that browsers know", func(c *Config) { c.CookieName = "__Host" }, "CookieName cannot begin"},
-		{"a cookie name with a blank", func(c *Config) { c.CookieName = "staff login" }, "CookieName cannot begin"},
-		{"a cookie name that is long", func(c *Config) { c.CookieName = strings.Repeat("a", 33) }, "CookieName cannot begin"},
-		{"negative lifetime", func(c *Config) { c.SessionLifetime = -1 }, "SessionLifetime is negative"},
-		{"lifetime under a second", func(c *Config) { c.SessionLifetime = time.Millisecond }, "SessionLifetime is 1ms"},
-		{"idle under a second", func(c *Config) { c.SessionIdle = time.Millisecond }, "SessionIdle is 1ms"},
+		{"a cookie name of its own", func(c *Config) { c.Sessions.CookieName = "staff_2" }, ""},
+		{"a cookie name with a hyphen", func(c *Config) { c.Sessions.CookieName = "staff-login" }, "Sessions.CookieName cannot begin"},
+		{"a cookie name that browsers know", func(c *Config) { c.Sessions.CookieName = "__Host" }, "Sessions.CookieName cannot begin"},
+		{"a cookie name with a blank", func(c *Config) { c.Sessions.CookieName = "staff login" }, "Sessions.CookieName cannot begin"},
+		{"a cookie name that is long", func(c *Config) { c.Sessions.CookieName = strings.Repeat("a", 33) }, "Sessions.CookieName cannot begin"},
+		{"negative lifetime", func(c *Config) { c.Sessions.Lifetime = -1 }, "Sessions.Lifetime is negative"},
+		{"lifetime under a second", func(c *Config) { c.Sessions.Lifetime = time.Millisecond }, "Sessions.Lifetime is 1ms"},
+		{"idle under a second", func(c *Config) { c.Sessions.Idle = time.Millisecond }, "Sessions.Idle is 1ms"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -270,15 +273,15 @@ func TestNewNamesAllFaultsAtOnce(t *testing.T) {
 func TestNewCopiesItsConfig(t *testing.T) {
 	t.Parallel()
 	config := goodConfig()
-	config.Providers[0].AuthParams = url.Values{"prompt": {"login"}}
+	config.Providers[0].Requests.AuthParams = url.Values{"prompt": {"login"}}
 	a, err := New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.Providers[0].AuthParams.Set("state", "x")
+	config.Providers[0].Requests.AuthParams.Set("state", "x")
 	config.Providers[0].ClientID = "other"
 	got := a.config.Providers[0]
-	if got.ClientID != "app" || got.AuthParams.Has("state") {
+	if got.ClientID != "app" || got.Requests.AuthParams.Has("state") {
 		t.Errorf("a change made after New took effect: %v", got)
 	}
 }
@@ -296,7 +299,7 @@ func TestRoutesFollowTheRedirectURL(t *testing.T) {
 		config := goodConfig()
 		var with bool
 		if config.RedirectURL, with = strings.CutSuffix(test.redirectURL, revocable); with {
-			config.Revocations = new(MemoryRevocations)
+			config.Logout.Revocations = new(MemoryRevocations)
 		}
 		a, err := New(config)
 		if err != nil {
@@ -318,7 +321,7 @@ func TestConfigPrintsWithoutSecrets(t *testing.T) {
 		t.Parallel()
 		config := goodConfig()
 		config.Providers[0].ClientSecret = "canary-secret"
-		config.OldSessionKeys = [][]byte{keyB}
+		config.Sessions.OldKeys = [][]byte{keyB}
 		var out bytes.Buffer
 		auth, err := New(config)
 		if err != nil {

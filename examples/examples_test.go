@@ -271,7 +271,7 @@ func testProviderDown(t *testing.T, name string) {
 func testBadVariables(t *testing.T, name string) {
 	for variable, want := range map[string]string{
 		"SESSION_KEY=short":                              "SessionKey",
-		"OLD_SESSION_KEYS=short":                         "OldSessionKeys",
+		"OLD_SESSION_KEYS=short":                         "Sessions.OldKeys",
 		"OIDC_ISSUER=ftp://id.example.test":              "Issuer",
 		"OIDC_REDIRECT_URL=http://app.example.test/x":    "OIDC_ISSUER", // not for the embedded provider
 		"OIDC_ISSUER=https://id.example.test":            "ClientID",

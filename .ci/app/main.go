@@ -36,7 +36,7 @@ func main() {
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
 	}
 	if os.Getenv("KEEP_TOKENS") == "true" {
-		config.KeepTokens, config.Revocations = true, new(core.MemoryRevocations)
+		config.Tokens.Keep, config.Logout.Revocations = true, new(core.MemoryRevocations)
 	}
 	userURLs := make(map[string]string)
 	for _, p := range providers {

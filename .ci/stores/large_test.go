@@ -25,7 +25,7 @@ func TestLargeSessions(t *testing.T) {
 			if page.Status != http.StatusInternalServerError || !strings.Contains(string(page.Body), "session_too_large") || g.session() != "" {
 				t.Errorf("got %d, cookie %q: %s", page.Status, g.session(), page.Body)
 			}
-			if log := g.log.String(); !strings.Contains(log, "SessionClaims") {
+			if log := g.log.String(); !strings.Contains(log, "Sessions.Claims") {
 				t.Errorf("the log names no remedy: %s", log)
 			}
 			b.holds(t, 0, "after a login that was refused")

@@ -49,10 +49,10 @@ func newRig(t *testing.T, store sessions.Store) *rig {
 		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app"}},
 		RedirectURL: callbackURL,
 		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
-		SessionIdle: 20 * time.Minute,
-		Store:       store,
-		HTTPClient:  g.provider.HTTPClient(),
-		Logger:      slog.New(slog.NewTextHandler(g.log, nil)),
+		Sessions: core.SessionConfig{Idle: 20 * time.Minute,
+			Store: store},
+		HTTPClient: g.provider.HTTPClient(),
+		Logger:     slog.New(slog.NewTextHandler(g.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

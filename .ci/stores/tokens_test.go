@@ -32,10 +32,10 @@ func newUserOfTokens(t *testing.T, store sessions.Store, processes []*redislogin
 			Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", Scopes: []string{"openid", "offline_access"}}},
 			RedirectURL: callbackURL,
 			SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
-			Store:       store,
-			KeepTokens:  true,
-			Refreshes:   shared,
-			HTTPClient:  g.provider.HTTPClient(),
+			Sessions:    core.SessionConfig{Store: store},
+			Tokens: core.TokenConfig{Keep: true,
+				Refreshes: shared},
+			HTTPClient: g.provider.HTTPClient(),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -102,7 +102,7 @@ func Example_loginWith() {
 
 // An API that is called in the user's name.
 func ExampleClient() {
-	var auth *core.Authenticator // from core.New, with KeepTokens
+	var auth *core.Authenticator // from core.New, with Tokens.Keep
 	login := httplogin.New(auth)
 	mux := http.NewServeMux()
 
@@ -127,7 +127,7 @@ func ExampleClient() {
 
 // An API that does not take the token any more, though it should be good for a while.
 func ExampleLogin_Refresh() {
-	var login *httplogin.Login // from New, with KeepTokens
+	var login *httplogin.Login // from New, with Tokens.Keep
 	mux := http.NewServeMux()
 
 	mux.Handle("/repos", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -153,7 +153,7 @@ func Example_logoutEverywhere() {
 	var config core.Config       // as above
 	var auth *core.Authenticator // from core.New
 
-	config.Revocations = new(core.MemoryRevocations)
+	config.Logout.Revocations = new(core.MemoryRevocations)
 
 	closeAccount := func(ctx context.Context, user *core.User) error {
 		if err := auth.LogoutEverywhere(ctx, user.Issuer, user.Subject); err != nil {

@@ -21,5 +21,5 @@ func Example() {
 	options.ContextTimeoutEnabled = true // who leaves does not wait for Redis
 	shared := redislogin.New(redis.NewClient(options))
 	shared.MaxStale = 2 * time.Second
-	config.Revocations, config.Refreshes = shared, shared
+	config.Logout.Revocations, config.Tokens.Refreshes = shared, shared
 }

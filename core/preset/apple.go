@@ -72,8 +72,8 @@ func appleAt(client AppleClient, now func() time.Time) (core.Provider, error) {
 	}
 	p := provider("Apple", appleIssuer, Client{ID: client.ServicesID})
 	p.Scopes = []string{"openid", "name", "email"}
-	p.FormPost, p.FormPostUser = true, true
-	p.ClientSecretFunc = func(context.Context) (string, error) {
+	p.Requests.FormPost, p.Requests.FormPostUser = true, true
+	p.Client.SecretFunc = func(context.Context) (string, error) {
 		return client.secret(signer, now())
 	}
 	return p, nil

@@ -166,7 +166,7 @@ func TestAppleSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, err := p.ClientSecretFunc(t.Context())
+	secret, err := p.Client.SecretFunc(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestAppleSecret(t *testing.T) {
 		t.Error("it is good for longer than five minutes")
 	}
 	now = now.Add(time.Hour)
-	if secret, err = p.ClientSecretFunc(t.Context()); err != nil || checkSecret(secret, &key.PublicKey, now) != nil {
+	if secret, err = p.Client.SecretFunc(t.Context()); err != nil || checkSecret(secret, &key.PublicKey, now) != nil {
 		t.Errorf("an hour later: %v", err)
 	}
 }

@@ -20,7 +20,7 @@
 // The redirect URI is Config.RedirectURL if there is one provider, and
 // Config.RedirectURL + "/" + Name if there are several, to the byte. Each preset
 // sets Name, so https://app.example.com/auth/callback/Google is an example. Where
-// the provider ends sessions of its own, register the URL of AfterLogout, too.
+// the provider ends sessions of its own, register the URL of Logout.After, too.
 //
 // # Who somebody is
 //

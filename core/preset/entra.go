@@ -39,6 +39,6 @@ func Entra(tenantID string, client Client) core.Provider {
 // https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-the-issuer
 func EntraMultiTenant(client Client, tenantIDs ...string) core.Provider {
 	p := provider("Microsoft", entraIssuer+"{tenantid}/v2.0", client)
-	p.Tenants = tenantIDs
+	p.Checks.Tenants = tenantIDs
 	return p
 }

@@ -91,7 +91,7 @@ func Cognito(poolID string, client Client) core.Provider {
 		issuer = "https://cognito-idp." + region + ".amazonaws.com" + suffix + "/" + poolID
 	}
 	p := provider("Cognito", issuer, client)
-	p.LogoutRedirectParam = "logout_uri"
+	p.Requests.LogoutRedirectParam = "logout_uri"
 	return p
 }
 
@@ -103,6 +103,6 @@ func provider(name, issuer string, client Client) core.Provider {
 
 // withUserInfo is for providers whose ID tokens do not have name and e-mail.
 func withUserInfo(p core.Provider) core.Provider {
-	p.UserInfo = true
+	p.Requests.UserInfo = true
 	return p
 }

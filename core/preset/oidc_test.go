@@ -158,7 +158,7 @@ func TestPresetsOfNothing(t *testing.T) {
 		"a client of nobody": preset.Google(preset.Client{}), "Entra of all tenants": preset.EntraMultiTenant(client),
 	} {
 		_, err := core.New(core.Config{Providers: []core.Provider{p}, RedirectURL: callbackURL, SessionKey: []byte("0123456789abcdef0123456789abcdef")})
-		if err == nil || !strings.Contains(err.Error(), "missing") && !strings.Contains(err.Error(), "Tenants is empty") {
+		if err == nil || !strings.Contains(err.Error(), "missing") && !strings.Contains(err.Error(), "Checks.Tenants is empty") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

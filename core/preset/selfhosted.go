@@ -47,7 +47,7 @@ func Keycloak(url, realm string, client Client) core.Provider {
 // https://zitadel.com/docs/apis/openidoauth/claims
 func ZITADEL(domain string, client Client, audiences ...string) core.Provider {
 	p := withUserInfo(provider("ZITADEL", address(domain), client))
-	p.TrustedAudiences = audiences
+	p.Checks.TrustedAudiences = audiences
 	return p
 }
 

@@ -29,16 +29,16 @@ func main() {
 			ClientID:     os.Getenv("OIDC_CLIENT_ID"),
 			ClientSecret: os.Getenv("OIDC_CLIENT_SECRET"),
 			Scopes:       strings.Fields(env("OIDC_SCOPES", "openid profile email")),
-			UserInfo:     true, // providers may put name and e-mail nowhere else
+			Requests:     core.RequestConfig{UserInfo: true}, // providers may put name and e-mail nowhere else
 		}},
 		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+"/auth/callback"),
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
-		LoginPath:   "/auth/login",
-		LogoutPath:  "/auth/logout",
+		Pages:       core.PageConfig{LoginPath: "/auth/login"},
+		Logout:      core.LogoutConfig{Path: "/auth/logout"},
 	}
 	for key := range strings.SplitSeq(os.Getenv("OLD_SESSION_KEYS"), ",") {
 		if key != "" {
-			config.OldSessionKeys = append(config.OldSessionKeys, []byte(key))
+			config.Sessions.OldKeys = append(config.Sessions.OldKeys, []byte(key))
 		}
 	}
 	if len(config.SessionKey) == 0 {

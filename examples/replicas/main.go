@@ -43,19 +43,18 @@ func main() {
 			ClientSecret: os.Getenv("OIDC_CLIENT_SECRET"),
 			// Many providers give a refresh token for offline_access only.
 			Scopes:   strings.Fields(env("OIDC_SCOPES", "openid profile email offline_access")),
-			UserInfo: true, // providers may put name and e-mail nowhere else
+			Requests: core.RequestConfig{UserInfo: true}, // providers may put name and e-mail nowhere else
 		}},
 		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+"/auth/callback"),
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
-		LoginPath:   "/auth/login",
-		LogoutPath:  "/auth/logout",
-		KeepTokens:  true,
-		Refreshes:   shared,
-		Revocations: shared,
+		Pages:       core.PageConfig{LoginPath: "/auth/login"},
+		Logout:      core.LogoutConfig{Path: "/auth/logout", Revocations: shared},
+		Tokens: core.TokenConfig{Keep: true,
+			Refreshes: shared},
 	}
 	for key := range strings.SplitSeq(os.Getenv("OLD_SESSION_KEYS"), ",") {
 		if key != "" {
-			config.OldSessionKeys = append(config.OldSessionKeys, []byte(key))
+			config.Sessions.OldKeys = append(config.Sessions.OldKeys, []byte(key))
 		}
 	}
 	auth, err := core.New(config)

@@ -28,7 +28,7 @@ func main() {
 		redirectURL = "http://" + os.Getenv("ADDR") + "/auth/callback"
 	}
 	auth, err := core.New(core.Config{
-		Providers:   []core.Provider{{Issuer: os.Getenv("OIDC_ISSUER"), ClientID: os.Getenv("OIDC_CLIENT_ID"), FormPost: true}},
+		Providers:   []core.Provider{{Issuer: os.Getenv("OIDC_ISSUER"), ClientID: os.Getenv("OIDC_CLIENT_ID"), Requests: core.RequestConfig{FormPost: true}}},
 		RedirectURL: redirectURL,
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
 	})

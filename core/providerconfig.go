@@ -1,0 +1,123 @@
+package core
+
+import (
+	"context"
+	"net/url"
+)
+
+// Provider is a login provider and this application's registration there.
+// ClientID is required, and Issuer or OAuth2.
+type Provider struct {
+	// Name identifies the provider in logs, in the login's query parameter
+	// "provider", on the page where users choose, and at the end of its callback's
+	// path: letters, digits, - and _. With several providers it is required and must
+	// be unique. Empty: the issuer's host.
+	Name string
+
+	// Issuer is the https URL under which /.well-known/openid-configuration is
+	// found, exactly as the provider spells it, including a final slash. http is
+	// accepted for loopback hosts if RedirectURL is http as well. Metadata and keys
+	// may redirect within their own origin, three times; no other redirect is
+	// followed.
+	//
+	// With OAuth2 and its URLs, Issuer may be empty: the scheme and host of AuthURL
+	// are used then. Two such providers on one host need an Issuer each: the iss that
+	// the provider sends to the callback (RFC 9207), or any two URLs of the host.
+	Issuer string
+
+	// ClientID identifies this application at the provider.
+	ClientID string
+
+	// ClientSecret authenticates this application at the token endpoint, by
+	// client_secret_basic or client_secret_post as the provider's metadata says.
+	// Empty: a public client, which relies on PKCE alone.
+	ClientSecret string
+
+	// Scopes to request, one for each element. They must include openid, except
+	// with OAuth2. Nil: openid, profile and email, or none with OAuth2.
+	Scopes []string
+
+	// OAuth2 is for a provider without OpenID Connect. Nil: OpenID Connect.
+	OAuth2 *OAuth2
+
+	// Client configures how this application authenticates.
+	Client ClientConfig
+
+	// Requests configures what the provider is asked, and how it answers.
+	Requests RequestConfig
+
+	// Checks configures what is accepted beyond the standard checks.
+	Checks CheckConfig
+}
+
+// ClientConfig configures client authentication. The zero value uses
+// [Provider.ClientSecret].
+type ClientConfig struct {
+	// SecretFunc returns the client secret for each token request, for providers
+	// whose secret is a signed token with a short life. Set either this or
+	// ClientSecret. It must be safe for concurrent use. Its error is logged, must not
+	// contain the secret, and fails the login with status 503.
+	SecretFunc func(context.Context) (string, error) `json:"-"`
+}
+
+// RequestConfig configures requests to a provider. The zero value sends the
+// standard parameters.
+type RequestConfig struct {
+	// AuthParams are additional parameters of the authorization request, such as
+	// prompt. Parameters of the protocol cannot be set. Only resource (RFC 8707) may
+	// have several values. A max_age, in seconds, is verified in the ID token.
+	// acr_values is not: check the claim in OnLogin, or use a [Requirement]. For one
+	// login only, use [LoginOptions].
+	AuthParams url.Values
+
+	// UserInfo also requests the UserInfo endpoint at login, if the provider has
+	// one. Many providers give name and e-mail only there. The answer is JSON or a
+	// signed token, and must have the ID token's subject. Claims of the ID token take
+	// precedence. Any status but 200 fails the login: 5xx, 408 and 429 as an outage
+	// with status 503, others with userinfo_untrusted.
+	UserInfo bool
+
+	// FormPost asks the provider to post its answer to the callback as a form (OAuth
+	// 2.0 Form Post Response Mode). Apple requires it when scopes are requested. The
+	// form comes from the provider's site, so middleware against cross-site requests
+	// must let a POST to the callback through. False: the answer is in the URL.
+	FormPost bool
+
+	// FormPostUser takes the form's parameter user as claim "user", as Apple posts it
+	// at a user's first login. preset.Apple sets it. The browser can change the
+	// value, which is not signed: use it as a display name, never to identify or
+	// authorize a user. It must be a JSON object of at most 4 KB. A claim "user" of
+	// the provider takes precedence. It needs FormPost. False: the parameter is
+	// ignored.
+	FormPostUser bool
+
+	// LogoutRedirectParam is the name of the post-logout redirect parameter. Empty:
+	// post_logout_redirect_uri (OpenID Connect RP-Initiated Logout).
+	LogoutRedirectParam string
+}
+
+// CheckConfig configures checks of a provider's answers. The zero value accepts
+// tokens of the one issuer, for ClientID alone, signed by any asymmetric algorithm
+// that the provider's metadata lists.
+type CheckConfig struct {
+	// SigningAlg is the algorithm that ID tokens, logout tokens and signed UserInfo
+	// must have: RS256, RS384, RS512, ES256, ES384, ES512, PS256, PS384, PS512 or
+	// EdDSA. It is id_token_signed_response_alg of the registration (OpenID Connect
+	// Dynamic Client Registration section 2). If the metadata lists algorithms
+	// without this one, logins and [Authenticator.Discover] fail. Empty: any of these
+	// that the metadata lists, or RS256 if it lists none of them.
+	SigningAlg string
+
+	// TrustedAudiences are additional audiences accepted in ID tokens. A token with
+	// one of them must name ClientID in azp (OpenID Connect Core section 3.1.3.7).
+	// Nil: none.
+	TrustedAudiences []string
+
+	// Tenants are the ids of the Microsoft Entra tenants whose users may log in, if
+	// one registration serves many tenants. Issuer is then the template from the
+	// metadata, https://login.microsoftonline.com/{tenantid}/v2.0. ID tokens must
+	// come from the tenant in their tid claim, and [User.Issuer] is that tenant's
+	// issuer. Other tenants are refused. Not all tenants can be accepted, because
+	// anybody can create one and choose its users' names. Nil: Issuer is one issuer.
+	Tenants []string
+}
