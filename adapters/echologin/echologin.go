@@ -1,10 +1,10 @@
-// Package echologin mounts pixy in Echo v4. For Echo v5 there is echo5login.
+// Package echologin mounts pixy in Echo v4. For Echo v5, use echo5login.
 //
-// A guard protects the handlers of the routes that it is given, and nothing that
-// runs before it. Middleware of Echo.Pre and Echo.Use runs first, so files that
-// the Static middleware serves from there are not guarded: serve protected files
-// with Static of a guarded group. Echo's router matches encoded paths, so do
-// not decode paths in front of a guard, and leave EnablePathUnescaping off.
+// A guard protects the handlers of its routes. It does not protect what runs
+// before it. Middleware of Echo.Pre and Echo.Use runs first, so files that the
+// Static middleware serves from there are not guarded. Serve protected files
+// with Static of a guarded group. Echo's router matches encoded paths: do not
+// decode paths before a guard, and leave EnablePathUnescaping off.
 package echologin
 
 import (
@@ -18,14 +18,14 @@ import (
 	"github.com/pixyauth/pixy/core"
 )
 
-// Login mounts the login's routes and guards handlers. Make one with [New]. It
+// Login mounts the login's routes and guards handlers. Create it with [New]. It
 // is safe for concurrent use once its fields are set.
 type Login struct {
-	// ErrorHandler decides about a request that is not served; what it returns
-	// goes to Echo. The error is an [*echo.HTTPError] that pixy has logged: return
-	// it to have Echo's HTTPErrorHandler answer. Its text is the public one;
-	// [errors.As] finds the [*core.Error]. Nil: [core.Authenticator.ServeError]
-	// answers, and Echo sees no error.
+	// ErrorHandler handles a request that fails, and its result goes to Echo.
+	// The error is an [*echo.HTTPError] and has been logged: return it to let
+	// Echo's HTTPErrorHandler answer. Its text is the public one; [errors.As]
+	// finds the [*core.Error]. Nil: [core.Authenticator.ServeError] answers,
+	// and Echo gets no error.
 	ErrorHandler func(echo.Context, error) error
 
 	auth *core.Authenticator
@@ -34,9 +34,9 @@ type Login struct {
 // New returns a Login for auth.
 func New(auth *core.Authenticator) *Login { return &Login{auth: auth} }
 
-// Mount registers the login's routes. Their paths are whole, because RedirectURL
-// is: give the Echo, or a group that adds middleware and no prefix. Mount panics
-// for a group with a prefix.
+// Mount registers the login's routes. Their paths are absolute, because they
+// come from RedirectURL. Pass the Echo, or a group that adds middleware and no
+// prefix. Mount panics if the group has a prefix.
 func (l *Login) Mount(router interface {
 	Add(method, path string, handler echo.HandlerFunc, middleware ...echo.MiddlewareFunc) *echo.Route
 }) {
@@ -45,23 +45,25 @@ func (l *Login) Mount(router interface {
 			return l.fail(c, route.Handle(c.Response(), c.Request()))
 		})
 		if added.Path != route.Path {
-			panic(fmt.Sprintf("echologin: Mount was given a group that makes %q of %q, but the login's paths are whole; "+
-				"give the Echo, and a RedirectURL with the whole path of the callback", added.Path, route.Path))
+			panic(fmt.Sprintf("echologin: Mount was given a group that makes %q of %q, but the login's paths are absolute; "+
+				"pass the Echo, and set RedirectURL to the full URL of the callback", added.Path, route.Path))
 		}
 	}
 }
 
-// RequireUser is middleware that lets only logged-in users through. A person
-// who opens a page is sent to log in and comes back; other requests get 401.
+// RequireUser is middleware that lets only logged-in users through. An
+// anonymous page load is redirected to the login, and the login returns to the
+// page. Other anonymous requests get status 401.
 //
-// Echo runs a group's middleware for unknown paths under the group too. In a
-// group without a prefix those are all unknown paths: guard routes one by one.
+// Echo runs a group's middleware for unknown paths under the group. In a group
+// without a prefix, these are all unknown paths: guard each route instead.
 func (l *Login) RequireUser(next echo.HandlerFunc) echo.HandlerFunc {
 	return l.Require(core.Requirement{})(next)
 }
 
-// Require is RequireUser for pages that need a login which is recent or strong,
-// too: who has another is sent to log in once more, and comes back.
+// Require is like RequireUser for pages that need a recent or strong login. A
+// user whose login does not meet need is sent to log in again, and returns to
+// the page.
 func (l *Login) Require(need core.Requirement) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -75,10 +77,10 @@ func (l *Login) Require(need core.Requirement) echo.MiddlewareFunc {
 	}
 }
 
-// LoadUser is middleware that attaches the user if there is one, and lets
-// everybody through. If nobody is logged in, [User] returns nil, also if another
-// Login has found a user. Only an outage stops a request: of the Store or of
-// Revocations (503).
+// LoadUser is middleware that adds the user to the request if there is one, and
+// lets every request through. For an anonymous request [User] returns nil, even
+// if another Login has found a user. A request fails only if the Store or
+// Revocations are unavailable (status 503).
 func (l *Login) LoadUser(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		loaded, err := l.auth.LoadUser(c.Response(), c.Request())
@@ -90,8 +92,8 @@ func (l *Login) LoadUser(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// User returns the user of this Login, or nil. It is nil if no RequireUser, Require
-// or LoadUser of this Login has let the request pass, whatever other Logins found.
+// User returns the user that RequireUser, Require or LoadUser of this Login has
+// found, or nil. It does not see users that other Logins found.
 func (l *Login) User(c echo.Context) *core.User { return l.auth.User(c.Request()) }
 
 // User returns the user that the innermost RequireUser, Require or LoadUser has
@@ -99,15 +101,15 @@ func (l *Login) User(c echo.Context) *core.User { return l.auth.User(c.Request()
 // [Login.User].
 func User(c echo.Context) *core.User { return core.UserFromContext(c.Request().Context()) }
 
-// Client returns a client that calls APIs on hosts in the name of who is logged
-// in. See [core.Client]; [core.TokenSource] has the token itself.
+// Client returns a client that calls APIs on hosts with the user's access
+// token. See [core.Client]. For the token itself, use [core.TokenSource].
 func Client(c echo.Context, hosts ...string) *http.Client {
 	return core.Client(c.Request().Context(), hosts...)
 }
 
-// Refresh refreshes the tokens of a request's user after an API has answered 401.
-// Call it before the handler writes anything, and ask the API once more. Its error
-// is for the handler to answer. See [core.Authenticator.Refresh].
+// Refresh refreshes the user's tokens after an API has answered 401. Call it
+// before the handler writes anything, then call the API again. If it fails, the
+// handler answers the request. See [core.Authenticator.Refresh].
 func (l *Login) Refresh(c echo.Context) error { return l.auth.Refresh(c.Response(), c.Request()) }
 
 func (l *Login) fail(c echo.Context, err error) error {
@@ -119,7 +121,7 @@ func (l *Login) fail(c echo.Context, err error) error {
 		return nil
 	}
 	err = public.Error(err)
-	if failure := new(core.Error); errors.As(err, &failure) { // whose status Echo v4 does not ask for
+	if failure := new(core.Error); errors.As(err, &failure) { // Echo v4 does not use its status
 		err = echo.NewHTTPError(failure.Status, err).SetInternal(err)
 	}
 	return l.ErrorHandler(c, err)

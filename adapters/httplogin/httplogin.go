@@ -1,9 +1,10 @@
 // Package httplogin mounts pixy in net/http, and in every router that takes
 // net/http's handlers and middleware.
 //
-// A guard protects the handler that it wraps, and nothing that runs before it.
-// [http.ServeMux] and other routers match decoded paths (%2F is no separator in
-// ServeMux): a handler must not decode a path again to find what it serves.
+// A guard protects the handler that it wraps. It does not protect what runs
+// before it. [http.ServeMux] and other routers match decoded paths (in
+// ServeMux, %2F is not a separator). A handler must not decode a path again to
+// choose what it serves.
 package httplogin
 
 import (
@@ -13,11 +14,11 @@ import (
 	"github.com/pixyauth/pixy/core"
 )
 
-// Login mounts the login's routes and guards handlers. Make one with [New]. It
+// Login mounts the login's routes and guards handlers. Create it with [New]. It
 // is safe for concurrent use once its fields are set.
 type Login struct {
-	// ErrorHandler answers when a request is not served. The error has been logged.
-	// Its text is the public one; [errors.As] finds the [*core.Error]. Nil:
+	// ErrorHandler answers a request that fails. The error has been logged. Its
+	// text is the public one; [errors.As] finds the [*core.Error]. Nil:
 	// [core.Authenticator.ServeError].
 	ErrorHandler func(http.ResponseWriter, *http.Request, error)
 
@@ -27,10 +28,10 @@ type Login struct {
 // New returns a Login for auth.
 func New(auth *core.Authenticator) *Login { return &Login{auth: auth} }
 
-// Mount registers the login's routes. An [*http.ServeMux] is a router here, and
-// so is every other that understands patterns such as "GET /auth/login". Their
-// paths are whole, because RedirectURL is: give the outermost router. Under a prefix,
-// the login answers with status 500 and says so in the log.
+// Mount registers the login's routes. The router is an [*http.ServeMux], or any
+// other router that understands patterns such as "GET /auth/login". The paths
+// are absolute, because they come from RedirectURL. Pass the outermost router.
+// Under a prefix, the login answers with status 500 and logs the reason.
 func (l *Login) Mount(router interface{ Handle(string, http.Handler) }) {
 	for _, route := range l.auth.Routes() {
 		router.Handle(route.Method+" "+route.Path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -41,14 +42,16 @@ func (l *Login) Mount(router interface{ Handle(string, http.Handler) }) {
 	}
 }
 
-// RequireUser is middleware that lets only logged-in users through. A person
-// who opens a page is sent to log in and comes back; other requests get 401.
+// RequireUser is middleware that lets only logged-in users through. An
+// anonymous page load is redirected to the login, and the login returns to the
+// page. Other anonymous requests get status 401.
 func (l *Login) RequireUser(next http.Handler) http.Handler {
 	return l.Require(core.Requirement{})(next)
 }
 
-// Require is RequireUser for pages that need a login which is recent or strong,
-// too: who has another is sent to log in once more, and comes back.
+// Require is like RequireUser for pages that need a recent or strong login. A
+// user whose login does not meet need is sent to log in again, and returns to
+// the page.
 func (l *Login) Require(need core.Requirement) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -62,10 +65,10 @@ func (l *Login) Require(need core.Requirement) func(http.Handler) http.Handler {
 	}
 }
 
-// LoadUser is middleware that attaches the user if there is one, and lets
-// everybody through. If nobody is logged in, [User] returns nil, also if another
-// Login has found a user. Only an outage stops a request: of the Store or of
-// Revocations (503).
+// LoadUser is middleware that adds the user to the request if there is one, and
+// lets every request through. For an anonymous request [User] returns nil, even
+// if another Login has found a user. A request fails only if the Store or
+// Revocations are unavailable (status 503).
 func (l *Login) LoadUser(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		loaded, err := l.auth.LoadUser(w, r)
@@ -77,8 +80,8 @@ func (l *Login) LoadUser(next http.Handler) http.Handler {
 	})
 }
 
-// User returns the user of this Login, or nil. It is nil if no RequireUser, Require
-// or LoadUser of this Login has let the request pass, whatever other Logins found.
+// User returns the user that RequireUser, Require or LoadUser of this Login has
+// found, or nil. It does not see users that other Logins found.
 func (l *Login) User(r *http.Request) *core.User { return l.auth.User(r) }
 
 // User returns the user that the innermost RequireUser, Require or LoadUser has
@@ -86,13 +89,13 @@ func (l *Login) User(r *http.Request) *core.User { return l.auth.User(r) }
 // [Login.User].
 func User(r *http.Request) *core.User { return core.UserFromContext(r.Context()) }
 
-// Client returns a client that calls APIs on hosts in the name of who is logged
-// in. See [core.Client]; [core.TokenSource] has the token itself.
+// Client returns a client that calls APIs on hosts with the user's access
+// token. See [core.Client]. For the token itself, use [core.TokenSource].
 func Client(r *http.Request, hosts ...string) *http.Client { return core.Client(r.Context(), hosts...) }
 
-// Refresh refreshes the tokens of a request's user after an API has answered 401.
-// Call it before the handler writes anything, and ask the API once more. Its error
-// is for the handler to answer. See [core.Authenticator.Refresh].
+// Refresh refreshes the user's tokens after an API has answered 401. Call it
+// before the handler writes anything, then call the API again. If it fails, the
+// handler answers the request. See [core.Authenticator.Refresh].
 func (l *Login) Refresh(w http.ResponseWriter, r *http.Request) error { return l.auth.Refresh(w, r) }
 
 func (l *Login) fail(w http.ResponseWriter, r *http.Request, err error) {

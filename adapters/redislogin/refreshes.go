@@ -13,17 +13,18 @@ import (
 const (
 	refresh = "refresh:"
 
-	// What stands for a key is somebody's claim or a refresh's outcome.
+	// A value in Redis is either a claim or the outcome of a refresh.
 	claimMark   = "claim "
 	outcomeMark = "outcome "
 
-	// Pauses between two looks at a claim of somebody else.
+	// Pauses between two reads of another replica's claim.
 	minPause = 10 * time.Millisecond
 	maxPause = 100 * time.Millisecond
 )
 
-// begin puts a claim where nothing is, and returns what stands then. Sent twice
-// by a client that has lost the answer, it is answered alike.
+// begin stores a claim if the key has no value, and returns the value of the
+// key. A client that lost the answer can send it again and gets the same
+// answer.
 var begin = redis.NewScript(`
 local stands = redis.call('GET', KEYS[1])
 if stands then return stands end
@@ -31,8 +32,8 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ARGV[1]
 `)
 
-// finish takes a claim away, or puts an outcome in its place. If the claim is
-// over, somebody else's claim or outcome is left alone.
+// finish deletes a claim, or replaces it with an outcome. If the claim has
+// expired and the key has another value, finish leaves that value.
 var finish = redis.NewScript(`
 local stands = redis.call('GET', KEYS[1])
 if stands and stands ~= ARGV[1] then return 0 end
@@ -41,8 +42,9 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 `)
 
-// Begin implements core's Refreshes. While somebody else's claim stands it asks
-// Redis anew, every tenth of a second at last. A claim is over by Redis's clock.
+// Begin implements core.Refreshes. While another claim is valid, it polls
+// Redis, at first every 10 ms and later every 100 ms. Redis's clock decides
+// when a claim expires.
 func (s *Shared) Begin(ctx context.Context, key string, claim time.Duration) (string, error) {
 	mine := claimMark + rand.Text()
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
@@ -61,15 +63,15 @@ func (s *Shared) Begin(ctx context.Context, key string, claim time.Duration) (st
 		}
 		select {
 		case <-ctx.Done():
-			return "", fmt.Errorf("waiting for another's refresh: %w", ctx.Err())
+			return "", fmt.Errorf("waiting for another replica's refresh: %w", ctx.Err())
 		case <-time.After(pause):
 		}
 	}
 }
 
-// Finish implements core's Refreshes. If the claim was over and another has been
-// made since, what that one comes to counts; but within one process, Finish is
-// for the last claim on key.
+// Finish implements core.Refreshes. If the claim has expired and another
+// replica has claimed the key since, the outcome of the other replica counts.
+// Within one process, Finish is for the latest claim on key.
 func (s *Shared) Finish(ctx context.Context, key, outcome string, keep time.Duration) error {
 	s.mu.Lock()
 	mine := s.claims[key]
@@ -84,5 +86,6 @@ func (s *Shared) Finish(ctx context.Context, key, outcome string, keep time.Dura
 	return nil
 }
 
-// milliseconds is at least one, which is the shortest life that Redis gives.
+// milliseconds returns d in milliseconds, at least one: the shortest expiry in
+// Redis.
 func milliseconds(d time.Duration) int64 { return max(1, d.Milliseconds()) }

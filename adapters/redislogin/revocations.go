@@ -14,18 +14,20 @@ const (
 
 	defaultMaxStale = 5 * time.Second
 
-	// maxAnswers bounds the memory that answers take, to some 2 MB.
+	// maxAnswers limits the number of cached answers, which use up to about 2
+	// MB.
 	maxAnswers = 10_000
 )
 
-// An answer is what Redis has said of one key.
+// An answer is what Redis returned for one key.
 type answer struct {
 	at    time.Time // zero: not revoked
 	asked time.Time
 }
 
-// revoke keeps the latest time and the longest life: the clocks of replicas
-// differ, and a later call with an earlier time must let go of no session.
+// revoke keeps the latest time and the latest expiry. The clocks of replicas
+// differ, and a later call with an earlier time must not make a session valid
+// again.
 var revoke = redis.NewScript(`
 local at, life = ARGV[1], math.max(tonumber(ARGV[2]), redis.call('PTTL', KEYS[1]))
 local kept = redis.call('GET', KEYS[1])
@@ -33,16 +35,16 @@ if kept and tonumber(kept) > tonumber(at) then at = kept end
 return redis.call('SET', KEYS[1], at, 'PX', string.format('%.0f', life))
 `)
 
-// Revoke implements core's Revocations. Redis forgets it at until.
+// Revoke implements core.Revocations. The entry expires at until.
 func (s *Shared) Revoke(ctx context.Context, key string, at, until time.Time) error {
 	life := time.Until(until).Milliseconds()
 	if life <= 0 {
-		return nil // what it would end is over
+		return nil // all sessions that it would end have expired
 	}
 	err := revoke.Run(ctx, s.client, []string{s.name(revocation, key)}, at.UnixMilli(), life).Err()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.answers, key) // after an error, too: it may have been done
+	delete(s.answers, key) // also after an error, because Redis may have stored it
 	s.revoked++
 	if err != nil {
 		return fmt.Errorf("revoking in Redis: %w", err)
@@ -50,8 +52,8 @@ func (s *Shared) Revoke(ctx context.Context, key string, at, until time.Time) er
 	return nil
 }
 
-// RevokedAt implements core's Revocations. It is one command, or none if fresh
-// answers for all keys are at hand.
+// RevokedAt implements core.Revocations. It sends one command, or none if
+// fresh answers for all keys are cached.
 func (s *Shared) RevokedAt(ctx context.Context, keys ...string) (time.Time, error) {
 	now := time.Now()
 	latest, known, revoked := s.known(keys, now)
@@ -79,20 +81,20 @@ func (s *Shared) RevokedAt(ctx context.Context, keys ...string) (time.Time, erro
 	return latest, nil
 }
 
-// revokedAt reads what Redis has for a key: nil, or milliseconds since 1970.
+// revokedAt parses the value of a key: nil, or milliseconds since 1970.
 func revokedAt(value any) (time.Time, error) {
 	if value == nil {
 		return time.Time{}, nil
 	}
 	ms, err := strconv.ParseInt(fmt.Sprint(value), 10, 64)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("a revocation in Redis is no time: %w", err)
+		return time.Time{}, fmt.Errorf("a revocation in Redis is not a number of milliseconds; delete the key: %w", err)
 	}
 	return time.UnixMilli(ms), nil
 }
 
-// known returns the latest time among the answers at hand, whether there is a
-// fresh one for each key, and how often this process has revoked.
+// known returns the latest time of the cached answers, whether each key has a
+// fresh answer, and how often this process has called Revoke.
 func (s *Shared) known(keys []string, now time.Time) (latest time.Time, all bool, revoked int) {
 	maxStale := s.MaxStale
 	if maxStale == 0 {
@@ -110,11 +112,11 @@ func (s *Shared) known(keys []string, now time.Time) (latest time.Time, all bool
 	return latest, true, s.revoked
 }
 
-// keep remembers answers, unless this process has revoked since they were asked
-// for: they may be from before that.
+// keep caches answers, unless this process has called Revoke since the question
+// was sent: the answers may be older than that call.
 func (s *Shared) keep(keys []string, answers []answer, revoked int) {
 	if s.MaxStale < 0 {
-		return // nobody would look at them
+		return // the cache is off
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -187,7 +187,7 @@ func TestARedisThatDoesNotAnswerIsAnErrorAndNoAnswer(t *testing.T) {
 	for name, row := range map[string]struct{ reply, want string }{
 		"a refusal":      {failure("NOPERM no permission"), "asking Redis for revocations: NOPERM no permission"},
 		"a hang-up":      {"", "asking Redis for revocations: EOF"},
-		"something else": {array(bulk("yesterday")), `a revocation in Redis is no time: strconv.ParseInt: parsing "yesterday": invalid syntax`},
+		"something else": {array(bulk("yesterday")), `a revocation in Redis is not a number of milliseconds; delete the key: strconv.ParseInt: parsing "yesterday": invalid syntax`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -20,17 +20,18 @@ import (
 const (
 	appleIssuer = "https://appleid.apple.com"
 
-	// appleSecretLifetime is for one token request. Apple allows six months.
+	// appleSecretLifetime is long enough for one token request. Apple allows
+	// six months.
 	appleSecretLifetime = 5 * time.Minute
 )
 
-// AppleClient is an application's registration with Apple. It prints and logs
-// without the key.
+// AppleClient holds an application's registration with Apple. It prints and
+// logs without the key.
 type AppleClient struct {
 	ServicesID string // the client id: a Services ID, such as com.example.web
-	TeamID     string // ten characters, of the developer account
-	KeyID      string // ten characters, of the private key
-	PrivateKey []byte `json:"-"` // the .p8 file, as it was downloaded
+	TeamID     string // the id of the developer account: ten characters
+	KeyID      string // the id of the private key: ten characters
+	PrivateKey []byte `json:"-"` // the content of the .p8 file
 }
 
 // LogValue leaves out the key.
@@ -38,23 +39,24 @@ func (c AppleClient) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("services_id", c.ServicesID), slog.String("team_id", c.TeamID), slog.String("key_id", c.KeyID))
 }
 
-// Format prints what LogValue gives, whatever the verb.
+// Format prints the result of LogValue, for every verb.
 func (c AppleClient) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.LogValue().String()) }
 
-// Apple is Sign in with Apple. The error says what is missing, or that PrivateKey
-// is no key for ES256.
+// Apple is Sign in with Apple. It returns an error if a field is missing, or if
+// PrivateKey is not a key for ES256.
 //
 // Register a Services ID with Sign in with Apple, the domain and the return URL
-// (https, and no loopback), and a key for it. Apple has no fixed client secret:
-// it is a token that is signed with that key, made for each token request and
-// good for five minutes, and sent by client_secret_post.
+// (https, not loopback), and a key for it. Apple has no fixed client secret.
+// The secret is a token that is signed with the key, created for each token
+// request, valid for five minutes, and sent by client_secret_post.
 //
 // The subject is stable and the same for all applications of the team. Apple
-// gives name and e-mail only if its answer is posted as a form, so that is asked
-// for (see [core.Provider].FormPost). The name comes at a person's first login
-// only, unsigned, as claim user (see [core.Provider].FormPostUser). EmailVerified is true only if Apple spells
-// email_verified as a boolean; it has been a string at times. An address at
-// privaterelay.appleid.com is a relay to the person's own.
+// sends name and e-mail only if it posts its answer as a form, so the preset
+// sets [core.RequestConfig.FormPost]. The name comes only at a user's first
+// login, unsigned, as claim user (see [core.RequestConfig.FormPostUser]).
+// EmailVerified is true only if Apple sends email_verified as a boolean; at
+// times it has been a string. An address at privaterelay.appleid.com forwards
+// to the user's own.
 //
 // https://developer.apple.com/documentation/signinwithapplerestapi,
 // https://developer.apple.com/documentation/accountorganizationaldatasharing/creating-a-client-secret
@@ -79,7 +81,7 @@ func appleAt(client AppleClient, now func() time.Time) (core.Provider, error) {
 	return p, nil
 }
 
-// key reads the .p8 file: PKCS #8 in PEM.
+// key parses the .p8 file: PKCS #8 in PEM.
 func (c AppleClient) key() (*ecdsa.PrivateKey, error) {
 	for _, field := range [...]struct{ name, value string }{
 		{"ServicesID", c.ServicesID}, {"TeamID", c.TeamID}, {"KeyID", c.KeyID},
@@ -103,7 +105,7 @@ func (c AppleClient) key() (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
-// secret is the token that Apple takes for a client secret.
+// secret returns the signed token that Apple accepts as client secret.
 func (c AppleClient) secret(signer jose.Signer, now time.Time) (string, error) {
 	payload, err := json.Marshal(map[string]any{
 		"iss": c.TeamID,

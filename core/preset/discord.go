@@ -8,15 +8,15 @@ import (
 	"github.com/pixyauth/pixy/core"
 )
 
-// Discord is Discord, by OAuth 2.0: its API is asked who is there. Its endpoints
-// are found by its metadata (RFC 8414), which announces PKCE by S256 and promises
-// the issuer in the callback (RFC 9207).
+// Discord is Discord over OAuth 2.0. The user comes from its API. The endpoints
+// come from its metadata (RFC 8414), which announces PKCE with S256 and an
+// issuer in the callback (RFC 9207).
 //
 // Create an application and add the redirect under "OAuth2".
 //
-// The subject is the account's id (a snowflake), which never changes. Discord
-// lets people in whose e-mail address is not verified, and says so: EmailVerified
-// is its "verified".
+// The subject is the account's id (a snowflake), which never changes. Users
+// with an unverified e-mail address can log in: EmailVerified is Discord's
+// field verified.
 //
 // https://docs.discord.com/developers/topics/oauth2,
 // https://docs.discord.com/developers/resources/user

@@ -1,37 +1,40 @@
-// Package preset gives a [core.Provider] for login providers that many people
-// have, from what only their registration there can tell.
+// Package preset returns a [core.Provider] for common login providers. It needs
+// only what you get when you register your application there.
 //
 //	Providers: []core.Provider{
 //		preset.Google(preset.Client{ID: googleID, Secret: googleSecret}),
 //		preset.GitHub(preset.Client{ID: gitHubID, Secret: gitHubSecret}),
 //	},
 //
-// What comes back is an ordinary value, whose fields may be changed before
-// [core.New] has it: Name, Scopes, AuthParams. A preset weakens no check. Where a
-// provider departs from the standards, its comment says how, and what that
-// means for the application.
+// The result is an ordinary value. You can change its fields before you call
+// [core.New]: Name, Scopes, AuthParams. A preset weakens no check. Where a
+// provider departs from the standards, the comment of its preset says how, and
+// what that means for the application.
 //
-// The comments go by the providers' own documentation. Each preset is tested
-// against a test provider with the same quirks, and none against the live
+// The comments follow the providers' own documentation. Each preset is tested
+// against a test provider with the same quirks. None is tested against the live
 // service.
 //
 // # What to register
 //
-// The redirect URI is Config.RedirectURL if there is one provider, and
-// Config.RedirectURL + "/" + Name if there are several, to the byte. Each preset
-// sets Name, so https://app.example.com/auth/callback/Google is an example. Where
-// the provider ends sessions of its own, register the URL of Logout.After, too.
+// With one provider, the redirect URI is Config.RedirectURL. With several, it
+// is Config.RedirectURL + "/" + Name, such as
+// https://app.example.com/auth/callback/Google. Register exactly this URI. Each
+// preset sets Name. If the provider supports logout, also register the absolute
+// URL of Logout.After as post-logout redirect URI.
 //
-// # Who somebody is
+// # Identifying users
 //
-// By [core.User.Key] alone, whatever the provider. An e-mail address is a label;
-// EmailVerified is true only where the provider says so, literally.
+// Identify a user by [core.User.Key] only, with every provider. An e-mail
+// address is for display. EmailVerified is true only if the provider states it
+// as the boolean true.
 //
-// # None for LinkedIn
+// # No preset for LinkedIn
 //
 // LinkedIn's token endpoint answers invalid_client to a web application that
-// sends a code verifier (RFC 7636), and its ID tokens lack the nonce. Only native
-// applications on a loopback address get PKCE, if LinkedIn grants it to them
+// sends a code verifier (RFC 7636), and its ID tokens have no nonce. Only
+// native applications on a loopback address can use PKCE, if LinkedIn enables
+// it for them
 // (https://learn.microsoft.com/linkedin/shared/authentication/authorization-code-flow-native).
-// There is no login without PKCE here, so there is no preset.
+// Pixy never logs in without PKCE, so there is no preset.
 package preset

@@ -34,7 +34,7 @@ func Example() {
 	// POST /auth/logout
 }
 
-// Of one tenant of Microsoft Entra, or of two.
+// One tenant of Microsoft Entra, or two.
 func ExampleEntraMultiTenant() {
 	client := preset.Client{ID: "00001111-aaaa-2222-bbbb-3333cccc4444", Secret: os.Getenv("ENTRA_CLIENT_SECRET")}
 	one := preset.Entra("aaaabbbb-0000-cccc-1111-dddd2222eeee", client)

@@ -1,4 +1,4 @@
 package preset
 
-// AppleAt is Apple with a clock of the test's.
+// AppleAt is Apple with the test's clock.
 var AppleAt = appleAt

@@ -7,19 +7,20 @@ import (
 	"github.com/pixyauth/pixy/core"
 )
 
-// Facebook is Facebook Login, by plain OAuth 2.0: the Graph API is asked who is
-// there. Facebook's OpenID Connect metadata names no token endpoint, so that it
+// Facebook is Facebook Login over plain OAuth 2.0. The user comes from the
+// Graph API. Facebook's OpenID Connect metadata has no token endpoint, so it
 // cannot be used.
 //
 // Create an app with Facebook Login and add the valid OAuth redirect URI. Leave
-// "Require App Secret" off: the calls here carry no proof of it. No version is in
-// the endpoints' URLs: Facebook takes the oldest one that the app may use.
+// "Require App Secret" off, because the calls to the Graph API do not carry the
+// appsecret_proof. The endpoints' URLs name no version, so Facebook uses the
+// oldest version that is available to the app.
 //
-// The subject is the app-scoped user id: stable for this app, and another one for
-// the same person at another app. There is no e-mail address if the account has
-// none, or if the person keeps it back; Facebook does not say whether it is
-// verified, so EmailVerified is false. Facebook's documentation tells of PKCE in
-// its OpenID Connect flow only; the challenge is sent all the same.
+// The subject is the app-scoped user id. It is stable for this app, and another
+// app gets another id for the same user. The e-mail address is missing if the
+// account has none, or if the user does not share it. Facebook does not say
+// whether it is verified, so EmailVerified is false. Facebook documents PKCE
+// for its OpenID Connect flow only; the challenge is sent anyway.
 //
 // https://developers.facebook.com/documentation/facebook-login/guides/advanced/manual-flow
 func Facebook(client Client) core.Provider {

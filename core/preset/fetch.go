@@ -9,9 +9,9 @@ import (
 	"github.com/pixyauth/pixy/core"
 )
 
-// fetch asks a provider's API, and returns the status of an answer that is
-// neither 200 nor an outage. The client is FetchUser's: it sends the access
-// token and bounds the answer.
+// fetch gets url from a provider's API and decodes the response. It returns the
+// status of a response that is neither 200 nor an outage. The client is
+// FetchUser's: it sends the access token and limits the response.
 func fetch(ctx context.Context, client *http.Client, url string, into any) (int, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -30,12 +30,12 @@ func fetch(ctx context.Context, client *http.Client, url string, into any) (int,
 		return status, nil
 	}
 	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
-		return 0, fmt.Errorf("%s is not the JSON it should be: %w", url, err)
+		return 0, fmt.Errorf("%s did not answer with the expected JSON: %w", url, err)
 	}
 	return http.StatusOK, nil
 }
 
-// mustFetch is fetch where nothing but 200 will do.
+// mustFetch is like fetch, but returns an error for every status except 200.
 func mustFetch(ctx context.Context, client *http.Client, url string, into any) error {
 	status, err := fetch(ctx, client, url, into)
 	if err == nil && status != http.StatusOK {
@@ -44,8 +44,8 @@ func mustFetch(ctx context.Context, client *http.Client, url string, into any) e
 	return err
 }
 
-// present drops what the provider left empty. Without an id there is no sub then,
-// and the login is refused.
+// present removes empty claims. Without an id there is no sub, and the login
+// fails.
 func present(claims map[string]any) map[string]any {
 	for name, value := range claims {
 		if value == "" {

@@ -3,24 +3,27 @@ package preset
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 
 	"github.com/pixyauth/pixy/core"
 )
 
-// GitHub is github.com, by plain OAuth 2.0: it has no ID tokens, and its API is
-// asked who is there. PKCE is checked by GitHub.
+// GitHub is github.com over plain OAuth 2.0. It has no ID tokens, so the user
+// comes from its API. GitHub checks PKCE.
 //
-// Register an OAuth app with the authorization callback URL, or a GitHub App with
-// the callback URL and the account permission "Email addresses: read".
+// Register an OAuth app with the authorization callback URL. Or register a
+// GitHub App with the callback URL and the account permission "Email addresses:
+// read".
 //
-// The subject is the number of the account; the login name, which can be given
-// up and taken by somebody else, is the claim preferred_username. The e-mail
-// address is the account's primary one, if it is verified, else there is none;
-// nor is there for a GitHub App without that permission. GitHub answers errors at
-// its token endpoint with status 200 and names of its own, and the callback has
-// the issuer https://github.com/login/oauth (RFC 9207), which is compared.
+// The subject is the account's number. The claim preferred_username is the
+// login name. Its owner can release it, and another user can then take it. The
+// e-mail address is the account's primary one, if it is verified. Otherwise,
+// and for a GitHub App without the permission, there is none. GitHub's token
+// endpoint sends errors with status 200 and error codes of its own. The
+// callback has the issuer https://github.com/login/oauth (RFC 9207), which is
+// checked.
 //
 // https://docs.github.com/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps,
 // https://docs.github.com/rest/users/emails
@@ -47,7 +50,7 @@ func gitHubUser(ctx context.Context, client *http.Client) (map[string]any, error
 		return nil, err
 	}
 	if user.ID <= 0 {
-		return nil, errors.New("GitHub gave no id")
+		return nil, errors.New("GitHub's API returned no user id")
 	}
 	claims := map[string]any{
 		"sub": strconv.FormatInt(user.ID, 10), "preferred_username": user.Login, "name": user.Name, "picture": user.AvatarURL,
@@ -60,9 +63,9 @@ func gitHubUser(ctx context.Context, client *http.Client) (map[string]any, error
 	switch {
 	case err != nil:
 		return nil, err
-	case status == http.StatusForbidden, status == http.StatusNotFound: // an app that may not see them
+	case status == http.StatusForbidden, status == http.StatusNotFound: // the app has no permission to read them
 	case status != http.StatusOK:
-		return nil, errors.New("GitHub refuses to show the e-mail addresses")
+		return nil, fmt.Errorf("GitHub answered %d to the request for e-mail addresses", status)
 	}
 	for _, e := range emails {
 		if e.Primary && e.Verified {

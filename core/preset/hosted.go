@@ -6,14 +6,13 @@ import (
 	"github.com/pixyauth/pixy/core"
 )
 
-// Google is for everybody who has a Google account.
+// Google is for all users with a Google account.
 //
-// Register a client of type "Web application" and its authorized redirect URI.
-// The subject is the account's number: unique, and never given to somebody else.
-// The claim hd names the Google Workspace organization of an account that has
-// one. To admit one organization only, set AuthParams hd, which is a request, and
-// compare the claim in OnLogin, which is what counts. EmailVerified is as Google
-// says it.
+// Register a client of type "Web application" with its authorized redirect URI.
+// The subject is the account's number: unique, and never reused. The claim hd
+// names the Google Workspace organization of an account that has one. To admit
+// one organization only, compare the claim hd in OnLogin. The parameter hd in
+// AuthParams is only a request to Google. EmailVerified is what Google says.
 //
 // https://developers.google.com/identity/openid-connect/openid-connect
 func Google(client Client) core.Provider {
@@ -22,43 +21,44 @@ func Google(client Client) core.Provider {
 
 // Slack is Sign in with Slack.
 //
-// Create an app, add the redirect URL under "OAuth & Permissions" and the user
-// scopes openid, profile and email. Leave the app's PKCE setting off: it makes a
-// public client of the app, and Slack's OpenID Connect token endpoint has been
-// reported to refuse such an app's secret together with a verifier. Without the
-// setting Slack does not look at the challenge: what stops a stolen code is
-// then its secret, the state, and the nonce, which Slack returns.
+// Create an app. Under "OAuth & Permissions", add the redirect URL and the user
+// scopes openid, profile and email. Leave the app's PKCE setting off. The
+// setting makes the app a public client, and Slack's OpenID Connect token
+// endpoint has been reported to reject the client secret of such an app
+// together with a verifier. Without the setting, Slack ignores the challenge. A
+// stolen code is then stopped by the client secret, the state, and the nonce,
+// which Slack returns.
 //
-// The subject is the Slack user id. Ids are unique throughout Slack, but any
-// workspace's members may log in: compare the claim https://slack.com/team_id in
-// OnLogin to admit your own only.
+// The subject is the Slack user id, which is unique throughout Slack. Members
+// of every workspace can log in: to admit one workspace only, compare the claim
+// https://slack.com/team_id in OnLogin.
 //
 // https://docs.slack.dev/authentication/sign-in-with-slack,
 // https://docs.slack.dev/authentication/using-pkce
 func Slack(client Client) core.Provider { return provider("Slack", "https://slack.com", client) }
 
 // Okta is an Okta authorization server: https://example.okta.com for the
-// organization's own, https://example.okta.com/oauth2/default or the like for
-// another. The issuer has no final slash.
+// organization's own, or another one such as
+// https://example.okta.com/oauth2/default. The issuer has no trailing slash.
 //
-// Create an app integration of type "OIDC, Web Application" with the sign-in and
-// sign-out redirect URIs. UserInfo is asked, because ID tokens that come with an
-// access token leave out the profile. The subject is the Okta user id; at another
-// server than the organization's, sub can be configured to be something that
-// changes: leave it alone.
+// Create an app integration of type "OIDC, Web Application" with the sign-in
+// and sign-out redirect URIs. The login requests UserInfo, because an ID token
+// that comes with an access token has no profile claims. The subject is the
+// Okta user id. On an authorization server other than the organization's own,
+// do not configure sub to be a value that can change.
 //
 // https://developer.okta.com/docs/concepts/auth-servers
 func Okta(issuer string, client Client) core.Provider {
 	return withUserInfo(provider("Okta", address(issuer), client))
 }
 
-// Auth0 is an Auth0 tenant, by its domain such as example.eu.auth0.com, or by its
-// custom domain.
+// Auth0 is an Auth0 tenant, by its domain such as example.eu.auth0.com, or by
+// its custom domain.
 //
 // Create a "Regular Web Application" with the allowed callback and logout URLs.
-// The issuer has a final slash, which is easily forgotten. The subject has the
-// connection before the user's id there (such as auth0|123): accounts that are
-// not linked in Auth0 are different users.
+// The issuer ends with a slash, which Auth0 adds to the domain. The subject
+// consists of the connection and the user's id there (such as auth0|123):
+// accounts that are not linked in Auth0 are different users.
 //
 // https://auth0.com/docs/get-started/applications/application-settings
 func Auth0(domain string, client Client) core.Provider {
@@ -66,18 +66,18 @@ func Auth0(domain string, client Client) core.Provider {
 }
 
 // Cognito is an Amazon Cognito user pool, by its id such as
-// eu-central-1_AbCdEfGhI, whose first part is the region.
+// eu-central-1_AbCdEfGhI, which begins with the region.
 //
 // Create an app client with the authorization code grant, the scopes openid,
-// profile and email, and its allowed callback and sign-out URLs; the pool needs a
-// domain. Pools with the newer issuer need Issuer set to
-// https://issuer-cognito-idp.region.amazonaws.com/pool-id. UserInfo is not
-// asked: it spells email_verified as a string, while the ID token has a boolean.
-// Logout calls its target logout_uri. The subject is the user's sub in the pool,
-// a UUID that never changes.
+// profile and email, and its allowed callback and sign-out URLs. The pool needs
+// a domain. For a pool with the newer issuer, set Issuer to
+// https://issuer-cognito-idp.region.amazonaws.com/pool-id. The login does not
+// request UserInfo, which has email_verified as a string; the ID token has it
+// as a boolean. The post-logout redirect parameter is logout_uri. The subject
+// is the user's sub in the pool, a UUID that never changes.
 //
-// Users who came to the pool through another provider have been reported to get
-// ID tokens with a nonce of the pool's own; their logins are refused.
+// Users who come to the pool through another provider have been reported to get
+// ID tokens with a nonce of the pool. Such logins fail.
 //
 // https://docs.aws.amazon.com/cognito/latest/developerguide/federation-endpoints.html,
 // https://docs.aws.amazon.com/cognito/latest/developerguide/logout-endpoint.html
@@ -95,13 +95,13 @@ func Cognito(poolID string, client Client) core.Provider {
 	return p
 }
 
-// provider is an OpenID provider that does all by the book, unless the caller
-// says otherwise.
+// provider returns a Provider that follows the standards. Callers set what
+// differs.
 func provider(name, issuer string, client Client) core.Provider {
 	return core.Provider{Name: name, Issuer: issuer, ClientID: client.ID, ClientSecret: client.Secret}
 }
 
-// withUserInfo is for providers whose ID tokens do not have name and e-mail.
+// withUserInfo is for providers whose ID tokens have no name and e-mail.
 func withUserInfo(p core.Provider) core.Provider {
 	p.Requests.UserInfo = true
 	return p

@@ -1,5 +1,6 @@
 // Package public makes errors safe to show. Frameworks and their middleware
-// send err.Error() to browsers, and that of a core.Error is the text for the log.
+// send err.Error() to browsers, but the text of a core.Error is meant for the
+// log.
 package public
 
 import (
@@ -10,8 +11,8 @@ import (
 )
 
 // Error returns an error whose text is the public text of err, a [*core.Error].
-// It unwraps to that, and has its status and its JSON. An error of another kind
-// gets a text that says nothing of it.
+// It unwraps to the [*core.Error] and has its status and its JSON. Any other
+// error gets a general text that reveals nothing about it.
 func Error(err error) error {
 	known := new(core.Error)
 	if !errors.As(err, &known) {
@@ -28,7 +29,7 @@ type failure = core.Error
 // shown has the methods StatusCode, MarshalJSON and LoginURL of core.Error.
 type shown struct{ *failure }
 
-// Error returns the text for the person.
+// Error returns the public text.
 func (s shown) Error() string { return s.Public }
 
 // Unwrap gives errors.As the *core.Error.
