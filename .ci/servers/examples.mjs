@@ -143,13 +143,13 @@ async function wrongVerifierIsRefused(ada) {
 async function callbackIsNotReplayed(ada, used) {
   const before = provider.tokenRequests();
   const again = await ada.get(used);
-  assert.ok([302, 303].includes(again.status) && again.location === `${app}/`, `a reload gets ${again.status}`);
+  assert.ok([302, 303].includes(again.status) && again.location === `${app}/me`, `a reload gets ${again.status} to ${again.location}`);
   assert.equal((await whoAmI(ada)).subject, 'ada');
   const stranger = new Browser();
   await stranger.get(used);
   assert.equal(await whoAmI(stranger), undefined);
   assert.equal(provider.tokenRequests(), before);
-  step('a callback that comes again goes home, or nowhere, and sends no code');
+  step('a callback that comes again leads to the page, or nowhere, and sends no code');
 }
 
 async function guardDoesWithoutProvider(ada) {

@@ -72,7 +72,7 @@ try {
 // provider is what the application is told of a server.
 function provider({ name, client, plain, issuer, authorization, token }) {
   const registered = { Name: name, ClientID: client.id, ClientSecret: client.secret };
-  if (!plain) return { ...registered, Issuer: issuer, UserInfo: true };
+  if (!plain) return { ...registered, Issuer: issuer, Requests: { UserInfo: true } };
   return {
     ...registered, Scopes: ['user'], UserURL: `${issuer}/user`,
     OAuth2: { AuthURL: authorization, TokenURL: token, AuthMethod: 'client_secret_post' },

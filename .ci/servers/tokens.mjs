@@ -22,7 +22,7 @@ const step = ({ name }, what) => console.log(`ok  an application that keeps toke
 const certified = {
   name: 'oidc-provider', client: oidcProvider.clients.confidential, api: `${origins[0]}/me`, user: { sub: 'ada' },
   logout: `${origins[0]}/session/end`,
-  registered: { Issuer: origins[0], Scopes: ['openid', 'offline_access'], AuthParams: { prompt: ['consent'] } },
+  registered: { Issuer: origins[0], Scopes: ['openid', 'offline_access'], Requests: { AuthParams: { prompt: ['consent'] } } },
   start: () => oidcProvider.start(ports[0], app, callback('oidc-provider'), singleLogout),
 };
 const servers = [

@@ -35,7 +35,7 @@ func TestLargeSessions(t *testing.T) {
 			b.unlimited(store)
 			g.login()
 			g.is(http.StatusOK, "with room")
-			b.holds(t, 1, "with room")
+			b.holds(t, 2, "with room: the session, and the hint of a logout")
 			g.logout()
 			b.holds(t, 0, "with room, and after the logout")
 		})

@@ -49,8 +49,7 @@ func main() {
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
 		Pages:       core.PageConfig{LoginPath: "/auth/login"},
 		Logout:      core.LogoutConfig{Path: "/auth/logout", Revocations: shared},
-		Tokens: core.TokenConfig{Keep: true,
-			Refreshes: shared},
+		Tokens:      core.TokenConfig{Keep: true, Refreshes: shared},
 	}
 	for key := range strings.SplitSeq(os.Getenv("OLD_SESSION_KEYS"), ",") {
 		if key != "" {
