@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pixyauth/pixy/core/internal/base64url"
+	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/seal"
 	"github.com/pixyauth/pixy/core/internal/vault"
 )
@@ -99,10 +100,12 @@ func wellFormedState(state string) (restarted, ok bool) {
 	return restarted, err == nil && len(raw) == 32
 }
 
-// challenge is the S256 code challenge (RFC 7636 section 4.2).
-func (a *attempt) challenge() string {
-	sum := sha256.Sum256([]byte(a.verifier))
-	return base64url.Encode(sum[:])
+// request is what the attempt asks the provider for.
+func (a *attempt) request() provider.Request {
+	return provider.Request{
+		State: a.state, Nonce: a.nonce, Verifier: a.verifier,
+		MaxAge: a.maxAge, ACR: a.acr, Required: a.required, Begun: a.begun,
+	}
 }
 
 func (a *attempt) expired(now time.Time) bool {

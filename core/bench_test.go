@@ -56,7 +56,7 @@ func BenchmarkDecodeSession(b *testing.B) {
 func BenchmarkNewAttempt(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		newAttempt("app https://id.example.test", "/private", false, time.Time{}).challenge()
+		newAttempt("app https://id.example.test", "/private", false, time.Time{}).request().Challenge()
 	}
 }
 

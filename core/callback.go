@@ -1,14 +1,15 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 
+	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
@@ -109,11 +110,11 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *regis
 		return err
 	}
 	login, err := a.flights.join(r.Context(), attempt.state, func(ctx context.Context) (*login, error) {
-		identity, err := a.redeem(ctx, at, code, query["user"], attempt)
+		who, err := a.redeem(ctx, at, code, query["user"], attempt)
 		if err != nil {
 			return nil, err
 		}
-		return a.loginOf(at, identity, attempt), nil
+		return a.loginOf(at, who, attempt), nil
 	})
 	if err != nil {
 		return err
@@ -130,12 +131,12 @@ func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *regis
 
 // loginOf is what a callback begins, and another one of the same login once more.
 func (a *Authenticator) loginOf(at *registration, who *identity, attempt *attempt) *login {
-	l := &login{session: *a.sessions.begin(at, who), idToken: who.idToken, returnTo: a.returnTo(attempt.returnTo)}
+	l := &login{session: *a.sessions.begin(at, who), idToken: who.IDToken, returnTo: a.returnTo(attempt.returnTo)}
 	if attempt.required {
 		l.session.raised = fingerprint(l.returnTo)
 	}
 	if a.tokens.kept {
-		l.tokens = who.tokens
+		l.tokens = (*tokens)(who.Tokens)
 	}
 	return l
 }
@@ -198,30 +199,37 @@ func (s *session) shares(other *session) bool {
 		s.user.Subject == other.user.Subject && s.sid == other.sid
 }
 
+// An identity is the outcome of a login, as the application sees it.
+type identity struct {
+	provider.Identity
+	user User
+}
+
 // redeem trades the code for somebody whom provider and application both let in.
 func (a *Authenticator) redeem(ctx context.Context, at *registration, code string, posted []string, attempt *attempt) (*identity, error) {
 	ctx = a.contextOfLogin(ctx)
-	identity, err := at.redeem(ctx, code, attempt)
+	proven, err := at.redeem(ctx, code, attempt)
 	if err != nil {
 		return nil, err
 	}
 	if at.config.Requests.FormPostUser {
-		identity.claims.addUser(posted)
+		addUser(proven.Claims, posted)
 	}
-	if identity.user.claims, err = identity.claims.session(nil); err != nil {
+	who := &identity{Identity: *proven, user: userOf(proven.Claims, proven.Issuer, proven.Subject)}
+	if who.user.claims, err = keptClaims(who.Claims, nil); err != nil {
 		return nil, err
 	}
 	if a.config.OnLogin != nil { // which sees all claims, also those that are not kept
-		theirs := identity.user
-		ctx := ContextWithToken(ctx, identity.tokens.bearer())
+		theirs := who.user
+		ctx := ContextWithToken(ctx, (*tokens)(who.Tokens).bearer())
 		if err := a.config.OnLogin(ctx, &theirs); err != nil {
 			return nil, errOnLogin(err)
 		}
 	}
 	if a.config.Sessions.Claims != nil {
-		identity.user.claims, err = identity.claims.session(a.config.Sessions.Claims)
+		who.user.claims, err = keptClaims(who.Claims, a.config.Sessions.Claims)
 	}
-	return identity, err
+	return who, err
 }
 
 // heal answers a callback whose attempt is gone or, if it is not nil, over.
@@ -252,11 +260,7 @@ func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, at *registr
 		}
 		return err
 	}
-	return withLogin(withAnswer(&Error{
-		Status: http.StatusBadRequest, Code: "attempt_unknown",
-		Public: "This login has ended or was begun in another browser. Please try again. If you see this page once more, allow cookies for this site, and tell us if that does not help.",
-		Err:    ErrUnknownAttempt,
-	}, query), a.loginURLWith(at, options))
+	return withLogin(withAnswer(fail(codeUnknownAttempt, nil), query), a.loginURLWith(at, options))
 }
 
 // logRestart tells of what looks to the person like a login that asks twice. It
@@ -283,38 +287,21 @@ func only(values []string) (string, bool) {
 // for its form.
 func validCode(code string) bool {
 	const most = 8 << 10 // bytes
-	return len(code) <= most && isPrintable(code)
-}
-
-// isPrintable reports whether s is printable ASCII: VSCHAR in RFC 6749 appendix A.
-func isPrintable(s string) bool {
-	return !strings.ContainsFunc(s, func(c rune) bool { return c < 0x20 || c > 0x7e })
+	return len(code) <= most && provider.IsPrintable(code)
 }
 
 // errOnLogin is a refusal by the application, in its words if it gives any, or
 // an outage of what it depends on.
 func errOnLogin(err error) *Error {
-	e := &Error{
-		Status: http.StatusForbidden, Code: "login_refused",
-		Public: "You are not allowed to use this application with this account.",
-	}
+	code := codeLoginRefused
 	if errors.Is(err, ErrUnavailable) {
-		e.Status, e.Code = http.StatusServiceUnavailable, "login_unavailable"
-		e.Public = "You cannot be logged in at the moment. Please try again in a minute."
-		e.Err = fmt.Errorf("OnLogin: %w", err)
-	} else {
-		e.Err = fmt.Errorf("%w: OnLogin: %w", ErrRefused, err)
+		code = codeLoginLater
 	}
+	e := fail(code, fmt.Errorf("OnLogin: %w", err))
 	if theirs := new(Error); errors.As(err, &theirs) {
-		if theirs.Status != 0 {
-			e.Status = theirs.Status
-		}
-		if theirs.Code != "" {
-			e.Code = theirs.Code
-		}
-		if theirs.Public != "" {
-			e.Public = theirs.Public
-		}
+		e.Status = cmp.Or(theirs.Status, e.Status)
+		e.Code = cmp.Or(theirs.Code, e.Code)
+		e.Public = cmp.Or(theirs.Public, e.Public)
 	}
 	return e
 }

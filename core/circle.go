@@ -26,9 +26,6 @@ const (
 	maxSilent = 4
 )
 
-// codeSessionLost is the code of a login that did not last.
-const codeSessionLost = "session_lost"
-
 // A fate is what has become of a session, as one request shows it.
 type fate int
 
@@ -191,9 +188,5 @@ func (a *Authenticator) fingerprint(returnTo string) uint32 { return fingerprint
 // around in a circle. The browser begins anew, so that the user can try again.
 func (a *Authenticator) errSessionLost(w http.ResponseWriter, r *http.Request, why fate) *Error {
 	a.landings.forget(w, r)
-	return &Error{
-		Status: http.StatusInternalServerError, Code: codeSessionLost,
-		Public: "You were logged in, but the login did not last. Allow cookies for this site, and try again. If that does not help, please tell us.",
-		Err:    errors.New("a login succeeded, and the next request of the browser was anonymous; " + likelyCauses[why]),
-	}
+	return fail(codeSessionLost, errors.New("a login succeeded, and the next request of the browser was anonymous; "+likelyCauses[why]))
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -99,47 +98,4 @@ func isNamed(key, name string) bool {
 	}
 	var decoded string
 	return json.Unmarshal([]byte(key), &decoded) == nil && decoded == name
-}
-
-// ambiguous returns the claims that are dropped because encoding/json would take
-// another one for them: of names that differ in case alone, all but the one in
-// lower-case ASCII. A provider may let users add claims of their own, and "ROLES"
-// or "roleſ" must not be read as "roles". Nil: none, which costs nothing.
-func (c claims) ambiguous() map[string]bool {
-	var odd map[string]bool
-	for name := range c {
-		if !isLowerASCII(name) {
-			if odd == nil {
-				odd = make(map[string]bool)
-			}
-			odd[name] = true
-		}
-	}
-	if odd == nil {
-		return nil // no two names in lower-case ASCII fold to one
-	}
-	count := make(map[string]int, len(c))
-	for name := range c {
-		count[folded(name)]++
-	}
-	for name := range odd {
-		odd[name] = count[folded(name)] > 1
-	}
-	return odd
-}
-
-func isLowerASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(c rune) bool { return c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' })
-}
-
-// folded returns name with one rune for all that differ in case alone, as
-// encoding/json compares names.
-func folded(name string) string {
-	return strings.Map(func(c rune) rune {
-		least := c
-		for other := unicode.SimpleFold(c); other != c; other = unicode.SimpleFold(other) {
-			least = min(least, other)
-		}
-		return least
-	}, name)
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 // What can go wrong, sorted by what a caller can do about it. Every error of an
@@ -124,15 +126,10 @@ func asError(err error) *Error {
 	default:
 		failure.Err = err
 	}
-	if failure.Status == 0 {
-		failure.Status = http.StatusInternalServerError
-	}
-	if failure.Code == "" {
-		failure.Code = "internal_error"
-	}
-	if failure.Public == "" {
-		failure.Public = "Something went wrong on our side. Please try again, and tell us if it happens again."
-	}
+	unknown := kinds[codeInternal]
+	failure.Status = cmp.Or(failure.Status, unknown.status)
+	failure.Code = cmp.Or(failure.Code, codeInternal)
+	failure.Public = cmp.Or(failure.Public, unknown.public)
 	return failure
 }
 
@@ -145,86 +142,34 @@ type ProviderError struct {
 }
 
 // Error returns both texts for the log, quoted and clipped.
-func (e *ProviderError) Error() string {
-	if e.Description == "" {
-		return fmt.Sprintf("provider reports %q", clip(e.Code))
-	}
-	return fmt.Sprintf("provider reports %q: %q", clip(e.Code), clipTo(e.Description, maxTold))
+func (e *ProviderError) Error() string { return (*provider.Reported)(e).Error() }
+
+// A reportedError has a text, and the provider's error in it as applications see it.
+type reportedError struct {
+	error
+	said *ProviderError
 }
 
-// clip bounds a text from outside before it goes to a log.
-func clip(s string) string { return clipTo(s, 200) }
-
-// clipTo is clip to so many bytes. The remedy that a provider gives comes last in its
-// description, which needs more.
-func clipTo(s string, most int) string {
-	if len(s) > most {
-		return cut(s, most) + "…"
-	}
-	return s
-}
+func (e reportedError) Unwrap() []error { return []error{e.error, e.said} }
 
 // reference returns what ties a page to its log line. It is for people to read
 // out: no secret, and unique enough among the failures of one day.
 func reference() string { return rand.Text()[:8] }
 
-// The failures that more than one place reports. The rest is made where it
-// happens, so that a check and its error stand together.
-
-// codeNoSession is the code of a failure that is not logged, as [codeStepUp] is.
-const codeNoSession = "login_required"
-
 func errNoSession(loginURL string) *Error {
-	return &Error{
-		Status: http.StatusUnauthorized, Code: codeNoSession,
-		Public: "Please log in to continue.",
-		Err:    ErrNoSession, loginURL: loginURL,
-	}
+	failure := fail(codeNoSession, nil)
+	failure.loginURL = loginURL
+	return failure
 }
 
 // errBadCallback is a callback of a login of ours that does not hold together.
 func errBadCallback(format string, args ...any) *Error {
-	return &Error{
-		Status: http.StatusBadRequest, Code: "callback_untrusted",
-		Public: "The answer of the login provider could not be trusted, so you were not logged in. Please try again, and tell us if it happens again.",
-		Err:    fmt.Errorf("%w: %w", ErrUntrusted, fmt.Errorf(format, args...)),
-	}
+	return fail(provider.CodeCallback, fmt.Errorf(format, args...))
 }
 
-// errBadProvider is an answer of the provider's own endpoints that failed a check.
-func errBadProvider(code, format string, args ...any) *Error {
-	return &Error{
-		Status: http.StatusBadGateway, Code: code,
-		Public: "The login provider gave an answer that could not be trusted, so you were not logged in. Please try again, and tell us if it happens again.",
-		Err:    fmt.Errorf("%w: %w", ErrUntrusted, fmt.Errorf(format, args...)),
-	}
-}
+func errProviderDown(err error) *Error { return fail(provider.CodeUnavailable, err) }
 
-// errBadMetadata is metadata, or a setting, with which nobody can log in: it stays
-// so until the operator has mended it.
-func errBadMetadata(format string, args ...any) *Error {
-	err := errBadProvider("provider_metadata_invalid", format, args...)
-	err.Public, err.operator = "This application cannot use the login provider at the moment. Please tell us.", true
-	return err
-}
-
-const codeProviderDown = "provider_unavailable"
-
-func errProviderDown(err error) *Error {
-	return &Error{
-		Status: http.StatusServiceUnavailable, Code: codeProviderDown,
-		Public: "The login provider cannot be reached at the moment. Please try again in a minute.",
-		Err:    fmt.Errorf("%w: %w", ErrUnavailable, err),
-	}
-}
-
-func errStoreDown(err error) *Error {
-	return &Error{
-		Status: http.StatusServiceUnavailable, Code: "store_unavailable",
-		Public: "Your session cannot be read at the moment. Please try again in a minute.",
-		Err:    fmt.Errorf("%w: session store: %w", ErrUnavailable, err),
-	}
-}
+func errStoreDown(err error) *Error { return fail(codeStore, fmt.Errorf("session store: %w", err)) }
 
 // from tells with which provider it was.
 func from(r *registration, err error) error {
@@ -249,8 +194,5 @@ func withLogin(err error, loginURL string) error {
 // errMethod is a request by a method that a route does not have.
 func errMethod(w http.ResponseWriter, allowed string) *Error {
 	w.Header().Set("Allow", allowed)
-	return &Error{
-		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
-		Public: "This page cannot be used that way. Please go back and try again.",
-	}
+	return fail(codeMethod, nil)
 }

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -169,11 +168,9 @@ func (f *flights) end(session *session) {
 }
 
 func errLoginEnded() *Error {
-	return &Error{
-		Status: http.StatusBadRequest, Code: "attempt_unknown",
-		Public: "This login has ended. Please log in again.",
-		Err:    ErrUnknownAttempt,
-	}
+	failure := fail(codeUnknownAttempt, nil)
+	failure.Public = "This login has ended. Please log in again."
+	return failure
 }
 
 // size is about how much memory an outcome takes.
@@ -183,13 +180,13 @@ func (of *flight) size() int {
 		return n
 	}
 	s := &of.login.session
-	n += len(of.login.idToken) + len(of.login.returnTo) + len(s.sid) + len(s.acr)
+	n += len(of.login.idToken) + len(of.login.returnTo) + len(s.sid) + len(s.ACR)
 	n += len(s.user.Issuer) + len(s.user.Subject) + len(s.user.Name) + len(s.user.Email) + len(s.user.Picture)
 	if s.user.claims != nil {
 		n += len(s.user.claims.object)
 	}
 	if t := of.login.tokens; t != nil {
-		n += len(t.access) + len(t.refresh) + len(t.nonce)
+		n += len(t.Access) + len(t.Refresh) + len(t.Nonce)
 	}
 	return n
 }

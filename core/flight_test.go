@@ -105,7 +105,7 @@ func TestOutcomesAreBounded(t *testing.T) {
 		{"by number", login{}, maxOutcomes + 10, maxOutcomes},
 		{"by bytes of the ID token", login{idToken: long}, 20, 9},
 		{"by bytes of claims", login{session: session{user: User{claims: &sessionClaims{object: long}}}}, 20, 9},
-		{"by bytes of tokens", login{tokens: &tokens{access: long[:len(long)/2], refresh: long[len(long)/2:]}}, 20, 9},
+		{"by bytes of tokens", login{tokens: &tokens{Access: long[:len(long)/2], Refresh: long[len(long)/2:]}}, 20, 9},
 		{"by bytes of a user", login{session: session{user: User{Name: long[:len(long)/2], Picture: long[len(long)/2:]}}}, 20, 9},
 		{"larger than all may be", login{idToken: strings.Repeat(long, 11)}, 3, 0},
 	} {

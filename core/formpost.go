@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
+	"github.com/pixyauth/pixy/core/internal/told"
 )
 
 const (
@@ -69,7 +72,7 @@ func posted(w http.ResponseWriter, r *http.Request, user bool) (url.Values, erro
 // already. What is malformed is left out, as in a URL's query.
 func readForm(w http.ResponseWriter, r *http.Request) error {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/x-www-form-urlencoded" {
-		return fmt.Errorf("a POST of %q, which is no form", clip(kind))
+		return fmt.Errorf("a POST of %q, which is no form", told.Clip(kind))
 	}
 	if r.Body != nil {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -83,7 +86,7 @@ func readForm(w http.ResponseWriter, r *http.Request) error {
 // addUser adds what came beside the code as the parameter user, if it can be
 // what Apple sends and the provider has not said it itself. It is not worth a
 // failed login.
-func (c claims) addUser(values []string) {
+func addUser(c provider.Claims, values []string) {
 	user, ok := only(values)
 	if !ok || len(user) > maxPostedUser {
 		return
@@ -93,7 +96,7 @@ func (c claims) addUser(values []string) {
 			return
 		}
 	}
-	if _, err := decodeClaims([]byte(user)); err == nil {
+	if _, err := provider.DecodeClaims([]byte(user)); err == nil {
 		c["user"] = json.RawMessage(user)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/pixyauth/pixy/core/internal/told"
 )
 
 // Login begins a login: it seals a new attempt into a cookie and sends the
@@ -48,7 +50,7 @@ func (a *Authenticator) misplaced(r *http.Request) error {
 	if prefix, ok := strings.CutSuffix(asked, a.config.Pages.LoginPath); ok && strings.HasPrefix(prefix, "/") {
 		return &Error{operator: true, Public: "Nobody can log in here at the moment. Please tell us.", Err: fmt.Errorf(
 			"a router serves Pages.LoginPath %s under the prefix %q, so the callback would not be found; mount the routes where their paths are whole, "+
-				"and give a RedirectURL with the whole path of the callback", a.config.Pages.LoginPath, clip(prefix))}
+				"and give a RedirectURL with the whole path of the callback", a.config.Pages.LoginPath, told.Clip(prefix))}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pixyauth/pixy/core/internal/seal"
+	"github.com/pixyauth/pixy/core/internal/told"
 )
 
 // LoginOptions say how one login is to be, for [Authenticator.LoginWith]. The
@@ -66,10 +67,7 @@ func (a *Authenticator) LoginWith(w http.ResponseWriter, r *http.Request, option
 		return a.report(w, r, &Error{Err: err})
 	}
 	if !mayNavigate(r) {
-		return a.report(w, r, withLogin(&Error{
-			Status: http.StatusForbidden, Code: "not_a_navigation",
-			Public: "Logging in works only when a page is opened, not from within one. Please open the login page.",
-		}, a.loginURLWith(nil, options)))
+		return a.report(w, r, withLogin(fail(codeNoNavigation, nil), a.loginURLWith(nil, options)))
 	}
 	at := a.sole()
 	if options.Provider != "" {
@@ -87,11 +85,7 @@ func (a *Authenticator) LoginWith(w http.ResponseWriter, r *http.Request, option
 // errUnknownProvider is a login at a provider that this application does not have.
 // The name comes from outside, and so it goes to the log, quoted and clipped.
 func (a *Authenticator) errUnknownProvider(param, value, returnTo string) error {
-	return withLogin(&Error{
-		Status: http.StatusNotFound, Code: "provider_unknown",
-		Public: "This application does not know that login provider. Please choose another one.",
-		Err:    fmt.Errorf("the login asks for %s %q, which is none of Config.Providers", param, clip(value)),
-	}, a.loginURL(nil, returnTo))
+	return withLogin(fail(codeUnknownName, fmt.Errorf("the login asks for %s %q, which is none of Config.Providers", param, told.Clip(value))), a.loginURL(nil, returnTo))
 }
 
 // check finds mistakes of the application's.

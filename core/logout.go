@@ -1,8 +1,10 @@
 package core
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 )
 
 // Logout ends the session here, then sends the browser to the provider to end
@@ -27,11 +29,7 @@ func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 		return a.report(w, r, errMethod(w, http.MethodPost))
 	}
 	if err := a.crossOrigin.Check(r); err != nil {
-		return a.report(w, r, &Error{
-			Status: http.StatusForbidden, Code: "cross_origin_logout",
-			Public: "The request to log out came from another site, so nobody was logged out.",
-			Err:    fmt.Errorf("%w: %w", ErrCrossOrigin, err),
-		})
+		return a.report(w, r, fail(codeCrossOrigin, err))
 	}
 	session, err := a.sessions.load(r)
 	if err != nil {
@@ -79,4 +77,26 @@ func (a *Authenticator) endSession(w http.ResponseWriter, r *http.Request, sessi
 		a.log(r, asError(err)) // without their session they are of no use
 	}
 	return held, nil
+}
+
+// revokeTokens has a provider revoke the tokens of a session that has ended. A
+// failure is logged and does no harm: nobody here has them any more.
+func (a *Authenticator) revokeTokens(r *http.Request, at *registration, held *tokens) {
+	if err := at.revoke(r.Context(), held); err != nil {
+		a.log(r, asError(from(at, err)))
+	}
+}
+
+// revokeLater is revokeTokens for a request that does not wait for it. The goroutine
+// ends within patience, if Client.SecretFunc heeds its context.
+func (a *Authenticator) revokeLater(r *http.Request, at *registration, held *tokens) {
+	detached := r.WithContext(context.WithoutCancel(r.Context()))
+	go func() {
+		defer func() {
+			if cause := recover(); cause != nil { // in a goroutine of ours, a panic would end the program
+				a.log(detached, asError(from(at, errProviderDown(fmt.Errorf("panic: %v\n%s", cause, debug.Stack())))))
+			}
+		}()
+		a.revokeTokens(detached, at, held)
+	}()
 }

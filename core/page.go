@@ -8,6 +8,8 @@ import (
 	"html"
 	"net/http"
 	"strings"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 // ServeError is the default answer to an error of this package: a plain page
@@ -20,7 +22,7 @@ func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err e
 	if failure.loginURL == "" && (errors.Is(failure, ErrNoSession) || errors.Is(failure, ErrNoToken) && a.tokens.kept) {
 		failure.loginURL = a.loginURL(nil, a.pageOf(r))
 	}
-	if acceptsHTML(r) && failure.Code != codeLogoutToken { // whose reader is a provider
+	if acceptsHTML(r) && failure.Code != provider.CodeLogoutToken { // whose reader is a provider
 		servePage(w, failure.Status, page{title: pageTitle(failure), main: a.errorPage(failure, r)})
 		return
 	}
@@ -95,7 +97,7 @@ func pageTitle(failure *Error) string {
 		return "You were not logged out"
 	case codeSessionLost:
 		return "Your login did not last"
-	case codeCancelled, "provider_refused", codeGrantRefused:
+	case codeCancelled, "provider_refused", provider.CodeGrantRefused:
 		return "You were not logged in"
 	}
 	switch failure.Status {

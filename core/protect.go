@@ -169,14 +169,8 @@ func (a *Authenticator) circles(r *http.Request) bool {
 	return slices.ContainsFunc(a.routes, func(route Route) bool { return r.Method == route.Method && path == route.Path })
 }
 
-const codeGuarded = "login_guarded"
-
 func errGuarded(r *http.Request) *Error {
-	return &Error{
-		Status: http.StatusInternalServerError, Code: codeGuarded,
-		Public: "Nobody can log in here at the moment. Please tell us.", operator: true,
-		Err: fmt.Errorf("a guard stands in front of %s, which is the login's own; mount the login outside of what is guarded", r.URL.Path),
-	}
+	return fail(codeGuarded, fmt.Errorf("a guard stands in front of %s, which is the login's own; mount the login outside of what is guarded", r.URL.Path))
 }
 
 // pageOf is the page of this application that somebody sees whose request is r.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 // A record that is cut short or too long is none, of whatever kind it is: what is
@@ -16,14 +18,14 @@ func TestRecordsOfAnotherLengthAreNone(t *testing.T) {
 		started: 1, ends: 2, seen: 3, refreshDue: 4, raised: 5, client: "app", sid: "sid",
 		user: User{Issuer: "https://id.example.test", Subject: "ada", Name: "Ada", Email: "a@example.test", Picture: "p"},
 	}
-	session.acr = "acr"
+	session.ACR = "acr"
 	for kind, record := range map[string]struct {
 		whole  []byte
 		decode func(string) bool
 	}{
 		"session": {session.encode(), func(s string) bool { _, ok := decodeSession(s); return ok }},
 		"tokens": {
-			(&tokens{access: "AAAA.BBBB.c+c", refresh: "refresh", nonce: "nonce", expires: now, refreshDue: now, authTime: now}).encode(),
+			(&tokens{Access: "AAAA.BBBB.c+c", Refresh: "refresh", Nonce: "nonce", Expires: now, RefreshDue: now, AuthTime: now}).encode(),
 			func(s string) bool { _, ok := decodeTokens(s); return ok },
 		},
 		"attempt": {
@@ -34,7 +36,7 @@ func TestRecordsOfAnotherLengthAreNone(t *testing.T) {
 			LoginOptions{AuthParams: url.Values{"ui_locales": {"de"}}, Require: Requirement{MaxAge: time.Hour, ACR: []string{"1"}}}.encode(now),
 			func(s string) bool { _, _, ok := decodeOptions(s); return ok },
 		},
-		"claims": {[]byte(`{"sub":"ada","groups":["one","two"]}`), func(s string) bool { _, err := decodeClaims([]byte(s)); return err == nil }},
+		"claims": {[]byte(`{"sub":"ada","groups":["one","two"]}`), func(s string) bool { _, err := provider.DecodeClaims([]byte(s)); return err == nil }},
 	} {
 		whole := string(record.whole)
 		if !record.decode(whole) {

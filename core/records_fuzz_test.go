@@ -15,7 +15,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add((&session{ends: instantOf(now), seen: instantOf(now), user: User{Issuer: "i", Subject: "s", EmailVerified: true}}).encode())
 	f.Add(LoginOptions{AuthParams: url.Values{"prompt": {"login"}}, Require: Requirement{MaxAge: time.Hour, ACR: []string{"a", "b"}}}.encode(now))
 	f.Add(append((&session{user: User{Issuer: "i", Subject: "s"}}).encode(), "more"...))
-	f.Add((&tokens{access: "a", refresh: "r", nonce: "n", expires: now, refreshDue: now}).encode())
+	f.Add((&tokens{Access: "a", Refresh: "r", Nonce: "n", Expires: now, RefreshDue: now}).encode())
 	f.Add([]byte{1})
 	f.Add([]byte(nil))
 	f.Fuzz(func(t *testing.T, encoded []byte) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
@@ -84,10 +85,10 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 	switch {
 	case err != nil:
 		return mine, nil // and get says why
-	case held == nil || held.refresh == "":
+	case held == nil || held.Refresh == "":
 		return nil, f.lost(w, r, found)
-	case f.now().Before(held.refreshDue): // the session is behind its tokens
-		found.refreshDue = instantOf(held.refreshDue)
+	case f.now().Before(held.RefreshDue): // the session is behind its tokens
+		found.refreshDue = instantOf(held.RefreshDue)
 		f.report(r, f.sessions.renew(w, r, found))
 		return mine, nil
 	}
@@ -148,8 +149,8 @@ func (f *refresher) refreshed(r *http.Request, found *session, held *tokens, wai
 		if err != nil {
 			return held, err
 		}
-		fresh.idToken = cmp.Or(fresh.idToken, held.idToken)
-		if held = fresh; !held.expired(f.now()) || held.refresh == "" {
+		fresh.IDToken = cmp.Or(fresh.IDToken, held.IDToken)
+		if held = fresh; !held.expired(f.now()) || held.Refresh == "" {
 			break
 		}
 	}
@@ -188,14 +189,10 @@ func (f *refresher) join(r *http.Request, key string, found *session, held *toke
 	detached := r.Clone(context.WithoutCancel(r.Context()))
 	detached.Body = http.NoBody
 	of := *found // the refresh may outlive the request
-	outcome, err := f.flights.join(key, func() (string, error) {
+	return f.flights.join(key, func() (string, error) {
 		outcome, err := f.run(detached, key, &of, held)
 		return outcome, f.report(detached, from(of.registration, err)) // who shows it shows the line's reference
 	}).wait(ctx)
-	if err != nil {
-		return "", err
-	}
-	return *outcome, nil
 }
 
 // run refreshes, unless another replica has done so, and keeps what came of it
@@ -233,10 +230,10 @@ func (f *refresher) redeem(r *http.Request, key string, of *session, held *token
 	fresh, err := at.refresh(r.Context(), held, of)
 	if err == nil {
 		at.outage.succeeded()
-		fresh.refreshed = f.now()
+		fresh.Refreshed = f.now()
 		return f.tokens.sealer.Seal(key, fresh.encode()), fresh.keptAfter(held, f.now()), nil
 	}
-	if refused := new(Error); errors.As(err, &refused) && (refused.Code == codeRefreshRefused || refused.Code == codeBadIDToken) {
+	if refused := new(Error); errors.As(err, &refused) && (refused.Code == provider.CodeRefreshRefused || refused.Code == provider.CodeIDToken) {
 		at.outage.succeeded()
 		f.report(r, from(at, err))
 		return outcomeRefused, outcomeKept, nil
@@ -261,10 +258,10 @@ func (f *refresher) keep(r *http.Request, of *session, fresh *tokens) {
 // came with: what is in cookies is for each request to set, also if a Store put it
 // there.
 func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, mine *requestTokens, fresh *tokens) {
-	if fresh.idToken != "" { // in a Store the tokens may be new already; the hint is for this answer to set
-		f.hints.renew(w, r, found, fresh.idToken)
+	if fresh.IDToken != "" { // in a Store the tokens may be new already; the hint is for this answer to set
+		f.hints.renew(w, r, found, fresh.IDToken)
 	}
-	found.refreshDue = instantOf(fresh.refreshDue)
+	found.refreshDue = instantOf(fresh.RefreshDue)
 	if now, err := f.tokens.load(r, found); err == nil && now != nil && *now == *mine.came {
 		f.store(w, r, found, fresh)
 	}
@@ -274,7 +271,7 @@ func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session
 // were smaller at login and do not fit any more, it goes on without: the former
 // ones are of no use.
 func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, fresh *tokens) {
-	of.refreshDue = instantOf(fresh.refreshDue)
+	of.refreshDue = instantOf(fresh.RefreshDue)
 	held := vault.Hold()
 	err := f.tokens.vault.Renew(held, r, f.tokens.seal(of, fresh), of.ends.time().Sub(f.now()))
 	if !errors.Is(err, vault.ErrTooLarge) {

@@ -57,7 +57,7 @@ func (f *refresher) demand(w http.ResponseWriter, r *http.Request, found *attach
 		return err
 	case newer && !held.expired(f.now()) || held.isNew(f.now()):
 		return nil
-	case held.refresh == "":
+	case held.Refresh == "":
 		return errNoToken("the provider gave no refresh token; ask for one, for example by scope offline_access")
 	}
 	fresh, err := f.refreshed(r, &of, held, true)

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
+	"github.com/pixyauth/pixy/core/internal/told"
 )
 
 const (
@@ -59,14 +62,14 @@ func (o *outage) pauses(now time.Time) error {
 // failed, or a gateway's answer. Anything else may be about one token.
 func saysOutage(err error) bool {
 	failure := new(Error)
-	if !errors.As(err, &failure) || failure.Code != codeProviderDown {
+	if !errors.As(err, &failure) || failure.Code != provider.CodeUnavailable {
 		return false
 	}
-	var answered statusError
+	var answered provider.StatusError
 	if !errors.As(err, &answered) {
 		return true
 	}
-	switch answered.status {
+	switch answered.Status {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
@@ -83,7 +86,7 @@ func pauseCause(err error) string {
 	for _, kind := range []error{ErrUnavailable, ErrUntrusted, ErrRefused} {
 		text = strings.TrimPrefix(text, kind.Error()+": ")
 	}
-	return clip(text)
+	return told.Clip(text)
 }
 
 // failed returns the outcome of a refresh that err has ended. It is sealed, as

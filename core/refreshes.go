@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -36,6 +35,9 @@ const (
 	refreshTimeout = 22 * time.Second
 	refreshClaim   = 30 * time.Second
 
+	// refreshPatience is how long a request waits for what it could do without.
+	refreshPatience = 3 * time.Second
+
 	// outcomeKept is how long requests that carry the old tokens get the new ones:
 	// those that were under way, and those of a browser that the answer with the
 	// new cookie did not reach.
@@ -48,8 +50,8 @@ const (
 // keptAfter is how long those who have held get fresh. If the refresh token is the
 // same, so may be all that a key is made of, and the next refresh is another.
 func (fresh *tokens) keptAfter(held *tokens, now time.Time) time.Duration {
-	if fresh.refresh == held.refresh && !fresh.refreshDue.IsZero() {
-		return min(outcomeKept, fresh.refreshDue.Sub(now))
+	if fresh.Refresh == held.Refresh && !fresh.RefreshDue.IsZero() {
+		return min(outcomeKept, fresh.RefreshDue.Sub(now))
 	}
 	return outcomeKept
 }
@@ -57,7 +59,7 @@ func (fresh *tokens) keptAfter(held *tokens, now time.Time) time.Duration {
 // refreshKey stands for the refresh of these very tokens. It changes with each of
 // them, also where the provider leaves the refresh token as it is.
 func refreshKey(at *registration, t *tokens) string {
-	return opaqueKey("refresh", at.id, t.access, t.refresh)
+	return opaqueKey("refresh", at.id, t.Access, t.Refresh)
 }
 
 // refreshFlights are the refreshes under way in this process. Each has a
@@ -65,29 +67,46 @@ func refreshKey(at *registration, t *tokens) string {
 // go a refresh token that the provider has given already.
 type refreshFlights struct {
 	mu      sync.Mutex
-	running map[string]*fetch[string] // by key
+	running map[string]*refreshFlight // by key
+}
+
+// A refreshFlight is waited for by all who need its outcome.
+type refreshFlight struct {
+	done    chan struct{} // closed when outcome and err are final
+	outcome string
+	err     error
+}
+
+// wait returns the outcome, unless ctx is over before.
+func (f *refreshFlight) wait(ctx context.Context) (string, error) {
+	select {
+	case <-f.done:
+		return f.outcome, f.err
+	case <-ctx.Done():
+		return "", errProviderDown(ctx.Err())
+	}
 }
 
 var errRefreshBroken = errors.New("the refresh broke off")
 
 // join returns the refresh under way, or begins one. Its outcome is never empty
 // without an error.
-func (f *refreshFlights) join(key string, run func() (string, error)) *fetch[string] {
+func (f *refreshFlights) join(key string, run func() (string, error)) *refreshFlight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if other := f.running[key]; other != nil {
 		return other
 	}
 	if f.running == nil {
-		f.running = make(map[string]*fetch[string])
+		f.running = make(map[string]*refreshFlight)
 	}
-	mine := &fetch[string]{done: make(chan struct{}), err: errProviderDown(errRefreshBroken)}
+	mine := &refreshFlight{done: make(chan struct{}), err: errProviderDown(errRefreshBroken)}
 	f.running[key] = mine
 	go f.land(key, mine, run)
 	return mine
 }
 
-func (f *refreshFlights) land(key string, mine *fetch[string], run func() (string, error)) {
+func (f *refreshFlights) land(key string, mine *refreshFlight, run func() (string, error)) {
 	defer func() {
 		if cause := recover(); cause != nil { // in a goroutine of ours, a panic would end the program
 			mine.err = errProviderDown(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
@@ -98,13 +117,9 @@ func (f *refreshFlights) land(key string, mine *fetch[string], run func() (strin
 		close(mine.done)
 	}()
 	outcome, err := run()
-	mine.value, mine.err = &outcome, err
+	mine.outcome, mine.err = outcome, err
 }
 
 func errRefreshesDown(err error) *Error {
-	return &Error{
-		Status: http.StatusServiceUnavailable, Code: "refreshes_unavailable",
-		Public: "Your login cannot be renewed at the moment. Please try again in a minute.",
-		Err:    fmt.Errorf("%w: refreshes: %w", ErrUnavailable, err),
-	}
+	return fail(codeRefreshes, fmt.Errorf("refreshes: %w", err))
 }

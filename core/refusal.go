@@ -2,13 +2,12 @@ package core
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-)
 
-const codeCancelled = "access_denied"
+	"github.com/pixyauth/pixy/core/internal/told"
+)
 
 // A verdict is what an error code of an authorization response means to the
 // person who gets the answer.
@@ -57,21 +56,20 @@ var verdicts = map[string]verdict{
 // go to the log alone. The status is the browser's fault in any case: whoever
 // edits the URL must not be able to raise an alarm.
 func errProviderSaysNo(query url.Values) *Error {
-	e := &Error{
-		Status: http.StatusForbidden, Code: "provider_refused",
-		Public: "The login provider could not log you in. Please try again, and tell us if it happens again.",
-		Err:    fmt.Errorf("%w: %w", ErrRefused, reportedIn(query)),
-	}
+	said := reportedIn(query)
 	switch verdicts[strings.ToLower(query.Get("error"))] {
 	case cancelled:
-		e.expected = true
-		e.Code, e.Public = codeCancelled, "The login was cancelled, or the login provider denied access."
+		return fail(codeCancelled, said)
 	case operatorsFault:
-		e.Public, e.operator = "The login provider does not accept how this application asks for a login. Please tell us.", true
+		failure := fail(codeRefused, said)
+		failure.Public, failure.operator = "The login provider does not accept how this application asks for a login. Please tell us.", true
+		return failure
 	case providersFault:
-		e.Public = "The login provider could not log you in at the moment. Please try again in a minute."
+		failure := fail(codeRefused, said)
+		failure.Public = "The login provider could not log you in at the moment. Please try again in a minute."
+		return failure
 	}
-	return e
+	return fail(codeRefused, said)
 }
 
 // needsUser reports whether a login with prompt=none has failed because there was
@@ -84,7 +82,7 @@ func needsUser(query url.Values) bool {
 
 // reportedIn is the error of an authorization response.
 func reportedIn(query url.Values) *ProviderError {
-	return &ProviderError{Code: clip(query.Get("error")), Description: clipTo(query.Get("error_description"), maxTold)}
+	return &ProviderError{Code: told.Clip(query.Get("error")), Description: told.ClipTo(query.Get("error_description"), told.Max)}
 }
 
 // withAnswer adds an answer's error to the log's text of err. The answer belongs

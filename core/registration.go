@@ -7,12 +7,14 @@ import (
 	"path"
 	"sync/atomic"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 // A registration is what this application has with one provider: a client id,
 // and a callback of its own (RFC 9700 section 4.4.2).
 type registration struct {
-	provider
+	provider     provider.Provider
 	config       Provider
 	callbackPath string
 
@@ -32,7 +34,7 @@ type registrations []*registration
 // name.
 func register(config Config, callbackPath string, now func() time.Time) registrations {
 	all := make(registrations, len(config.Providers))
-	client := providerClient(config.HTTPClient)
+	client := provider.NewClient(config.HTTPClient)
 	for i, p := range config.Providers {
 		redirectURL, callbackPath := config.RedirectURL, callbackPath
 		if len(all) > 1 {
@@ -40,8 +42,15 @@ func register(config Config, callbackPath string, now func() time.Time) registra
 			callbackPath += "/" + p.Name
 		}
 		all[i] = &registration{
-			provider: newProvider(codeGrant{config: p, redirectURL: redirectURL, client: client, log: config.Logger, tokenLifetime: config.Tokens.Lifetime}, now),
-			config:   p, callbackPath: callbackPath, id: p.ClientID + " " + p.Issuer,
+			config: p, callbackPath: callbackPath, id: p.ClientID + " " + p.Issuer,
+			provider: provider.New(provider.Config{
+				Issuer: p.Issuer, ClientID: p.ClientID, Secret: p.secret(), RedirectURL: redirectURL,
+				Scopes: p.Scopes, AuthParams: p.Requests.AuthParams, FormPost: p.Requests.FormPost,
+				UserInfo: p.Requests.UserInfo, LogoutRedirectParam: p.Requests.LogoutRedirectParam,
+				TrustedAudiences: p.Checks.TrustedAudiences, Tenants: p.Checks.Tenants, SigningAlg: p.Checks.SigningAlg,
+				TokenLifetime: config.Tokens.Lifetime, OAuth2: p.OAuth2.forRoom(), Client: client, Now: now,
+				Log: config.Logger.With("provider", p.Name, "issuer", p.Issuer),
+			}),
 		}
 	}
 	return all
@@ -64,17 +73,17 @@ func (all registrations) named(name string) *registration {
 
 // of returns the one whose provider let a user in, or nil if there is none any more.
 func (all registrations) of(issuer, client string) *registration {
-	return all.find(func(r *registration) bool { return r.config.issues(issuer) && r.config.ClientID == client })
+	return all.find(func(r *registration) bool { return r.issues(issuer) && r.config.ClientID == client })
 }
 
 // issuing returns the one that is issuer, or has it as a tenant, or nil.
 func (all registrations) issuing(issuer string) *registration {
-	return all.find(func(r *registration) bool { return r.config.issues(issuer) })
+	return all.find(func(r *registration) bool { return r.issues(issuer) })
 }
 
 // issuedBy is issuing for OpenID providers alone.
 func (all registrations) issuedBy(issuer string) *registration {
-	return all.find(func(r *registration) bool { return r.config.OAuth2 == nil && r.config.issues(issuer) })
+	return all.find(func(r *registration) bool { return r.config.OAuth2 == nil && r.issues(issuer) })
 }
 
 // withID returns the one that an attempt is bound to, or nil.
@@ -96,7 +105,7 @@ func (all registrations) discover(ctx context.Context) error {
 	var failures []error
 	for _, r := range all {
 		if err := r.discover(ctx); err != nil {
-			failures = append(failures, from(r, err))
+			failures = append(failures, err)
 		}
 	}
 	if len(failures) == 1 {

@@ -5,12 +5,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/pixyauth/pixy/core/internal/base64url"
+	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/seal"
+	"github.com/pixyauth/pixy/core/internal/told"
 )
 
 // Revocations remember which sessions have to end before their time, for all
@@ -137,7 +138,7 @@ func (s *sessionKeeper) revokeAt(ctx context.Context, key string, at time.Time) 
 		return nil
 	}
 	// A session that began just now, by a clock that is ahead, ends last.
-	if err := s.revocations.Revoke(ctx, key, at, s.now().Add(s.lifetime+clockSkew)); err != nil {
+	if err := s.revocations.Revoke(ctx, key, at, s.now().Add(s.lifetime+provider.ClockSkew)); err != nil {
 		return errRevocationsDown(err)
 	}
 	return nil
@@ -163,15 +164,11 @@ func (a *Authenticator) LogoutEverywhere(ctx context.Context, issuer, subject st
 	case a.config.Logout.Revocations == nil:
 		return asError(fmt.Errorf("LogoutEverywhere: %w", errNoRevocations))
 	case at == nil:
-		return asError(fmt.Errorf("LogoutEverywhere: no provider is %q; give User.Issuer as it was at login", clip(issuer)))
+		return asError(fmt.Errorf("LogoutEverywhere: no provider is %q; give User.Issuer as it was at login", told.Clip(issuer)))
 	}
 	return a.sessions.revoke(ctx, userKey(issuer, at.config.ClientID, subject))
 }
 
 func errRevocationsDown(err error) *Error {
-	return &Error{
-		Status: http.StatusServiceUnavailable, Code: "revocations_unavailable",
-		Public: "Your session cannot be checked at the moment. Please try again in a minute.",
-		Err:    fmt.Errorf("%w: revocations: %w", ErrUnavailable, err),
-	}
+	return fail(codeRevocations, fmt.Errorf("revocations: %w", err))
 }

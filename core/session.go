@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/seal"
 	"github.com/pixyauth/pixy/core/internal/vault"
 )
@@ -39,7 +40,7 @@ type session struct {
 	client     string  // whom the provider let the user in to
 	sid        string  // the provider's own session, if it tells (Back-Channel Logout section 2.1)
 	user       User
-	authentication
+	provider.Authentication
 
 	// Not in the record:
 	registration *registration // that of issuer and client
@@ -76,7 +77,7 @@ type sessionID [sessionIDSize]byte
 func (s *session) encode() []byte {
 	b := make([]byte, 1, 512)
 	b[0] = sessionVersion
-	for _, at := range [...]instant{s.ends, s.seen, instantOf(s.time), s.started, s.refreshDue} {
+	for _, at := range [...]instant{s.ends, s.seen, instantOf(s.Time), s.started, s.refreshDue} {
 		b = binary.BigEndian.AppendUint64(b, uint64(at))
 	}
 	b = binary.BigEndian.AppendUint32(b, s.raised)
@@ -86,7 +87,7 @@ func (s *session) encode() []byte {
 	}
 	b = append(append(b, flags), s.id[:]...)
 	u := &s.user
-	for _, field := range [...]string{u.Issuer, s.client, u.Subject, s.sid, s.acr, u.Name, u.Email, u.Picture} {
+	for _, field := range [...]string{u.Issuer, s.client, u.Subject, s.sid, s.ACR, u.Name, u.Email, u.Picture} {
 		b = seal.AppendString(b, field)
 	}
 	return b
@@ -103,11 +104,11 @@ func decodeSession(b string) (*session, bool) {
 		raised: binary.BigEndian.Uint32([]byte(b[41:45])),
 		id:     sessionID([]byte(b[46:sessionFixed])),
 	}
-	s.time = at(2).time()
+	s.Time = at(2).time()
 	u := &s.user
 	u.EmailVerified = b[45]&flagEmailVerified != 0
 	rest, ok := b[sessionFixed:], true
-	for _, field := range [...]*string{&u.Issuer, &s.client, &u.Subject, &s.sid, &s.acr, &u.Name, &u.Email, &u.Picture} {
+	for _, field := range [...]*string{&u.Issuer, &s.client, &u.Subject, &s.sid, &s.ACR, &u.Name, &u.Email, &u.Picture} {
 		if *field, rest, ok = seal.CutString(rest); !ok {
 			return nil, false
 		}
@@ -181,8 +182,8 @@ func (s *sessionKeeper) begin(at *registration, who *identity) *session {
 	now := s.now()
 	fresh := &session{
 		started: instantOf(now), seen: instantOf(now), ends: instantOf(now.Add(s.lifetime)),
-		registration: at, client: at.config.ClientID, sid: who.sid,
-		user: who.user, authentication: who.authentication,
+		registration: at, client: at.config.ClientID, sid: who.SID,
+		user: who.user, Authentication: who.Authentication,
 	}
 	rand.Read(fresh.id[:]) // never fails
 	return fresh
@@ -197,11 +198,7 @@ func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *ses
 	}
 	switch err := s.vault.Create(w, r, sealed, s.lifetime); {
 	case errors.Is(err, vault.ErrTooLarge):
-		return &Error{
-			Status: http.StatusInternalServerError, Code: "session_too_large",
-			Public: "Your profile is too large for this application, so you were not logged in. Please tell us.", operator: true,
-			Err: fmt.Errorf("the session is %w; keep fewer claims (Sessions.Claims) or use a Store that takes them", err),
-		}
+		return fail(codeSessionSize, fmt.Errorf("the session is %w; keep fewer claims (Sessions.Claims) or use a Store that takes them", err))
 	case err != nil:
 		return errStoreDown(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 const (
@@ -57,7 +59,7 @@ func (q Requirement) check() error {
 		return fmt.Errorf("Requirement.MaxAge is %s; give a time between 0 and 68 years", q.MaxAge)
 	}
 	for _, acr := range q.ACR {
-		if acr == "" || strings.Contains(acr, " ") || !isPrintable(acr) {
+		if acr == "" || strings.Contains(acr, " ") || !provider.IsPrintable(acr) {
 			return fmt.Errorf("Requirement.ACR has %q; give names without spaces, each an element of its own", acr)
 		}
 	}
@@ -67,12 +69,12 @@ func (q Requirement) check() error {
 	return nil
 }
 
-func (q Requirement) staleFor(how authentication, now time.Time) bool {
-	return q.MaxAge > 0 && now.Sub(how.time) > q.MaxAge+maxAgeLeeway
+func (q Requirement) staleFor(how provider.Authentication, now time.Time) bool {
+	return q.MaxAge > 0 && now.Sub(how.Time) > q.MaxAge+provider.MaxAgeLeeway
 }
 
-func (q Requirement) weakFor(how authentication) bool {
-	return len(q.ACR) > 0 && !slices.Contains(q.ACR, how.acr)
+func (q Requirement) weakFor(how provider.Authentication) bool {
+	return len(q.ACR) > 0 && !slices.Contains(q.ACR, how.ACR)
 }
 
 // meet reports whether the login of found is good enough for the page that r
@@ -83,8 +85,8 @@ func (a *Authenticator) meet(r *http.Request, found *session, need Requirement) 
 		return nil
 	}
 	now := a.now()
-	stale := need.staleFor(found.authentication, now)
-	if !stale && !need.weakFor(found.authentication) {
+	stale := need.staleFor(found.Authentication, now)
+	if !stale && !need.weakFor(found.Authentication) {
 		return nil
 	}
 	at := found.registration
@@ -98,7 +100,7 @@ func (a *Authenticator) meet(r *http.Request, found *session, need Requirement) 
 		needs.AuthParams = promptLogin()
 	}
 	if found.raised == fingerprint(a.returnTo(requestedURL(r))) && instantOf(now).since(found.seen) < stepUpPause {
-		err := errStepUpFailed(errors.New("a login that was made for this page is not good enough for it"))
+		err := fail(provider.CodeStepUpFailed, errors.New("a login that was made for this page is not good enough for it"))
 		return from(at, withLogin(err, a.loginURLWith(at, LoginOptions{ReturnTo: requestedURL(r), AuthParams: needs.AuthParams, Require: need})))
 	}
 	return from(at, errStepUp(needs, a.loginURLWith(at, needs)))
@@ -110,34 +112,19 @@ func fingerprint(page string) uint32 { return max(1, crc32.ChecksumIEEE([]byte(p
 
 func promptLogin() url.Values { return url.Values{"prompt": {"login"}} }
 
-// codeStepUp is the code of a failure that is not logged: it is an ordinary step.
-const codeStepUp = "step_up_required"
-
 // errStepUp has the status of RFC 9470 section 3, and the members of its
 // challenge in the problem details. There is no WWW-Authenticate, whose only
 // registered scheme for this is Bearer: what is asked for here is not another
 // token but another login.
 func errStepUp(needs LoginOptions, loginURL string) *Error {
-	return &Error{
-		Status: http.StatusUnauthorized, Code: codeStepUp,
-		Public: "This page needs a login that is more recent or stronger than yours. Please log in once more.",
-		Err:    ErrStepUp, loginURL: loginURL, needs: needs,
-	}
-}
-
-// errStepUpFailed is an answer of the provider's that does not fulfil what was
-// required. Another redirect would be a circle.
-func errStepUpFailed(err error) *Error {
-	return &Error{
-		Status: http.StatusForbidden, Code: "step_up_failed",
-		Public: "The login provider did not confirm a login that is recent or strong enough for this page. You can try again, or go on with what you were doing before.",
-		Err:    fmt.Errorf("%w: %w", ErrRefused, err),
-	}
+	failure := fail(codeStepUp, nil)
+	failure.loginURL, failure.needs = loginURL, needs
+	return failure
 }
 
 // errNoStepUp is a requirement at a provider that can meet none.
 func errNoStepUp() *Error {
-	err := errStepUpFailed(errors.New("Provider.OAuth2 has no ID token to confirm max_age or acr"))
+	err := fail(provider.CodeStepUpFailed, errors.New("Provider.OAuth2 has no ID token to confirm max_age or acr"))
 	err.Public, err.operator = "This page needs a login that your login provider cannot confirm. Please tell us.", true
 	return err
 }

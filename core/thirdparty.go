@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 // maxLoginHint is how long a login_hint of a third party's may be, in bytes.
@@ -38,10 +40,7 @@ func (a *Authenticator) comeByGET(w http.ResponseWriter, r *http.Request) error 
 		r.Body = http.MaxBytesReader(w, r.Body, most)
 	}
 	if err := r.ParseForm(); err != nil {
-		return a.report(w, r, withLogin(&Error{
-			Status: http.StatusBadRequest, Code: "request_malformed",
-			Public: "This request cannot be read. Please try again.", Err: err,
-		}, a.config.Pages.LoginPath))
+		return a.report(w, r, withLogin(fail(codeMalformed, err), a.config.Pages.LoginPath))
 	}
 	query := make(url.Values)
 	for _, name := range []string{"provider", "with", "iss", "login_hint"} {
@@ -55,7 +54,7 @@ func (a *Authenticator) comeByGET(w http.ResponseWriter, r *http.Request) error 
 	if to := a.targetLink(r.Form["target_link_uri"]); to != a.config.Pages.Home {
 		query.Set("target_link_uri", a.origin+to)
 	}
-	redirect(w, strings.TrimSuffix(withQuery(a.config.Pages.LoginPath, query), "?"))
+	redirect(w, strings.TrimSuffix(provider.WithQuery(a.config.Pages.LoginPath, query), "?"))
 	return nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/oauth2"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 // TokenSource returns what gives the access token of the user of a request, to
@@ -43,7 +45,7 @@ func (s tokenSource) Token() (*oauth2.Token, error) {
 	}
 	held, err := found.by.refresher.of(found).get()
 	switch {
-	case held != nil && (!held.expired(found.by.now()) || held.assumed && err == nil): // what is assumed may be wrong
+	case held != nil && (!held.expired(found.by.now()) || held.Assumed && err == nil): // what is assumed may be wrong
 		return held.bearer(), nil
 	case err != nil:
 		return nil, err
@@ -156,7 +158,7 @@ func errUnnamed(r *http.Request) error {
 }
 
 func (t *bearerTransport) named(u *url.URL) bool {
-	secure := u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
+	secure := u.Scheme == "https" || u.Scheme == "http" && provider.IsLoopback(u.Hostname())
 	return secure && slices.ContainsFunc(t.hosts, func(host string) bool { return equalHost(u, host) })
 }
 
@@ -176,9 +178,5 @@ func closeBody(r *http.Request) {
 }
 
 func errNoToken(why string) *Error {
-	return &Error{
-		Status: http.StatusUnauthorized, Code: "token_missing",
-		Public: "This needs a login that is more recent. Please log in again.",
-		Err:    fmt.Errorf("%w: %w", ErrNoToken, errors.New(why)),
-	}
+	return fail(codeNoToken, errors.New(why))
 }

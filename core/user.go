@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 // User is the person who is logged in, as the provider described them at login.
@@ -42,19 +44,19 @@ func NewUser(issuer string, claims map[string]any) (*User, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pixy: NewUser: %w", err)
 	}
-	decoded, err := decodeClaims(encoded)
+	decoded, err := provider.DecodeClaims(encoded)
 	if err != nil {
 		return nil, fmt.Errorf("pixy: NewUser: the claims are %w", err)
 	}
-	subject, _ := decoded.text("sub")
+	subject, _ := decoded.Text("sub")
 	switch {
 	case issuer == "":
 		return nil, errors.New("pixy: NewUser: the issuer is empty")
-	case !validSubject(subject):
+	case !provider.ValidSubject(subject):
 		return nil, errors.New("pixy: NewUser: sub is missing or not 1 to 255 ASCII characters")
 	}
-	user := decoded.user(issuer, subject)
-	user.claims, err = decoded.session(nil)
+	user := userOf(decoded, issuer, subject)
+	user.claims, err = keptClaims(decoded, nil)
 	return &user, err
 }
 
@@ -69,3 +71,14 @@ func (u *User) Key() string { return u.Issuer + " " + u.Subject }
 // parses them anew; a request that does not call it does neither. A User without claims, such as one
 // that is written down in a test, has the empty object; [NewUser] makes one with.
 func (u *User) Claims(v any) error { return u.claims.decode(v) }
+
+// userOf interprets the standard claims (OpenID Connect Core section 5.1). One
+// that has the wrong type says nothing: none of them is worth a failed login.
+func userOf(c provider.Claims, issuer, subject string) User {
+	u := User{Issuer: issuer, Subject: subject}
+	u.Name, _ = c.Text("name")
+	u.Email, _ = c.Text("email")
+	u.Picture, _ = c.Text("picture")
+	u.EmailVerified = string(c["email_verified"]) == "true" // literally: "true" in quotes is not
+	return u
+}

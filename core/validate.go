@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/seal"
 )
 
@@ -97,6 +98,12 @@ func (c *Config) checkNames(faults *faults) {
 	}
 }
 
+// issues reports whether issuer is this provider, or a tenant of it that may log in.
+func (p *Provider) issues(issuer string) bool {
+	room := provider.Config{Issuer: p.Issuer, Tenants: p.Checks.Tenants}
+	return room.Issues(issuer)
+}
+
 // issuerOfAuthURL reports whether Issuer is what it is made of if it is left out.
 func (p *Provider) issuerOfAuthURL() bool {
 	if p.OAuth2 == nil || p.OAuth2.AuthURL == "" {
@@ -116,7 +123,7 @@ func (c *Config) checkPlainHTTP(faults *faults) {
 				places = map[string]string{"OAuth2.AuthURL": p.OAuth2.AuthURL, "OAuth2.TokenURL": p.OAuth2.TokenURL}
 			}
 			for _, name := range slices.Sorted(maps.Keys(places)) {
-				if isPlainHTTP(places[name]) && checkEndpoint(places[name], true) == nil {
+				if isPlainHTTP(places[name]) && provider.CheckEndpoint(places[name], true) == nil {
 					faults.add("Providers[%d].%s is plain http, and RedirectURL is not; use https for the provider, or, to develop, http://localhost or http://127.0.0.1 for both", i, name)
 				}
 			}
@@ -158,9 +165,9 @@ func (c *Config) completePaths(faults *faults) {
 	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
 		faults.add("RedirectURL is not an absolute https URL; give the registered one, such as https://app.example.com/auth/callback")
 		return
-	case hasForeignHost(c.RedirectURL): // a redirect_uri is ASCII, and compared to the byte
+	case provider.HasForeignHost(c.RedirectURL): // a redirect_uri is ASCII, and compared to the byte
 		faults.add("RedirectURL has a host that is not ASCII; give it in its xn-- form (punycode), as browsers send it, and register that")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !provider.IsLoopback(u.Hostname()):
 		faults.add("RedirectURL is plain http; use https (http is for localhost, 127.0.0.0/8 and ::1 only)")
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(c.RedirectURL, "#"):
 		faults.add("RedirectURL has a user name, query or fragment; leave it out (RFC 6749 section 3.1.2)")
@@ -222,7 +229,7 @@ func (c *Config) completeProviderLogout(beside string, faults *faults) (routes [
 
 // checkRoute accepts what all routers, and the Path of a cookie, take as it is.
 func checkRoute(faults *faults, name, p, such string) {
-	if len(p) < 2 || path.Clean(p) != p || p[0] != '/' || strings.ContainsAny(p, `{}:*%?#\;, `) || !isPrintable(p) {
+	if len(p) < 2 || path.Clean(p) != p || p[0] != '/' || strings.ContainsAny(p, `{}:*%?#\;, `) || !provider.IsPrintable(p) {
 		faults.add("%s cannot be a route; give a plain path such as %s, without a final slash, escapes or wildcards", name, such)
 	}
 }
@@ -249,9 +256,9 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	switch {
 	case p.Issuer == "" && p.OAuth2 == nil:
 		faults.add("%sIssuer is missing; give the provider's URL, exactly as it spells it", prefix)
-	case hasForeignHost(p.Issuer):
+	case provider.HasForeignHost(p.Issuer):
 		faults.add("%sIssuer has a host that is not ASCII; give it in its xn-- form (punycode)", prefix)
-	case p.Issuer != "" && (checkEndpoint(p.Issuer, true) != nil || strings.ContainsAny(p.Issuer, "?#")):
+	case p.Issuer != "" && (provider.CheckEndpoint(p.Issuer, true) != nil || strings.ContainsAny(p.Issuer, "?#")):
 		faults.add("%sIssuer is not an https URL without query and fragment; give the provider's URL, exactly as it spells it (http is for loopback only)", prefix)
 	case strings.Contains(p.Issuer, "/.well-known/"):
 		faults.add("%sIssuer is where its metadata is; leave out /.well-known and what follows", prefix)
@@ -280,8 +287,8 @@ func (p *Provider) checkSigning(prefix string, faults *faults) {
 	case p.Checks.SigningAlg == "":
 	case p.OAuth2 != nil:
 		faults.add("%sChecks.SigningAlg is of OpenID Connect; leave it out", prefix)
-	case !slices.Contains(asymmetric, jose.SignatureAlgorithm(p.Checks.SigningAlg)):
-		faults.add("%sChecks.SigningAlg is %q; give one of %q, or leave it empty for what the provider announces", prefix, p.Checks.SigningAlg, asymmetric)
+	case !slices.Contains(provider.Asymmetric, jose.SignatureAlgorithm(p.Checks.SigningAlg)):
+		faults.add("%sChecks.SigningAlg is %q; give one of %q, or leave it empty for what the provider announces", prefix, p.Checks.SigningAlg, provider.Asymmetric)
 	}
 }
 
@@ -289,11 +296,11 @@ func (p *Provider) checkSigning(prefix string, faults *faults) {
 func paramFaults(params url.Values) (faults []string) {
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		switch values := params[name]; {
-		case reservedParam(name):
+		case provider.ReservedParam(name):
 			faults = append(faults, fmt.Sprintf("sets %s, which belongs to the protocol; leave it out", name))
 		case len(values) != 1 && name != "resource":
 			faults = append(faults, fmt.Sprintf("has %d values for %s; give one (RFC 6749 section 3.1)", len(values), name))
-		case name == "max_age" && !isSeconds(values[0]):
+		case name == "max_age" && !provider.IsSeconds(values[0]):
 			faults = append(faults, fmt.Sprintf("has max_age %q; give seconds, such as 3600 (OpenID Connect Core section 3.1.2.1)", values[0]))
 		}
 	}
@@ -323,23 +330,35 @@ func (p *Provider) completeOAuth2(prefix string, faults *faults) {
 		return
 	}
 	for _, endpoint := range [...]struct{ name, url string }{{"AuthURL", c.AuthURL}, {"TokenURL", c.TokenURL}} {
-		if err := checkEndpoint(endpoint.url, true); err != nil {
+		if err := provider.CheckEndpoint(endpoint.url, true); err != nil {
 			faults.add("%sOAuth2.%s %v; give the provider's endpoint", prefix, endpoint.name, err)
 		}
 	}
-	if err := checkOwnParams(c.AuthURL); err != nil {
+	if err := provider.CheckOwnParams(c.AuthURL); err != nil {
 		faults.add("%sOAuth2.AuthURL %v; leave it out", prefix, err)
 	}
-	if u, err := url.Parse(c.AuthURL); err == nil && p.Issuer == "" && checkEndpoint(c.AuthURL, true) == nil {
+	if u, err := url.Parse(c.AuthURL); err == nil && p.Issuer == "" && provider.CheckEndpoint(c.AuthURL, true) == nil {
 		p.Issuer = u.Scheme + "://" + u.Host
 	}
 }
 
-// hasForeignHost reports whether a URL has a host that is not ASCII. Providers and
-// browsers know such a host by its xn-- form alone (RFC 5890 section 2.3.2.1).
-func hasForeignHost(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && !isPrintable(u.Hostname())
+// completeTenants checks Issuer and Checks.Tenants, which need each other.
+func (p *Provider) completeTenants(prefix string, faults *faults) {
+	p.Checks.Tenants = slices.Clone(p.Checks.Tenants)
+	template := strings.Count(p.Issuer, "/"+provider.TenantPlaceholder+"/") == 1 && strings.Count(p.Issuer, "{") == 1
+	switch {
+	case len(p.Checks.Tenants) == 0 && strings.ContainsAny(p.Issuer, "{}"):
+		faults.add("%sChecks.Tenants is empty, and Issuer is for many tenants; name those whose users may log in: anybody can make a tenant", prefix)
+	case len(p.Checks.Tenants) > 0 && p.OAuth2 != nil:
+		faults.add("%sChecks.Tenants is of OpenID Connect; leave it out, and look at the tenant in OAuth2.FetchUser", prefix)
+	case len(p.Checks.Tenants) > 0 && !template:
+		faults.add("%sChecks.Tenants needs an Issuer with /%s/ in it, as the provider's metadata spells it", prefix, provider.TenantPlaceholder)
+	}
+	for i, tenant := range p.Checks.Tenants {
+		if p.Checks.Tenants[i] = strings.ToLower(tenant); !provider.ValidTenant(p.Checks.Tenants[i]) {
+			faults.add("%sChecks.Tenants has %q; give the tenant's id, such as aaaabbbb-0000-cccc-1111-dddd2222eeee, and not its name or domain", prefix, tenant)
+		}
+	}
 }
 
 func cloneValues(values url.Values) url.Values {

@@ -1,0 +1,179 @@
+// Package hostile makes what hostile senders send: tokens, key sets and claims, by one
+// fixed key, and it measures what they cost. It is for tests. It knows JSON Web Tokens and
+// must not know how they are checked.
+package hostile
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// Issuer is the provider, and "app" its client.
+const Issuer = "https://id.example.test"
+
+const answerBytes = 1 << 20 // what an answer may have
+
+// The provider of these targets signs by Ed25519 with a fixed key: all processes
+// of the fuzzer agree about what is genuine.
+var (
+	Key     = ed25519.NewKeyFromSeed([]byte("0123456789abcdef0123456789abcdef"))
+	Time    = time.Unix(1_700_000_000, 0)
+	Payload = Claims("sub", `"ada"`)
+)
+
+// Claims are claims that pass, with one that is set to value.
+func Claims(name, value string) []byte {
+	claims := map[string]json.RawMessage{
+		"iss": []byte(`"https://id.example.test"`), "aud": []byte(`"app"`), "sub": []byte(`"ada"`), "nonce": []byte(`"n"`),
+		"iat": []byte("1700000000"), "exp": []byte("1700000300"),
+	}
+	claims[name] = []byte(value)
+	encoded, err := json.Marshal(claims)
+	if err != nil {
+		panic(err)
+	}
+	return encoded
+}
+
+func JWKS() []byte {
+	encoded, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: Key.Public(), KeyID: "1", Algorithm: "EdDSA", Use: "sig"}}})
+	if err != nil {
+		panic(err)
+	}
+	return encoded
+}
+
+// Token is header.payload with a genuine signature.
+func Token(header string, payload []byte) string {
+	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString(payload)
+	return signed + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(Key, []byte(signed)))
+}
+
+const Header = `{"alg":"EdDSA","kid":"1"}`
+
+// Signed verifies a token without any library.
+func Signed(token string) bool {
+	at := strings.LastIndex(token, ".")
+	signature, err := base64.RawURLEncoding.DecodeString(token[at+1:])
+	public, ok := Key.Public().(ed25519.PublicKey)
+	return ok && err == nil && ed25519.Verify(public, []byte(token[:at]), signature)
+}
+
+// RSAKey is a key of so many bits. Nobody has to know its factors to read it.
+func RSAKey(bits int) map[string]any {
+	modulus := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+	modulus.SetBit(modulus, 0, 1)
+	return map[string]any{"kty": "RSA", "kid": "k", "n": base64.RawURLEncoding.EncodeToString(modulus.Bytes()), "e": "AQAB"}
+}
+
+const LogoutHeader = `{"alg":"EdDSA","kid":"1","typ":"logout+jwt"}`
+
+// LogoutClaims are claims of a logout token that pass, with one set to value.
+func LogoutClaims(name, value string) []byte {
+	claims := map[string]json.RawMessage{
+		"iss": []byte(`"https://id.example.test"`), "aud": []byte(`"app"`), "sub": []byte(`"ada"`), "sid": []byte(`"s"`), "jti": []byte(`"j"`),
+		"iat": []byte("1700000000"), "exp": []byte("1700000300"), "events": []byte(`{"http://schemas.openid.net/event/backchannel-logout":{}}`),
+	}
+	claims[name] = []byte(value)
+	encoded, err := json.Marshal(claims)
+	if err != nil {
+		panic(err)
+	}
+	return encoded
+}
+
+type RoundTrip func(*http.Request) (*http.Response, error)
+
+func (f RoundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Costs runs f, and demands that it allocates no more than so many bytes. The time
+// is a bound for slow machines; usually it is a hundredth.
+func Costs(t *testing.T, name string, most uint64, f func()) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	begun := time.Now()
+	f()
+	took := time.Since(begun)
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > most || took > 3*time.Second {
+		t.Errorf("%s: %d bytes, want at most %d, in %s", name, got, most, took)
+	} else {
+		t.Logf("%s: %d bytes in %s", name, got, took)
+	}
+}
+
+// fill repeats a piece until what it makes has nearly 1 MB, which is what an
+// answer may have.
+func fill(begin, piece, end string) []byte {
+	n := (answerBytes - len(begin) - len(end)) / len(piece)
+	return []byte(begin + strings.Repeat(piece, n) + end)
+}
+
+// KeySets are as large as an answer may be.
+func KeySets(t testing.TB) map[string][]byte {
+	t.Helper()
+	key := func(edit func(map[string]any)) string {
+		k := RSAKey(4096)
+		delete(k, "kid")
+		k["e"] = "f____w"
+		edit(k)
+		encoded, err := json.Marshal(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(encoded)
+	}
+	params := elliptic.P521().Params()
+	x := base64.RawURLEncoding.EncodeToString(params.Gx.FillBytes(make([]byte, 66)))
+	y := base64.RawURLEncoding.EncodeToString(params.Gy.FillBytes(make([]byte, 66)))
+	const begin, end = `{"keys":[`, `{}]}`
+	return map[string][]byte{
+		"RSA keys of 4096 bits":     fill(begin, key(func(map[string]any) {})+",", end),
+		"keys of the curve P-521":   fill(begin, `{"kty":"EC","crv":"P-521","x":"`+x+`","y":"`+y+`"},`, end),
+		"keys of one name":          fill(begin, key(func(k map[string]any) { k["kid"] = "1" })+",", end),
+		"weak keys with long names": fill(begin, `{"kty":"RSA","n":"AQAB","e":"AQAB","kid":"`+strings.Repeat("k", 5000)+`"},`, end),
+		"one enormous key":          fill(begin+`{"kty":"RSA","e":"AQAB","n":"`, "_", `"},`+end),
+		"one enormous exponent":     fill(begin+`{"kty":"RSA","n":"AQAB","e":"`, "_", `"},`+end),
+		"numbers":                   fill(begin, "0,", end),
+		"objects":                   fill(begin, "{},", end),
+		"members":                   fill(begin+`{"kty":"RSA"`, `,"a":0`, `},`+end),
+		"certificates":              fill(begin+`{"kty":"RSA","n":"AQAB","e":"AQAB","x5c":["AA=="`, `,"AA=="`, `]},`+end),
+		"arrays in arrays":          fill(begin, "[", ""),
+	}
+}
+
+// Forged is a token whose signature has the length that one by the largest key has.
+func Forged(header string, payload []byte) string {
+	length := 512
+	if strings.Contains(header, "ES512") {
+		length = 132
+	}
+	signature := bytes.Repeat([]byte{1}, length)
+	return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString(payload) + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+func Members(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"m%d":0`, i)
+	}
+	return b.String()
+}
+
+func ManyMembers(n int) []byte {
+	p := string(LogoutClaims("sub", `"ada"`))
+	return []byte(p[:len(p)-1] + Members(n) + "}")
+}

@@ -1,0 +1,116 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/pixyauth/pixy/core/internal/told"
+)
+
+// maxMoves is how many redirects the request for a document follows.
+const maxMoves = 3
+
+// getJSON fetches a document of the provider. The request carries no secret, so it
+// follows redirects within the document's own origin. The errors are typed; they
+// never hold the body, which may be a page of somebody else.
+func getJSON(ctx context.Context, client *http.Client, from string, into any) error {
+	bad := func(err error) *Error {
+		return badMetadata("%s: %w; check Issuer", told.Clip(from), err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		return bad(err)
+	}
+	request.Header.Set("Accept", "application/json")
+	moving := *client
+	moving.CheckRedirect = withinOrigin
+	if capped, ok := client.Transport.(cappedTransport); ok {
+		moving.Timeout = capped.timeout // for all of them together
+	}
+	body, _, err := answerTo(&moving, request, bad)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return bad(fmt.Errorf("it is not the JSON it should be: %w", err))
+	}
+	return nil
+}
+
+// A movedError is a redirect that is not followed.
+type movedError struct{ text string }
+
+func (e *movedError) Error() string { return e.text }
+
+// withinOrigin is a CheckRedirect that stays at scheme, host and port of the first
+// request.
+func withinOrigin(next *http.Request, via []*http.Request) error {
+	if to := originOf(next.URL); to != originOf(via[0].URL) || next.URL.User != nil {
+		return &movedError{fmt.Sprintf("it redirects to %q, and redirects are followed within its own origin only", told.Clip(to))}
+	}
+	if len(via) > maxMoves {
+		return &movedError{fmt.Sprintf("it redirects more than %d times", maxMoves)}
+	}
+	return nil
+}
+
+// originOf is the origin of an http URL (RFC 6454 section 4).
+func originOf(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
+// answerTo returns the body and the kind of an answer with status 200. Every
+// other answer is an outage, or bad.
+func answerTo(client *http.Client, request *http.Request, bad func(error) *Error) (body []byte, kind string, err error) {
+	token := strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer ")
+	response, err := client.Do(request)
+	if moved := new(movedError); errors.As(err, &moved) {
+		return nil, "", bad(moved)
+	} else if err != nil {
+		return nil, "", unreachable(err, token)
+	}
+	defer response.Body.Close()
+	switch status := response.StatusCode; {
+	case isOutage(status):
+		return nil, "", unavailable(StatusError{status, fmt.Errorf("%s answered %d", told.Clip(request.URL.String()), status)})
+	case status/100 == 3:
+		return nil, "", bad(fmt.Errorf("it answered %d, a redirect that is not followed", status))
+	case status != http.StatusOK:
+		return nil, "", bad(fmt.Errorf("it answered %d", status))
+	}
+	body, err = io.ReadAll(response.Body)
+	if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
+		return nil, "", bad(fmt.Errorf("it is larger than %d bytes", tooBig.Limit))
+	} else if err != nil {
+		return nil, "", unreachable(fmt.Errorf("reading %s: %w", told.Clip(request.URL.String()), err), token)
+	}
+	kind, _, _ = mime.ParseMediaType(response.Header.Get("Content-Type"))
+	return body, kind, nil
+}
+
+// A StatusError remembers by which status a provider has said that it is down or busy.
+type StatusError struct {
+	Status int
+	error
+}
+
+// Unwrap gives errors.Is and errors.As the cause.
+func (e StatusError) Unwrap() error { return e.error }
+
+// isOutage reports whether a status says that a provider is down or busy, and
+// nothing about what it was asked.
+func isOutage(status int) bool {
+	return status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests
+}

@@ -1,0 +1,22 @@
+package provider
+
+import (
+	"context"
+	"errors"
+)
+
+// secret returns the client secret for one request, or none for a public client. A
+// secret that cannot be made never turns a client into a public one.
+func (c *Config) secret(ctx context.Context) (string, error) {
+	if c.Secret == nil {
+		return "", nil
+	}
+	secret, err := c.Secret(ctx)
+	if err == nil && secret == "" {
+		err = errors.New("the client secret is empty")
+	}
+	if err != nil {
+		return "", &Error{CodeSecret, err}
+	}
+	return secret, nil
+}

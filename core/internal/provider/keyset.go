@@ -1,0 +1,170 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/pixyauth/pixy/core/internal/told"
+)
+
+const (
+	maxKeys    = 100  // of a set; further ones are ignored
+	minRSABits = 2048 // RFC 7518 section 3.3
+)
+
+// A publicKey is one of the set.
+type publicKey struct {
+	jose.JSONWebKey
+
+	// issuer is the template or the tenant that the key is for, at a provider with
+	// tenants: Microsoft Entra's set has keys of everybody's and keys of one
+	// tenant's own. Empty: nobody in particular.
+	issuer string
+}
+
+// A keySet is what a provider publishes, as far as it can verify signatures.
+type keySet struct {
+	keys []publicKey // maxKeys at most
+
+	// skipped says which keys are not used, and why. Keys of a kind that is not for
+	// ID tokens are normal (RFC 7517 section 5) and not in it.
+	skipped []string
+}
+
+// fetchKeys reads a key set, key by key: one that cannot be used costs no other.
+func fetchKeys(ctx context.Context, client *http.Client, from string) (*keySet, error) {
+	var document struct {
+		Keys json.RawMessage `json:"keys"`
+	}
+	if err := getJSON(ctx, client, from, &document); err != nil {
+		return nil, err
+	}
+	set, list := new(keySet), json.NewDecoder(bytes.NewReader(document.Keys))
+	if first, err := list.Token(); err != nil || first != json.Delim('[') {
+		return set, nil // no array: no keys
+	}
+	for n := 0; list.More(); n++ {
+		var raw json.RawMessage
+		if n == maxKeys {
+			set.skipped = append(set.skipped, fmt.Sprintf("all after the first %d", maxKeys))
+			break
+		}
+		if list.Decode(&raw) != nil {
+			break // cannot be: getJSON has read the whole
+		}
+		set.add(raw)
+	}
+	return set, nil
+}
+
+func (s *keySet) add(raw json.RawMessage) {
+	var members Claims
+	if json.Unmarshal(raw, &members) != nil {
+		return
+	}
+	dropNulls(members)
+	key, err := readKey(members)
+	switch kid, _ := members.Text("kid"); {
+	case err != nil:
+		s.skipped = append(s.skipped, fmt.Sprintf("kid %q: %s", told.Clip(kid), told.Clip(err.Error())))
+	case key != nil:
+		s.keys = append(s.keys, *key)
+	}
+}
+
+// keyMembers make a public key of each kind (RFC 7518 section 6, RFC 8037 section 2).
+var keyMembers = map[string][]string{"RSA": {"n", "e"}, "EC": {"crv", "x", "y"}, "OKP": {"crv", "x"}}
+
+// secretMembers are those of private keys.
+var secretMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
+// readKey makes a key of the members that are needed to verify a signature. All
+// others, such as certificates, are ignored, and so are kid, alg, use and key_ops
+// of another type than they should be. It returns nil and no error for a key that
+// is for something else.
+func readKey(members Claims) (*publicKey, error) {
+	kind, _ := members.Text("kty")
+	curve, _ := members.Text("crv")
+	use, useOK := members.Text("use")
+	known := kind == "RSA" || kind == "EC" && slices.Contains([]string{"P-256", "P-384", "P-521"}, curve) || kind == "OKP" && curve == "Ed25519"
+	switch {
+	case !known, useOK && use != "sig":
+		return nil, nil
+	case slices.ContainsFunc(secretMembers, func(name string) bool { return members[name] != nil }):
+		return nil, errors.New("its private key is published, so anybody can sign with it")
+	case !mayVerify(members["key_ops"]):
+		return nil, errors.New("key_ops is without verify (RFC 7517 section 4.3)")
+	}
+	needed := Claims{"kty": members["kty"]}
+	for _, name := range keyMembers[kind] {
+		if members[name] != nil {
+			needed[name] = members[name]
+		}
+	}
+	encoded, err := json.Marshal(needed)
+	key := new(publicKey)
+	if err == nil {
+		err = key.JSONWebKey.UnmarshalJSON(encoded)
+	}
+	if err != nil {
+		return nil, err
+	}
+	key.KeyID, _ = members.Text("kid")
+	key.Algorithm, _ = members.Text("alg")
+	key.issuer, _ = members.Text("issuer")
+	return key, key.checkSize()
+}
+
+// mayVerify reports whether key_ops lets a key verify signatures. Without key_ops,
+// or if it is no array, the key may.
+func mayVerify(operations json.RawMessage) bool {
+	var list []any
+	if json.Unmarshal(operations, &list) != nil {
+		return true
+	}
+	return slices.Contains(list, any("verify"))
+}
+
+// checkSize refuses RSA keys that are too weak. Those that are so large that a
+// signature takes long to verify, of more than 4096 bits, go-jose does not read.
+func (k *publicKey) checkSize() error {
+	public, ok := k.Key.(*rsa.PublicKey)
+	if !ok {
+		return nil
+	}
+	switch bits := public.N.BitLen(); {
+	case bits < minRSABits:
+		return fmt.Errorf("an RSA key of %d bits; at least %d are needed (RFC 7518 section 3.3)", bits, minRSABits)
+	case public.E < 3 || public.E%2 == 0 || public.E > 1<<31-1:
+		return errors.New("an RSA key whose exponent e is not odd or not from 3 to 2^31-1")
+	}
+	return nil
+}
+
+// fits reports whether the key can verify signatures by alg (RFC 7518 section
+// 3.1, RFC 8037 section 3.1).
+func (k *publicKey) fits(alg string) bool {
+	if k.Algorithm != "" && k.Algorithm != alg {
+		return false
+	}
+	switch public := k.Key.(type) {
+	case *rsa.PublicKey:
+		return strings.HasPrefix(alg, "RS") || strings.HasPrefix(alg, "PS")
+	case *ecdsa.PublicKey:
+		return alg == map[int]string{256: "ES256", 384: "ES384", 521: "ES512"}[public.Params().BitSize]
+	case ed25519.PublicKey:
+		return alg == "EdDSA"
+	}
+	return false
+}

@@ -1,0 +1,222 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/oauth2"
+
+	"github.com/pixyauth/pixy/core/internal/told"
+)
+
+// metadata is what a provider says about itself (OpenID Connect Discovery
+// section 3, RFC 8414 section 2), as far as this package uses it.
+type metadata struct {
+	Issuer                string   `json:"issuer"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	TokenEndpoint         string   `json:"token_endpoint"`
+	JWKSURI               string   `json:"jwks_uri"`
+	UserInfoEndpoint      string   `json:"userinfo_endpoint"`
+	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	RevocationEndpoint    string   `json:"revocation_endpoint"`
+	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
+	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
+	SigningAlgs           []string `json:"id_token_signing_alg_values_supported"`
+	UserInfoAlgs          []string `json:"userinfo_signing_alg_values_supported"`
+	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
+
+	commonRequest string // made of the endpoint and the configuration
+}
+
+const (
+	maxEndpoint = 4096 // bytes of an endpoint's URL, which is sent to anonymous browsers
+	maxListed   = 100  // values of a list in the metadata
+)
+
+// fetchMetadata asks for an issuer's metadata and checks it.
+func fetchMetadata(ctx context.Context, client *http.Client, issuer, from string) (*metadata, error) {
+	var m metadata
+	if err := getJSON(ctx, client, from, &m); err != nil {
+		return nil, err
+	}
+	if err := m.check(issuer); err != nil {
+		return nil, badMetadata("discovery: %w", err)
+	}
+	return &m, nil
+}
+
+func (m *metadata) check(issuer string) error {
+	if m.Issuer != issuer { // section 4.3: identical, to the byte
+		return fmt.Errorf("the provider calls itself %q, and Issuer is %q: they must be equal, also in a final slash",
+			told.Clip(m.Issuer), issuer)
+	}
+	if len(m.ChallengeMethods) > 0 && !slices.Contains(m.ChallengeMethods, "S256") {
+		return fmt.Errorf("the provider supports PKCE by %q only; S256 is needed (RFC 7636 section 4.2)",
+			told.Clip(strings.Join(m.ChallengeMethods, " ")))
+	}
+	var faults []error
+	for name, list := range map[string][]string{
+		"code_challenge_methods_supported":      m.ChallengeMethods,
+		"token_endpoint_auth_methods_supported": m.AuthMethods,
+		"id_token_signing_alg_values_supported": m.SigningAlgs,
+		"userinfo_signing_alg_values_supported": m.UserInfoAlgs,
+	} {
+		if len(list) > maxListed { // they are looked through at each login
+			faults = append(faults, fmt.Errorf("%s has %d values; this library takes %d", name, len(list), maxListed))
+		}
+	}
+	for _, endpoint := range []struct {
+		name, url string
+		required  bool
+	}{
+		{"authorization_endpoint", m.AuthorizationEndpoint, true},
+		{"token_endpoint", m.TokenEndpoint, true},
+		{"userinfo_endpoint", m.UserInfoEndpoint, false},
+		{"end_session_endpoint", m.EndSessionEndpoint, false},
+		{"revocation_endpoint", m.RevocationEndpoint, false},
+	} {
+		if endpoint.url == "" && !endpoint.required {
+			continue
+		}
+		if err := CheckEndpoint(endpoint.url, m.allowHTTP()); err != nil {
+			faults = append(faults, fmt.Errorf("%s %w", endpoint.name, err))
+		}
+	}
+	if err := CheckOwnParams(m.AuthorizationEndpoint); err != nil {
+		faults = append(faults, fmt.Errorf("authorization_endpoint %w", err))
+	}
+	return errors.Join(faults...)
+}
+
+// CheckOwnParams: an authorization endpoint may have a query (RFC 6749 section
+// 3.1), but no parameter that is this library's to set.
+func CheckOwnParams(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return nil // which checkEndpoint says
+	}
+	for _, name := range slices.Sorted(maps.Keys(u.Query())) {
+		if ReservedParam(name) {
+			return fmt.Errorf("has a parameter %q of its own", told.Clip(name))
+		}
+	}
+	return nil
+}
+
+// allowHTTP: config allows an http issuer on loopback only.
+func (m *metadata) allowHTTP() bool { return strings.HasPrefix(m.Issuer, "http:") }
+
+// checkIssuer: compared whenever it is there, and demanded if the metadata
+// promises it. Simple string comparison, as RFC 9207 section 2.4 asks.
+func (m *metadata) checkIssuer(iss []string, c *Config) error {
+	switch {
+	case len(iss) > 1:
+		return bad(CodeCallback, "%d iss parameters", len(iss))
+	case len(iss) == 0 && m.IssParameter:
+		return bad(CodeCallback, "no iss parameter, although the provider promises one (RFC 9207)")
+	case len(iss) == 1 && !c.mayAnswer(iss[0]):
+		return bad(CodeCallback, "the iss parameter is not the provider (RFC 9207)")
+	}
+	return nil
+}
+
+// CheckEndpoint accepts https, and http on loopback if that is allowed.
+func CheckEndpoint(endpoint string, allowHTTP bool) error {
+	if endpoint == "" {
+		return errors.New("is missing")
+	}
+	if len(endpoint) > maxEndpoint {
+		return fmt.Errorf("is longer than %d bytes", maxEndpoint)
+	}
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return errors.New("is not an absolute URL")
+	case HasForeignHost(endpoint):
+		return errors.New("has a host that is not ASCII, which has to be in its xn-- form")
+	case u.User != nil:
+		return errors.New("has a user name or password in it")
+	case strings.Contains(endpoint, "#"):
+		return errors.New("has a fragment")
+	case u.Scheme == "https", u.Scheme == "http" && allowHTTP && IsLoopback(u.Hostname()):
+		return nil
+	}
+	return errors.New("is not https (http is for loopback only)")
+}
+
+func IsLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// authStyle is how the application proves itself at the token endpoint. It is
+// taken from the metadata and never found out by trying: a code is sent once.
+func (m *metadata) authStyle(confidential bool) (oauth2.AuthStyle, error) {
+	switch {
+	case !confidential: // a public client only names itself (RFC 6749 section 3.2.1)
+		return oauth2.AuthStyleInParams, nil
+	case len(m.AuthMethods) == 0, slices.Contains(m.AuthMethods, "client_secret_basic"):
+		return oauth2.AuthStyleInHeader, nil // the default of Discovery section 3
+	case slices.Contains(m.AuthMethods, "client_secret_post"):
+		return oauth2.AuthStyleInParams, nil
+	}
+	return 0, badMetadata(
+		"discovery: the token endpoint takes %q, and this library client_secret_basic and client_secret_post",
+		told.Clip(strings.Join(m.AuthMethods, " ")))
+}
+
+// Asymmetric are the signature algorithms that a token may have: never
+// none, and no HMAC, whose key would be the client secret.
+var Asymmetric = []jose.SignatureAlgorithm{
+	jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.EdDSA,
+}
+
+// checkSigningAlg finds a registration and a provider that disagree before a user
+// is sent there.
+func (c *Config) checkSigningAlg(announced []string) error {
+	if c.SigningAlg == "" || len(announced) == 0 || slices.Contains(announced, c.SigningAlg) {
+		return nil
+	}
+	return fmt.Errorf("Checks.SigningAlg is %q, and the provider signs ID tokens by %q only; give one of these, or leave Checks.SigningAlg empty",
+		c.SigningAlg, told.Clip(strings.Join(announced, " ")))
+}
+
+// algorithms are those that a signed answer may have: the registered one, or, if
+// none is configured, what the provider announces, less what is not acceptable.
+// The fallback is the algorithm that every provider must support (Discovery
+// section 3).
+func (c *Config) algorithms(announced []string) []jose.SignatureAlgorithm {
+	if c.SigningAlg != "" {
+		return []jose.SignatureAlgorithm{jose.SignatureAlgorithm(c.SigningAlg)}
+	}
+	var algs []jose.SignatureAlgorithm
+	for _, alg := range Asymmetric {
+		if slices.Contains(announced, string(alg)) {
+			algs = append(algs, alg)
+		}
+	}
+	if len(algs) == 0 {
+		return []jose.SignatureAlgorithm{jose.RS256}
+	}
+	return algs
+}
+
+// HasForeignHost reports whether a URL has a host that is not ASCII. Providers and
+// browsers know such a host by its xn-- form alone (RFC 5890 section 2.3.2.1).
+func HasForeignHost(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && !IsPrintable(u.Hostname())
+}
+
+// IsPrintable reports whether s is printable ASCII: VSCHAR in RFC 6749 appendix A.
+func IsPrintable(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c < 0x20 || c > 0x7e })
+}

@@ -1,0 +1,131 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"golang.org/x/oauth2"
+
+	"github.com/pixyauth/pixy/core/internal/told"
+)
+
+// oauth2Provider is a provider without OpenID Connect: it issues access tokens
+// and says nothing about who is there, so the application has to ask.
+type oauth2Provider struct {
+	codeGrant
+}
+
+func newOAuth2Provider(config Config) *oauth2Provider {
+	p := &oauth2Provider{codeGrant{config: config}}
+	p.metadata = newDocument(config.Now, func(ctx context.Context) (*metadata, error) {
+		m, err := p.endpoints(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return m, p.prepare(m)
+	})
+	return p
+}
+
+// endpoints are those of the configuration, or those of the metadata.
+func (p *oauth2Provider) endpoints(ctx context.Context) (*metadata, error) {
+	if c := p.config.OAuth2; c.AuthURL != "" {
+		m := &metadata{Issuer: p.config.Issuer, AuthorizationEndpoint: c.AuthURL, TokenEndpoint: c.TokenURL}
+		if c.AuthMethod != "" {
+			m.AuthMethods = []string{c.AuthMethod}
+		}
+		return m, nil
+	}
+	return fetchMetadata(ctx, p.config.Client, p.config.Issuer, oauth2MetadataURL(p.config.Issuer))
+}
+
+// oauth2MetadataURL puts the well-known segment before the issuer's path (RFC
+// 8414 section 3.1).
+func oauth2MetadataURL(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return issuer // Config was checked
+	}
+	u.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(u.Path, "/")
+	return u.String()
+}
+
+func (p *oauth2Provider) AuthorizationURL(ctx context.Context, a Request, more url.Values) (string, error) {
+	m, err := p.metadata.get(ctx)
+	if err != nil {
+		return "", err
+	}
+	return p.authorizationRequest(m, a, more), nil
+}
+
+// Redeem sends the code once, with the verifier, and has the application's
+// FetchUser ask who it is.
+func (p *oauth2Provider) Redeem(ctx context.Context, code string, a Request) (*Identity, error) {
+	m, err := p.metadata.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token, err := p.exchange(ctx, m, code, a.Verifier)
+	if err != nil {
+		return nil, err
+	}
+	client := *p.config.Client // follows no redirect, so the token stays where it is sent
+	client.Transport = &oauth2.Transport{Base: client.Transport, Source: oauth2.StaticTokenSource(token)}
+	tokens := p.tokensOf(token)
+	fetched, err := p.config.OAuth2.FetchUser(ctx, &client, tokens)
+	if err != nil {
+		return nil, fetchUserError(err, token.AccessToken)
+	}
+	encoded, err := json.Marshal(fetched)
+	if err != nil {
+		return nil, badUserInfo(errors.New("FetchUser: the claims are not JSON"))
+	}
+	c, err := DecodeClaims(encoded)
+	if err != nil {
+		return nil, badUserInfo(fmt.Errorf("FetchUser: %w", err))
+	}
+	subject, _ := c.Text("sub")
+	if !ValidSubject(subject) {
+		return nil, badUserInfo(errors.New(`FetchUser gave no "sub": a string of 1 to 255 ASCII characters that never changes and is never given to somebody else`))
+	}
+	return &Identity{Issuer: p.config.Issuer, Subject: subject, Claims: c, Tokens: tokens}, nil
+}
+
+func (p *oauth2Provider) Refresh(ctx context.Context, held *Tokens, _, _ string) (*Tokens, error) {
+	m, err := p.metadata.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token, err := p.refreshToken(ctx, m, held.Refresh)
+	if err != nil {
+		return nil, err
+	}
+	return p.tokensOf(token), nil
+}
+
+// fetchUserError sorts what FetchUser reports. A connection that failed is an outage,
+// too.
+func fetchUserError(err error, accessToken string) error {
+	var connection *url.Error
+	known := new(Error)
+	if errors.As(err, &known) && known.Code == CodeFetchUser {
+		return known
+	}
+	text := errors.New("FetchUser: " + told.Redact(err.Error(), accessToken))
+	if known.Code == CodeUnavailable || errors.As(err, &connection) {
+		return unavailable(text)
+	}
+	return badUserInfo(text)
+}
+
+// LogoutURL: OAuth 2.0 has no such place.
+func (p *oauth2Provider) LogoutURL(context.Context, string, string) string { return "" }
+
+// LogoutToken: OAuth 2.0 has none.
+func (p *oauth2Provider) LogoutToken(context.Context, string, Claims) (*LogoutToken, error) {
+	return nil, badLogoutToken(errors.New("the provider has no OpenID Connect"))
+}

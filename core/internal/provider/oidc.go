@@ -1,0 +1,158 @@
+package provider
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+)
+
+// oidcProvider is an OpenID provider that is found by discovery.
+type oidcProvider struct {
+	codeGrant
+	idTokens *idTokens
+}
+
+func newOIDCProvider(config Config) *oidcProvider {
+	p := &oidcProvider{codeGrant: codeGrant{config: config}}
+	client := config.Client
+	p.metadata = newDocument(config.Now, func(ctx context.Context) (*metadata, error) {
+		// Discovery section 4.1: without the issuer's final slash, if it has one.
+		m, err := fetchMetadata(ctx, client, config.Issuer, strings.TrimSuffix(config.metadataIssuer(), "/")+"/.well-known/openid-configuration")
+		if err != nil {
+			return nil, err
+		}
+		if err := CheckEndpoint(m.JWKSURI, m.allowHTTP()); err != nil {
+			return nil, badMetadata("discovery: jwks_uri %w", err)
+		}
+		if err := config.checkSigningAlg(m.SigningAlgs); err != nil {
+			return nil, badMetadata("discovery: %w", err)
+		}
+		return m, p.prepare(m)
+	})
+	p.idTokens = &idTokens{
+		config: &p.config, now: config.Now,
+		keys: newKeys(config.Now, client, func(ctx context.Context) (string, error) {
+			m, err := p.metadata.get(ctx)
+			if err != nil {
+				return "", err
+			}
+			return m.JWKSURI, nil
+		}),
+	}
+	p.idTokens.keys.bound = len(config.Tenants) > 0
+	if config.Log != nil {
+		p.idTokens.keys.log = config.Log
+	}
+	return p
+}
+
+func (p *oidcProvider) AuthorizationURL(ctx context.Context, a Request, more url.Values) (string, error) {
+	m, err := p.metadata.get(ctx)
+	if err != nil {
+		return "", err
+	}
+	return p.authorizationRequest(m, a, more) + "&nonce=" + a.Nonce, nil
+}
+
+// Redeem sends the code once, with the verifier, and believes nothing of the
+// answer until the ID token has been checked.
+func (p *oidcProvider) Redeem(ctx context.Context, code string, a Request) (*Identity, error) {
+	m, err := p.metadata.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token, err := p.exchange(ctx, m, code, a.Verifier)
+	if err != nil {
+		return nil, err
+	}
+	raw, ok := token.Extra("id_token").(string)
+	if !ok || raw == "" {
+		return nil, bad(CodeTokenResponse, "no id_token in the token response")
+	}
+	claims, err := p.idTokens.verify(ctx, raw, token.AccessToken, a.Nonce, p.config.algorithms(m.SigningAlgs))
+	if err != nil {
+		return nil, err
+	}
+	how := claims.authentication(p.idTokens.now())
+	if err := how.answers(a, claims); err != nil {
+		return nil, err
+	}
+	subject, _ := claims.Text("sub")
+	issuer, _ := claims.Text("iss")
+	sid, _ := claims.Text("sid") // of the ID token, and of nobody else
+	if !p.config.Issues(issuer) {
+		return nil, errTenant(issuer)
+	}
+	if p.config.UserInfo {
+		more, err := p.userInfo(ctx, m, token, issuer, subject)
+		if err != nil {
+			return nil, err
+		}
+		claims.add(more) // what is signed comes first
+	}
+	tokens := p.tokensOf(token)
+	tokens.Nonce, _ = claims.Text("nonce")
+	tokens.AuthTime, _ = claims.date("auth_time")
+	return &Identity{
+		Issuer: issuer, Subject: subject, SID: sid, IDToken: raw, Claims: claims, Tokens: tokens, Authentication: how,
+	}, nil
+}
+
+// Refresh also checks the ID token, if there is a new one (OpenID Connect Core
+// section 12.2). The session goes on with what it knows, also about when the user
+// has authenticated. Without keys to check it with, the refresh token would be
+// spent for nothing.
+func (p *oidcProvider) Refresh(ctx context.Context, held *Tokens, issuer, subject string) (*Tokens, error) {
+	m, err := p.metadata.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.idTokens.keys.set.get(ctx); err != nil {
+		return nil, err
+	}
+	token, err := p.refreshToken(ctx, m, held.Refresh)
+	if err != nil {
+		return nil, err
+	}
+	raw, _ := token.Extra("id_token").(string)
+	authTime := held.AuthTime
+	if raw != "" {
+		if authTime, err = p.idTokens.verifyRefreshed(ctx, raw, token.AccessToken, held, issuer, subject, p.config.algorithms(m.SigningAlgs)); err != nil {
+			return nil, err
+		}
+	}
+	fresh := p.tokensOf(token)
+	fresh.IDToken = raw
+	fresh.Nonce, fresh.AuthTime = held.Nonce, authTime
+	return fresh, nil
+}
+
+// LogoutURL is the request of OpenID Connect RP-Initiated Logout section 2. It has
+// no state, which is optional: nothing depends on what comes back, and it would
+// stay in the address bar.
+func (p *oidcProvider) LogoutURL(ctx context.Context, idTokenHint, returnURL string) string {
+	ctx, cancel := context.WithTimeout(ctx, patience) // a logout can do without it
+	defer cancel()
+	m, err := p.metadata.get(ctx)
+	if err != nil || m.EndSessionEndpoint == "" {
+		return ""
+	}
+	query := url.Values{
+		"client_id": {p.config.ClientID},
+		cmp.Or(p.config.LogoutRedirectParam, "post_logout_redirect_uri"): {returnURL},
+	}
+	if idTokenHint != "" && p.stillSigned(ctx, m, idTokenHint) {
+		query.Set("id_token_hint", idTokenHint)
+	}
+	return WithQuery(m.EndSessionEndpoint, query)
+}
+
+// stillSigned reports whether the provider can verify its own signature of a hint.
+// Some providers answer an error page if the key is gone; without a hint they
+// ask the user. If the keys cannot be had, nothing is known against the hint.
+func (p *oidcProvider) stillSigned(ctx context.Context, m *metadata, hint string) bool {
+	_, _, err := p.idTokens.open(ctx, hint, p.config.algorithms(m.SigningAlgs))
+	return err == nil || errors.As(err, new(*Error))
+}
