@@ -11,83 +11,88 @@ import (
 	"strings"
 )
 
-// Target is an application for [Attack]. Start is needed; the zero value of
-// everything else is a good default.
+// Target describes an application for [Attack]. Start is required. The zero
+// value of every other field is a good default.
 type Target struct {
-	// Start returns the application with all that is mounted in production, in
-	// any framework, configured to log in at provider: by its Issuer and
-	// HTTPClient, and with the ClientID, ClientSecret and RedirectURL of this
-	// Target. It is called once. The application must let in whoever the provider
-	// knows; a claim that it demands of everybody can be put into provider.User.
+	// Start returns the application with everything that is mounted in
+	// production, in any framework. The application must log in at provider:
+	// configure it with the provider's Issuer and HTTPClient, and with the
+	// ClientID, ClientSecret and RedirectURL of this Target. It must accept all
+	// users of the provider; if it requires a claim of every user, set the
+	// claim in provider.User. Start is called once.
 	Start func(provider *Provider) http.Handler
 
-	// RedirectURL is the application's callback. Its origin is the application's,
-	// and its scheme decides whether cookies must be Secure: plain http is for
-	// loopback. Empty: https://app.example.test/auth/callback.
+	// RedirectURL is the application's callback, and its origin is the
+	// application's origin. With https, cookies must be Secure; http is for
+	// loopback addresses. Empty: https://app.example.test/auth/callback.
 	RedirectURL string
 
-	// Private is a page for users only that shows the subject, the name or the
-	// e-mail address of who is logged in. Empty: "/me".
+	// Private is the path of a page for logged-in users that shows the user's
+	// subject, name or e-mail address. Empty: "/me".
 	Private string
 
-	// StepUp is a page that needs a login which is more recent than a week, or of
-	// some acr: it asks the provider for one by max_age, prompt or acr_values, and
-	// answers 2xx only after that. Empty: there is none, and nothing is tried.
+	// StepUp is the path of a page that requires a login that is less than a
+	// week old, or has a certain acr. The page must ask the provider for it
+	// with max_age, prompt or acr_values, and answer 2xx only after that.
+	// Empty: there is none, and its attacks are skipped.
 	StepUp string
 
-	// KeepsTokens says that the application keeps the access and the refresh token
-	// of a login, and refreshes them when somebody uses Private after they have
-	// expired. It must ask for scope offline_access to get a refresh token here.
-	// What Private shows of an API's answer is looked at, too. False: it keeps none,
-	// and is spared the attacks by refreshes.
+	// KeepsTokens states that the application keeps the access and the refresh
+	// token of a login, and refreshes them when Private is requested after they
+	// have expired. The application must request scope offline_access to get a
+	// refresh token. If Private shows a response of an API, the attacks check
+	// that response as well. False: the application keeps no tokens, and the
+	// attacks by refreshes are skipped.
 	KeepsTokens bool
 
-	// LoginPath is where a GET begins a login, with a query if the application has
-	// several providers and needs to be told which. Empty: "login" beside the
-	// callback, as /auth/login is beside /auth/callback.
+	// LoginPath is the path where a GET begins a login. If the application has
+	// several providers, add a query that selects one. Empty: "login" beside
+	// the callback, such as /auth/login beside /auth/callback.
 	LoginPath string
 
-	// LogoutPath is where a POST ends the session. It gets the hidden fields of
-	// the forms on Private, which may be needed against forgery. Empty: "logout"
-	// beside the callback.
+	// LogoutPath is the path where a POST ends the session. The POST has the
+	// hidden fields of the forms on Private, such as CSRF tokens. Empty:
+	// "logout" beside the callback.
 	LogoutPath string
 
-	// LogoutMethod is GET for an application that ends sessions by GET, so that the
-	// other attacks can be tried. The sub-test "logout by a link" fails unless the
-	// application refuses GETs from other sites. Empty: POST.
+	// LogoutMethod is the method that ends the session: POST or GET. Set GET to
+	// try the other attacks on an application that ends sessions by GET. The
+	// sub-test "logout by a link" then fails, unless the application rejects
+	// GETs from other sites. Empty: POST.
 	LogoutMethod string
 
-	// BackChannelLogout is where a provider posts logout tokens (OpenID Connect
-	// Back-Channel Logout). Empty: there is no such place, and nothing is tried.
+	// BackChannelLogout is the path to which a provider posts logout tokens
+	// (OpenID Connect Back-Channel Logout). Empty: there is none, and its
+	// attacks are skipped.
 	BackChannelLogout string
 
-	// FrontChannelLogout is the page that the provider's logout opens in a frame,
-	// with iss and sid (OpenID Connect Front-Channel Logout). Empty: there is none,
-	// and nothing is tried.
+	// FrontChannelLogout is the path that the provider's logout page opens in a
+	// frame, with iss and sid (OpenID Connect Front-Channel Logout). Empty:
+	// there is none, and its attacks are skipped.
 	FrontChannelLogout string
 
-	// Other is a second login of the application, if it has one. Start mounts both,
-	// with the middleware that is around them in production. The zero value: there is
-	// none, and nothing is tried.
+	// Other is a second login of the application. Start mounts both logins,
+	// with the middleware that surrounds them in production. Zero: there is
+	// none, and its attacks are skipped.
 	Other OtherLogin
 
-	// Issuer is the provider's identifier. An application that runs in a process
-	// of its own cannot reach the default: give a URL on loopback, and have Start
-	// serve the provider there. Empty: https://id.example.test, in memory.
+	// Issuer is the provider's issuer. The default works in memory only. For an
+	// application in another process, set a loopback URL and let Start serve
+	// the provider there. Empty: https://id.example.test.
 	Issuer string
 
-	// ClientID is what the provider calls the application. Empty: "app".
+	// ClientID is the application's client id. Empty: "app".
 	ClientID string
 
-	// ClientSecret proves that it is the application. Empty: a public client.
+	// ClientSecret is the application's client secret. Empty: a public client.
 	ClientSecret string
 }
 
-// Attack does to an application what such applications have been attacked with:
-// forged, swapped, replayed and doubled callbacks, hostile providers and ID
-// tokens, planted and altered cookies, redirects to elsewhere, and more, each in
-// a sub-test of its own. A sub-test fails with one sentence: what went wrong, and
-// what an application must do instead.
+// Attack tries known attacks on an application's login, each in a sub-test of
+// its own: forged, swapped, replayed and repeated callbacks, hostile providers
+// and ID tokens, planted and altered cookies, open redirects, and more. A
+// sub-test that fails reports one sentence: what went wrong, and what an
+// application must do instead.
 //
 //	func TestAttack(t *testing.T) {
 //		logintest.Attack(t, logintest.Target{Start: func(provider *logintest.Provider) http.Handler {
@@ -95,30 +100,31 @@ type Target struct {
 //		}})
 //	}
 //
-// If the application asks for response_mode=form_post, callbacks are attacked by
-// forms of another site, with which a browser sends no cookies but those with
-// SameSite=None.
+// Attack first performs an honest login and logout. If they fail, it reports
+// that and runs no attacks. The attacks run one after another against the same
+// application, each with new browsers. They do not use the network. They take
+// one or two seconds, or up to ten with KeepsTokens, because tokens have to
+// expire.
 //
-// First it walks one honest login and logout. If they do not work, it says so
-// and attacks nothing. The attacks run one after another, each with browsers of
-// its own, against the one application. They use no network, and take a second
-// or two, or up to ten with KeepsTokens: tokens have to expire.
+// An application that passes withstands these attacks. That does not prove it
+// secure. Attack tests the login, the session and the page Private, and no
+// other pages. The application logs dozens of errors meanwhile, which you can
+// ignore: give it a Logger that discards them.
 //
-// An application that passes is not proved secure: it withstands these attacks.
-// An application without OpenID Connect, whose login does not ask for openid, is
-// spared the attacks by ID tokens, and has a provider that checks PKCE: nothing
-// else would tell one login's code from another's there. If it does not use PKCE,
-// the sub-test "PKCE" fails, the provider does not check it, and the attacks that
-// only PKCE stops are left out.
+// If the application uses response_mode=form_post, the attacks post forms from
+// another site. A browser then sends only cookies with SameSite=None.
 //
-// Attack looks at the login and the session, and at no other page but Private.
-// What the application logs meanwhile, dozens of refusals, says nothing: give it a
-// Logger that discards them.
+// For an application without OpenID Connect, whose login does not request scope
+// openid, the attacks by ID tokens are skipped, and the provider checks PKCE.
+// Only PKCE then distinguishes the codes of two logins. If the application does
+// not use PKCE either, the sub-test "PKCE" fails, the provider does not check
+// it, and attacks that only PKCE can stop are skipped.
 //
-// With several providers, one is attacked: name its callback in RedirectURL, and
-// it in LoginPath, as in "/auth/login?provider=Work"; then LogoutPath is needed, too.
+// With several providers, Attack uses one of them. Set RedirectURL to its
+// callback, and select it in LoginPath, as in "/auth/login?provider=Work".
+// LogoutPath is then required.
 //
-// A [*testing.T] is a T. So is everything else with these methods.
+// T is [*testing.T], or another type with these methods.
 func Attack[T interface {
 	Helper()
 	Errorf(format string, args ...any)
@@ -132,7 +138,7 @@ func Attack[T interface {
 	}
 	if err != nil {
 		t.Fatalf("logintest: nothing was attacked, because an honest login does not work: %v", err)
-		return // a T of another kind may go on
+		return // Fatalf of another T may return
 	}
 	defer s.provider.Misbehave(Faults{})
 	for _, a := range s.attacks() {
@@ -145,16 +151,17 @@ func Attack[T interface {
 	}
 }
 
-// An attack is one thing that somebody may try.
+// An attack is one attempt by an attacker.
 type attack struct {
-	name string       // of its sub-test: stable, because people write it after -run
-	must string       // what an application must do instead, unless the finding says it
-	run  func(*siege) // ends with found if the attack succeeds
+	name string       // of the sub-test; stable, because users pass it to -run
+	must string       // what an application must do instead, unless the finding has its own
+	run  func(*siege) // calls found if the attack succeeds
 }
 
-// attacks are all there are, less those by ID tokens if the application asks for
-// none, and less those on what the target does not have: nothing passes that has
-// not been tried.
+// attacks returns all attacks that apply to the target. It leaves out the
+// attacks by ID tokens if the application requests none, and those on features
+// that the target does not have. An attack that was not tried must not count as
+// passed.
 func (s *siege) attacks() []attack {
 	all := slices.Concat(stateAttacks, s.codeAttacks(), formAttacks, pkceAttacks, providerAttacks, sessionAttacks,
 		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, answerAttacks, s.refreshAttacks())
@@ -177,19 +184,19 @@ func (s *siege) attacks() []attack {
 	return all
 }
 
-// A finding is what went wrong, and what an application must do instead if that
-// is not what the attack says. It travels as a panic from wherever an attack
-// notices it, so that attacks can be read as what they do.
+// A finding says what went wrong, and what an application must do instead if
+// that differs from the attack's must. It is passed as a panic, so that attacks
+// read as a sequence of steps.
 type finding struct{ what, must string }
 
 func found(format string, args ...any) { advise("", format, args...) }
 
-// advise is found, with what an application must do instead.
+// advise is like found, with what an application must do instead.
 func advise(must, format string, args ...any) {
 	panic(&finding{what: fmt.Sprintf(format, args...), must: must})
 }
 
-// suffer runs an attack and returns what it found, or nil.
+// suffer runs an attack and returns its finding, or nil.
 func (s *siege) suffer(a attack) (f *finding) {
 	defer func() {
 		switch cause := recover().(type) {
@@ -205,7 +212,8 @@ func (s *siege) suffer(a attack) (f *finding) {
 	return nil
 }
 
-// honestly walks a login and a logout, and learns what attacks need to know.
+// honestly performs a login and a logout, and records what attacks need to
+// know.
 func (s *siege) honestly() error {
 	f := s.suffer(attack{run: func(s *siege) {
 		b := s.newBrowser()
@@ -227,19 +235,19 @@ func (s *siege) honestly() error {
 		return errors.New(f.what)
 	}
 	s.verifies = !s.plain || s.suffer(attack{run: func(s *siege) {
-		s.provider.Misbehave(Faults{}) // which has it check the code_verifier
+		s.provider.Misbehave(Faults{}) // the provider checks the code_verifier
 		s.signIn(s.newBrowser(), s.ada)
 	}}) == nil
 	return nil
 }
 
-// complete fills in what was left out, and checks what was not.
+// complete sets defaults and validates the other fields.
 func (t Target) complete() (Target, error) {
 	t.RedirectURL = cmp.Or(t.RedirectURL, "https://app.example.test/auth/callback")
 	u, err := url.Parse(t.RedirectURL)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path == "":
-		return t, fmt.Errorf("Target.RedirectURL %q is not the URL of a callback", t.RedirectURL)
+		return t, fmt.Errorf("Target.RedirectURL %q is not the URL of a callback: it must be absolute, http or https, with a path", t.RedirectURL)
 	case t.Start == nil:
 		return t, errors.New("Target.Start is nil")
 	}
@@ -257,7 +265,7 @@ func (t Target) complete() (Target, error) {
 	t.ClientID = cmp.Or(t.ClientID, "app")
 	for _, p := range []string{t.Private, t.LoginPath, t.LogoutPath, cmp.Or(t.StepUp, "/"), cmp.Or(t.BackChannelLogout, "/"), cmp.Or(t.FrontChannelLogout, "/")} {
 		if p[0] != '/' {
-			return t, fmt.Errorf("Target has %q, which is not the path of a page", p)
+			return t, fmt.Errorf("Target has %q, which is not a path; it must begin with a slash", p)
 		}
 	}
 	return t, nil

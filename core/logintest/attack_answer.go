@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// What a login's answers leave behind in browsers and caches (RFC 9700 section
-// 4.2.4).
+// Attacks on what a login's responses leave in browsers and caches (RFC 9700
+// section 4.2.4).
 var answerAttacks = []attack{
 	{"code in the address bar",
-		"answer a callback with a redirect to a URL without code and state, which histories and Referer keep",
+		"answer a callback with a redirect to a URL without code and state, because URLs remain in the browser's history and in Referer",
 		codeKept},
 	{"answers in caches",
-		"answer at the login and at the callback with Cache-Control: no-store",
+		"answer the login and the callback with Cache-Control: no-store",
 		answersCached},
 }
 
@@ -21,7 +21,7 @@ func codeKept(s *siege) {
 	hops := s.finish(l)
 	answer := l.callback.Query()
 	if at, err := url.Parse(hops[len(hops)-1].URL); err == nil && s.isCallback(at) {
-		found("the callback was answered with a page, so that the code stayed in its address")
+		found("the callback was answered with a page, so the code remained in its URL")
 	}
 	for _, name := range []string{"code", "state"} {
 		for _, hop := range hops {
@@ -45,7 +45,7 @@ func answersCached(s *siege) {
 			check("a callback", hop)
 		}
 	}
-	check("a callback of nobody's", s.get(b, s.at(s.callback.Path, url.Values{"code": {"x"}, "state": {"nobodys"}}), "cross-site").Hop)
+	check("a callback with an unknown state", s.get(b, s.at(s.callback.Path, url.Values{"code": {"x"}, "state": {"nobodys"}}), "cross-site").Hop)
 	s.misbehave(Faults{IDToken: func(_, claims map[string]any) { claims["nonce"] = "another-nonce" }})
 	check("a callback with a bad ID token", s.finish(s.begin(b, s.ada))[0])
 }

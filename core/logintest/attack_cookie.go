@@ -8,42 +8,45 @@ import (
 	"time"
 )
 
-// Attacks by cookies that are planted, doubled or exchanged (RFC 6265bis
+// Attacks by cookies that are planted, repeated or exchanged (RFC 6265bis
 // sections 4.1.3 and 8.6).
 var cookieAttacks = []attack{
 	{"cookie attributes",
-		"set the login's cookies HttpOnly, SameSite=Lax or Strict, without Domain, at most 4096 bytes, once in an answer, and on https Secure with the prefix __Host- (or __Secure-, for a Path without the callback and Private)",
+		"set the login's cookies once in a response, HttpOnly, SameSite=Lax or Strict, without Domain, at most 4096 bytes, and on https Secure with the prefix __Host- (or __Secure-, if the Path excludes the callback and Private)",
 		cookieAttributes},
 	{"cookies planted by a sibling host",
 		"name the login's cookies with the prefix __Host-, which no other host can set",
 		cookiesPlanted},
 	{"cookies doubled",
-		"trust neither of two cookies of one name, because one of them has been planted",
+		"trust neither of two cookies with the same name, because one of them may have been planted",
 		cookiesDoubled},
 	{"cookie of one purpose used for another",
-		"authenticate what a cookie is for together with its value, for example with a key for each purpose",
+		"authenticate a cookie's purpose together with its value, for example with a key for each purpose",
 		cookiesExchanged},
 }
 
 func (s *siege) secure() bool { return s.callback.Scheme == "https" }
 
-// cookiesOf logs user in, and returns what the private page receives.
+// cookiesOf logs user in, and returns the cookies that the private page
+// receives.
 func (s *siege) cookiesOf(user User) []*http.Cookie {
 	b := s.newBrowser()
 	s.signIn(b, user)
 	return b.Cookies(s.at(s.target.Private, nil))
 }
 
-// visitorWith returns who is logged in with exactly these cookies, in this order.
+// visitorWith returns the user of a request with exactly these cookies, in this
+// order.
 func (s *siege) visitorWith(cookies []*http.Cookie) string {
 	return s.identify(s.send(s.newBrowser(), s.carrying(cookies)))
 }
 
-// carrying opens the private page with exactly these cookies, in this order.
+// carrying returns a request for the private page with exactly these cookies,
+// in this order.
 func (s *siege) carrying(cookies []*http.Cookie) *http.Request {
 	r, err := NewBrowser().navigation(http.MethodGet, s.at(s.target.Private, nil), nil, "none")
 	if err != nil {
-		found("Target.Private is no path (%v)", err)
+		found("Target.Private is not a path (%v)", err)
 	}
 	var pairs []string
 	for _, c := range cookies {
@@ -57,8 +60,8 @@ func (s *siege) carrying(cookies []*http.Cookie) *http.Request {
 	return r
 }
 
-// carriers returns which of Ada's cookies carry her session: those none of which
-// can be missing. There is more than one such set if either will do.
+// carriers returns the cookies that carry Ada's session: the smallest sets that
+// log her in. There is more than one set if either is enough.
 func (s *siege) carriers(cookies []*http.Cookie) [][]*http.Cookie {
 	var sets [][]*http.Cookie
 	for s.visitorWith(cookies) == called(s.ada) {
@@ -81,7 +84,7 @@ func without(cookies []*http.Cookie, dropped *http.Cookie) []*http.Cookie {
 	return slices.DeleteFunc(slices.Clone(cookies), func(c *http.Cookie) bool { return c == dropped })
 }
 
-// replaced returns cookies with another value for the one called name.
+// replaced returns cookies with another value for the cookie called name.
 func replaced(cookies []*http.Cookie, name, value string) []*http.Cookie {
 	changed := slices.Clone(cookies)
 	for i, c := range changed {
@@ -96,7 +99,7 @@ func hasName(cookies []*http.Cookie, name string) bool {
 	return slices.ContainsFunc(cookies, func(c *http.Cookie) bool { return c.Name == name })
 }
 
-// kept returns the cookies of an answer that are not being deleted.
+// kept returns the cookies of a response that it does not delete.
 func kept(header http.Header) []*http.Cookie {
 	return slices.DeleteFunc((&http.Response{Header: header}).Cookies(), func(c *http.Cookie) bool {
 		return c.MaxAge < 0 || c.Value == "" || !c.Expires.IsZero() && c.Expires.Before(time.Now())
@@ -115,7 +118,7 @@ func cookieAttributes(s *siege) {
 		for _, c := range kept(hop.Header) {
 			faults := s.faultsOf(c)
 			if names[c.Name] {
-				faults = append(faults, "was set twice in one answer")
+				faults = append(faults, "was set twice in one response")
 			}
 			if len(faults) > 0 {
 				found("cookie %s %s", c.Name, strings.Join(faults, ", "))
@@ -142,20 +145,20 @@ func (s *siege) faultsOf(c *http.Cookie) []string {
 	return faults
 }
 
-// plantable reports whether another host of the same site can set a cookie of
-// this name, which would count for the login or the session.
+// plantable reports whether another host of the same site can set a cookie with
+// this name.
 func (s *siege) plantable(name string) bool { return !strings.HasPrefix(name, "__Host-") }
 
 // within reports whether a cookie with this Path is sent to address (RFC 6265
-// section 5.1.4). An absent Path may be any.
+// section 5.1.4). An empty Path can match any address.
 func within(cookiePath, address string) bool {
 	address, _, _ = strings.Cut(address, "?")
 	return cookiePath == "" || address == cookiePath || strings.HasPrefix(address, strings.TrimSuffix(cookiePath, "/")+"/")
 }
 
-// cookiesPlanted has another host of the same site plant Mallory's cookies in a
-// fresh browser, which prevents that for names with __Host- alone. On http,
-// which is for development, nothing would.
+// cookiesPlanted lets another host of the same site plant Mallory's cookies in
+// a new browser. Only the prefix __Host- prevents that. On http, which is for
+// development, nothing prevents it.
 func cookiesPlanted(s *siege) {
 	if !s.secure() {
 		return
@@ -172,21 +175,21 @@ func cookiesPlanted(s *siege) {
 	theirs := s.begin(s.newBrowser(), s.mallory)
 	victim := plant(theirs.browser.Cookies(s.target.RedirectURL))
 	s.open(victim, theirs.callback.String())
-	s.expect(victim, nobody, "a callback of Mallory's, opened where a sibling host had planted the cookies of her login,")
-	s.expect(plant(s.cookiesOf(s.mallory)), nobody, "a sibling host that had planted the cookies of Mallory's session")
+	s.expect(victim, nobody, "Mallory's callback, opened in a browser where a sibling host had planted her login's cookies,")
+	s.expect(plant(s.cookiesOf(s.mallory)), nobody, "a sibling host that had planted Mallory's session cookies")
 }
 
 func cookiesDoubled(s *siege) {
 	ada, mallory := s.cookiesOf(s.ada), s.cookiesOf(s.mallory)
 	for _, both := range [][]*http.Cookie{slices.Concat(mallory, ada), slices.Concat(ada, mallory)} {
 		if who := s.visitorWith(both); who != nobody && who != called(s.ada) {
-			found("of two cookies of one name, Mallory's before or after Ada's, Mallory's counted")
+			found("of two cookies with the same name, Ada's and Mallory's, Mallory's counted")
 		}
 	}
 }
 
-// cookiesExchanged gives each cookie of a login the values of all others: alone,
-// and in its place among those that carry the session.
+// cookiesExchanged gives each cookie of a login the values of all others:
+// alone, and in its place in the session's cookies.
 func cookiesExchanged(s *siege) {
 	b := s.newBrowser()
 	hops := s.signIn(b, s.ada)

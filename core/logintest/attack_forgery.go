@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// Attacks on what is in the session's cookies.
+// Attacks on the values of the session's cookies.
 var forgeryAttacks = []attack{
 	{"cookie altered",
-		"authenticate each cookie's value, for example with AES-GCM or HMAC, and let nobody in by one that has been changed",
+		"authenticate each cookie's value, for example with AES-GCM or HMAC, and reject altered ones",
 		cookieAltered},
 	{"cookies of two sessions",
-		"seal a session that has several cookies as a whole, so that no part fits another session",
+		"seal the cookies of a session as a whole, so that a cookie of another session does not fit",
 		sessionsMixed},
 	{"parts and counts of cookies forged",
-		"bound the number of a session's cookies before it reads them, and take every odd one for a stranger's",
+		"limit the number of a session's cookies before it reads them, and treat a request with invalid ones as anonymous",
 		partsForged},
 }
 
@@ -32,8 +32,9 @@ func cookieAltered(s *siege) {
 	}
 }
 
-// alterations changes one character here and there, and cuts and lengthens. The
-// last few characters stay as they are, because encodings may ignore bits there.
+// alterations changes single characters, and shortens and lengthens the value.
+// It does not change the last few characters, because encodings may ignore bits
+// there.
 func alterations(value string) []string {
 	const changes, tail = 24, 4
 	if value == "" {
@@ -47,8 +48,8 @@ func alterations(value string) []string {
 	return altered
 }
 
-// neighbour is another character of the same kind, which is neither the same
-// letter in another case nor the same to a decoder.
+// neighbour returns another character of the same kind. It differs in more than
+// case, and decodes to another value.
 func neighbour(c byte) byte {
 	switch {
 	case c == 'a' || c == 'A' || c == '0':
@@ -60,7 +61,8 @@ func neighbour(c byte) byte {
 }
 
 // sessionsMixed exchanges single cookies between two sessions. Large claims may
-// need several cookies; an application that has no room for them is not asked.
+// need several cookies. An application that rejects large claims is not
+// attacked with them.
 func sessionsMixed(s *siege) {
 	for _, length := range []int{0, 4000} {
 		one, two := s.newBrowser(), s.newBrowser()
@@ -80,7 +82,7 @@ func sessionsMixed(s *siege) {
 	}
 }
 
-// withGroups gives a user a claim of some length that cannot be compressed.
+// withGroups adds a claim of this length that cannot be compressed.
 func withGroups(user User, length int) User {
 	var groups strings.Builder
 	for groups.Len() < length {
@@ -93,8 +95,8 @@ func withGroups(user User, length int) User {
 	return User{Subject: user.Subject, Claims: claims}
 }
 
-// partsForged adds cookies that would be parts of the session, or would say how
-// many there are, and changes a count at the beginning of the session itself.
+// partsForged adds cookies that look like parts of the session or like their
+// number. It also changes a number at the start of the session's cookie.
 func partsForged(s *siege) {
 	for _, set := range s.carriers(s.cookiesOf(s.ada)) {
 		for _, c := range set {

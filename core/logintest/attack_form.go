@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// Attacks by forms that are posted to the callback, whether the application has
-// asked for its answers so or not (OAuth 2.0 Form Post Response Mode).
+// Attacks by forms that are posted to the callback, also if the application
+// does not use them (OAuth 2.0 Form Post Response Mode).
 var formAttacks = []attack{
 	{"answer in a form",
-		"look up what a form brings among the logins that this very browser has begun, as what a link brings, before any token request",
+		"look up the state of a posted form only among the logins that this browser began, before any token request",
 		formForged},
 	{"markup in a form",
-		"escape whatever it repeats of a form, and lead on to its own callback only",
+		"escape the form values that it repeats, and redirect only to its own callback",
 		formReflected},
 }
 
-// formForged has pages of other sites, and of a sibling host, from which cookies
-// that are Lax come along, post an answer of Mallory's. Where a form is what is
-// asked for, a link is tried as well.
+// formForged posts Mallory's response from pages of another site, and of a
+// sibling host, whose forms carry Lax cookies. If the application uses forms,
+// it also tries a link.
 func formForged(s *siege) {
 	must := ""
-	if !s.byForm { // known since the honest login
-		must = "refuse a form that is posted to its callback, because none of its logins asks for one (response_mode=form_post)"
+	if !s.byForm { // set by the honest login
+		must = "reject a form that is posted to its callback, because its logins do not use response_mode=form_post"
 	}
 	for _, victim := range []struct {
 		what, who string
@@ -37,13 +37,13 @@ func formForged(s *siege) {
 			victim.prepare(b)
 			theirs := s.begin(s.newBrowser(), s.mallory)
 			now := s.asForm(theirs.callback, from)
-			cause := "a form with the answer of a login by Mallory, posted in " + victim.what + ","
+			cause := "a form with the response of Mallory's login, posted in " + victim.what + ","
 			if from == "a link" {
 				if !s.byForm {
 					continue
 				}
 				now = step{method: http.MethodGet, address: theirs.callback.String(), site: "cross-site"}
-				cause = "the answer of a login by Mallory as a link, opened in " + victim.what + ","
+				cause = "a link with the response of Mallory's login, opened in " + victim.what + ","
 			}
 			before := s.provider.Count(Token)
 			s.within(b, now)
@@ -52,7 +52,7 @@ func formForged(s *siege) {
 	}
 }
 
-// formReflected posts what would end an attribute, a tag or a URL.
+// formReflected posts values that could end an attribute, a tag or a URL.
 func formReflected(s *siege) {
 	const markup = `"'><b>reflectedtext</b>`
 	for _, hostile := range []string{markup, "0;url=" + evilOrigin + "/", "//" + evilHost + "/"} {
@@ -64,10 +64,10 @@ func formReflected(s *siege) {
 		hops := s.within(b, s.asForm(&url.URL{Scheme: s.callback.Scheme, Host: s.callback.Host, Path: s.callback.Path, RawQuery: form.Encode()}, "cross-site"))
 		for _, hop := range hops {
 			if strings.Contains(string(hop.Body), "<b>reflectedtext") {
-				found("a form posted to the callback had its markup repeated as such")
+				found("a page repeated the markup of a posted form unescaped")
 			}
 		}
 		s.staysHome(hops, hostile)
-		s.expect(b, nobody, "a form that made no sense")
+		s.expect(b, nobody, "an invalid form")
 	}
 }

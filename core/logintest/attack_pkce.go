@@ -12,14 +12,14 @@ import (
 // Attacks on the verifier (RFC 7636, RFC 9700 section 2.1.1).
 var pkceAttacks = []attack{
 	{"PKCE",
-		"draw a code_verifier for each login, send its S256 challenge with the login, and it with the code (RFC 7636)",
+		"generate a code_verifier for each login, send its S256 code_challenge with the login, and send the code_verifier with the code (RFC 7636)",
 		pkce},
 	{"secrets within reach of the browser",
-		"keep verifiers, tokens and its client secret on the server, or encrypt them before a cookie holds them",
+		"keep verifiers, tokens and its client secret on the server, or encrypt them in cookies",
 		secretsReadable},
 }
 
-// pkce looks at what reached the provider.
+// pkce checks the requests that reached the provider.
 func pkce(s *siege) {
 	seen := make(map[string]bool)
 	for range 3 {
@@ -41,7 +41,7 @@ func pkce(s *siege) {
 	}
 }
 
-// redeem finishes a login, and returns its token request and the way.
+// redeem finishes a login, and returns its token request and its hops.
 func (s *siege) redeem(l *login) (url.Values, []Hop) {
 	s.provider.forget()
 	hops := s.finish(l)
@@ -50,11 +50,11 @@ func (s *siege) redeem(l *login) (url.Values, []Hop) {
 			return request.Form, hops
 		}
 	}
-	found("a callback with a good code led to no token request")
+	found("a callback with a valid code led to no token request")
 	return nil, nil
 }
 
-// secretsReadable searches all that a browser gets to see during a login.
+// secretsReadable searches everything that a browser receives during a login.
 func secretsReadable(s *siege) {
 	var access string
 	s.misbehave(Faults{Token: func(response map[string]any) { access, _ = response["access_token"].(string) }})
@@ -65,7 +65,7 @@ func secretsReadable(s *siege) {
 	for _, hop := range hops {
 		s.searchHop(hop, "code_verifier", form.Get("code_verifier"))
 		s.searchHop(hop, "access token", access)
-		if len(s.target.ClientSecret) >= 12 { // a shorter one may be a word of a page
+		if len(s.target.ClientSecret) >= 12 { // a shorter one may be a word on a page
 			s.searchHop(hop, "client secret", s.target.ClientSecret)
 		}
 	}
@@ -90,8 +90,8 @@ func (s *siege) searchHop(hop Hop, what, secret string) {
 
 var encodedWord = regexp.MustCompile(`[A-Za-z0-9+/_-]{16,}`)
 
-// reveals reports whether text holds a secret, as it is or in so many layers of
-// encodings that need no key.
+// reveals reports whether text contains a secret, either as it is or in at most
+// layers of encodings that need no key.
 func reveals(text, secret string, layers int) bool {
 	if strings.Contains(text, secret) {
 		return true

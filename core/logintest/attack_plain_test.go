@@ -31,10 +31,10 @@ func TestAttackWithoutPKCE(t *testing.T) {
 	if got := without.failures["PKCE"]; !strings.HasPrefix(got, "the authorization request had no code_challenge:") {
 		t.Errorf("PKCE: got %s", got)
 	}
-	if got := misfitting.failures["PKCE"]; !strings.HasPrefix(got, "in the token request, the code_verifier does not fit") {
+	if got := misfitting.failures["PKCE"]; !strings.HasPrefix(got, "in the token request, the code_verifier does not match") {
 		t.Errorf("PKCE: got %s", got)
 	}
-	if got := without.failures["login begun in another browser"]; !strings.Contains(got, "logged the browser in as Mallory Mallet: an application must look a state up") {
+	if got := without.failures["login begun in another browser"]; !strings.Contains(got, "logged the browser in as Mallory Mallet: an application must look up the state") {
 		t.Errorf("login CSRF: got %s", got)
 	}
 	for _, name := range with.names {
@@ -46,7 +46,7 @@ func TestAttackWithoutPKCE(t *testing.T) {
 		}
 	}
 	constantly := attack(logintest.Target{Start: (&tutorial{oauth2: true, pkce: s256, verifier: constant}).start}, every)
-	if got := constantly.failures["code of another login"]; !strings.HasPrefix(got, "a code of Mallory's") || !strings.HasSuffix(got, "must draw a code_verifier for each login, and send this login's with the code") {
+	if got := constantly.failures["code of another login"]; !strings.HasPrefix(got, "Mallory's code") || !strings.HasSuffix(got, "must generate a code_verifier for each login, and send this login's code_verifier with the code") {
 		t.Errorf("one verifier for all: got %s", got)
 	}
 }
@@ -80,7 +80,7 @@ func TestAttackByForwardedHeaders(t *testing.T) {
 		want string
 		edit func(*http.Request, *http.Cookie)
 	}{
-		{"a forged header had a cookie set that was not Secure: an application must take its own URL",
+		{"a forged header made the application set a cookie that was not Secure: an application must take its own URL",
 			func(r *http.Request, c *http.Cookie) { c.Secure = r.Header.Get("X-Forwarded-Proto") != "http" }},
 		{"a forged header set the Domain of cookie login to evil.example.test: an application must take its own URL",
 			func(r *http.Request, c *http.Cookie) {

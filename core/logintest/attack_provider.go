@@ -5,19 +5,19 @@ import (
 	"net/url"
 )
 
-// Attacks by another provider, which is Mallory's (mix-up: RFC 9700 section 4.4,
-// RFC 9207).
+// Attacks by a second provider, which Mallory controls (mix-up: RFC 9700
+// section 4.4, RFC 9207).
 var providerAttacks = []attack{
 	{"answer of another provider",
-		"compare the callback's iss with the issuer at which this login was begun, before any token request (RFC 9207 section 2.4)",
+		"compare the callback's iss with the issuer of this login before any token request (RFC 9207 section 2.4)",
 		mixUp},
 	{"answer without iss",
-		"refuse a callback without iss, before any token request, if the provider's metadata promises one (RFC 9207 section 2.4)",
+		"reject a callback without iss before any token request, if the provider's metadata announces one (RFC 9207 section 2.4)",
 		issuerMissing},
 }
 
-// mixUp brings an answer of another provider's to a login that waits for one of
-// the honest provider's.
+// mixUp sends the response of another provider to a login at the honest
+// provider.
 func mixUp(s *siege) {
 	evil := s.newProvider(evilOrigin)
 	evil.Misbehave(Faults{NoPKCE: true})
@@ -27,7 +27,7 @@ func mixUp(s *siege) {
 	asked := step{method: http.MethodGet, address: evil.url(Authorization) + "?" + l.request.Encode(), site: "cross-site"}
 	_, answer := s.walk(b, asked, s.isCallback)
 	if answer == nil {
-		found("another provider cannot make sense of the authorization request")
+		found("another provider rejected the authorization request")
 	}
 	before := s.provider.Count(Token)
 	s.open(b, answer.String())
@@ -42,7 +42,7 @@ func mixUp(s *siege) {
 
 func issuerMissing(s *siege) {
 	if s.plain && !s.reads {
-		return // nobody has promised it anything
+		return // the application has not read the metadata
 	}
 	l := s.begin(s.newBrowser(), s.ada)
 	before := s.provider.Count(Token)

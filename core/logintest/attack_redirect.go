@@ -7,24 +7,24 @@ import (
 	"strings"
 )
 
-// Attacks on where browsers are sent (RFC 9700 section 4.11), and on the headers
-// that say so.
+// Attacks on redirects (RFC 9700 section 4.11), and on the headers that
+// influence them.
 var redirectAttacks = []attack{
 	{"open redirect at the login",
-		"send browsers only to paths that begin with one slash, neither slash nor backslash after it, and hold no control character or white space",
+		"redirect only to paths that begin with one slash, have no slash or backslash after it, and contain no control characters or white space",
 		redirectAtLogin},
 	{"open redirect at the logout",
-		"end a logout at a page that its configuration names, or check where to go as at the login",
+		"redirect after a logout only to a configured page, or check the page to return to as at the login",
 		redirectAtLogout},
 	{"header injection",
-		"put nothing that a request brings into a header unless it is free of control characters",
+		"put no request value with control characters into a header",
 		headersInjected},
 	{"Host and forwarded headers",
-		"take its own URL from its configuration, and believe neither Host nor forwarded headers",
+		"take its own URL from its configuration, and trust neither Host nor forwarded headers",
 		hostForged},
 }
 
-// returnNames are what applications call the parameter that says where to go.
+// returnNames are common names of the parameter with the page to return to.
 var returnNames = []string{
 	"return_to", "returnTo", "return", "return_url", "returnUrl", "ReturnUrl", "redirect", "redirect_to", "redirectTo", "redirect_uri",
 	"redirect_url", "redirectUrl", "next", "url", "to", "target", "dest", "destination", "continue", "goto", "rd", "back", "from",
@@ -39,7 +39,7 @@ func returning(to string, names ...string) url.Values {
 	return query
 }
 
-// heeded returns the names that the application heeds.
+// heeded returns the names that the application uses.
 func (s *siege) heeded() []string {
 	const mark = "returned-here=1"
 	to := s.target.Private + "?" + mark
@@ -75,7 +75,7 @@ func redirectAtLogin(s *siege) {
 	}
 	for _, path := range []string{"//" + evilHost, "//" + evilHost + s.target.Private, `/\` + evilHost, "/%2f" + evilHost, "/%5c" + evilHost} {
 		b := s.newBrowser()
-		hops, next := s.walk(b, typed(s.origin+path), s.isCallback) // a guard may bring the browser back here
+		hops, next := s.walk(b, typed(s.origin+path), s.isCallback) // a guard may return to this path
 		if next != nil && s.isCallback(next) {
 			hops = append(hops, s.open(b, next.String())...)
 		}
@@ -83,7 +83,7 @@ func redirectAtLogin(s *siege) {
 	}
 }
 
-// staysHome demands that the application's answers lead to itself or to the
+// staysHome requires that the application redirects only to itself or to the
 // provider.
 func (s *siege) staysHome(hops []Hop, because string) {
 	issuer, err := url.Parse(s.target.Issuer)
@@ -97,7 +97,7 @@ func (s *siege) staysHome(hops []Hop, because string) {
 			continue
 		}
 		if to := destination(base, location); to != s.origin && to != originOf(issuer) {
-			found("%q as the place to go on to sent the browser to %s", because, to)
+			found("%q as the page to return to sent the browser to %s", because, to)
 		}
 	}
 }
@@ -107,19 +107,19 @@ func redirectAtLogout(s *siege) {
 		b := s.newBrowser()
 		r := s.logout(b, returning(to, returnNames...), "same-origin")
 		query := r.URL.Query()
-		maps.Copy(query, returning(to, returnNames...)) // a POST has them twice
+		maps.Copy(query, returning(to, returnNames...)) // a POST has them in query and body
 		r.URL.RawQuery = query.Encode()
 		page := s.send(b, r)
 		s.staysHome(page.Hops, to)
 		if at, err := url.Parse(page.Header.Get("Location")); err == nil && strings.Contains(at.Query().Get("post_logout_redirect_uri"), evilHost) {
-			found("%q as the place to go on to was handed to the provider", to)
+			found("%q as the page to return to was sent to the provider", to)
 		}
 	}
 }
 
 func headersInjected(s *siege) {
 	names := append([]string{"state", "code", "iss", "error", "error_description", "lang", "prompt", "login_hint"}, returnNames...)
-	for _, end := range []string{"\r\n", "\n", "\r", "\u560d\u560a"} { // the low bytes of the last are CR and LF
+	for _, end := range []string{"\r\n", "\n", "\r", "\u560d\u560a"} { // the low bytes of the last one are CR and LF
 		hostile := "/x" + end + "X-Injected: 1" + end + "Set-Cookie: injected=1"
 		if l := s.try(s.newBrowser(), s.ada, returning(hostile, names...)); l.callback != nil {
 			checkHeaders(append(l.hops, s.finish(l)...))
@@ -153,18 +153,18 @@ func hostForged(s *siege) {
 	} {
 		edits = append(edits, func(r *http.Request) { r.Header.Set(name, value) })
 	}
-	insecure := s.setsInsecureCookies(s.everywhere(nil)) // whatever the headers say
+	insecure := s.setsInsecureCookies(s.everywhere(nil)) // without forged headers
 	for _, edit := range edits {
 		hops := s.everywhere(edit)
 		s.checkHost(hops)
 		if !insecure && s.setsInsecureCookies(hops) {
-			found("a forged header had a cookie set that was not Secure")
+			found("a forged header made the application set a cookie that was not Secure")
 		}
 	}
 }
 
-// everywhere is the way through a login and a logout, with forged headers from
-// the application's pages on.
+// everywhere performs a login and a logout, and returns all hops. Edit forges
+// the headers of requests to the application.
 func (s *siege) everywhere(edit func(*http.Request)) []Hop {
 	b := s.newBrowser()
 	s.edit = edit
@@ -188,7 +188,7 @@ func (s *siege) setsInsecureCookies(hops []Hop) bool {
 	return false
 }
 
-// checkHost looks for what a forged header has done.
+// checkHost checks redirects and cookies for the forged host.
 func (s *siege) checkHost(hops []Hop) {
 	for _, hop := range hops {
 		location := hop.leadsTo()

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// refreshAttacks are those on what an application does with tokens after the
-// login (RFC 9700 section 4.14.2, OpenID Connect Core section 12.2): none if it
-// keeps none, and none by ID tokens if it asks for none.
+// refreshAttacks returns the attacks on how an application uses tokens after
+// the login (RFC 9700 section 4.14.2, OpenID Connect Core section 12.2). There
+// are none if it keeps no tokens, and none by ID tokens if it requests none.
 func (s *siege) refreshAttacks() []attack {
 	if !s.target.KeepsTokens {
 		return nil
@@ -22,32 +22,32 @@ func (s *siege) refreshAttacks() []attack {
 		if s.plain {
 			break
 		}
-		must := "compare " + fault.claim + " of a refreshed ID token with that of the login, and end the session if it is another (OpenID Connect Core section 12.2)"
+		must := "compare " + fault.claim + " of a refreshed ID token with that of the login, and end the session if it differs (OpenID Connect Core section 12.2)"
 		attacks = append(attacks, attack{fault.name, must, func(s *siege) { s.badRefresh("a "+fault.name, Faults{RefreshedIDToken: fault.edit(s)}) }})
 	}
-	// The last one: an application may leave a provider alone that was down.
+	// This attack is last: an application may pause requests to a provider that was down.
 	return append(attacks, attack{"refresh while the provider is down",
-		"keep the session while the provider is down, because only invalid_grant says that the login has ended",
+		"keep the session while the provider is down, because only invalid_grant means that the login has ended",
 		refreshedInVain})
 }
 
 var keptTokenAttacks = []attack{
 	{"refresh token used twice",
-		"refresh once for all requests of a session that come together, and give those that come late what came of it, because a refresh token that is used twice counts as stolen, and ends the login (RFC 9700 section 4.14.2)",
+		"refresh once for all concurrent requests of a session, and share the result with late ones, because a refresh token that is used twice counts as stolen and ends the login (RFC 9700 section 4.14.2)",
 		refreshedTwice},
 	{"refresh that is refused",
-		"end the session when a refresh is refused with invalid_grant, because that is how a provider ends it (RFC 6749 section 5.2)",
+		"end the session when a refresh fails with invalid_grant, because that is how a provider ends a login (RFC 6749 section 5.2)",
 		func(s *siege) {
-			s.badRefresh("a refresh that was refused with invalid_grant", Faults{RefreshError: "invalid_grant"})
+			s.badRefresh("a refresh that failed with invalid_grant", Faults{RefreshError: "invalid_grant"})
 		}},
 	{"kept tokens within reach of the browser",
-		"keep access and refresh tokens on the server, or encrypt them before a cookie holds them",
+		"keep access and refresh tokens on the server, or encrypt them in cookies",
 		tokensReadable},
 	{"tokens left out",
-		"end the session when a refresh is due and its tokens are not there, because the provider's refusal never reaches a session that is not refreshed",
+		"end the session when a refresh is due and the tokens are missing, because a provider cannot end a session that is never refreshed",
 		tokensLeftOut},
 	{"tokens of another session",
-		"bind tokens to the session that they came with, for example by sealing them under its id",
+		"bind tokens to the session of their login, for example by sealing them with the session's id",
 		tokensPlanted},
 }
 
@@ -71,11 +71,12 @@ func claimed(name string, value any) func(*siege) func(header, claims map[string
 	}
 }
 
-// What an application may take until it refreshes a token that lives for a second.
+// refreshPatience is the time within which an application must refresh a token
+// that expires after one second.
 const refreshPatience = 3 * time.Second
 
-// signInBriefly logs user in with an access token that lives for a second, and
-// that the API does not take any more at once.
+// signInBriefly logs user in with an access token that expires after one
+// second. The API rejects it at once.
 func (s *siege) signInBriefly(b *Browser, user User) []Hop {
 	s.misbehave(Faults{Token: brief})
 	hops := s.signIn(b, user)
@@ -87,14 +88,14 @@ func (s *siege) signInBriefly(b *Browser, user User) []Hop {
 func brief(response map[string]any) { response["expires_in"] = 1 }
 
 // refresh opens the private page until the application makes a token request,
-// and returns what it has shown then.
+// and returns the page.
 func (s *siege) refresh(b *Browser) *Page {
 	var page *Page
 	s.refreshBy(func() { page = s.private(b) })
 	return page
 }
 
-// refreshBy uses the application until it makes a token request.
+// refreshBy calls use until the application makes a token request.
 func (s *siege) refreshBy(use func()) {
 	before, begun := s.provider.Count(Token), time.Now()
 	for last := false; !last; time.Sleep(20 * time.Millisecond) {
@@ -103,10 +104,10 @@ func (s *siege) refreshBy(use func()) {
 			return
 		}
 	}
-	found("Target.KeepsTokens is set, and nothing was refreshed by %s for %s after a login whose access token lives for a second (a refresh token is given for scope offline_access)", s.target.Private, refreshPatience)
+	found("Target.KeepsTokens is set, but %s led to no refresh within %s after a login whose access token expires after one second (the provider issues a refresh token for scope offline_access)", s.target.Private, refreshPatience)
 }
 
-// refreshedHonestly demands that there is something to attack.
+// refreshedHonestly requires that the application refreshes tokens.
 func (s *siege) refreshedHonestly() {
 	if !s.target.KeepsTokens {
 		return
@@ -117,12 +118,12 @@ func (s *siege) refreshedHonestly() {
 	s.refresh(b)
 	s.expect(b, called(s.ada), "a refresh")
 	if s.provider.Refreshes() == before {
-		found("Target.KeepsTokens is set, and the provider has granted no refresh")
+		found("Target.KeepsTokens is set, but no refresh succeeded")
 	}
 }
 
-// refreshedTwice has many requests come with an access token that has expired.
-// They meet at the provider, if there is more than one of them that gets there.
+// refreshedTwice sends many requests with an expired access token. The provider
+// holds the first token request until a second one arrives, or for 200 ms.
 func refreshedTwice(s *siege) {
 	const requests = 20
 	b := s.newBrowser()
@@ -144,16 +145,16 @@ func refreshedTwice(s *siege) {
 		var all sync.WaitGroup
 		for range requests {
 			b, r := s.newBrowser(), s.carrying(cookies)
-			all.Go(func() { _, _ = b.Do(r) }) // what comes of it, the provider sees
+			all.Go(func() { _, _ = b.Do(r) }) // the provider records the result
 		}
 		all.Wait()
 	})
 	if s.provider.Reused() != before {
-		found("%d requests that came together with an expired access token used a refresh token twice", requests)
+		found("%d concurrent requests with an expired access token used a refresh token twice", requests)
 	}
 }
 
-// badRefresh is a refresh after which the session must be over.
+// badRefresh performs a refresh that must end the session.
 func (s *siege) badRefresh(cause string, faults Faults) {
 	b := s.newBrowser()
 	s.signInBriefly(b, s.ada)
@@ -165,12 +166,12 @@ func (s *siege) badRefresh(cause string, faults Faults) {
 	case called(s.ada):
 		found("%s left the session of %s in place", cause, who)
 	default:
-		found("%s had %s show %s", cause, s.target.Private, who)
+		found("%s made %s show %s", cause, s.target.Private, who)
 	}
 }
 
-// refreshedInVain lets the page fail for as long as the provider does, but not
-// forget who was logged in.
+// refreshedInVain allows the page to fail while the provider is down. The
+// session must not end.
 func refreshedInVain(s *siege) {
 	b := s.newBrowser()
 	s.signInBriefly(b, s.ada)
@@ -188,8 +189,8 @@ func refreshedInVain(s *siege) {
 	s.expect(b, called(s.ada), cause)
 }
 
-// tokensReadable searches what a browser gets to see of all tokens, until they
-// have been refreshed and the session is over.
+// tokensReadable searches everything that a browser receives for tokens, from
+// the login through a refresh to the logout.
 func tokensReadable(s *siege) {
 	var mu sync.Mutex
 	var access, refresh []string
@@ -219,31 +220,32 @@ func tokensReadable(s *siege) {
 	}
 }
 
-// tokensPlanted puts Mallory's cookies beside those that carry Ada's session, and
+// tokensPlanted adds Mallory's cookies to those that carry Ada's session, and
 // uses them when a refresh is due.
 func tokensPlanted(s *siege) {
 	ada, mallory := s.newBrowser(), s.newBrowser()
 	s.signInBriefly(ada, s.ada)
 	s.signInBriefly(mallory, s.mallory)
 	time.Sleep(time.Second)
-	s.misbehave(Faults{NoRotation: true}) // each try has the same tokens
+	s.misbehave(Faults{NoRotation: true}) // so that each try has the same tokens
 	private := s.at(s.target.Private, nil)
 	for _, set := range s.carriers(ada.Cookies(private)) {
 		planted := slices.DeleteFunc(mallory.Cookies(private), func(c *http.Cookie) bool { return hasName(set, c.Name) })
 		s.provider.forget()
 		const cause = "cookies of Mallory's login, planted beside those of Ada's session,"
 		if who := s.visitorWith(slices.Concat(set, planted)); strings.Contains(who, called(s.mallory)) {
-			found("%s had %s show %s", cause, s.target.Private, who)
+			found("%s made %s show %s", cause, s.target.Private, who)
 		}
 		if s.tokensUsed(s.mallory) {
-			found("%s had Mallory's tokens used for Ada", cause)
+			found("%s made the application use Mallory's tokens for Ada", cause)
 		}
 	}
 }
 
-// tokensLeftOut uses the session of Ada without one of its cookies, when a refresh
-// is due. Without some, such as one for a language, the application refreshes all
-// the same; without others, it knows nobody.
+// tokensLeftOut uses Ada's session without one of its cookies when a refresh is
+// due. Without an irrelevant cookie, such as one for the language, the
+// application must still refresh. Without a relevant one, the request must be
+// anonymous.
 func tokensLeftOut(s *siege) {
 	b := s.newBrowser()
 	s.signInBriefly(b, s.ada)
@@ -254,14 +256,14 @@ func tokensLeftOut(s *siege) {
 		before, begun := s.provider.Count(Token), time.Now()
 		for s.visitorWith(without) == called(s.ada) && s.provider.Count(Token) == before {
 			if time.Since(begun) > refreshPatience {
-				found("a browser that leaves cookie %s out stays logged in as %s, and nothing is refreshed", left.Name, called(s.ada))
+				found("without cookie %s, a browser stays logged in as %s and the tokens are not refreshed", left.Name, called(s.ada))
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
 }
 
-// tokensUsed reports whether the provider has been shown tokens of a user's.
+// tokensUsed reports whether the provider received tokens of user.
 func (s *siege) tokensUsed(user User) bool {
 	return slices.ContainsFunc(s.provider.Requests(), func(r Request) bool {
 		bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -269,7 +271,7 @@ func (s *siege) tokensUsed(user User) bool {
 	})
 }
 
-// expireAccess ends all access tokens that there are.
+// expireAccess ends all access tokens.
 func (p *Provider) expireAccess() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -280,7 +282,7 @@ func (p *Provider) expireAccess() {
 	}
 }
 
-// isOf reports whether a token was issued in the name of a user.
+// isOf reports whether a token was issued for user.
 func (p *Provider) isOf(value string, user User) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,41 +13,41 @@ import (
 // not hear any more where it is better.
 var refreshVariants = []variant{
 	{"refresh token used twice", &tutorial{keeps: &keeper{}},
-		`20 requests that came together with an expired access token used a refresh token twice: an application must refresh once for all requests of a session that come together, and give those that come late what came of it, because a refresh token that is used twice counts as stolen, and ends the login (RFC 9700 section 4.14.2)`},
-	{"refresh token used twice", &tutorial{keeps: &keeper{onServer: true}}, "20 requests that came together with an expired access token used a refresh token twice:"},
+		`20 concurrent requests with an expired access token used a refresh token twice: an application must refresh once for all concurrent requests of a session, and share the result with late ones, because a refresh token that is used twice counts as stolen and ends the login (RFC 9700 section 4.14.2)`},
+	{"refresh token used twice", &tutorial{keeps: &keeper{onServer: true}}, "20 concurrent requests with an expired access token used a refresh token twice:"},
 	{"refresh token used twice", &tutorial{keeps: &keeper{once: true}}, ""},
 
 	{"refresh that is refused", &tutorial{keeps: &keeper{}},
-		`a refresh that was refused with invalid_grant left the session of Ada Lovelace in place: an application must end the session when a refresh is refused with invalid_grant, because that is how a provider ends it (RFC 6749 section 5.2)`},
+		`a refresh that failed with invalid_grant left the session of Ada Lovelace in place: an application must end the session when a refresh fails with invalid_grant, because that is how a provider ends a login (RFC 6749 section 5.2)`},
 	{"refresh that is refused", &tutorial{keeps: &keeper{heeds: true}}, ""},
 
 	{"refresh while the provider is down", &tutorial{keeps: &keeper{}},
-		`a refresh while the provider was down ended the session of Ada Lovelace: an application must keep the session while the provider is down, because only invalid_grant says that the login has ended`},
+		`a refresh while the provider was down ended the session of Ada Lovelace: an application must keep the session while the provider is down, because only invalid_grant means that the login has ended`},
 	{"refresh while the provider is down", &tutorial{keeps: &keeper{patient: true}}, ""},
 
 	{"kept tokens within reach of the browser", &tutorial{keeps: &keeper{}},
-		`the refresh token could be read in cookie tokens: an application must keep access and refresh tokens on the server, or encrypt them before a cookie holds them`},
+		`the refresh token could be read in cookie tokens: an application must keep access and refresh tokens on the server, or encrypt them in cookies`},
 	{"kept tokens within reach of the browser", &tutorial{keeps: &keeper{onServer: true}, token: true}, `the access token could be read in cookie token:`},
 	{"kept tokens within reach of the browser", &tutorial{keeps: &keeper{onServer: true, shown: true}}, `the refresh token could be read in a page:`},
 	{"kept tokens within reach of the browser", &tutorial{keeps: &keeper{onServer: true}}, ""},
 
 	{"tokens left out", &tutorial{guarded: true, keeps: &keeper{}},
-		`a browser that leaves cookie tokens out stays logged in as Ada Lovelace, and nothing is refreshed: an application must end the session when a refresh is due and its tokens are not there, because the provider's refusal never reaches a session that is not refreshed`},
+		`without cookie tokens, a browser stays logged in as Ada Lovelace and the tokens are not refreshed: an application must end the session when a refresh is due and the tokens are missing, because a provider cannot end a session that is never refreshed`},
 	{"tokens left out", &tutorial{guarded: true, keeps: &keeper{onServer: true}}, ""},
 
 	{"tokens of another session", &tutorial{guarded: true, keeps: &keeper{}},
-		`cookies of Mallory's login, planted beside those of Ada's session, had /me show Ada Lovelace and Mallory Mallet: an application must bind tokens to the session that they came with, for example by sealing them under its id`},
-	{"tokens of another session", &tutorial{guarded: true, keeps: &keeper{compares: true}}, `cookies of Mallory's login, planted beside those of Ada's session, had Mallory's tokens used for Ada:`},
+		`cookies of Mallory's login, planted beside those of Ada's session, made /me show Ada Lovelace and Mallory Mallet: an application must bind tokens to the session of their login, for example by sealing them with the session's id`},
+	{"tokens of another session", &tutorial{guarded: true, keeps: &keeper{compares: true}}, `cookies of Mallory's login, planted beside those of Ada's session, made the application use Mallory's tokens for Ada:`},
 	{"tokens of another session", &tutorial{guarded: true, keeps: &keeper{onServer: true}}, ""},
 
 	{"refreshed ID token of another user", &tutorial{keeps: &keeper{}},
-		`a refreshed ID token of another user had /me show Ada Lovelace and Mallory Mallet: an application must compare sub of a refreshed ID token with that of the login, and end the session if it is another (OpenID Connect Core section 12.2)`},
+		`a refreshed ID token of another user made /me show Ada Lovelace and Mallory Mallet: an application must compare sub of a refreshed ID token with that of the login, and end the session if it differs (OpenID Connect Core section 12.2)`},
 	{"refreshed ID token of another issuer", &tutorial{keeps: &keeper{}},
-		`a refreshed ID token of another issuer left the session of Ada Lovelace in place: an application must compare iss of a refreshed ID token with that of the login, and end the session if it is another (OpenID Connect Core section 12.2)`},
+		`a refreshed ID token of another issuer left the session of Ada Lovelace in place: an application must compare iss of a refreshed ID token with that of the login, and end the session if it differs (OpenID Connect Core section 12.2)`},
 	{"refreshed ID token for another client", &tutorial{keeps: &keeper{}},
-		`a refreshed ID token for another client left the session of Ada Lovelace in place: an application must compare aud of a refreshed ID token with that of the login, and end the session if it is another (OpenID Connect Core section 12.2)`},
+		`a refreshed ID token for another client left the session of Ada Lovelace in place: an application must compare aud of a refreshed ID token with that of the login, and end the session if it differs (OpenID Connect Core section 12.2)`},
 	{"refreshed ID token with another nonce", &tutorial{keeps: &keeper{}},
-		`a refreshed ID token with another nonce left the session of Ada Lovelace in place: an application must compare the nonce, if there is one, of a refreshed ID token with that of the login, and end the session if it is another (OpenID Connect Core section 12.2)`},
+		`a refreshed ID token with another nonce left the session of Ada Lovelace in place: an application must compare the nonce, if there is one, of a refreshed ID token with that of the login, and end the session if it differs (OpenID Connect Core section 12.2)`},
 	{"refreshed ID token of another user", &tutorial{keeps: &keeper{compares: true}}, ""},
 	{"refreshed ID token of another issuer", &tutorial{keeps: &keeper{compares: true}}, ""},
 	{"refreshed ID token for another client", &tutorial{keeps: &keeper{compares: true}}, ""},
@@ -89,8 +89,8 @@ func TestAttackNeedsAnHonestRefresh(t *testing.T) {
 		app  *tutorial
 		want string
 	}{
-		"no tokens are kept":       {new(tutorial), "Target.KeepsTokens is set, and nothing was refreshed by /me for 3s"},
-		"no refresh is granted":    {&tutorial{keeps: &keeper{online: true, patient: true}}, "Target.KeepsTokens is set, and the provider has granted no refresh"},
+		"no tokens are kept":       {new(tutorial), "Target.KeepsTokens is set, but /me led to no refresh within 3s"},
+		"no refresh is granted":    {&tutorial{keeps: &keeper{online: true, patient: true}}, "Target.KeepsTokens is set, but no refresh succeeded"},
 		"a refresh ends the login": {&tutorial{keeps: &keeper{short: true, heeds: true}}, "a refresh ended the session of Ada Lovelace"},
 	} {
 		t.Run(name, func(t *testing.T) {

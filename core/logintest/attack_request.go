@@ -9,23 +9,24 @@ import (
 	"strings"
 )
 
-// Attacks by requests of other kinds than a person's who opens a page.
+// Attacks by requests that are not page loads of a user.
 var requestAttacks = []attack{
-	{"private page for strangers",
-		"end a stranger's request in the guard, so that nothing of the page is written, not even after a redirect",
+	{"private page for anonymous requests",
+		"stop an anonymous request in the guard, so that no part of the page is written, not even after a redirect",
 		pageLeaked},
 	{"scripts without a session",
-		"answer 401 or 403 to a script of a stranger's, which cannot log in wherever it is sent",
+		"answer an anonymous request by a script with 401 or 403, because a script cannot log in after a redirect",
 		scriptsRedirected},
 	{"prefetches and frames",
-		"begin logins for pages that are opened only, not for prefetches, frames, images and scripts (Sec-Purpose, Sec-Fetch-Dest)",
+		"begin logins for page loads only, not for prefetches, frames, images and scripts (Sec-Purpose, Sec-Fetch-Dest)",
 		loginsBegunUnasked},
 	{"garbage",
-		"take every input for hostile, and answer 4xx to what makes no sense",
+		"treat all input as hostile, and answer invalid requests with 4xx",
 		garbage},
 }
 
-// requestsOf are one by a person who opens a page, by a script and by an older script.
+// requestsOf returns a page load, a request by a script, and one by an older
+// script.
 func requestsOf(method, address string) []*http.Request {
 	var requests []*http.Request
 	for _, header := range []http.Header{
@@ -35,7 +36,7 @@ func requestsOf(method, address string) []*http.Request {
 	} {
 		r, err := http.NewRequest(method, address, nil)
 		if err != nil {
-			found("Target.Private is no path (%v)", err)
+			found("Target.Private is not a path (%v)", err)
 		}
 		r.Header = header
 		requests = append(requests, r)
@@ -43,8 +44,8 @@ func requestsOf(method, address string) []*http.Request {
 	return requests
 }
 
-// pageLeaked compares what strangers get with what is on the private page for
-// everybody, and on no other page.
+// pageLeaked compares what anonymous requests get with the content of the
+// private page that is the same for all users and on no public page.
 func pageLeaked(s *siege) {
 	address := s.at(s.target.Private, nil)
 	private := s.privateTexts()
@@ -61,7 +62,7 @@ func pageLeaked(s *siege) {
 				}
 			}
 			if 2*leaked >= len(private) {
-				found("a stranger's %s got what is on %s, for example %.40q", method, s.target.Private, private[0])
+				found("an anonymous %s got content of %s, for example %.40q", method, s.target.Private, private[0])
 			}
 		}
 	}
@@ -69,8 +70,8 @@ func pageLeaked(s *siege) {
 
 var texts = regexp.MustCompile("[^<>\n\x00]+")
 
-// privateTexts returns the pieces of the private page that are the same for Ada
-// and Mallory, and are on no page that everybody can open.
+// privateTexts returns the texts of the private page that Ada and Mallory both
+// see, and that are on no public page.
 func (s *siege) privateTexts() []string {
 	pages := make([]string, 2)
 	for i, user := range []User{s.ada, s.mallory} {
@@ -100,7 +101,7 @@ func scriptsRedirected(s *siege) {
 	for _, r := range requestsOf(http.MethodGet, s.at(s.target.Private, nil))[1:] {
 		page := s.send(s.newBrowser(), r)
 		if page.Status != http.StatusUnauthorized && page.Status != http.StatusForbidden {
-			found("a script of a stranger's got status %d from %s", page.Status, s.target.Private)
+			found("an anonymous request by a script got status %d from %s", page.Status, s.target.Private)
 		}
 	}
 }
@@ -132,10 +133,10 @@ func loginsBegunUnasked(s *siege) {
 	}
 }
 
-// garbage sends what no browser and no provider would.
+// garbage sends requests that no browser and no provider would send.
 func garbage(s *siege) {
 	long := strings.Repeat("A", 30<<10)
-	likely := strings.Repeat("A", 43) // what a state or a code may look like
+	likely := strings.Repeat("A", 43) // looks like a state or a code
 	queries := []string{
 		"", "%", "%zz=%zz", ";", "&&&", "a[]=b", "state=%00&code=%00", "state=%ff&code=%ff", "state=" + likely + "&code=x", "state=x&code=" + long,
 		"state=" + long, "state=a&state=b&code=x", "error=x&state=" + likely, "error=" + long, "error=%ff", "code=x", "iss=x&iss=y", "return_to=" + long,

@@ -10,27 +10,27 @@ import (
 // Attacks on how a session begins and ends.
 var sessionAttacks = []attack{
 	{"session fixation",
-		"begin a new session at each login, and never take over a value that the browser had before",
+		"start a new session at each login, and never reuse a value that the browser had before",
 		sessionFixed},
 	{"session after a failed login",
-		"leave the session alone until a new login has passed every check",
+		"keep the session until a new login has passed all checks",
 		sessionKept},
 	{"session from a leftover login",
-		"begin a session of its own once for each login, and end the login's session together with it",
+		"start its own session once for each login, and end the login's session together with it",
 		sessionLeftOver},
 	{"logout by another site",
-		"check at the logout that the request comes from its own pages, by Sec-Fetch-Site and Origin or by a token in the form",
+		"check that a logout request comes from its own pages, by Sec-Fetch-Site and Origin or by a token in the form",
 		logoutForged},
 	{"logout by a link",
-		"end sessions by POST only, because any page can make a browser GET",
+		"end sessions by POST only, because any page can make a browser send a GET",
 		logoutByLink},
 }
 
-// sessionFixed plants cookies in Ada's browser before she logs in, and looks
-// afterwards whom they stand for.
+// sessionFixed plants cookies in Ada's browser before she logs in, and then
+// checks which user they belong to.
 func sessionFixed(s *siege) {
 	private := s.at(s.target.Private, nil)
-	strangers := s.newBrowser() // Mallory's, before any login
+	strangers := s.newBrowser() // Mallory's browser before any login
 	s.private(strangers)
 	s.try(strangers, s.mallory, nil)
 	chosen := make(map[string]*http.Cookie)
@@ -66,7 +66,7 @@ func sessionKept(s *siege) {
 	b := s.newBrowser()
 	s.signIn(b, s.ada)
 	s.open(b, s.at(s.callback.Path, url.Values{"code": {"x"}, "state": {"nobodys"}}))
-	s.expect(b, called(s.ada), "a callback of nobody's")
+	s.expect(b, called(s.ada), "a callback with an unknown state")
 	s.open(b, s.begin(b, s.ada).altered(func(q url.Values) {
 		q.Del("code")
 		q.Set("error", "access_denied")
@@ -80,8 +80,8 @@ func sessionKept(s *siege) {
 	s.expect(b, called(s.ada), "a login with a bad ID token")
 }
 
-// sessionLeftOver opens the pages through which a login led, once more: after the
-// logout, and when the session that the private page asks for is gone.
+// sessionLeftOver opens the pages of a finished login again: after the logout,
+// and after the session cookie of the private page is gone.
 func sessionLeftOver(s *siege) {
 	for _, gone := range []struct {
 		what string
@@ -107,7 +107,7 @@ func sessionLeftOver(s *siege) {
 	}
 }
 
-// pagesOf returns the application's pages on the way of a login, after the
+// pagesOf returns the application's pages that a login visits after the
 // callback.
 func (s *siege) pagesOf(hops []Hop) []*url.URL {
 	var pages []*url.URL
@@ -116,7 +116,7 @@ func (s *siege) pagesOf(hops []Hop) []*url.URL {
 		switch {
 		case err != nil || originOf(u) != s.origin:
 		case s.isCallback(u):
-			pages = make([]*url.URL, 0) // what came before began the login
+			pages = make([]*url.URL, 0) // the pages before it began the login
 		case pages != nil && hop.Method == http.MethodGet:
 			pages = append(pages, u)
 		}
@@ -142,14 +142,14 @@ func logoutForged(s *siege) {
 			}
 		}
 		s.send(b, r)
-		s.expect(b, called(s.ada), "a "+r.Method+" to the logout from a page of another site's")
+		s.expect(b, called(s.ada), "a "+r.Method+" to the logout from a page of another site")
 	}
 }
 
 func logoutByLink(s *siege) {
 	b := s.newBrowser()
 	s.signIn(b, s.ada)
-	sites := []string{"cross-site", "none"} // the latter is an address that was typed in
+	sites := []string{"cross-site", "none"} // none: the user typed the address
 	if s.target.LogoutMethod == http.MethodGet {
 		sites = sites[:1]
 	}

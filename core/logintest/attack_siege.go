@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// A siege is an application under attack. Ada is who uses it; Mallory is who
-// attacks, and has an account as well.
+// A siege is an application under attack. Ada is a user. Mallory is the
+// attacker, and has an account as well.
 type siege struct {
 	target   Target
 	origin   string // of the application
@@ -20,19 +20,19 @@ type siege struct {
 	ada      User
 	mallory  User
 
-	strangers int                 // the status that the private page has for them
-	userInfo  bool                // the application calls UserInfo
-	reads     bool                // … and the provider's metadata
-	plain     bool                // … and asks for no ID token
-	verifies  bool                // … and can log in at a provider that checks PKCE
-	byForm    bool                // it has the provider answer by a form (response_mode=form_post)
-	edit      func(*http.Request) // changes what browsers send to the application
-	other     *siege              // … of its other login; nil: there is none
+	strangers int                 // status of the private page for anonymous requests
+	userInfo  bool                // the application requests UserInfo
+	reads     bool                // the application reads the provider's metadata
+	plain     bool                // the application requests no ID token
+	verifies  bool                // the application can log in at a provider that checks PKCE
+	byForm    bool                // the application uses response_mode=form_post
+	edit      func(*http.Request) // changes requests of browsers to the application; may be nil
+	other     *siege              // of the other login; nil: there is none
 }
 
 const (
 	nobody   = ""
-	somebody = "somebody"
+	somebody = "an unknown user"
 )
 
 const (
@@ -69,7 +69,8 @@ func (s *siege) newProvider(issuer string) *Provider {
 	return NewProvider(issuer, Client{ID: s.target.ClientID, Secret: s.target.ClientSecret, RedirectURIs: redirects})
 }
 
-// person has the claims that Start gave everybody, and some that tell apart.
+// person returns a user with the claims that Start set, and with its own name
+// and e-mail address.
 func (s *siege) person(subject, name, email string) User {
 	claims := map[string]any{"email_verified": true}
 	maps.Copy(claims, s.provider.User.Claims)
@@ -79,9 +80,10 @@ func (s *siege) person(subject, name, email string) User {
 
 func called(u User) string { return u.Claims["name"].(string) }
 
-// reset makes the provider honest again, but that it does without PKCE: an
-// application must not live on what the provider checks, if it has a nonce to
-// check by itself, and one without PKCE must be able to log in.
+// reset makes the provider honest again, but without PKCE: an application that
+// can check a nonce must not depend on the provider's check. For an application
+// that requests no ID token, the provider checks PKCE if the application
+// supports it.
 func (s *siege) reset() {
 	s.edit = nil
 	s.misbehave(Faults{})
@@ -104,7 +106,8 @@ func (s *siege) newBrowser() *Browser {
 
 func originOf(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// at is the address of a path of the application, with more in its query.
+// at returns the URL of a path of the application, with more parameters in its
+// query.
 func (s *siege) at(path string, query url.Values) string {
 	switch {
 	case len(query) == 0:
@@ -123,8 +126,8 @@ func (s *siege) private(b *Browser) *Page {
 	return &Page{Hop: hops[len(hops)-1], Hops: hops}
 }
 
-// identify returns whom a private page is for: somebody if it shows neither Ada
-// nor Mallory but is a page that strangers do not get.
+// identify returns the user of a private page. It returns somebody for a page
+// that shows neither Ada nor Mallory, but that anonymous requests do not get.
 func (s *siege) identify(page *Page) string {
 	ada, mallory := shows(page.Body, s.ada), shows(page.Body, s.mallory)
 	switch {
@@ -151,10 +154,10 @@ func shows(body []byte, user User) bool {
 	return false
 }
 
-// visitor returns who is logged in with a browser.
+// visitor returns the user who is logged in with a browser.
 func (s *siege) visitor(b *Browser) string { return s.identify(s.private(b)) }
 
-// expect demands that want is logged in with a browser, whatever was tried.
+// expect requires that want is logged in with a browser.
 func (s *siege) expect(b *Browser, want, cause string) {
 	switch got := s.visitor(b); got {
 	case want:
@@ -165,13 +168,13 @@ func (s *siege) expect(b *Browser, want, cause string) {
 	}
 }
 
-// expectAsBefore demands that want is still logged in with a browser, and that
-// the token endpoint was not called. If it was, or another user is logged in, an
-// application must do what must says; empty: what the attack says.
+// expectAsBefore requires that want is still logged in with a browser, and that
+// there was no token request. Must is what an application must do otherwise;
+// empty: the attack's must.
 func (s *siege) expectAsBefore(b *Browser, want string, before int, cause, must string) {
 	switch got := s.visitor(b); {
 	case got == nobody && want != nobody:
-		advise("leave the session alone until a new login has passed every check", "%s ended the session of %s", cause, want)
+		advise("keep the session until a new login has passed all checks", "%s ended the session of %s", cause, want)
 	case got != want:
 		advise(must, "%s logged the browser in as %s", cause, got)
 	case s.provider.Count(Token) != before:
@@ -179,7 +182,7 @@ func (s *siege) expectAsBefore(b *Browser, want string, before int, cause, must 
 	}
 }
 
-// expectNoTokenRequest demands that the token endpoint was not called again.
+// expectNoTokenRequest requires that there was no token request since before.
 func (s *siege) expectNoTokenRequest(before int, cause string) {
 	if s.provider.Count(Token) != before {
 		found("%s led to a token request", cause)

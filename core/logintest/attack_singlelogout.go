@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// backChannelAttacks are logout tokens that the provider has not sent, or not
-// for this (OpenID Connect Back-Channel Logout section 2.6).
+// backChannelAttacks post logout tokens that the provider did not send, or that
+// are not for this session (OpenID Connect Back-Channel Logout section 2.6).
 func backChannelAttacks() []attack {
 	var attacks []attack
 	for _, fault := range logoutFaults {
@@ -23,13 +23,13 @@ func backChannelAttacks() []attack {
 		attack{"logout token signed with another key",
 			"verify the logout token's signature with the keys of the provider's jwks_uri", logoutByOtherKey},
 		attack{"ID token as a logout token",
-			"demand of a logout token the event of one, which no ID token has, and refuse a nonce", logoutByIDToken},
-		attack{"logout token about somebody else",
-			"end by a logout token only the sessions of its own sid or sub", logoutOfOthers},
+			"require the logout event in a logout token, which no ID token has, and reject a nonce", logoutByIDToken},
+		attack{"logout token about another user",
+			"end only the sessions of the logout token's sid or sub", logoutOfOthers},
 		attack{"logout token about a user",
-			"end all sessions of a user by a logout token that has a sub and no sid (section 2.7)", logoutOfAll},
+			"end all sessions of the user when a logout token has a sub and no sid (section 2.7)", logoutOfAll},
 		attack{"logout token that comes again",
-			"remember a logout token's jti for as long as the token could pass, and end nothing by one that comes again", logoutAgain},
+			"remember a logout token's jti until the token expires, and reject a token that comes again", logoutAgain},
 	)
 }
 
@@ -37,27 +37,27 @@ var logoutFaults = []struct {
 	name, must string
 	edit       func(header, claims map[string]any)
 }{
-	{"logout token without a signature", "verify the logout token's signature, for which alg none is no algorithm",
+	{"logout token without a signature", "verify the logout token's signature, and reject alg none",
 		func(header, _ map[string]any) { header["alg"] = "none" }},
 	{"logout token with an HMAC of the public key", "accept asymmetric algorithms only, whatever the logout token's header says (RFC 8725 section 3.1)",
 		func(header, _ map[string]any) { header["alg"] = "HS256" }},
-	{"logout token of another issuer", "compare the logout token's iss with its provider's",
+	{"logout token of another issuer", "compare the logout token's iss with its provider's issuer",
 		func(_, claims map[string]any) { claims["iss"] = evilOrigin }},
-	{"logout token for another client", "find its own client_id in the logout token's aud",
+	{"logout token for another client", "require its own client_id in the logout token's aud",
 		func(_, claims map[string]any) { claims["aud"] = "another-client" }},
-	{"logout token that has expired", "refuse a logout token whose exp is past",
+	{"logout token that has expired", "reject a logout token whose exp has passed",
 		func(_, claims map[string]any) { claims["exp"] = claims["iat"].(int64) - int64(time.Hour/time.Second) }},
-	{"logout token without iat", "demand iat in the logout token",
+	{"logout token without iat", "require iat in the logout token",
 		func(_, claims map[string]any) { delete(claims, "iat") }},
-	{"logout token without its event", "demand the member " + logoutEvent + " in the logout token's events",
+	{"logout token without its event", "require the member " + logoutEvent + " in the logout token's events",
 		func(_, claims map[string]any) {
 			claims["events"] = map[string]any{"https://schemas.example.test/another": map[string]any{}}
 		}},
-	{"logout token with a nonce", "refuse a logout token that has a nonce, because it could be an ID token",
+	{"logout token with a nonce", "reject a logout token that has a nonce, because it could be an ID token",
 		func(_, claims map[string]any) { claims["nonce"] = "a-nonce" }},
 }
 
-// signedIn logs Ada in, in a session of the provider's that has a name.
+// signedIn logs in Ada, with a known session ID at the provider.
 func (s *siege) signedIn() (*Browser, User) {
 	b, user := s.newBrowser(), s.ada
 	user.SessionID = rand.Text()
@@ -65,18 +65,18 @@ func (s *siege) signedIn() (*Browser, User) {
 	return b, user
 }
 
-// tell posts a logout token from nowhere, without cookies.
+// tell posts a logout token without cookies.
 func (s *siege) tell(token string) *Page {
 	body := url.Values{"logout_token": {token}}.Encode()
 	r, err := http.NewRequest(http.MethodPost, s.at(s.target.BackChannelLogout, nil), strings.NewReader(body))
 	if err != nil {
-		found("Target.BackChannelLogout is no path (%v)", err)
+		found("Target.BackChannelLogout is not a path (%v)", err)
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return s.send(s.newBrowser(), r)
 }
 
-// toldHonestly sends a logout token that must end Ada's session, and only hers.
+// toldHonestly sends a valid logout token, which must end Ada's session.
 func (s *siege) toldHonestly() {
 	if s.target.BackChannelLogout == "" || s.plain {
 		return
@@ -84,14 +84,14 @@ func (s *siege) toldHonestly() {
 	b, user := s.signedIn()
 	page := s.tell(s.provider.LogoutToken(s.target.ClientID, user, nil))
 	if who := s.visitor(b); who != nobody {
-		found("a genuine logout token at %s got status %d, and %s still shows %s", s.target.BackChannelLogout, page.Status, s.target.Private, who)
+		found("a valid logout token at %s got status %d, and %s still shows %s", s.target.BackChannelLogout, page.Status, s.target.Private, who)
 	}
 }
 
 func logoutByOtherKey(s *siege) {
 	b, user := s.signedIn()
 	forger := NewProvider(s.target.Issuer)
-	for forger.signingKeys().rsa.Equal(s.provider.signingKeys().rsa) { // they are from one pool
+	for forger.signingKeys().rsa.Equal(s.provider.signingKeys().rsa) { // both use the same pool
 		forger.RotateKeys()
 	}
 	var header, claims map[string]any
@@ -112,12 +112,12 @@ func logoutOfOthers(s *siege) {
 	b, _ := s.signedIn()
 	for _, about := range []User{{SessionID: rand.Text()}, {Subject: s.mallory.Subject}, {Subject: s.mallory.Subject, SessionID: rand.Text()}} {
 		s.tell(s.provider.LogoutToken(s.target.ClientID, about, nil))
-		s.expect(b, called(s.ada), "a logout token about somebody else")
+		s.expect(b, called(s.ada), "a logout token about another user")
 	}
 }
 
-// logoutOfAll is about a user of its own, who looks like Ada: what ends all her
-// sessions must not end those of the attacks to come.
+// logoutOfAll uses another user with Ada's name, because ending all of Ada's
+// sessions would affect later attacks.
 func logoutOfAll(s *siege) {
 	user := s.ada
 	user.Subject += "-" + rand.Text()
@@ -132,8 +132,9 @@ func logoutOfAll(s *siege) {
 	}
 }
 
-// logoutAgain sends a token a second time, when Ada is back. An application that
-// counts in seconds may not let her in so soon, and is not asked.
+// logoutAgain sends a token a second time, after Ada has logged in again. An
+// application that compares whole seconds may still reject that login; it is
+// not attacked.
 func logoutAgain(s *siege) {
 	b, user := s.signedIn()
 	token := s.provider.LogoutToken(s.target.ClientID, user, nil)
@@ -146,23 +147,23 @@ func logoutAgain(s *siege) {
 	s.expect(b, called(s.ada), "a logout token that came a second time, after a new login,")
 }
 
-// frontChannelAttacks open the page that the provider's logout opens in a frame
-// (OpenID Connect Front-Channel Logout section 2).
+// Attacks that open the page for the provider's logout frame (OpenID Connect
+// Front-Channel Logout section 2).
 var frontChannelAttacks = []attack{
 	{"front-channel logout with another sid",
-		"demand iss and sid at its front-channel logout, and compare both with the session's",
+		"require iss and sid in a front-channel logout, and compare both with the session's",
 		framedWithAnother},
 	{"front-channel logout by another site",
-		"end no session by a front-channel logout whose link or image another site could have written, without the session's sid",
+		"end no session by a front-channel logout without the session's sid, because another site can put its URL into a link or an image",
 		framedByOthers},
 }
 
-// frame opens the front-channel page in a frame of a page of the same site,
-// which browsers send all cookies to.
+// frame opens the front-channel page in a frame of a page of the same site.
+// Browsers send all cookies to such a frame.
 func (s *siege) frame(b *Browser, query url.Values) *Page {
 	r, err := b.navigation(http.MethodGet, s.at(s.target.FrontChannelLogout, query), nil, "same-site")
 	if err != nil {
-		found("Target.FrontChannelLogout is no path (%v)", err)
+		found("Target.FrontChannelLogout is not a path (%v)", err)
 	}
 	r.Header.Set("Sec-Fetch-Dest", "iframe")
 	r.Header.Del("Sec-Fetch-User")
@@ -181,7 +182,7 @@ func (s *siege) framedHonestly() {
 	}
 }
 
-// wrong are the parameters that somebody can have who does not know the sid.
+// wrong returns parameters that an attacker can send without the sid.
 func (s *siege) wrong(user User) []url.Values {
 	iss, other := []string{s.target.Issuer}, []string{rand.Text()}
 	return []url.Values{
@@ -207,12 +208,12 @@ func framedByOthers(s *siege) {
 		s.expect(b, called(s.ada), "a link to the front-channel logout on another site")
 		r, err := b.navigation(http.MethodGet, address, nil, "cross-site")
 		if err != nil {
-			found("Target.FrontChannelLogout is no path (%v)", err)
+			found("Target.FrontChannelLogout is not a path (%v)", err)
 		}
 		r.Header.Set("Sec-Fetch-Dest", "image")
 		r.Header.Set("Sec-Fetch-Mode", "no-cors")
 		r.Header.Del("Sec-Fetch-User")
 		s.sendWith(func(r *http.Request) (*Page, error) { return b.send(r, true) }, r)
-		s.expect(b, called(s.ada), "an image of another site's that is the front-channel logout")
+		s.expect(b, called(s.ada), "an image on another site with the URL of the front-channel logout")
 	}
 }

@@ -7,42 +7,43 @@ import (
 	"strings"
 )
 
-// Attacks on what ties a callback to the browser that began the login (RFC 6749
-// section 10.12, RFC 9700 sections 2.1 and 4.7).
+// Attacks on the binding of a callback to the browser that began the login (RFC
+// 6749 section 10.12, RFC 9700 sections 2.1 and 4.7).
 var stateAttacks = []attack{
 	{"login begun in another browser",
-		"look a state up only among the logins that this very browser has begun, and refuse it before any token request",
+		"look up the state only among the logins that this browser began, and reject an unknown one before any token request",
 		loginCSRF},
 	{"state missing or empty",
-		"refuse a callback without its one, non-empty state before any token request",
+		"reject a callback without exactly one non-empty state before any token request",
 		stateMissing},
 	{"parameters doubled",
-		"refuse a callback that has a parameter twice (RFC 6749 section 3.1)",
+		"reject a callback with a repeated parameter (RFC 6749 section 3.1)",
 		parametersDoubled},
 	{"callback opened twice",
-		"use a login up with its first callback, so that a second one redeems nothing and changes no session",
+		"end each login at its first callback, so that a second callback redeems no code and changes no session",
 		callbackReplayed},
 	{"protocol values set by a link",
-		"make state, nonce and verifier itself, and take no parameter of the protocol from a request of the browser's",
+		"create state, nonce and verifier itself, and not let the browser's request choose protocol parameters",
 		valuesPlanted},
 	{"text in an error response",
-		"answer a failed login in words of its own, because whoever makes a link chooses what error_description says",
+		"show its own text for a failed login, because an attacker who makes a link chooses error_description",
 		errorReflected},
 }
 
-// codeAttacks bring the code of one login to another. A nonce stops them, or else
-// PKCE alone: without either, they are left out, because the attack "PKCE" says so.
+// codeAttacks use the code of one login in another. A nonce stops them, or else
+// only PKCE. Without either they are left out, because the attack "PKCE"
+// reports it.
 func (s *siege) codeAttacks() []attack {
 	if s.plain && !s.verifies {
 		return nil
 	}
-	injected := "demand this login's nonce in the ID token, because its code_verifier stops this only at a provider that checks it"
+	injected := "require this login's nonce in the ID token, because a code_verifier helps only at a provider that checks it"
 	if s.plain {
-		injected = "draw a code_verifier for each login, and send this login's with the code"
+		injected = "generate a code_verifier for each login, and send this login's code_verifier with the code"
 	}
 	return []attack{
 		{"state of another login",
-			"keep a record for each login, and use only the verifier and the nonce of the one that the state belongs to",
+			"keep a record for each login, and use the verifier and the nonce of the login that the state belongs to",
 			stateSwapped},
 		{"code of another login", injected, codeInjected},
 	}
@@ -54,7 +55,7 @@ func loginCSRF(s *siege) {
 		prepare   func(*Browser)
 	}{
 		{"a fresh browser", nobody, func(*Browser) {}},
-		{"a browser with a login under way", nobody, func(b *Browser) { s.begin(b, s.ada) }},
+		{"a browser with a login in progress", nobody, func(b *Browser) { s.begin(b, s.ada) }},
 		{"Ada's browser", called(s.ada), func(b *Browser) { s.signIn(b, s.ada) }},
 	} {
 		b := s.newBrowser()
@@ -62,13 +63,13 @@ func loginCSRF(s *siege) {
 		theirs := s.begin(s.newBrowser(), s.mallory)
 		before := s.provider.Count(Token)
 		s.open(b, theirs.callback.String())
-		cause := "the callback of a login by Mallory, opened in " + victim.what + ","
+		cause := "the callback of Mallory's login, opened in " + victim.what + ","
 		s.expectAsBefore(b, victim.who, before, cause, "")
 	}
 }
 
-// stateMissing brings Mallory's code to a browser without the state that it
-// cannot know. A login that is over may have left an empty state behind.
+// stateMissing sends Mallory's code to a browser, without the state that she
+// cannot know. A finished login may have left an empty state in the browser.
 func stateMissing(s *siege) {
 	for _, over := range []bool{false, true} {
 		for _, empty := range []struct {
@@ -79,7 +80,7 @@ func stateMissing(s *siege) {
 			if over {
 				s.signIn(b, s.ada)
 				who = called(s.ada)
-				empty.cause += ", after a login that was over,"
+				empty.cause += ", after a finished login,"
 			} else {
 				s.begin(b, s.ada)
 			}
@@ -111,7 +112,7 @@ func parametersDoubled(s *siege) {
 	}
 }
 
-// stateSwapped crosses two logins of one browser, as two tabs may have.
+// stateSwapped mixes two logins of one browser, such as logins in two tabs.
 func stateSwapped(s *siege) {
 	for _, swap := range []bool{false, true} {
 		b := s.newBrowser()
@@ -124,8 +125,8 @@ func stateSwapped(s *siege) {
 	}
 }
 
-// codeInjected brings a code of Mallory's, from a browser of hers, to a login
-// that Ada has begun. A provider that does without PKCE redeems it.
+// codeInjected puts Mallory's code into a login that Ada has begun in another
+// browser. A provider without PKCE redeems it.
 func codeInjected(s *siege) {
 	at := "at a provider that does not check PKCE, "
 	if s.plain {
@@ -134,7 +135,7 @@ func codeInjected(s *siege) {
 	theirs := s.begin(s.newBrowser(), s.mallory)
 	l := s.begin(s.newBrowser(), s.ada)
 	s.open(l.browser, l.altered(func(q url.Values) { q.Set("code", theirs.callback.Query().Get("code")) }))
-	s.expect(l.browser, nobody, at+"a code of Mallory's, put into a login that Ada had begun,")
+	s.expect(l.browser, nobody, at+"Mallory's code, injected into Ada's login,")
 }
 
 func callbackReplayed(s *siege) {
@@ -152,8 +153,7 @@ func callbackReplayed(s *siege) {
 	s.expect(l.browser, nobody, cause)
 }
 
-// valuesPlanted has the browser bring parameters that are the application's to
-// choose.
+// valuesPlanted sends parameters that the application must choose itself.
 func valuesPlanted(s *siege) {
 	planted := strings.Repeat("planted-by-a-link", 3)
 	link := url.Values{"redirect_uri": {evilOrigin + "/" + planted}}
@@ -179,8 +179,8 @@ func valuesPlanted(s *siege) {
 	}
 }
 
-// errorReflected sends texts by a callback of nobody's, and by one of a login's.
-// The latter is the provider's text if all is well, so that only markup counts.
+// errorReflected sends texts to a callback without a login, and to one with a
+// login. With a login the text comes from the provider, so only markup counts.
 func errorReflected(s *siege) {
 	const text = "reflectedtext"
 	const markup = "<b>" + text + "</b>"
@@ -189,7 +189,7 @@ func errorReflected(s *siege) {
 	response.Set("state", "nobodys")
 	for _, hop := range s.open(b, s.at(s.callback.Path, response)) {
 		if hop.onward() == nil && strings.Contains(string(hop.Body), text) {
-			found("an error response that no login was waiting for had its text shown")
+			found("a page showed the text of an error response that belongs to no login")
 		}
 	}
 	l := s.begin(b, s.ada)
@@ -198,7 +198,7 @@ func errorReflected(s *siege) {
 		q["error"], q["error_description"], q["error_uri"] = response["error"], response["error_description"], response["error_uri"]
 	})) {
 		if strings.Contains(string(hop.Body), markup) {
-			found("an error response had its markup shown as such")
+			found("a page showed the markup of an error response unescaped")
 		}
 	}
 	s.expect(b, nobody, "an error response")

@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// Attacks on a page that needs a recent or strong login, by somebody who has
-// another: whoever finds a browser that Ada has left behind, and is free to
-// change what it sends (OpenID Connect Core section 3.1.3.7 (12) and (13)).
+// Attacks on a page that requires a recent or strong login. The attacker uses a
+// browser in which Ada is still logged in, and can change what it sends (OpenID
+// Connect Core section 3.1.3.7 (12) and (13)).
 var stepUpAttacks = []attack{
-	{"step-up by the login that there is",
+	{"step-up without a new login",
 		"ask for a new login, or a stronger one, before it shows a page that needs it",
 		raisedByNothing},
 	{"step-up taken out of the request",
-		"demand auth_time and acr of the ID token as it has asked for them, because the request passes through the browser",
+		"require the requested auth_time and acr in the ID token, because the authorization request passes through the browser",
 		raisedByLess},
 	{"step-up with an old auth_time",
-		"compare the ID token's auth_time with the max_age that it has asked for, and not rely on having asked",
+		"compare the ID token's auth_time with the requested max_age, because the provider may have ignored it",
 		raisedByOldLogin},
 	{"step-up with a weaker acr",
-		"compare the ID token's acr with those that it has asked for, and not rely on having asked",
+		"compare the ID token's acr with the requested values, because the provider may have ignored them",
 		raisedByWeakLogin},
 }
 
 const week = 7 * 24 * time.Hour
 
-// weary logs Ada in with a browser as she was a week ago, by no class.
+// weary logs in Ada, who authenticated a week ago, without an acr.
 func (s *siege) weary() *Browser {
 	b := s.newBrowser()
 	user := s.ada
@@ -35,12 +35,12 @@ func (s *siege) weary() *Browser {
 	return b
 }
 
-// raise opens the step-up page, and returns the login that it leads to. Its
-// callback is nil if there is none.
+// raise opens the step-up page, and returns the login that it begins. If there
+// is none, the login's callback is nil.
 func (s *siege) raise(b *Browser) *login { return s.from(b, s.at(s.target.StepUp, nil)) }
 
-// raised finishes a step-up with an ID token of which edit has changed the
-// claims, and reports whether the page opens.
+// raised finishes a step-up with an ID token whose claims edit has changed, and
+// reports whether the page opens.
 func (s *siege) raised(l *login, edit func(claims map[string]any)) bool {
 	s.misbehave(Faults{IDToken: func(_, claims map[string]any) {
 		if wanted := strings.Fields(l.request.Get("acr_values")); len(wanted) > 0 {
@@ -52,7 +52,7 @@ func (s *siege) raised(l *login, edit func(claims map[string]any)) bool {
 	return s.opens(l.browser)
 }
 
-// opens reports whether the step-up page is shown without another login.
+// opens reports whether the step-up page opens without another login.
 func (s *siege) opens(b *Browser) bool {
 	hops, _ := s.walk(b, typed(s.at(s.target.StepUp, nil)), func(next *url.URL) bool {
 		return originOf(next) != s.origin || s.isCallback(next)
@@ -60,8 +60,8 @@ func (s *siege) opens(b *Browser) bool {
 	return hops[len(hops)-1].Status/100 == 2
 }
 
-// raisedHonestly walks a step-up that must work. A page that needs none is left
-// to the attacks.
+// raisedHonestly performs a step-up that must work. If the page opens without
+// one, the attacks report it.
 func (s *siege) raisedHonestly() {
 	if s.target.StepUp == "" {
 		return
@@ -78,7 +78,7 @@ func (s *siege) raisedHonestly() {
 		found("Target.StepUp is %s, which asks for a login without max_age, prompt=login or acr_values", s.target.StepUp)
 	}
 	if !s.raised(l, func(map[string]any) {}) {
-		found("%s did not open after a login that was as recent and strong as it had asked for", s.target.StepUp)
+		found("%s did not open after a login as recent and strong as requested", s.target.StepUp)
 	}
 }
 
@@ -96,7 +96,7 @@ func raisedByLess(s *siege) {
 	b := s.weary()
 	_, next := s.walk(b, typed(s.at(s.target.StepUp, nil)), func(next *url.URL) bool { return originOf(next) != s.origin })
 	if next == nil {
-		return // it is shown, as raisedByNothing says
+		return // the page opened; raisedByNothing reports it
 	}
 	query := next.Query()
 	for _, name := range []string{"max_age", "prompt", "acr_values", "claims"} {
@@ -107,7 +107,7 @@ func raisedByLess(s *siege) {
 		s.finish(l)
 	}
 	if s.opens(b) {
-		found("%s opened when max_age, prompt and acr_values had been taken out of the authorization request", s.target.StepUp)
+		found("%s opened when max_age, prompt and acr_values had been removed from the authorization request", s.target.StepUp)
 	}
 }
 
@@ -120,11 +120,11 @@ func raisedByOldLogin(s *siege) {
 
 func raisedByWeakLogin(s *siege) {
 	asked := func(l *login) bool { return l.request.Has("acr_values") }
-	s.answers(asked, func(claims map[string]any) { claims["acr"] = "weaker" }, "another acr than those that were asked for")
+	s.answers(asked, func(claims map[string]any) { claims["acr"] = "weaker" }, "an acr that was not requested")
 	s.answers(asked, func(claims map[string]any) { delete(claims, "acr") }, "an ID token without acr")
 }
 
-// answers answers a step-up that has asked for something.
+// answers edits the ID token of a step-up that requested what asked reports.
 func (s *siege) answers(asked func(*login) bool, edit func(claims map[string]any), what string) {
 	s.misbehave(Faults{})
 	l := s.raise(s.weary())

@@ -10,31 +10,33 @@ import (
 	"strings"
 )
 
-// OtherLogin is a second login of an application, with a guard of its own, such as
-// the one of its staff beside the one of its customers. Both log in at the same
-// provider, with the same ClientID.
+// OtherLogin is a second login of an application, with its own guard, such as a
+// login for staff beside one for customers. Both log in at the same provider,
+// with the same ClientID.
 type OtherLogin struct {
-	// Private is a page that this login guards, and no other. It shows the subject,
-	// the name or the e-mail address of the user, as [Target.Private] does.
+	// Private is the path of a page that only this login guards. It shows the
+	// user's subject, name or e-mail address, like [Target.Private].
 	Private string
 
-	// RedirectURL is this login's callback, on the origin of [Target.RedirectURL].
+	// RedirectURL is this login's callback, on the origin of
+	// [Target.RedirectURL].
 	RedirectURL string
 
-	// LoginPath is where a GET begins this login. Empty: "login" beside the callback.
+	// LoginPath is the path where a GET begins this login. Empty: "login"
+	// beside the callback.
 	LoginPath string
 }
 
-// twoLoginAttacks confuse the two logins of an application. Both directions are tried.
+// Attacks that confuse the two logins of an application, in both directions.
 var twoLoginAttacks = []attack{
 	{"session of another login",
-		"let a guard pass by nothing but a session of its own login, whatever guard or loader is around it",
+		"accept in a guard only sessions of its own login, whatever other guard or loader surrounds it",
 		eitherWay(sessionOfOther)},
 	{"cookies of another login",
-		"bind what a cookie holds to the login that has set it, for example with a key for each login",
+		"bind a cookie's value to the login that set it, for example with a key for each login",
 		eitherWay(cookiesOfOther)},
 	{"callback of another login",
-		"refuse a callback for a login that was begun at another one of its logins, before any token request",
+		"reject a callback that belongs to another of its logins before any token request",
 		eitherWay(callbackOfOther)},
 }
 
@@ -45,14 +47,14 @@ func eitherWay(try func(from, to *siege)) func(*siege) {
 	}
 }
 
-// twoHonestly walks a login at the other login.
+// twoHonestly performs a login at the other login.
 func (s *siege) twoHonestly() {
 	if s.target.Other == (OtherLogin{}) {
 		return
 	}
 	other := *s
 	other.target.Private, other.target.RedirectURL, other.target.LoginPath = s.target.Other.Private, s.target.Other.RedirectURL, s.target.Other.LoginPath
-	other.callback, _ = url.Parse(other.target.RedirectURL) // complete has parsed it
+	other.callback, _ = url.Parse(other.target.RedirectURL) // complete has checked it
 	s.other = &other
 	b := s.newBrowser()
 	other.strangers = other.private(b).Status
@@ -71,7 +73,7 @@ func (o OtherLogin) complete(origin string) (OtherLogin, error) {
 		o.LoginPath = path.Join(path.Dir(u.Path), "login")
 	}
 	if !strings.HasPrefix(o.Private, "/") || !strings.HasPrefix(o.LoginPath, "/") {
-		return o, errors.New("Target.Other.Private or LoginPath is not the path of a page")
+		return o, errors.New("Target.Other.Private or Target.Other.LoginPath is not a path; it must begin with a slash")
 	}
 	return o, nil
 }
@@ -85,8 +87,8 @@ func sessionOfOther(from, to *siege) {
 	from.expect(b, called(from.ada), "a visit to "+to.target.Private)
 }
 
-// cookiesOfOther gives the cookies of one login the values of the other's: alone, in
-// place of each that carries a session, and all of them in each other's places.
+// cookiesOfOther gives the cookies of one login the values of the other login's
+// cookies: one alone, one in place of each session cookie, and all of them.
 func cookiesOfOther(from, to *siege) {
 	theirs := from.cookiesOf(from.mallory)
 	own := to.cookiesOf(to.ada)
@@ -99,14 +101,14 @@ func cookiesOfOther(from, to *siege) {
 	}
 	for _, try := range tries {
 		if who := to.visitorWith(try); who != nobody {
-			found("cookies of the login at %s, by the names that those of %s have, let %s in to %s",
+			found("cookies of the login at %s, renamed to those of %s, let %s in to %s",
 				from.target.LoginPath, to.target.LoginPath, who, to.target.Private)
 		}
 	}
 }
 
-// callbackOfOther opens the answer for one login at the callback of the other, with
-// the cookies of the login in flight by both names.
+// callbackOfOther opens the response to one login at the callback of the other.
+// The browser has the cookies of the login in progress under both names.
 func callbackOfOther(from, to *siege) {
 	l := from.begin(from.newBrowser(), from.mallory)
 	callback := *to.callback
@@ -118,14 +120,14 @@ func callbackOfOther(from, to *siege) {
 	}
 	before := to.provider.Count(Token)
 	to.open(b, callback.String())
-	cause := fmt.Sprintf("the answer for a login at %s, opened at the callback of %s,", from.target.LoginPath, to.target.LoginPath)
+	cause := fmt.Sprintf("the response to a login at %s, opened at the callback of %s,", from.target.LoginPath, to.target.LoginPath)
 	to.expectNoTokenRequest(before, cause)
 	to.expect(b, nobody, cause)
 }
 
-// renamed returns cookies by the names that another login would give them. The
-// difference is learned from two sessions: of own, and of theirs, which are those
-// of cookies if there are no others.
+// renamed returns cookies with the names that another login would use. It
+// learns the difference from the session cookies own and theirs. If theirs is
+// empty, it uses cookies.
 func renamed(cookies, own []*http.Cookie, theirs ...*http.Cookie) []*http.Cookie {
 	if theirs == nil {
 		theirs = cookies
@@ -143,7 +145,8 @@ func renamed(cookies, own []*http.Cookie, theirs ...*http.Cookie) []*http.Cookie
 	return slices.Clip(changed)
 }
 
-// difference returns what two names have between what they begin and end with alike.
+// difference returns the parts of two names between their common prefix and
+// suffix.
 func difference(a, b string) (string, string) {
 	for a != "" && b != "" && a[0] == b[0] {
 		a, b = a[1:], b[1:]

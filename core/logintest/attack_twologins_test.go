@@ -64,21 +64,21 @@ func TestAttackTwoLogins(t *testing.T) {
 		"one session for both": {
 			twoTutorials(&tutorial{guarded: true, state: true}, nil, true), otherLogin,
 			map[string]string{
-				session:  "a session of the login at /auth/login let Ada Lovelace in to /staff/me: an application must let a guard pass by nothing but a session of its own login,",
-				cookies:  "cookies of the login at /auth/login, by the names that those of /staff/auth/login have, let Mallory Mallet in to /staff/me: an application must bind",
-				callback: "the answer for a login at /auth/login, opened at the callback of /staff/auth/login, led to a token request: an application must refuse",
+				session:  "a session of the login at /auth/login let Ada Lovelace in to /staff/me: an application must accept in a guard only sessions of its own login,",
+				cookies:  "cookies of the login at /auth/login, renamed to those of /staff/auth/login, let Mallory Mallet in to /staff/me: an application must bind",
+				callback: "the response to a login at /auth/login, opened at the callback of /staff/auth/login, led to a token request: an application must reject",
 			},
 		},
 		"one kind of cookies, by two names": {
 			twoTutorials(&tutorial{guarded: true, state: true}, &tutorial{guarded: true, state: true}, false), otherLogin,
 			map[string]string{
-				cookies:  "cookies of the login at /auth/login, by the names",
-				callback: "the answer for a login at /auth/login, opened",
+				cookies:  "cookies of the login at /auth/login, renamed",
+				callback: "the response to a login at /auth/login, opened",
 			},
 		},
 		"sessions on a server, each their own": {
 			twoTutorials(&tutorial{guarded: true, state: true, onServer: true}, &tutorial{guarded: true, state: true, onServer: true}, false), otherLogin,
-			map[string]string{callback: "the answer for a login at /auth/login, opened"},
+			map[string]string{callback: "the response to a login at /auth/login, opened"},
 		},
 		"one login alone": {(&tutorial{guarded: true}).start, logintest.OtherLogin{}, nil},
 	} {

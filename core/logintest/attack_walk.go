@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// send makes one request. What breaks is a finding: an application under attack
-// must answer.
+// send makes one request. An error is a finding, because an application must
+// respond under attack.
 func (s *siege) send(b *Browser, r *http.Request) *Page { return s.sendWith(b.Do, r) }
 
 func (s *siege) sendWith(do func(*http.Request) (*Page, error), r *http.Request) *Page {
@@ -16,13 +16,13 @@ func (s *siege) sendWith(do func(*http.Request) (*Page, error), r *http.Request)
 	}
 	page, err := do(r)
 	if err != nil {
-		why, _, _ := strings.Cut(err.Error(), "\n") // a stack may follow
-		found("%s %.100s got no answer (%s)", r.Method, r.URL.Path, why)
+		why, _, _ := strings.Cut(err.Error(), "\n") // a stack trace may follow
+		found("%s %.100s got no response (%s)", r.Method, r.URL.Path, why)
 	}
 	return page
 }
 
-// get opens a page and follows nothing.
+// get opens a page and does not follow redirects.
 func (s *siege) get(b *Browser, address, site string) *Page {
 	return s.take(b, step{method: http.MethodGet, address: address, site: site})
 }
@@ -31,14 +31,14 @@ func (s *siege) get(b *Browser, address, site string) *Page {
 func (s *siege) take(b *Browser, now step) *Page {
 	r, err := b.request(now)
 	if err != nil {
-		found("a redirect leads to what is no URL (%v)", err)
+		found("a redirect leads to an invalid URL (%v)", err)
 	}
 	return s.sendWith(func(r *http.Request) (*Page, error) { return b.send(r, now.keepsCookiesBack()) }, r)
 }
 
-// walk opens a page and goes where it leads by itself, until leave says so of the
-// next address, which it returns too. A form that is about to be posted is the
-// address with the form for a query.
+// walk opens a page and follows it, until leave returns true for the next
+// address. It returns that address. For a form that is about to be posted, the
+// address has the form's values as its query.
 func (s *siege) walk(b *Browser, now step, leave func(*url.URL) bool) ([]Hop, *url.URL) {
 	var hops []Hop
 	for len(hops) < maxHops {
@@ -61,21 +61,22 @@ func (s *siege) walk(b *Browser, now step, leave func(*url.URL) bool) ([]Hop, *u
 	return nil, nil
 }
 
-// A login has come back from the provider, and its callback is not opened yet.
+// A login has returned from the provider, and its callback has not been opened
+// yet.
 type login struct {
 	browser  *Browser
 	hops     []Hop
-	callback *url.URL   // with the answer; nil if it never came back
-	request  url.Values // what the provider was asked
+	callback *url.URL   // with the response; nil if the login did not return
+	request  url.Values // the authorization request
 }
 
-// try begins a login by user, which may not get far.
+// try begins a login of user, which may fail.
 func (s *siege) try(b *Browser, user User, query url.Values) *login {
 	s.provider.User = user
 	return s.from(b, s.at(s.target.LoginPath, query))
 }
 
-// from is a login by whoever the provider knows, begun by opening a page.
+// from begins a login of the provider's user by opening a page.
 func (s *siege) from(b *Browser, address string) *login {
 	l := &login{browser: b}
 	var next *url.URL
@@ -92,13 +93,13 @@ func (s *siege) from(b *Browser, address string) *login {
 	return l
 }
 
-// begin begins a login that must get as far as the callback.
+// begin begins a login that must return to the callback.
 func (s *siege) begin(b *Browser, user User) *login {
 	l := s.try(b, user, nil)
 	if l.callback == nil {
 		last := l.hops[len(l.hops)-1]
 		where, _, _ := strings.Cut(last.URL, "?")
-		found("a login, begun at %s, ended with status %d at %s and did not come back from the provider", s.target.LoginPath, last.Status, where)
+		found("a login, begun at %s, ended with status %d at %s and did not return from the provider", s.target.LoginPath, last.Status, where)
 	}
 	return l
 }
@@ -107,9 +108,9 @@ func (s *siege) isCallback(u *url.URL) bool {
 	return originOf(u) == s.origin && u.Path == s.callback.Path
 }
 
-// open opens a page of the application because another site said so, and goes on
-// within the application. The callback is opened as the provider would do it: by
-// a form, if the application has asked for one.
+// open opens a page of the application from another site, and follows redirects
+// within the application. It opens the callback like the provider: with a form,
+// if the application uses response_mode=form_post.
 func (s *siege) open(b *Browser, address string) []Hop {
 	now := step{method: http.MethodGet, address: address, site: "cross-site"}
 	if u, err := url.Parse(address); err == nil && s.byForm && s.isCallback(u) {
@@ -118,14 +119,15 @@ func (s *siege) open(b *Browser, address string) []Hop {
 	return s.within(b, now)
 }
 
-// asForm is the opening of a callback by a form that has its query.
+// asForm returns the step that posts the callback's query as a form.
 func (s *siege) asForm(callback *url.URL, site string) step {
 	action := *callback
 	action.RawQuery = ""
 	return step{http.MethodPost, action.String(), callback.Query(), site, evilOrigin}
 }
 
-// within goes from a step on, as long as it stays in the application.
+// within follows redirects from a step, as long as they stay in the
+// application.
 func (s *siege) within(b *Browser, now step) []Hop {
 	hops, _ := s.walk(b, now, func(next *url.URL) bool { return originOf(next) != s.origin })
 	return hops
@@ -134,7 +136,7 @@ func (s *siege) within(b *Browser, now step) []Hop {
 // finish opens a login's callback.
 func (s *siege) finish(l *login) []Hop { return s.open(l.browser, l.callback.String()) }
 
-// altered is a login's callback with another query.
+// altered returns a login's callback with another query.
 func (l *login) altered(edit func(url.Values)) string {
 	u := *l.callback
 	query := u.Query()
@@ -143,12 +145,12 @@ func (l *login) altered(edit func(url.Values)) string {
 	return u.String()
 }
 
-// signIn logs user in and returns the whole way.
+// signIn logs user in and returns all hops.
 func (s *siege) signIn(b *Browser, user User) []Hop {
 	l := s.begin(b, user)
 	hops := append(l.hops, s.finish(l)...)
 	if page := s.private(b); s.identify(page) != called(user) {
-		found("after a login by %s, %s answered %d and did not show who is logged in", called(user), s.target.Private, page.Status)
+		found("after a login by %s, %s answered %d and did not show the user", called(user), s.target.Private, page.Status)
 	}
 	return hops
 }
@@ -162,7 +164,7 @@ func (s *siege) logOut(b *Browser) *Page {
 	return page
 }
 
-// logout is the request that ends the session, by the method of the target.
+// logout returns the request that ends the session, with the target's method.
 func (s *siege) logout(b *Browser, form url.Values, site string) *http.Request {
 	query, body := url.Values(nil), form
 	if s.target.LogoutMethod == http.MethodGet {
@@ -170,7 +172,7 @@ func (s *siege) logout(b *Browser, form url.Values, site string) *http.Request {
 	}
 	r, err := b.navigation(s.target.LogoutMethod, s.at(s.target.LogoutPath, query), body, site)
 	if err != nil {
-		found("Target.LogoutPath is no path (%v)", err)
+		found("Target.LogoutPath is not a path (%v)", err)
 	}
 	return r
 }

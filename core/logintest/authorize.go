@@ -16,7 +16,7 @@ import (
 
 const codeLifetime = time.Minute
 
-// A grant is what an authorization code stands for.
+// A grant holds what an authorization code was issued for.
 type grant struct {
 	client      string
 	redirectURI string
@@ -29,7 +29,7 @@ type grant struct {
 	acr         string
 	expires     time.Time
 	used        bool
-	revoked     bool // the code was used twice, a refresh token was, or it has been revoked
+	revoked     bool // the code or a refresh token was used twice, or the grant was revoked
 }
 
 // refusal is an error response of OAuth 2.0.
@@ -39,10 +39,10 @@ type refusal struct{ code, description string }
 func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 	request := r.URL.Query()
 	if r.Method == http.MethodPost && !request.Has("client_id") {
-		request = r.PostForm // a login form's fields must not pass for parameters otherwise
+		request = r.PostForm // otherwise, fields of a login form are not parameters
 	}
-	// Until client and redirect URI are known to be right, nothing may be sent
-	// there (section 4.1.2.1).
+	// Until client and redirect URI are validated, nothing may be sent to the
+	// redirect URI (section 4.1.2.1).
 	client, known := p.clients[request.Get("client_id")]
 	redirectURI := request.Get("redirect_uri")
 	switch {
@@ -60,7 +60,7 @@ func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 	user := p.User
 	switch anew := p.Authenticate != nil || mustAuthenticate(request, user.AuthTime, p.now()); {
 	case anew && request.Get("prompt") == "none":
-		p.respond(w, request, (&refusal{"login_required", "nobody is logged in here"}).values())
+		p.respond(w, request, (&refusal{"login_required", "the user is not logged in"}).values())
 		return
 	case p.Authenticate != nil:
 		var ok bool
@@ -144,8 +144,8 @@ func (p *Provider) newCode(g *grant) string {
 	return code
 }
 
-// prune forgets what is over, whenever there is twice as much as the last time
-// was left. The caller holds mu.
+// prune removes expired entries when their number has doubled since the last
+// time. The caller holds mu.
 func (p *Provider) prune() {
 	if len(p.codes)+len(p.tokens)+len(p.sessions) < max(p.pruneAt, maxRequests) {
 		return
@@ -167,8 +167,8 @@ func badRequest(w http.ResponseWriter, why string) {
 	fmt.Fprintf(w, "<!doctype html><title>Bad request</title><p>%s</p>", html.EscapeString(why))
 }
 
-// mustAuthenticate reports whether a login needs more than that the user has
-// authenticated once before (OpenID Connect Core section 3.1.2.1).
+// mustAuthenticate reports whether a login requires that the user authenticates
+// again (OpenID Connect Core section 3.1.2.1).
 func mustAuthenticate(request url.Values, last, now time.Time) bool {
 	if slices.Contains(strings.Fields(request.Get("prompt")), "login") {
 		return true
@@ -182,7 +182,7 @@ func isSeconds(maxAge string) bool {
 	return err == nil
 }
 
-// classFor returns the class by which the user authenticates for acr_values.
+// classFor returns the claim acr for the acr_values of a request.
 func (u User) classFor(acrValues string) string {
 	for wanted := range strings.FieldsSeq(acrValues) {
 		if slices.Contains(u.ACR, wanted) {
@@ -195,7 +195,7 @@ func (u User) classFor(acrValues string) string {
 	return ""
 }
 
-// orAda gives somebody to a provider that nobody was named to.
+// orAda returns u, or Ada Lovelace if u has no subject.
 func (u User) orAda() User {
 	if u.Subject != "" {
 		return u
@@ -206,7 +206,7 @@ func (u User) orAda() User {
 	}}
 }
 
-// claims returns what scopes give access to.
+// claims returns the claims that the scopes allow.
 func (u User) claims(scopes []string) map[string]any {
 	needs := map[string]string{"email": "email", "email_verified": "email"}
 	for _, name := range []string{

@@ -18,24 +18,24 @@ const (
 	maxCookie    = 4096 // name and value (RFC 6265bis section 5.6)
 )
 
-// Browser opens pages: it keeps cookies, follows redirects, and sends the
-// headers by which browsers tell a page that is opened from a script that asks.
-// Applications are served in memory; what is not, is asked over the network. Its
-// tabs share their cookies: all methods are safe for concurrent use.
+// Browser opens pages like a web browser. It keeps cookies, follows redirects,
+// and sends the headers that distinguish a page load from a request by a
+// script. It calls the handlers of [Browser.Serve] in memory, and other origins
+// over the network. All methods are safe for concurrent use, like tabs that
+// share their cookies.
 //
-// It refuses the cookies that browsers refuse for their name, size or SameSite.
-// Where a page leads, it sends a cookie as browsers do that is Lax or says
-// nothing: when another origin's page posts a form, it stays at home, and only
-// those with SameSite=None go along. That every other origin is another site, and
-// that Strict is like Lax, are simplifications. What Do sends has all cookies:
-// what a hostile request would carry is for the test to say.
+// It rejects cookies with an invalid name, size or SameSite attribute. Cookies
+// without SameSite are Lax. When a page of another origin posts a form, the
+// browser sends only cookies with SameSite=None. Two simplifications: every
+// other origin is another site, and Strict is the same as Lax. Do sends all
+// cookies, because a test decides which cookies a hostile request carries.
 type Browser struct {
-	// Header is added to every page that is opened. A name without values removes
-	// what the browser would send. Set it before use.
+	// Header is added to every page load. A name without values removes that
+	// header. Set it before use.
 	Header http.Header
 
-	// Transport sends requests to origins that are not served in memory: give one
-	// with the certificates of a private CA, for example. Set it before use. Nil:
+	// Transport sends requests to origins without a handler, for example with
+	// the certificates of a private CA. Set it before use. Nil:
 	// [http.DefaultTransport].
 	Transport http.RoundTripper
 
@@ -45,13 +45,13 @@ type Browser struct {
 	handlers map[string]http.Handler
 }
 
-// Page is where a visit ended, and the way there.
+// Page is the last response of a visit, with all hops.
 type Page struct {
 	Hop
-	Hops []Hop // from the first request to this page, which is the last
+	Hops []Hop // from the first request to this page, which is the last hop
 }
 
-// Hop is one request and its answer.
+// Hop is one request and its response.
 type Hop struct {
 	Method        string
 	URL           string
@@ -67,32 +67,33 @@ func NewBrowser() *Browser {
 }
 
 func newJar() *cookiejar.Jar {
-	jar, _ := cookiejar.New(nil) // without options, it cannot fail
+	jar, _ := cookiejar.New(nil) // never fails without options
 	return jar
 }
 
-// Serve has handler answer for origin, such as https://app.example.test.
+// Serve lets handler answer requests to origin, such as
+// https://app.example.test.
 func (b *Browser) Serve(origin string, handler http.Handler) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.handlers[origin] = handler
 }
 
-// Get opens a page, as if its address had been typed in, and goes where it leads
-// by itself: by redirects, by forms that submit themselves, and by refreshes
-// without delay. It runs no other script, so a login that a script begins, or
-// that happens in a frame that a script makes, is not followed.
+// Get opens a page like an address that a user types. It follows redirects,
+// forms that submit themselves, and refreshes without delay. It runs no other
+// scripts, so it does not follow a login that starts in a script or in a frame
+// that a script creates.
 func (b *Browser) Get(address string) (*Page, error) {
 	return b.navigate(typed(address), maxHops)
 }
 
-// Visit opens a page and follows nothing.
+// Visit opens a page and does not follow redirects, forms or refreshes.
 func (b *Browser) Visit(address string) (*Page, error) {
 	return b.navigate(typed(address), 0)
 }
 
-// Post sends a form of a page of the same origin, and goes where that leads, as
-// Get does.
+// Post submits a form of a page of the same origin. It then follows redirects
+// like Get.
 func (b *Browser) Post(address string, form url.Values) (*Page, error) {
 	if form == nil {
 		form = url.Values{}
@@ -100,7 +101,7 @@ func (b *Browser) Post(address string, form url.Values) (*Page, error) {
 	return b.navigate(step{method: http.MethodPost, address: address, form: form, site: "same-origin"}, maxHops)
 }
 
-// navigate makes one hop, then follows to so many more at most.
+// navigate makes one hop, and then follows at most more hops.
 func (b *Browser) navigate(s step, more int) (*Page, error) {
 	var hops []Hop
 	for {
@@ -118,7 +119,7 @@ func (b *Browser) navigate(s step, more int) (*Page, error) {
 			return page, nil
 		}
 		if len(hops) > more {
-			return nil, fmt.Errorf("logintest: more than %d redirects, the last to %s", more, next.address)
+			return nil, fmt.Errorf("logintest: stopped after %d redirects, the last to %s", more, next.address)
 		}
 		s = *next
 	}
@@ -133,13 +134,13 @@ func (b *Browser) take(s step) (*Page, error) {
 	return b.send(r, s.keepsCookiesBack())
 }
 
-// request is what a browser sends for a step, but for its cookies.
+// request returns the request of a step, without cookies.
 func (b *Browser) request(s step) (*http.Request, error) {
 	r, err := b.navigation(s.method, s.address, s.form, s.site)
 	if err != nil {
 		return nil, err
 	}
-	if s.from != "" { // a page's doing, and no person's
+	if s.from != "" { // the page navigates, not the user
 		r.Header.Del("Sec-Fetch-User")
 		if s.form != nil {
 			r.Header.Set("Origin", s.from)
@@ -148,7 +149,7 @@ func (b *Browser) request(s step) (*http.Request, error) {
 	return r, nil
 }
 
-// navigation makes the request of a page being opened.
+// navigation returns the request of a page load.
 func (b *Browser) navigation(method, address string, form url.Values, site string) (*http.Request, error) {
 	var body io.Reader
 	if form != nil {
@@ -177,14 +178,15 @@ func (b *Browser) navigation(method, address string, form url.Values, site strin
 	return r, nil
 }
 
-// Do sends any request with the browser's cookies: a script's, or a hostile
-// one. It makes one hop and adds no header but Cookie.
+// Do sends a request with all cookies of the browser, such as a request by a
+// script or by an attacker. It makes one hop and adds only the header Cookie.
 func (b *Browser) Do(r *http.Request) (*Page, error) { return b.send(r, false) }
 
-// send makes one hop, with all cookies or only with those that have SameSite=None.
+// send makes one hop, with all cookies or only with those that have
+// SameSite=None.
 func (b *Browser) send(r *http.Request, crossSite bool) (*Page, error) {
 	if r.URL.Host == "" {
-		return nil, errors.New("logintest: the URL is not absolute")
+		return nil, errors.New("logintest: the URL of the request is not absolute")
 	}
 	b.mu.RLock()
 	handler, carried := b.handlers[originOf(r.URL)], b.jar
@@ -224,7 +226,7 @@ func (b *Browser) send(r *http.Request, crossSite bool) (*Page, error) {
 	return &Page{Hop: hop, Hops: []Hop{hop}}, nil
 }
 
-// keep puts cookies where they belong, in place of what had their name.
+// keep stores cookies. They replace cookies of the same name.
 func (b *Browser) keep(u *url.URL, cookies []*http.Cookie) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -241,8 +243,8 @@ func (b *Browser) keep(u *url.URL, cookies []*http.Cookie) {
 	b.none.SetCookies(u, none)
 }
 
-// acceptable leaves out the cookies that a browser refuses and net/http's jar
-// does not (RFC 6265bis sections 4.1.3, 5.6 and 5.7).
+// acceptable removes the cookies that a browser rejects but net/http's jar
+// accepts (RFC 6265bis sections 4.1.3, 5.6 and 5.7).
 func acceptable(cookies []*http.Cookie) []*http.Cookie {
 	var kept []*http.Cookie
 	for _, c := range cookies {
@@ -258,7 +260,7 @@ func acceptable(cookies []*http.Cookie) []*http.Cookie {
 	return kept
 }
 
-// Cookies returns what the browser would send to an address.
+// Cookies returns the cookies that the browser would send to address.
 func (b *Browser) Cookies(address string) []*http.Cookie {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -269,15 +271,15 @@ func (b *Browser) Cookies(address string) []*http.Cookie {
 	return b.jar.Cookies(u)
 }
 
-// SetCookie plants a cookie, as if address had set it.
+// SetCookie stores a cookie, as if a response from address had set it.
 func (b *Browser) SetCookie(address string, cookie *http.Cookie) {
 	if u, err := url.Parse(address); err == nil {
 		b.keep(u, []*http.Cookie{cookie})
 	}
 }
 
-// Forget drops the cookies called name that address would receive, or, if name
-// is empty, every cookie of every site.
+// Forget removes the cookies named name that the browser would send to address.
+// If name is empty, it removes all cookies of all sites.
 func (b *Browser) Forget(address, name string) {
 	if name == "" {
 		b.mu.Lock()
@@ -289,7 +291,8 @@ func (b *Browser) Forget(address, name string) {
 	if err != nil {
 		return
 	}
-	// A cookie is known by its path too, which is one of those above the address.
+	// The path is part of a cookie's identity, so each path above the address
+	// is tried.
 	path := ""
 	for _, segment := range append([]string{""}, strings.Split(strings.Trim(u.Path, "/"), "/")...) {
 		path = strings.TrimSuffix(path, "/") + "/" + segment

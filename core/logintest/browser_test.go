@@ -334,7 +334,7 @@ func TestAnswersInMemoryAreLikeThoseOnTheWire(t *testing.T) {
 	t.Run("another origin", func(t *testing.T) {
 		t.Parallel()
 		_, client := answer(t, func(http.ResponseWriter, *http.Request) { t.Error("asked") })
-		if _, err := client.Get("https://other.example.test/jwks"); err == nil || !strings.Contains(err.Error(), "is not served here") {
+		if _, err := client.Get("https://other.example.test/jwks"); err == nil || !strings.Contains(err.Error(), "no handler for") {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -40,7 +40,7 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	body, err := json.Marshal(value)
-	if err != nil { // a fault has put in what JSON cannot say
+	if err != nil { // a fault has inserted a value that JSON cannot encode
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}

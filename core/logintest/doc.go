@@ -1,10 +1,10 @@
-// Package logintest helps to test applications that log people in: a
-// [Provider] that really is an OpenID provider and can be told to misbehave, and
-// a [Browser] that keeps cookies and walks a login, by redirects or by form_post.
-// Both work in memory, without a socket, and both are safe for parallel tests.
+// Package logintest tests applications that log users in. [Provider] is a real
+// OpenID provider that tests can make misbehave. [Browser] keeps cookies and
+// follows a login, through redirects or form_post. Both work in memory, without
+// a socket, and both are safe for parallel tests.
 //
-// [Attack] puts them to use: it attacks an application's login, whatever it is
-// made with, and says in one sentence each what an attack has shown.
+// [Attack] attacks an application's login, with any login library. It reports
+// each successful attack in one sentence.
 //
 //	func TestAttack(t *testing.T) {
 //		logintest.Attack(t, logintest.Target{Start: func(provider *logintest.Provider) http.Handler {
@@ -12,8 +12,8 @@
 //		}})
 //	}
 //
-// [SignedIn] is for tests of what is behind the login: it signs a user in
-// without any provider. For tests of your own there are the parts:
+// [SignedIn] is for tests of the pages behind the login. It signs a user in
+// without a provider. For other tests, use a Provider and a Browser directly:
 //
 //	provider := logintest.NewProvider("https://id.example.test", logintest.Client{
 //		ID: "app", RedirectURIs: []string{"https://app.example.test/auth/callback"},
@@ -25,16 +25,18 @@
 //	browser.Serve("https://app.example.test", app)
 //	page, err := browser.Get("https://app.example.test/private")
 //
-// The provider enforces what it should: PKCE by S256 (RFC 7636), client
-// authentication, exact redirect URIs, codes that work once, refresh tokens that
-// rotate. A test that passes against it does not pass because nobody looked.
+// The provider enforces the standards: PKCE with S256 (RFC 7636), client
+// authentication, exact redirect URIs, codes that work once, and refresh tokens
+// that rotate. A request that breaks one of these rules fails the login, and
+// the test.
 //
-// What comes after the login is there as well. Refreshes and refresh tokens that
-// came twice are counted ([Provider.Refreshes], [Provider.Reused]), and tokens can
-// be revoked (RFC 7009). ID tokens name a session (sid); when it ends at the
-// end-session endpoint, [Provider.Outbound] has the applications told by
-// Back-Channel Logout, and [Browser.Frames] by Front-Channel Logout. Logout tokens
-// that are not as they should be are made by [Provider.LogoutToken]:
+// It also supports what follows a login. It counts refreshes
+// ([Provider.Refreshes]) and reused refresh tokens ([Provider.Reused]), and
+// revokes tokens (RFC 7009). ID tokens name a session (sid). When the session
+// ends at the end-session endpoint, the provider notifies applications by
+// Back-Channel Logout ([Provider.Outbound]) and by Front-Channel Logout
+// ([Browser.Frames]). [Provider.LogoutToken] creates valid and invalid logout
+// tokens:
 //
 //	token := provider.LogoutToken("app", logintest.User{Subject: "ada"}, func(header, claims map[string]any) {
 //		claims["nonce"] = "n"
@@ -42,6 +44,6 @@
 //	client := logintest.InMemory(map[string]http.Handler{"https://app.example.test": app})
 //	answer, err := logintest.PostLogoutToken(ctx, client, "https://app.example.test/auth/backchannel-logout", token)
 //
-// It is for tests and development. It keeps everything in memory, and believes
-// whatever its Authenticate says.
+// The provider is for tests and development only. It keeps all state in memory,
+// and accepts every user that its Authenticate returns.
 package logintest

@@ -11,8 +11,8 @@ import (
 )
 
 // serveEndSession is the logout endpoint (OpenID Connect RP-Initiated Logout
-// section 2). It ends the session that the hint is of: without a hint, the
-// provider does not know any.
+// section 2). It ends the session of the id_token_hint. Without a hint, it ends
+// no session.
 func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	request := r.Form
 	if name, ok := repeated(request); ok {
@@ -21,7 +21,7 @@ func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	}
 	clientID, sid := request.Get("client_id"), ""
 	if hint := request.Get("id_token_hint"); hint != "" {
-		payload, ok := p.verify(hint) // expired ones are accepted
+		payload, ok := p.verify(hint) // expired tokens are accepted
 		audience := audience(payload)
 		if !ok || len(audience) == 0 || clientID != "" && !slices.Contains(audience, clientID) {
 			badRequest(w, "The id_token_hint is not a token of this provider for this client.")
@@ -46,8 +46,8 @@ func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	loggedOut(w, frames, to)
 }
 
-// loggedOut answers with a page that opens frames, and then goes on to an
-// address, if there is one: a refresh waits until all is loaded.
+// loggedOut answers with a page that opens frames and then redirects to an
+// address, if there is one. A refresh waits until all frames are loaded.
 func loggedOut(w http.ResponseWriter, frames []string, to string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	fmt.Fprint(w, "<!doctype html><title>Logged out</title>\n")
@@ -60,16 +60,17 @@ func loggedOut(w http.ResponseWriter, frames []string, to string) {
 	}
 }
 
-// sessionOf returns the session that an ID token is of, or "".
+// sessionOf returns the claim sid of an ID token, or "".
 func sessionOf(payload []byte) string {
 	var claims struct {
 		SID string `json:"sid"`
 	}
-	_ = json.Unmarshal(payload, &claims) // what is not text is none
+	_ = json.Unmarshal(payload, &claims) // a sid that is not a string counts as none
 	return claims.SID
 }
 
-// audience returns whom a token is for: aud is a string or an array of strings.
+// audience returns the audience of a token: aud is a string or an array of
+// strings.
 func audience(payload []byte) []string {
 	var one struct {
 		Audience string `json:"aud"`

@@ -5,64 +5,67 @@ import (
 	"net/url"
 )
 
-// Faults tells a [Provider] how to misbehave. The zero value is a provider that
-// does everything right. The functions may be called concurrently, and are
-// given copies that they may change.
+// Faults makes a [Provider] misbehave. With the zero value, the provider
+// follows the standards. The functions may be called concurrently. They get
+// copies that they may change.
 type Faults struct {
 	// Discovery edits the metadata.
 	Discovery func(metadata map[string]any)
 
-	// Authorization edits the parameters that the browser takes to the application.
+	// Authorization edits the parameters of the authorization response.
 	Authorization func(query url.Values)
 
-	// NoPKCE has the provider look at neither code challenge nor verifier, like
-	// one that has never heard of RFC 7636. All that stops a stolen code is then
-	// the application's.
+	// NoPKCE makes the provider ignore the code challenge and the verifier,
+	// like a provider without RFC 7636. Only the application can then stop a
+	// stolen code.
 	NoPKCE bool
 
 	// Token edits the token response.
 	Token func(response map[string]any)
 
 	// IDToken edits the ID token before it is signed. The header's alg may be
-	// RS256, ES256, none (no signature) or HS256 (keyed with the RSA public key,
-	// which is the classic confusion).
+	// RS256, ES256, none (no signature) or HS256 (with the RSA public key as
+	// the key, a classic attack).
 	IDToken func(header, claims map[string]any)
 
-	// SignedIDToken replaces the compact token.
+	// SignedIDToken replaces the signed ID token in compact form.
 	SignedIDToken func(token string) string
 
 	// Refresh edits the response to a refresh, after Token.
 	Refresh func(response map[string]any)
 
-	// RefreshedIDToken edits the ID token of a refresh, after IDToken. It has no
-	// nonce (OpenID Connect Core section 12.2).
+	// RefreshedIDToken edits the ID token of a refresh, after IDToken. The
+	// token has no nonce (OpenID Connect Core section 12.2).
 	RefreshedIDToken func(header, claims map[string]any)
 
-	// RefreshError is the error code with which refreshes are refused that are right
-	// (RFC 6749 section 5.2), such as invalid_grant. The refresh token is not used up.
+	// RefreshError is the error code for valid refreshes (RFC 6749 section
+	// 5.2), such as invalid_grant. The refresh token stays usable. Empty:
+	// refreshes succeed.
 	RefreshError string
 
-	// NoRotation has refreshes give no new refresh token: the old one goes on working.
+	// NoRotation makes refreshes return no new refresh token. The old one stays
+	// valid.
 	NoRotation bool
 
 	// JWKS edits the key set.
 	JWKS func(set map[string]any)
 
-	// UserInfo edits the answer of the UserInfo endpoint.
+	// UserInfo edits the response of the UserInfo endpoint.
 	UserInfo func(claims map[string]any)
 
-	// SignedUserInfo has the UserInfo endpoint answer with a signed token, and
-	// edits it after UserInfo and before it is signed, as IDToken does.
+	// SignedUserInfo makes the UserInfo endpoint return a signed token. It
+	// edits the token after UserInfo and before it is signed, as IDToken does.
 	SignedUserInfo func(header, claims map[string]any)
 
-	// Intercept is asked about every request first. It may stall, drip, redirect,
-	// answer with HTML, or panic with http.ErrAbortHandler to close the
-	// connection, and returns whether it has answered. The request's form is parsed:
-	// grant_type tells a refresh.
+	// Intercept is called first for every request, and reports whether it has
+	// answered. It may delay, send the body slowly, redirect, answer with HTML,
+	// or panic with [http.ErrAbortHandler] to close the connection. The
+	// request's form is parsed: grant_type distinguishes a refresh from a
+	// login.
 	Intercept func(e Endpoint, w http.ResponseWriter, r *http.Request) bool
 }
 
-// Misbehave replaces the faults. Misbehave(Faults{}) ends them.
+// Misbehave replaces the faults. Misbehave(Faults{}) removes them.
 func (p *Provider) Misbehave(faults Faults) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

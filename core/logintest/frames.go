@@ -5,10 +5,10 @@ import (
 	"net/url"
 )
 
-// Frames opens the iframes of a page, as a browser does that has opened the page
-// (one of [Page.Hops]): those of another origin are sent only the cookies that have
-// SameSite=None. It does not go where they lead, and it opens only frames that are
-// in the page's HTML: frames that a script makes are not opened.
+// Frames opens the iframes of a page that the browser has opened (one of
+// [Page.Hops]). For frames of another origin it sends only cookies with
+// SameSite=None. It does not follow redirects in frames. It opens only frames
+// in the page's HTML, not frames that a script creates.
 func (b *Browser) Frames(page Hop) ([]Hop, error) {
 	base, err := url.Parse(page.URL)
 	if err != nil {

@@ -31,13 +31,14 @@ type signingKeys struct {
 	more  []moreKey // for other algorithms
 }
 
-// moreKey is for one more algorithm, whose name follows the RSA key's id in its own.
+// moreKey is the key of another algorithm. Its id is the RSA key's id with the
+// algorithm appended.
 type moreKey struct {
 	alg string
 	key crypto.Signer
 }
 
-// signer is the key for alg and its id: the RSA key if nothing else fits.
+// signer returns the key for alg and its id, or the RSA key for an unknown alg.
 func (k *signingKeys) signer(alg string) (crypto.Signer, string) {
 	if alg == "ES256" {
 		return k.ec, k.ecID
@@ -50,20 +51,20 @@ func (k *signingKeys) signer(alg string) (crypto.Signer, string) {
 	return k.rsa, k.rsaID
 }
 
-// rsaPool makes RSA keys once for the whole program: making them is slow, and a
-// test program has hundreds of providers. A provider goes through them in turn.
+// rsaPool creates RSA keys once for the whole program, because that is slow and
+// a test program has hundreds of providers. Each provider uses them in turn.
 var rsaPool = [...]func() *rsa.PrivateKey{sync.OnceValue(newRSA), sync.OnceValue(newRSA), sync.OnceValue(newRSA)}
 
 func newRSA() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
-		panic(err) // no randomness: nothing can go on
+		panic(err) // there is no source of randomness
 	}
 	return key
 }
 
-// RotateKeys gives the provider new keys with new key ids. The former ones
-// vanish from the key set at once.
+// RotateKeys gives the provider new keys with new key ids. The old keys leave
+// the key set at once.
 func (p *Provider) RotateKeys() {
 	ec, err1 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	ec384, err2 := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
@@ -112,12 +113,12 @@ func (p *Provider) serveJWKS(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, set)
 }
 
-// Sign returns a compact JWS of claims with exactly this header, by the key
-// that alg calls for, so that tests can forge tokens: RS256, RS384, RS512, ES256,
-// ES384 and EdDSA by the provider's keys, HS256 by the RSA public key's DER encoding,
-// none unsigned. The metadata announces RS256 and ES256; change it for the others. A
-// kid that names the key for RS256 is corrected to the key for alg. It panics if
-// header and claims cannot be signed.
+// Sign returns a compact JWS of claims with this header, so that tests can
+// forge tokens. The header's alg selects the key: the provider's keys for
+// RS256, RS384, RS512, ES256, ES384 and EdDSA; the RSA public key in DER for
+// HS256; no signature for none. The metadata announces RS256 and ES256 only:
+// change it for the others. A kid of the RS256 key is replaced by the id of the
+// selected key. Sign panics if header and claims cannot be signed.
 func (p *Provider) Sign(header, claims map[string]any) string {
 	keys := p.signingKeys()
 	header = maps.Clone(header)
@@ -132,8 +133,9 @@ func (p *Provider) Sign(header, claims map[string]any) string {
 	return SignWith(key, header, claims)
 }
 
-// SignWith is [Provider.Sign] with a key of the test's own: an RSA, ECDSA or Ed25519
-// private key, or bytes, such as a client secret, for HS256, HS384 and HS512.
+// SignWith is like [Provider.Sign] with the test's own key: an RSA, ECDSA or
+// Ed25519 private key, or, for HS256, HS384 and HS512, bytes such as a client
+// secret.
 func SignWith(key any, header, claims map[string]any) string {
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -173,20 +175,20 @@ func SignWith(key any, header, claims map[string]any) string {
 	return compact
 }
 
-// authenticate is HMAC (RFC 7518 section 3.2), but with keys of any length:
-// secrets are as short as people make them.
+// authenticate computes an HMAC (RFC 7518 section 3.2) with a key of any
+// length, because client secrets may be short.
 func authenticate(alg string, key []byte, input string) []byte {
 	newHash := map[string]func() hash.Hash{"HS256": sha256.New, "HS384": sha512.New384, "HS512": sha512.New}[alg]
 	if newHash == nil {
-		panic("logintest: bytes are no key for " + alg)
+		panic("logintest: bytes cannot be a key for " + alg)
 	}
 	mac := hmac.New(newHash, key)
 	mac.Write([]byte(input))
 	return mac.Sum(nil)
 }
 
-// verify returns the payload of a token that any key of this provider, also a
-// former one, has signed.
+// verify returns the payload of a token that was signed with a current or old
+// key of this provider.
 func (p *Provider) verify(token string) ([]byte, bool) {
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.EdDSA})
 	if err != nil {

@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	// logoutEvent is what a logout token says has happened.
+	// logoutEvent is the event of a logout token.
 	logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
 	logoutTokenLifetime = 2 * time.Minute
 )
 
-// LogoutToken returns a token that tells a client of a logout (OpenID Connect
-// Back-Channel Logout section 2.4): that of user.Subject in user.SessionID, of
-// which one may be empty and is then left out. It is genuine but for what change,
-// which may be nil, does to it before it is signed by [Provider.Sign].
+// LogoutToken returns a logout token for a client (OpenID Connect Back-Channel
+// Logout section 2.4). It names user.Subject and user.SessionID; an empty one
+// is left out. The token is valid, unless change edits it before it is signed
+// by [Provider.Sign]. Change may be nil.
 //
-// For a token that is signed with another key, take header and claims from change,
-// and give them to [SignWith].
+// To sign with another key, copy header and claims in change and call
+// [SignWith].
 func (p *Provider) LogoutToken(clientID string, user User, change func(header, claims map[string]any)) string {
 	now := p.now()
 	header := map[string]any{"alg": "RS256", "typ": "logout+jwt", "kid": p.signingKeys().rsaID}
@@ -44,9 +44,9 @@ func (p *Provider) LogoutToken(clientID string, user User, change func(header, c
 	return p.Sign(header, claims)
 }
 
-// PostLogoutToken sends a logout token to an application, as a provider does
-// (OpenID Connect Back-Channel Logout section 2.5), and returns the answer. The
-// client may be one of [InMemory].
+// PostLogoutToken posts a logout token to an application, as a provider does
+// (OpenID Connect Back-Channel Logout section 2.5), and returns the response.
+// For an application in memory, use a client of [InMemory].
 func PostLogoutToken(ctx context.Context, client *http.Client, uri, token string) (*Hop, error) {
 	body := url.Values{"logout_token": {token}}.Encode()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, uri, strings.NewReader(body))

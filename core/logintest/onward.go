@@ -9,24 +9,25 @@ import (
 	"strings"
 )
 
-// A step is the opening of a page.
+// A step is one page load.
 type step struct {
 	method  string
 	address string
-	form    url.Values // nil: none
+	form    url.Values // nil: no form
 	site    string     // Sec-Fetch-Site
-	from    string     // origin of the page that leads there by itself; "": none does
+	from    string     // origin of the page that navigates by itself; "": the user navigates
 }
 
-// typed is the opening of an address by a person.
+// typed returns the step of a user who types an address.
 func typed(address string) step { return step{method: http.MethodGet, address: address, site: "none"} }
 
-// keepsCookiesBack reports whether a browser sends none but cookies with SameSite=None.
+// keepsCookiesBack reports whether a browser sends only cookies with
+// SameSite=None.
 func (s step) keepsCookiesBack() bool { return s.site == "cross-site" && s.method != http.MethodGet }
 
-// follow returns the step that a page, to which s has led, sends the browser on
-// by itself: by a redirect, a form that submits itself, or a refresh without
-// delay. It is nil if the page stays.
+// follow returns the next step after page, the result of s: a redirect, a form
+// that submits itself, or a refresh without delay. It returns nil if there is
+// none.
 func (s step) follow(page *Page) (*step, error) {
 	from, err := url.Parse(page.URL)
 	if err != nil {
@@ -44,16 +45,16 @@ func (s step) follow(page *Page) (*step, error) {
 	}
 	to, err := from.Parse(next.address)
 	if err != nil {
-		return nil, fmt.Errorf("logintest: %s leads to what is no URL: %w", s.address, err)
+		return nil, fmt.Errorf("logintest: %s leads to an invalid URL: %w", s.address, err)
 	}
 	if originOf(to) != originOf(from) {
-		next.site = "cross-site" // and stays so while redirects follow
+		next.site = "cross-site" // also for the redirects that follow
 	}
 	next.address = to.String()
 	return next, nil
 }
 
-// leadsTo is the address to which an answer sends the browser on, or "".
+// leadsTo returns the address to which a response sends the browser, or "".
 func (h *Hop) leadsTo() string {
 	if location := h.Header.Get("Location"); location != "" {
 		return location
@@ -64,8 +65,9 @@ func (h *Hop) leadsTo() string {
 	return ""
 }
 
-// onward is where a page of HTML goes by itself. Scripts are not run, but one
-// that calls submit is taken at its word.
+// onward returns the next step of an HTML page that navigates by itself, or
+// nil. It does not run scripts, and treats every form on a page with .submit()
+// as submitted.
 func (h *Hop) onward() *step {
 	if !strings.HasPrefix(h.Header.Get("Content-Type"), "text/html") {
 		return nil
@@ -94,8 +96,8 @@ var (
 	refresh    = regexp.MustCompile(`(?is)^\s*0\s*[;,]\s*url\s*=\s*(?:"([^"]*)|'([^']*)|([^"'].*))`)
 )
 
-// A tag is one of a page's, with its name in small letters, and as a browser
-// understands its attributes.
+// A tag is an HTML tag, with its name in lower case and with unescaped
+// attributes.
 type tag struct {
 	name       string
 	attributes map[string]string
@@ -106,7 +108,7 @@ func tagsOf(page []byte) []tag {
 	for _, found := range tags.FindAllStringSubmatch(string(page), -1) {
 		t := tag{strings.ToLower(found[1]), make(map[string]string)}
 		for _, a := range attributes.FindAllStringSubmatch(found[2], -1) {
-			if name := strings.ToLower(a[1]); t.attributes[name] == "" { // the first one counts
+			if name := strings.ToLower(a[1]); t.attributes[name] == "" { // the first value counts
 				t.attributes[name] = html.UnescapeString(a[2] + a[3] + a[4])
 			}
 		}
@@ -115,7 +117,7 @@ func tagsOf(page []byte) []tag {
 	return all
 }
 
-// fieldsOf are the hidden fields up to the end of the form.
+// fieldsOf returns the hidden fields up to the end of the form.
 func fieldsOf(all []tag) url.Values {
 	fields := make(url.Values)
 	for _, t := range all {
@@ -134,7 +136,7 @@ func (t tag) isHidden() bool {
 	return t.name == "input" && strings.EqualFold(t.attributes["type"], "hidden") && t.attributes["name"] != ""
 }
 
-// hiddenFields are those of all forms on a page.
+// hiddenFields returns the hidden fields of all forms on a page.
 func hiddenFields(page []byte) url.Values {
 	fields := make(url.Values)
 	for _, t := range tagsOf(page) {

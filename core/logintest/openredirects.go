@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// openRedirects lead to evil.example.test from an application that takes them
-// for paths of its own, some by what browsers make of them (URL Standard,
-// section 4.4), some by what servers and proxies do that decode twice or put
-// their own origin before.
+// openRedirects lead to evil.example.test from an application that mistakes
+// them for its own paths. Some exploit how browsers parse URLs (URL Standard,
+// section 4.4), others exploit servers and proxies that decode twice or prepend
+// their own origin.
 var openRedirects = []string{
 	"https://evil.example.test", "https://evil.example.test/", "http://evil.example.test", "HTTPS://evil.example.test",
 	"ftp://evil.example.test", "https:evil.example.test", "https:/evil.example.test", `https:\\evil.example.test`,
@@ -38,10 +38,10 @@ var openRedirects = []string{
 	"data:text/html,evil.example.test", "vbscript:evil.example.test",
 }
 
-// OpenRedirects returns values for parameters that say where to go after a login,
-// none of which an application may follow: they are what such applications have
-// sent browsers to other sites by. All would lead to evil.example.test. [Attack]
-// tries them all; they are also good seeds for a fuzz test.
+// OpenRedirects returns values for parameters that name the page after a login.
+// An application must not follow any of them: each would send the browser to
+// evil.example.test in a vulnerable application. [Attack] tries all of them.
+// They are also good seeds for a fuzz test.
 func OpenRedirects() []string { return slices.Clone(openRedirects) }
 
 var (
@@ -49,9 +49,9 @@ var (
 	dropped = strings.NewReplacer("\t", "", "\n", "", "\r", "")
 )
 
-// destination returns the origin to which a browser goes from base by a
-// Location, as the URL Standard has it parsed (section 4.4), which is not as
-// RFC 3986 and net/url do. Of a URL without a host, it is the scheme.
+// destination returns the origin to which a browser goes from base for a
+// Location. It parses like the URL Standard (section 4.4), which differs from
+// RFC 3986 and net/url. For a URL without a host, it returns the scheme.
 func destination(base *url.URL, location string) string {
 	s := dropped.Replace(strings.TrimFunc(location, func(c rune) bool { return c <= ' ' }))
 	to := base.Scheme

@@ -9,14 +9,14 @@ import (
 )
 
 var (
-	// 43 characters of base64url are what SHA-256 gives.
+	// A SHA-256 hash has 43 characters in base64url.
 	validChallenge = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 	// RFC 7636 section 4.1.
 	validVerifier = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
 )
 
-// checkChallenge demands a code challenge by S256. An absent method means plain
-// (RFC 7636 section 4.3), and plain is refused.
+// checkChallenge requires a code challenge with S256. A missing method means
+// plain (RFC 7636 section 4.3), and plain is an error.
 func checkChallenge(request url.Values) *refusal {
 	switch {
 	case request.Get("code_challenge") == "":
@@ -29,7 +29,7 @@ func checkChallenge(request url.Values) *refusal {
 	return nil
 }
 
-// checkVerifier is the server's part of RFC 7636 section 4.6.
+// checkVerifier performs the server's check (RFC 7636 section 4.6).
 func checkVerifier(challenge, verifier string) *refusal {
 	switch {
 	case verifier == "":
@@ -40,7 +40,7 @@ func checkVerifier(challenge, verifier string) *refusal {
 	sum := sha256.Sum256([]byte(verifier))
 	computed := base64.RawURLEncoding.EncodeToString(sum[:])
 	if subtle.ConstantTimeCompare([]byte(computed), []byte(challenge)) != 1 {
-		return &refusal{"invalid_grant", "code_verifier does not fit the code_challenge"}
+		return &refusal{"invalid_grant", "code_verifier does not match the code_challenge"}
 	}
 	return nil
 }

@@ -9,35 +9,36 @@ import (
 )
 
 // Provider is an OpenID provider. It is an [http.Handler] that serves its
-// issuer's origin, in memory through [Provider.HTTPClient] and [Browser.Serve],
-// or on a real listener. Make one with [NewProvider] and set its fields before
-// its first use; from then on it is safe for concurrent use.
+// issuer's origin: in memory through [Provider.HTTPClient] and [Browser.Serve],
+// or on a real listener. Create it with [NewProvider] and set its fields before
+// the first request. After that, it is safe for concurrent use.
 type Provider struct {
-	// User logs in when Authenticate is nil. Zero: Ada Lovelace. It may be
-	// changed between logins, not during one.
+	// User is the user who logs in when Authenticate is nil. You can change it
+	// between logins, but not during a login. Zero: Ada Lovelace.
 	User User
 
-	// Authenticate is asked who is logging in, once the authorization request has
-	// been found valid. It may answer itself, for example with a form that posts
-	// back to the same URL, and return false. Nil: User logs in at once.
+	// Authenticate returns the user who logs in. It is called after the
+	// authorization request has been validated. It may also write a response,
+	// such as a form that posts back to the same URL, and return false. Nil:
+	// User logs in at once.
 	Authenticate func(w http.ResponseWriter, r *http.Request) (user User, ok bool)
 
 	// Now is the provider's clock. Nil: time.Now.
 	Now func() time.Time
 
-	// AccessTokenLifetime is how long access tokens work. Zero: one hour.
+	// AccessTokenLifetime is how long access tokens are valid. Zero: one hour.
 	AccessTokenLifetime time.Duration
 
-	// AccessTokenBytes is the length of access tokens, for tests of what becomes of
-	// large ones. Zero, and whatever is too short to be secret: 26.
+	// AccessTokenBytes is the length of access tokens, for tests with large
+	// tokens. Less than 26, including zero: 26.
 	AccessTokenBytes int
 
-	// Outbound is what the provider calls applications by, to tell them of a logout
-	// (see [Client]). Nil: it calls nobody.
+	// Outbound is the client that notifies applications of a logout (see
+	// [Client]). Nil: no notification.
 	Outbound *http.Client
 
 	issuer  string
-	path    string // of the issuer, without a final slash
+	path    string // of the issuer, without a trailing slash
 	clients map[string]Client
 
 	mu       sync.Mutex
@@ -46,55 +47,59 @@ type Provider struct {
 	codes    map[string]*grant
 	tokens   map[string]*token   // access and refresh tokens
 	sessions map[string]*session // by sid
-	pruneAt  int                 // so many codes, tokens and sessions
+	pruneAt  int                 // the number of codes, tokens and sessions at which prune runs
 	requests []Request
 	counts   map[Endpoint]int
 
 	refreshes, reused int
 }
 
-// User is somebody whom a Provider knows. Claims go by their standard names
-// (OpenID Connect Core section 5.1): name, picture and the like are given for
-// scope profile, email and email_verified for scope email, and all others always.
+// User is a user of a Provider. Claims have their standard names (OpenID
+// Connect Core section 5.1). The provider sends name, picture and other profile
+// claims for scope profile, email and email_verified for scope email, and all
+// other claims always.
 type User struct {
 	Subject string
 	Claims  map[string]any
 
-	// AuthTime is when the user last authenticated here. A login that asks for
-	// prompt=login, or for a max_age that this is before, makes Provider.User
-	// authenticate anew, now; what Authenticate returns is believed, and it may
-	// look at the request. Zero: now, at every login.
+	// AuthTime is when the user last authenticated at the provider. For
+	// prompt=login, or for a max_age that is exceeded, Provider.User
+	// authenticates again at that moment. The result of Authenticate is used as
+	// it is; Authenticate can check the request itself. Zero: each login
+	// authenticates the user.
 	AuthTime time.Time
 
-	// SessionID is the user's session at the provider, which ID tokens name in claim
-	// sid (OpenID Connect Back-Channel Logout section 2.1): all logins with the same
-	// one end together. Zero: a new one for each login.
+	// SessionID is the user's session at the provider: the claim sid of ID
+	// tokens (OpenID Connect Back-Channel Logout section 2.1). All logins with
+	// the same SessionID end together. Empty: a new one for each login.
 	SessionID string
 
-	// ACR are the authentication context classes by which the user can
-	// authenticate. A login is given the first of its acr_values that is among
-	// them, and else the first of them, in claim acr. Nil: the claim is absent.
+	// ACR lists the authentication context classes of the user. The claim acr
+	// is the first of the request's acr_values that is in the list, or else the
+	// first of the list. Nil: no claim acr.
 	ACR []string
 }
 
-// Client is an application that a Provider knows. URIs are compared to the byte.
+// Client is an application that is registered at a Provider. URIs are compared
+// byte by byte.
 type Client struct {
 	ID                     string
 	Secret                 string // empty: a public client
 	RedirectURIs           []string
 	PostLogoutRedirectURIs []string
 
-	// BackChannelLogoutURI is where the provider posts a logout token to, by its
-	// Outbound, when a session ends in which the client has a login (OpenID Connect
-	// Back-Channel Logout section 2.5). Empty: nowhere.
+	// BackChannelLogoutURI is the URI to which the provider posts a logout
+	// token when a session with a login of this client ends (OpenID Connect
+	// Back-Channel Logout section 2.5). It is sent with Outbound. Empty: none.
 	BackChannelLogoutURI string
 
-	// FrontChannelLogoutURI is what the provider's page opens in an iframe then, with
-	// iss and sid (OpenID Connect Front-Channel Logout section 2). Empty: nothing.
+	// FrontChannelLogoutURI is the URI that the provider's logout page then
+	// opens in an iframe, with iss and sid (OpenID Connect Front-Channel Logout
+	// section 2). Empty: none.
 	FrontChannelLogoutURI string
 }
 
-// Endpoint is a place that a Provider serves.
+// Endpoint is the path of an endpoint, below the issuer.
 type Endpoint string
 
 // The endpoints of a Provider.
@@ -108,10 +113,11 @@ const (
 	Revocation    Endpoint = "/revoke"
 )
 
-// oauth2Metadata is where the metadata is, too (RFC 8414 section 3.1).
+// oauth2Metadata is a second path of the metadata (RFC 8414 section 3.1).
 const oauth2Metadata = "/.well-known/oauth-authorization-server"
 
-// Request is what an endpoint received. It holds whatever secrets were sent.
+// Request is a request that an endpoint received. It contains the secrets that
+// were sent.
 type Request struct {
 	Endpoint Endpoint
 	Method   string
@@ -120,11 +126,11 @@ type Request struct {
 	Form     url.Values // of the body
 }
 
-// maxRequests bounds what a provider remembers, for one that runs for days.
+// maxRequests limits the requests that a provider remembers, because it may run
+// for days.
 const maxRequests = 4096
 
-// NewProvider returns a provider that calls itself issuer, to the byte, and
-// knows the clients.
+// NewProvider returns a provider with exactly this issuer and these clients.
 func NewProvider(issuer string, clients ...Client) *Provider {
 	p := &Provider{
 		issuer:  issuer,
@@ -148,7 +154,7 @@ func NewProvider(issuer string, clients ...Client) *Provider {
 // Issuer returns the provider's identifier.
 func (p *Provider) Issuer() string { return p.issuer }
 
-// url is the address of an endpoint.
+// url returns the URL of an endpoint.
 func (p *Provider) url(e Endpoint) string { return strings.TrimSuffix(p.issuer, "/") + string(e) }
 
 func (p *Provider) now() time.Time {
@@ -205,23 +211,23 @@ func (p *Provider) record(e Endpoint, r *http.Request) Faults {
 	return p.faults
 }
 
-// Requests returns what the provider has received, oldest first: the last few
-// thousand requests at most.
+// Requests returns the requests that the provider received, oldest first. It
+// returns at most the last few thousand.
 func (p *Provider) Requests() []Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]Request(nil), p.requests...)
 }
 
-// forget drops what Requests returns.
+// forget removes the requests that Requests returns.
 func (p *Provider) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.requests = nil
 }
 
-// Count returns how many requests an endpoint has received. Most attacks are
-// shown to fail by a request that did not come.
+// Count returns how many requests an endpoint received. For most attacks, the
+// proof of failure is that no request arrived.
 func (p *Provider) Count(e Endpoint) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -236,8 +242,8 @@ func cloneValues(values url.Values) url.Values {
 	return clone
 }
 
-// repeated returns the name of a parameter that occurs twice, which none may
-// (RFC 6749 section 3.1) but resource (RFC 8707 section 2).
+// repeated returns the name of a parameter that occurs twice. Only resource may
+// (RFC 6749 section 3.1, RFC 8707 section 2).
 func repeated(values url.Values) (string, bool) {
 	for name, v := range values {
 		if len(v) > 1 && name != "resource" {

@@ -2,8 +2,8 @@ package logintest
 
 import "net/http"
 
-// serveRevocation is the revocation endpoint (RFC 7009 section 2). It finds
-// tokens of either kind by themselves, whatever token_type_hint says.
+// serveRevocation is the revocation endpoint (RFC 7009 section 2). It ignores
+// token_type_hint.
 func (p *Provider) serveRevocation(w http.ResponseWriter, r *http.Request) {
 	client, ok := p.admit(w, r)
 	if !ok {
@@ -18,8 +18,9 @@ func (p *Provider) serveRevocation(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// revoke ends an access token, or a refresh token and all its relatives, unless it
-// is another client's. One that is unknown is over already (section 2.2).
+// revoke ends an access token, or a refresh token and all tokens of its grant.
+// It returns false for a token of another client. An unknown token counts as
+// revoked (section 2.2).
 func (p *Provider) revoke(client Client, value string) (ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -7,22 +7,22 @@ import (
 	"github.com/pixyauth/pixy/core"
 )
 
-// SignedIn wraps an application so that every request is user's, for tests of
-// what is behind the guard: no provider, no browser, no login.
+// SignedIn wraps app so that every request is a request of user. It is for
+// tests of the pages behind the guard, and needs no provider, browser or login.
 //
 //	app := logintest.SignedIn(newApp(), logintest.User{Subject: "ada", Claims: map[string]any{"name": "Ada"}})
 //
-// It works with every framework, because it puts the user where
-// [core.Authenticator.Authenticate] finds somebody before it looks for a
-// session. The handler sees the user whom a login would have made of the claims
-// (see [core.NewUser]), of the issuer in claim iss, or else of
-// https://id.example.test, which is where [Attack]'s provider is too. Zero user:
-// Ada Lovelace. SignedIn panics if there could be no such user.
+// It works with every framework: it puts the user into the request's context,
+// where [core.Authenticator.Authenticate] looks before it looks for a session.
+// The handler gets the user that a login with these claims would return (see
+// [core.NewUser]). The claim iss sets the issuer; the default is
+// https://id.example.test, as for [Attack]. Zero user: Ada Lovelace. SignedIn
+// panics if the claims make no valid user.
 //
-// It is no login: AuthTime, ACR and SessionID of user say nothing, every
-// [core.Requirement] is met, and OnLogin is not called. A [Provider] and a [Browser]
-// walk a login in which they count. There is no token either, unless the request's
-// context has one of [core.ContextWithToken].
+// SignedIn does not perform a login. It ignores AuthTime, ACR and SessionID of
+// user, every [core.Requirement] is met, and OnLogin is not called. For these,
+// use a [Provider] and a [Browser]. There is no access token, unless the
+// request's context has one from [core.ContextWithToken].
 func SignedIn(app http.Handler, user User) http.Handler {
 	if user.Subject == "" && user.Claims == nil {
 		user = user.orAda()
@@ -45,5 +45,5 @@ func SignedIn(app http.Handler, user User) http.Handler {
 	})
 }
 
-// defaultIssuer is who vouches for the users of tests that name nobody else.
+// defaultIssuer is the issuer of users whose test names no other.
 const defaultIssuer = "https://id.example.test"

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// A session is what all logins with one sid have in common.
+// A session groups all logins with one sid.
 type session struct {
-	subjects map[string]string // by the client that has a login of them
+	subjects map[string]string // by client id
 	expires  time.Time
 }
 
-// join makes a login part of its session.
+// join adds a login to its session.
 func (p *Provider) join(g *grant) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -28,10 +28,10 @@ func (p *Provider) join(g *grant) {
 	s.expires = p.now().Add(refreshLifetime)
 }
 
-// endSession ends a session, tells those who are to be told by a call, and returns
-// the addresses that the browser is to open for the others. Refresh tokens go on
-// working: they are for when the user is offline (OpenID Connect Back-Channel
-// Logout section 2.7).
+// endSession ends a session. It posts logout tokens to the clients that have a
+// back-channel URI, and returns the front-channel addresses for the browser.
+// Refresh tokens stay valid, because they are for offline access (OpenID
+// Connect Back-Channel Logout section 2.7).
 func (p *Provider) endSession(ctx context.Context, sid string) (frames []string) {
 	p.mu.Lock()
 	s := p.sessions[sid]
@@ -44,7 +44,7 @@ func (p *Provider) endSession(ctx context.Context, sid string) (frames []string)
 		client := p.clients[id]
 		if client.BackChannelLogoutURI != "" && p.Outbound != nil {
 			token := p.LogoutToken(id, User{Subject: s.subjects[id], SessionID: sid}, nil)
-			// There is nobody to tell of a failure. A test sees it at Outbound.
+			// A failure cannot be reported. A test can see it in Outbound.
 			_, _ = PostLogoutToken(ctx, p.Outbound, client.BackChannelLogoutURI, token)
 		}
 		if client.FrontChannelLogoutURI != "" {
@@ -54,7 +54,7 @@ func (p *Provider) endSession(ctx context.Context, sid string) (frames []string)
 	return frames
 }
 
-// withQuery adds parameters to an address, which may have some.
+// withQuery adds parameters to an address, which may have a query.
 func withQuery(address string, more url.Values) string {
 	if strings.Contains(address, "?") {
 		return address + "&" + more.Encode()

@@ -27,8 +27,8 @@ type token struct {
 	refresh bool
 	scopes  []string
 	expires time.Time
-	used    bool // a refresh token works once
-	revoked bool // an access token, by itself
+	used    bool // a refresh token that was used
+	revoked bool // an access token that was revoked by itself
 }
 
 // serveToken is the token endpoint (RFC 6749 section 3.2).
@@ -58,8 +58,8 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, p.issue(g, scopes, r.PostForm.Get("grant_type") == "refresh_token"))
 }
 
-// admit lets only a client in that posts a form and is who it says it is, and
-// answers all others.
+// admit checks that the request posts a form and authenticates a client.
+// Otherwise it answers with an error and returns false.
 func (p *Provider) admit(w http.ResponseWriter, r *http.Request) (Client, bool) {
 	w.Header().Set("Cache-Control", "no-store")
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method != http.MethodPost || kind != "application/x-www-form-urlencoded" {
@@ -85,7 +85,8 @@ func refuse(w http.ResponseWriter, status int, why *refusal) {
 	writeJSON(w, status, map[string]any{"error": why.code, "error_description": why.description})
 }
 
-// authenticateClient takes exactly one method (RFC 6749 section 2.3).
+// authenticateClient accepts exactly one authentication method (RFC 6749
+// section 2.3).
 func (p *Provider) authenticateClient(r *http.Request) (Client, *refusal) {
 	invalid := &refusal{"invalid_client", "client authentication failed"}
 	id, secret := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
@@ -105,8 +106,8 @@ func (p *Provider) authenticateClient(r *http.Request) (Client, *refusal) {
 	return client, nil
 }
 
-// redeem uses a code up. Whoever presents it with the client's authentication
-// has one try: a code whose verifier is not known at once has been stolen.
+// redeem uses up a code. An authenticated client has one attempt: after a wrong
+// verifier, the code counts as stolen.
 func (p *Provider) redeem(client Client, form url.Values) (*grant, *refusal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,7 +116,7 @@ func (p *Provider) redeem(client Client, form url.Values) (*grant, *refusal) {
 		return nil, &refusal{"invalid_grant", "the code is unknown"}
 	}
 	if g.used {
-		g.revoked = true // and with it what was issued for it (RFC 6749 section 4.1.2)
+		g.revoked = true // revokes the tokens that were issued for it (RFC 6749 section 4.1.2)
 		return nil, &refusal{"invalid_grant", "the code has been used"}
 	}
 	g.used = true
@@ -123,7 +124,7 @@ func (p *Provider) redeem(client Client, form url.Values) (*grant, *refusal) {
 	case p.now().After(g.expires):
 		return nil, &refusal{"invalid_grant", "the code has expired"}
 	case form.Get("redirect_uri") != g.redirectURI:
-		return nil, &refusal{"invalid_grant", "redirect_uri is not that of the authorization request"}
+		return nil, &refusal{"invalid_grant", "redirect_uri differs from the authorization request"}
 	}
 	if p.faults.NoPKCE {
 		return g, nil
@@ -131,8 +132,8 @@ func (p *Provider) redeem(client Client, form url.Values) (*grant, *refusal) {
 	return g, checkVerifier(g.challenge, form.Get("code_verifier"))
 }
 
-// rotate uses a refresh token up. One that comes again has been stolen, by
-// whoever came first or second: all its relatives end (RFC 9700 section 4.14.2).
+// rotate uses up a refresh token. A refresh token that is used twice counts as
+// stolen, and all tokens of its grant are revoked (RFC 9700 section 4.14.2).
 func (p *Provider) rotate(client Client, form url.Values) (*grant, []string, *refusal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -154,36 +155,36 @@ func (p *Provider) rotate(client Client, form url.Values) (*grant, []string, *re
 		scopes = strings.Fields(form.Get("scope"))
 		for _, scope := range scopes {
 			if !slices.Contains(t.scopes, scope) {
-				return nil, nil, &refusal{"invalid_scope", "scope may not widen"}
+				return nil, nil, &refusal{"invalid_scope", "scope has more than the login was granted"}
 			}
 		}
 	}
 	if code := p.faults.RefreshError; code != "" {
-		return nil, nil, &refusal{code, "the provider was told to misbehave"}
+		return nil, nil, &refusal{code, "Faults.RefreshError is set"}
 	}
 	t.used = !p.faults.NoRotation
 	p.refreshes++
 	return t.grant, scopes, nil
 }
 
-// Refreshes returns how many refreshes the provider has granted.
+// Refreshes returns the number of successful refreshes.
 func (p *Provider) Refreshes() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.refreshes
 }
 
-// Reused returns how often a refresh token was presented that had been used up,
-// or whose family was revoked: by such a presentation, by that of a code for the
-// second time, or at the revocation endpoint. It is zero for as long as the
-// application does everything right.
+// Reused returns how often an invalid refresh token was presented: one that had
+// been used, or one of a revoked grant. A grant is revoked when a code or a
+// refresh token is used twice, or at the revocation endpoint. For a correct
+// application, Reused returns zero.
 func (p *Provider) Reused() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.reused
 }
 
-// issue makes a token response (RFC 6749 section 5.1, OpenID Connect Core
+// issue returns a token response (RFC 6749 section 5.1, OpenID Connect Core
 // sections 3.1.3.3 and 12.2).
 func (p *Provider) issue(g *grant, scopes []string, refresh bool) map[string]any {
 	faults := p.misbehaviour()
@@ -195,11 +196,11 @@ func (p *Provider) issue(g *grant, scopes []string, refresh bool) map[string]any
 		"expires_in":   int(lifetime.Seconds()),
 		"scope":        strings.Join(scopes, " "),
 	}
-	if slices.Contains(g.scopes, "openid") { // else the request is one of plain OAuth 2.0
+	if slices.Contains(g.scopes, "openid") { // otherwise it is plain OAuth 2.0
 		response["id_token"] = p.idToken(g, scopes, access, refresh)
 	}
 	if slices.Contains(g.scopes, "offline_access") && !(refresh && faults.NoRotation) {
-		// A refresh for less leaves the next one all (RFC 6749 section 6).
+		// A refresh with less scope does not limit the next one (RFC 6749 section 6).
 		response["refresh_token"] = p.newToken(&token{grant: g, refresh: true, scopes: g.scopes, expires: p.now().Add(refreshLifetime)}, 0)
 	}
 	if faults.Token != nil {
@@ -211,7 +212,8 @@ func (p *Provider) issue(g *grant, scopes []string, refresh bool) map[string]any
 	return response
 }
 
-// newToken gives a token a value of so many bytes, or of as many as a secret needs.
+// newToken stores a token and returns its value of the given length, or longer
+// if a secret needs more.
 func (p *Provider) newToken(t *token, bytes int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -252,7 +254,7 @@ func (p *Provider) idToken(g *grant, scopes []string, access string, refresh boo
 		faults.RefreshedIDToken(header, claims)
 	}
 	if alg, _ := header["alg"].(string); claims["at_hash"] == accessTokenHash(usual, access) {
-		claims["at_hash"] = accessTokenHash(alg, access) // no fault has changed it
+		claims["at_hash"] = accessTokenHash(alg, access) // unless a fault has changed it
 	}
 	signed := p.Sign(header, claims)
 	if faults.SignedIDToken != nil {
@@ -261,8 +263,8 @@ func (p *Provider) idToken(g *grant, scopes []string, access string, refresh boo
 	return signed
 }
 
-// accessTokenHash is at_hash (OpenID Connect Core section 3.1.3.6): half of the
-// hash, by the hash function of the algorithm that signs the ID token.
+// accessTokenHash returns at_hash (OpenID Connect Core section 3.1.3.6): the
+// left half of the hash, with the hash function of the ID token's algorithm.
 func accessTokenHash(alg, access string) string {
 	hash := crypto.SHA256
 	switch alg {

@@ -15,9 +15,8 @@ import (
 )
 
 // HTTPClient returns a client that reaches the provider in memory. Requests to
-// any other origin than the issuer's fail. Answers are streamed: a body that
-// drips, a context that ends and a connection that closes are what they would
-// be on the wire.
+// other origins fail. Responses are streamed: slow bodies, canceled contexts
+// and closed connections behave as they do on a network.
 func (p *Provider) HTTPClient() *http.Client {
 	origin := ""
 	if issuer, err := url.Parse(p.issuer); err == nil {
@@ -26,9 +25,10 @@ func (p *Provider) HTTPClient() *http.Client {
 	return InMemory(map[string]http.Handler{origin: p})
 }
 
-// InMemory returns a client that reaches handlers, each by its origin, such as
-// https://app.example.test, as [Provider.HTTPClient] does. It keeps no cookies:
-// it is what one server calls another by ([Provider.Outbound]).
+// InMemory returns a client that reaches handlers in memory, as
+// [Provider.HTTPClient] does. The keys are origins, such as
+// https://app.example.test. The client keeps no cookies: use it for calls from
+// one server to another ([Provider.Outbound]).
 func InMemory(handlers map[string]http.Handler) *http.Client {
 	return &http.Client{Transport: memoryTransport(maps.Clone(handlers))}
 }
@@ -38,17 +38,17 @@ type memoryTransport map[string]http.Handler
 func (t memoryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	handler := t[originOf(r.URL)]
 	if handler == nil {
-		return nil, fmt.Errorf("logintest: %s is not served here, but %q", originOf(r.URL), slices.Sorted(maps.Keys(t)))
+		return nil, fmt.Errorf("logintest: no handler for %s, only for %q", originOf(r.URL), slices.Sorted(maps.Keys(t)))
 	}
 	return serve(handler, r)
 }
 
-// serve has handler answer a client's request.
+// serve lets handler answer a client's request.
 func serve(handler http.Handler, r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(r.Context())
 	received := r.Clone(ctx)
 	received.RequestURI = r.URL.RequestURI()
-	received.RemoteAddr = "192.0.2.1:1234" // RFC 5737: nobody's
+	received.RemoteAddr = "192.0.2.1:1234" // an address for documentation (RFC 5737)
 	received.URL = &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
 	if received.Host == "" {
 		received.Host = r.URL.Host
@@ -81,7 +81,7 @@ func serve(handler http.Handler, r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// memoryBody lets go of the context when it is closed.
+// memoryBody releases the context when it is closed.
 type memoryBody struct {
 	*io.PipeReader
 	stop func() bool
@@ -92,13 +92,13 @@ func (b *memoryBody) Close() error {
 	return b.PipeReader.Close()
 }
 
-// memoryResponse is the handler's side of an answer.
+// memoryResponse is the handler's side of a response.
 type memoryResponse struct {
 	header http.Header
 	body   *io.PipeWriter
 
 	once   sync.Once
-	begun  chan struct{} // closed once status and sent, or err, are final
+	begun  chan struct{} // closed when status and sent, or err, are final
 	status int
 	sent   http.Header
 	err    error
@@ -110,7 +110,7 @@ func (m *memoryResponse) run(handler http.Handler, r *http.Request, done func())
 		switch cause := recover(); {
 		case cause == nil:
 			m.WriteHeader(http.StatusOK)
-			m.body.CloseWithError(r.Context().Err()) // usually none: the end of the body
+			m.body.CloseWithError(r.Context().Err()) // usually nil: the end of the body
 		case cause == http.ErrAbortHandler:
 			m.fail(io.ErrUnexpectedEOF)
 		default:
@@ -142,10 +142,10 @@ func (m *memoryResponse) Write(b []byte) (int, error) {
 	m.WriteHeader(http.StatusOK)
 	n, err := m.body.Write(b)
 	if errors.Is(err, io.ErrClosedPipe) {
-		return n, http.ErrHandlerTimeout // the reader is gone
+		return n, http.ErrHandlerTimeout // the reader has closed the body
 	}
 	return n, err
 }
 
-// Flush does nothing: what is written is on its way.
+// Flush sends the header. Written data is never buffered.
 func (m *memoryResponse) Flush() { m.WriteHeader(http.StatusOK) }

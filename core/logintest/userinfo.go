@@ -7,7 +7,7 @@ import (
 )
 
 // serveUserInfo is the UserInfo endpoint (OpenID Connect Core section 5.3). It
-// takes access tokens in the Authorization header only.
+// accepts access tokens in the Authorization header only.
 func (p *Provider) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	value, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	var claims map[string]any
@@ -36,7 +36,7 @@ func (p *Provider) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, p.Sign(header, claims))
 }
 
-// access returns what an access token gives access to, and to whom.
+// access returns the client and the claims of an access token.
 func (p *Provider) access(value string) (client string, claims map[string]any, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
