@@ -14,8 +14,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// testAttacks runs the attack kit against an example over real sockets: as it is
-// on loopback, and as it is behind a proxy that ends TLS.
+// testAttacks runs the attack kit against an example over real sockets:
+// directly on loopback, and behind a proxy that terminates TLS.
 func testAttacks(t *testing.T, name string) {
 	addr := freeAddr(t)
 	t.Run("on loopback", func(t *testing.T) { attack(t, name, addr, "http://"+addr+"/auth/callback") })
@@ -27,7 +27,7 @@ func testAttacks(t *testing.T, name string) {
 func attack(t *testing.T, name, addr, redirectURL string) {
 	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
-	scheme, _, _ := strings.Cut(redirectURL, ":") // the provider's, too: plain http is for both or for none
+	scheme, _, _ := strings.Cut(redirectURL, ":") // also the provider's: both use http, or both use https
 	issuer := scheme + "://" + server.Listener.Addr().String()
 	logintest.Attack(t, logintest.Target{
 		RedirectURL: redirectURL, Issuer: issuer, ClientID: "example", ClientSecret: "canary-client-secret",
@@ -45,8 +45,8 @@ func attack(t *testing.T, name, addr, redirectURL string) {
 	})
 }
 
-// authority returns a file with what a process needs to trust the server, if that
-// is on TLS.
+// authority returns a file with the certificate that a process needs to trust
+// the server, or "" for a server without TLS.
 func authority(t *testing.T, server *httptest.Server) string {
 	t.Helper()
 	if server.Certificate() == nil {
@@ -60,7 +60,7 @@ func authority(t *testing.T, server *httptest.Server) string {
 	return name
 }
 
-// forward passes requests on to a process, and whatever is wrong with them too.
+// forward passes requests on to a process without changes, also invalid ones.
 func forward(t *testing.T, to string) http.Handler {
 	t.Helper()
 	target, err := url.Parse(to)
@@ -70,7 +70,7 @@ func forward(t *testing.T, to string) http.Handler {
 	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
 		r.Out.Host = r.In.Host
-		r.Out.Header = r.In.Header.Clone() // a forged X-Forwarded-Host, too
+		r.Out.Header = r.In.Header.Clone() // including a forged X-Forwarded-Host
 		r.Out.URL.RawQuery = r.In.URL.RawQuery
 	}}
 }

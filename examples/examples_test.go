@@ -1,5 +1,5 @@
-// Package examples_test runs the example programs as a person would: it builds
-// them, starts them, and walks a login with a browser over real sockets.
+// Package examples_test runs the example programs. It builds them, starts them,
+// and performs logins with a browser over real sockets.
 package examples_test
 
 import (
@@ -28,7 +28,7 @@ var examples = []string{"nethttp", "gin", "echo"}
 
 const sessionKey = "any string of thirty-two bytes or more"
 
-// binaries is where TestExamples has built the programs.
+// binaries is the directory where TestExamples builds the programs.
 var binaries string
 
 func TestExamples(t *testing.T) {
@@ -38,7 +38,8 @@ func TestExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, source := range sources {
-			// Looked at so that go test runs this anew when one of them changes.
+			// Stat makes go test run this test again when a source file
+			// changes.
 			if _, err := os.Stat(source); err != nil {
 				t.Fatal(err)
 			}
@@ -61,14 +62,14 @@ func TestExamples(t *testing.T) {
 			t.Run("attacks", func(t *testing.T) { testAttacks(t, name) })
 		})
 	}
-	// All else that replicas does needs a Redis, and is shown by .ci/stores.
+	// The other tests of replicas need Redis: see .ci/stores.
 	t.Run("replicas", func(t *testing.T) {
 		t.Run("no Redis", testNoRedis)
 		t.Run("bad variables", func(t *testing.T) { testBadVariables(t, "replicas") })
 	})
 }
 
-// process is an example that runs.
+// process is a running example.
 type process struct {
 	url string
 	log *lines
@@ -101,7 +102,7 @@ func start(t *testing.T, name string, env ...string) *process {
 	return p
 }
 
-// lines is what a process prints.
+// lines is the output of a process.
 type lines struct {
 	mu  sync.Mutex
 	all strings.Builder
@@ -144,7 +145,7 @@ func get(t *testing.T, browser *logintest.Browser, address string) *logintest.Pa
 	return page
 }
 
-// api asks /me as a program does.
+// api requests /me like a program.
 func api(t *testing.T, browser *logintest.Browser, method, address string) (int, map[string]any) {
 	t.Helper()
 	r, err := http.NewRequest(method, address, nil)
@@ -166,15 +167,15 @@ func api(t *testing.T, browser *logintest.Browser, method, address string) (int,
 func testEmbeddedProvider(t *testing.T, name string) {
 	p := start(t, name)
 	browser := logintest.NewBrowser()
-	if page := get(t, browser, p.url+"/"); page.Status != 200 || !strings.Contains(string(page.Body), "stranger") {
+	if page := get(t, browser, p.url+"/"); page.Status != 200 || !strings.Contains(string(page.Body), "You are not logged in") {
 		t.Fatalf("/: got %d %s", page.Status, page.Body)
 	}
 	if status, answer := api(t, browser, "GET", p.url+"/me"); status != 401 || answer["login_url"] != "/auth/login" {
-		t.Errorf("/me for a stranger's program: got %d %v", status, answer)
+		t.Errorf("/me for an anonymous program: got %d %v", status, answer)
 	}
 	form := get(t, browser, p.url+"/me")
 	if form.Status != 200 || !strings.Contains(string(form.Body), "Who are you?") {
-		t.Fatalf("/me for a stranger: got %d %s", form.Status, form.Body)
+		t.Fatalf("/me for an anonymous page load: got %d %s", form.Status, form.Body)
 	}
 	page, err := browser.Post(form.URL, url.Values{"name": {`Grace <Hopper>`}, "email": {"grace@example.test"}})
 	if err != nil {
@@ -199,18 +200,18 @@ func testEmbeddedProvider(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out.Status != 200 || out.URL != p.url+"/" || !strings.Contains(string(out.Body), "stranger") {
+	if out.Status != 200 || out.URL != p.url+"/" || !strings.Contains(string(out.Body), "You are not logged in") {
 		t.Errorf("logout ends with %d at %s", out.Status, out.URL)
 	}
 	if status, _ := api(t, browser, "GET", p.url+"/me"); status != 401 {
 		t.Errorf("after logout: got %d", status)
 	}
 	if !strings.Contains(p.log.String(), "SESSION_KEY is not set") {
-		t.Errorf("no warning of a random key:\n%s", p.log)
+		t.Errorf("no warning about a random key:\n%s", p.log)
 	}
 }
 
-// A login begins on one process and ends on another, and outlives both.
+// A login begins in one process and ends in another. The session survives both.
 func testTwoProcesses(t *testing.T, name string) {
 	server := httptest.NewUnstartedServer(nil)
 	issuer := "http://" + server.Listener.Addr().String()

@@ -1,8 +1,8 @@
-// Command app is a small application with as many providers as the variable
-// PROVIDERS has: a JSON array of core.Provider, with the UserURL of an API that
-// tells who somebody is. With KEEP_TOKENS=true it also keeps tokens, to ask that
-// API at any time, and lets providers end sessions. CI runs it; what is there to be
-// copied is in examples.
+// Command app is a small application for CI. The variable PROVIDERS sets its
+// providers: a JSON array of core.Provider, each with a UserURL, an API that
+// returns the user. With KEEP_TOKENS=true it keeps tokens, so that it can call
+// that API at any time, and lets providers end sessions. For code to copy, see
+// the examples.
 package main
 
 import (
@@ -60,7 +60,7 @@ func main() {
 	log.Fatal(server.ListenAndServe())
 }
 
-// fetchUser asks an API like GitHub's, where an account is known by its number.
+// fetchUser calls an API like GitHub's, whose user id is a number.
 func fetchUser(userURL string) func(context.Context, *http.Client) (map[string]any, error) {
 	return func(ctx context.Context, client *http.Client) (map[string]any, error) {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, userURL, nil)
@@ -83,7 +83,8 @@ func fetchUser(userURL string) func(context.Context, *http.Client) (map[string]a
 	}
 }
 
-// api passes on what the API of the user's provider says, asked in the user's name.
+// api returns the response of the API of the user's provider, called with the
+// user's access token.
 func api(userURLs map[string]string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		at, err := url.Parse(userURLs[httplogin.User(r).Issuer])
@@ -94,7 +95,7 @@ func api(userURLs map[string]string) http.HandlerFunc {
 		response, err := core.Client(r.Context(), at.Host).Get(at.String())
 		if err != nil {
 			log.Print("the API: ", err)
-			http.Error(w, "the API cannot be asked", http.StatusBadGateway)
+			http.Error(w, "the API cannot be reached", http.StatusBadGateway)
 			return
 		}
 		defer response.Body.Close()

@@ -35,8 +35,8 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
 // walk comes by every page, and stops to look at it.
 async function walk(ada, down, look) {
   const page = await ada.tab('/');
-  await ada.reads(page, 'Hello, stranger');
-  await look(page, 'home-stranger');
+  await ada.reads(page, 'You are not logged in');
+  await look(page, 'home-anonymous');
   await ada.open(page, '/me');
   await ada.isAsked(page);
   await look(page, 'who-are-you');
@@ -77,18 +77,18 @@ async function walk(ada, down, look) {
 // walkReplicas comes by the pages that only the replicas have.
 async function walkReplicas(ada, look) {
   const page = await ada.tab('/');
-  await ada.reads(page, 'Hello, stranger');
-  await look(page, 'replicas-home-stranger');
+  await ada.reads(page, 'You are not logged in');
+  await look(page, 'replicas-home-anonymous');
   await ada.open(page, '/me');
   await ada.sayWho(page);
   await ada.reads(page, 'Grace Hopper');
   await look(page, 'replicas-me');
   await page.getByRole('link', { name: 'Call an API' }).click();
-  await ada.reads(page, 'An API, in your name');
+  await ada.reads(page, 'API call');
   await look(page, 'replicas-api');
   await ada.open(page, '/auth/login?return_to=/api');
   await ada.sayWho(page, longName);
-  await ada.reads(page, 'An API, in your name');
+  await ada.reads(page, 'API call');
   await look(page, 'replicas-api-long');
   await page.getByRole('link', { name: 'Home' }).click();
   await ada.reads(page, `Hello, ${longName}`);

@@ -12,15 +12,16 @@ import (
 	"strings"
 )
 
-// maxBody is what a request may bring. It is read before it is passed on, so that
-// it can be passed on once more.
+// maxBody limits the body of a request. The balancer reads the body first, so
+// that it can send the request to another replica again.
 const maxBody = 1 << 20
 
-// transport opens a connection for each request: one that is left over from
-// before may be a dead replica's, and what is written to it may not be repeated.
+// transport opens a new connection for each request. An idle connection may
+// belong to a replica that has died, and a request on it may not be safe to
+// repeat.
 var transport = &http.Transport{DisableKeepAlives: true, DisableCompression: true}
 
-// handler is the balancer, with a page of its own.
+// handler returns the balancer, which has a page of its own.
 func (c *cluster) handler() http.Handler {
 	admin := http.NewServeMux()
 	admin.HandleFunc("GET /balancer", c.show)
@@ -49,12 +50,12 @@ func (c *cluster) handler() http.Handler {
 	})
 }
 
-// balance has the replicas answer in turn. One that is being restarted or is gone
-// is passed over.
+// balance sends requests to the replicas in turn. It skips a replica that is
+// starting or has died.
 func (c *cluster) balance(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		http.Error(w, "the request cannot be read", http.StatusRequestEntityTooLarge)
+		http.Error(w, "the request body cannot be read", http.StatusRequestEntityTooLarge)
 		return
 	}
 	turn := int(c.turn.Add(1) - 1)
@@ -69,8 +70,8 @@ func (c *cluster) balance(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer passes a request on and reports whether it has been answered. If not,
-// another replica may be asked: this one has not heard of the request, or it is one that
-// may be repeated (RFC 9110 section 9.2.1).
+// the balancer may ask another replica: either this one did not receive the
+// request, or the request is safe to repeat (RFC 9110 section 9.2.1).
 func (r *replica) answer(w http.ResponseWriter, request *http.Request) (answered bool) {
 	if !r.use.TryRLock() {
 		return false
@@ -84,7 +85,7 @@ func (r *replica) answer(w http.ResponseWriter, request *http.Request) (answered
 		Transport: transport,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(r.process.url)
-			p.Out.Host = p.In.Host // which the Origin of a form is compared with
+			p.Out.Host = p.In.Host // the application compares it with a form's Origin
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			dial := new(net.OpError)
@@ -100,11 +101,11 @@ func (r *replica) answer(w http.ResponseWriter, request *http.Request) (answered
 	return answered
 }
 
-// show is the balancer's page.
+// show serves the balancer's page.
 func (c *cluster) show(w http.ResponseWriter, r *http.Request) {
 	type row struct {
 		Name, Host, Port string
-		PID              int // 0: being started
+		PID              int // 0: starting
 	}
 	var rows []row
 	for _, replica := range c.replicas {

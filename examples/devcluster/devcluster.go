@@ -1,7 +1,7 @@
-// Package devcluster runs a program as replicas on one machine: Redis, an OpenID
-// provider, three processes of the program, and a balancer in front of them. It
-// is for watching what replicas do, and for tests; in production, all of these
-// are somebody else's.
+// Package devcluster runs a program as replicas on one machine: Redis, an
+// OpenID provider, three processes of the program, and a balancer in front of
+// them. It is for demonstration and tests. In production, use your platform's
+// services instead.
 package devcluster
 
 import (
@@ -24,28 +24,28 @@ import (
 	"github.com/pixyauth/pixy/examples/devprovider"
 )
 
-// A cluster is three replicas and what they have in common.
+// A cluster is three replicas and their shared settings.
 type cluster struct {
 	replicas []*replica
-	turn     atomic.Uint32 // of the replica that answers next
+	turn     atomic.Uint32 // counts requests; selects the next replica
 
-	environment []string // of each replica, but for its keys and its name
+	environment []string // of each replica, without keys and name
 	rotating    sync.Mutex
 	mu          sync.Mutex // guards what follows
 	key         string
 	oldKeys     []string
 }
 
-// Run returns at once in a process that is one of the replicas. In any other it
-// runs the cluster until it is interrupted, and then ends the program.
+// Run returns at once in a process that is a replica. In any other process it
+// runs the cluster until it is interrupted, and then exits the program.
 //
-// Replicas get the variables of the environment, and have others set: REPLICA is
-// the name of one, ADDR where it listens, SESSION_KEY, OLD_SESSION_KEYS and
-// OIDC_REDIRECT_URL are the same for all, and so is REDIS_URL, unless it was set
-// before.
+// Replicas inherit the environment. Run sets more variables: REPLICA and ADDR
+// differ for each replica; SESSION_KEY, OLD_SESSION_KEYS and OIDC_REDIRECT_URL
+// are the same for all. It sets REDIS_URL, OIDC_ISSUER and the client for all,
+// unless they are set.
 func Run() {
 	if os.Getenv("REPLICA") != "" {
-		signal.Ignore(os.Interrupt) // a terminal interrupts all, and the parent says when
+		signal.Ignore(os.Interrupt) // a terminal interrupts all processes; the parent stops this one
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			os.Exit(1) // the parent has died
@@ -56,7 +56,7 @@ func Run() {
 	defer stop()
 	switch err := run(ctx); {
 	case errors.Is(err, errNotStarted):
-		os.Exit(1) // it has said why
+		os.Exit(1) // the replica has printed the reason
 	case err != nil:
 		log.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func run(ctx context.Context) error {
 		return errors.New("bad ADDR: " + err.Error())
 	}
 	if os.Getenv("SESSION_KEY") == "" {
-		log.Print("warning: SESSION_KEY is not set; using a random one, so a restart logs everybody out")
+		log.Print("warning: SESSION_KEY is not set; using a random one, so a restart logs all users out")
 	}
 	redirectURL := env("OIDC_REDIRECT_URL", "http://"+listener.Addr().String()+"/auth/callback")
 	devprovider.NeedHost(redirectURL)
@@ -98,7 +98,8 @@ func run(ctx context.Context) error {
 	return serve(ctx, listener, c.handler())
 }
 
-// serve answers until ctx is done, and then to the end whoever is being answered.
+// serve serves requests until ctx is done, and then finishes the requests in
+// progress.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
@@ -137,9 +138,9 @@ func (c *cluster) environmentOf(name string) []string {
 		"SESSION_KEY="+c.key, "OLD_SESSION_KEYS="+strings.Join(c.oldKeys, ","))
 }
 
-// rotate changes the session key while people use the application. A replica
-// must be able to open what any other has sealed: so all of them know the new
-// key before the first one seals with it.
+// rotate changes the session key while the application is in use. Every replica
+// must be able to open what any other replica has sealed. So all replicas learn
+// the new key before the first one seals with it.
 func (c *cluster) rotate() error {
 	c.rotating.Lock()
 	defer c.rotating.Unlock()

@@ -12,12 +12,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// startRedis starts a Redis of our own, which nobody else can reach and which
-// writes nothing to disk, and returns its URL once it answers.
+// startRedis starts a private Redis on a socket, which writes nothing to disk.
+// It returns the URL when Redis answers.
 func startRedis(ctx context.Context) (url string, stop func(), err error) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
-		return "", nil, errors.New("redis-server is not installed and REDIS_URL is not set: install it (apt install redis-server, brew install redis), or set REDIS_URL to a Redis of yours, such as redis://127.0.0.1:6379/0")
+		return "", nil, errors.New("redis-server is not installed and REDIS_URL is not set: install it (apt install redis-server, brew install redis), or set REDIS_URL to your own Redis, such as redis://127.0.0.1:6379/0")
 	}
 	dir, err := os.MkdirTemp("", "pixy")
 	if err != nil {
@@ -44,13 +44,13 @@ func startRedis(ctx context.Context) (url string, stop func(), err error) {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-ended:
-			return "", nil, errors.Join(fmt.Errorf("%s does not start", program), os.RemoveAll(dir))
+			return "", nil, errors.Join(fmt.Errorf("%s did not start", program), os.RemoveAll(dir))
 		case <-ctx.Done():
 			stop()
 			return "", nil, ctx.Err()
 		case <-giveUp:
 			stop()
-			return "", nil, fmt.Errorf("%s does not answer", program)
+			return "", nil, fmt.Errorf("%s did not answer within 10 seconds", program)
 		}
 	}
 	return "unix://" + socket, stop, nil

@@ -14,28 +14,29 @@ import (
 	"syscall"
 )
 
-// A replica is one process of the program after another.
+// A replica is a process of the program, which is restarted when it ends.
 type replica struct {
 	name        string
 	environment func(name string) []string
 
-	// use is held for reading by each request that the process answers, and for
-	// writing by who starts or ends it: a restart waits for the requests, and in the
-	// meantime the balancer, which does not wait, goes elsewhere.
+	// use is held for reading by each request to the process, and for writing
+	// while the process starts or ends. A restart therefore waits for requests
+	// in progress. Meanwhile the balancer, which does not wait for the lock,
+	// uses other replicas.
 	use     sync.RWMutex
-	process *process // nil: there is none, and should be none
+	process *process // nil: not running
 }
 
 type process struct {
 	command *exec.Cmd
-	url     *url.URL      // where it listens
-	ended   chan struct{} // is closed then
+	url     *url.URL      // the address on which it listens
+	ended   chan struct{} // closed when it has ended
 }
 
-var errNotStarted = errors.New("a replica does not start")
+var errNotStarted = errors.New("a replica did not start")
 
-// restart ends the process, if there is one, and starts another. It returns when
-// that one listens.
+// restart ends the process, if there is one, and starts another. It returns
+// when the new process listens.
 func (r *replica) restart() error {
 	r.use.Lock()
 	defer r.use.Unlock()
@@ -43,7 +44,7 @@ func (r *replica) restart() error {
 	return r.startProcess()
 }
 
-// end ends the process for good.
+// end ends the process without a restart.
 func (r *replica) end() {
 	r.use.Lock()
 	defer r.use.Unlock()
@@ -69,7 +70,7 @@ func (r *replica) startProcess() error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.command.StdinPipe(); err != nil { // it ends with this process
+	if _, err := p.command.StdinPipe(); err != nil { // the replica exits when this process ends
 		return err
 	}
 	if err := p.command.Start(); err != nil {
@@ -91,7 +92,8 @@ func (r *replica) startProcess() error {
 	return nil
 }
 
-// log passes on what a process prints, of which one line says where it listens.
+// log prints the output of a process. One line has the address on which it
+// listens.
 func (r *replica) log(output io.Reader, listening chan<- *url.URL) {
 	for lines := bufio.NewScanner(output); lines.Scan(); {
 		fmt.Fprintf(os.Stderr, "replica %s: %s\n", r.name, lines.Text())
@@ -103,7 +105,7 @@ func (r *replica) log(output io.Reader, listening chan<- *url.URL) {
 	}
 }
 
-// replace starts another process, if p has ended and should not have.
+// replace starts another process if p has ended unexpectedly.
 func (r *replica) replace(p *process) {
 	r.use.Lock()
 	defer r.use.Unlock()
@@ -117,7 +119,7 @@ func (r *replica) replace(p *process) {
 	}
 }
 
-// kill ends the process without a warning, as a machine does that loses power.
+// kill ends the process without a warning, like a power failure.
 func (r *replica) kill() {
 	r.use.RLock()
 	defer r.use.RUnlock()

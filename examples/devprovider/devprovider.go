@@ -1,7 +1,7 @@
 // Package devprovider gives the examples an OpenID provider of their own, so
-// that they work on a fresh machine with nothing set up. Whoever comes may say
-// who they are, and is believed: it is for development on one machine, listens
-// on loopback only, and refuses to serve an application that is not there too.
+// that they work without any setup. It logs in every user without a password.
+// It is for development on one machine: it listens on loopback only, and
+// rejects applications that are not on loopback.
 package devprovider
 
 import (
@@ -23,8 +23,8 @@ import (
 
 const clientID = "pixy-example"
 
-// Use starts a provider and configures it, if config's provider has no Issuer.
-// It ends the program if that cannot be done, or if RedirectURL has no host.
+// Use starts a provider and sets it in config, if config's provider has no
+// Issuer. It exits the program if that fails, or if RedirectURL has no host.
 func Use(config *core.Config) {
 	NeedHost(config.RedirectURL)
 	if len(config.Providers) != 1 || config.Providers[0].Issuer != "" {
@@ -36,22 +36,22 @@ func Use(config *core.Config) {
 	config.Providers[0].ClientSecret = ""
 }
 
-// NeedHost ends the program if a callback has no host that a browser can open:
-// ADDR may be enough to listen on, as in ":8080", and not enough for that.
+// NeedHost exits the program if a callback has no host that a browser can open.
+// An ADDR such as ":8080" is enough to listen, but not for a callback.
 func NeedHost(redirectURL string) {
 	redirect, err := url.Parse(redirectURL)
 	if err != nil {
-		return // core.New says more
+		return // core.New reports the error
 	}
 	if ip := net.ParseIP(redirect.Hostname()); redirect.Host != "" && (redirect.Hostname() == "" || ip != nil && ip.IsUnspecified()) {
-		log.Fatalf("bad ADDR: logins cannot end at %s, which has no host; set ADDR=127.0.0.1:%s, or OIDC_REDIRECT_URL to the callback as browsers open it",
+		log.Fatalf("bad ADDR: the callback %s has no host; set ADDR=127.0.0.1:%s, or set OIDC_REDIRECT_URL to the callback's public URL",
 			redirectURL, cmp.Or(redirect.Port(), "8080"))
 	}
 }
 
-// Start serves a provider for as long as this process lives, to an application
-// that may have others, and returns what that has to know. It ends the program if
-// that cannot be done.
+// Start runs a provider in this process, for an application that may be in
+// other processes. It returns the application's Issuer and ClientID. It exits
+// the program if the provider cannot start.
 func Start(redirectURL string) (issuer, id string) {
 	redirect, err := url.Parse(redirectURL)
 	if err != nil || !loopback(redirect.Hostname()) {
@@ -69,8 +69,8 @@ func Start(redirectURL string) (issuer, id string) {
 	return provider.Issuer(), clientID
 }
 
-// New returns a provider that asks "who are you?". It knows one public client,
-// pixy-example.
+// New returns a provider that asks for the user's name. It has one public
+// client, pixy-example.
 func New(issuer, redirectURI, postLogoutRedirectURI string) *logintest.Provider {
 	provider := logintest.NewProvider(issuer, logintest.Client{
 		ID:                     clientID,
@@ -87,18 +87,19 @@ func New(issuer, redirectURI, postLogoutRedirectURI string) *logintest.Provider 
 	return provider
 }
 
-// cancel sends the browser back with the error response of RFC 6749 section
-// 4.1.2.1, and the issuer of RFC 9207.
+// cancel sends the browser back with an error response (RFC 6749 section
+// 4.1.2.1) and the issuer (RFC 9207).
 func cancel(w http.ResponseWriter, r *http.Request, issuer, redirectURI string) {
 	response := url.Values{
-		"error": {"access_denied"}, "error_description": {"the login was cancelled"},
+		"error": {"access_denied"}, "error_description": {"the user canceled the login"},
 		"iss": {issuer}, "state": {r.URL.Query().Get("state")},
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, redirectURI+"?"+response.Encode(), http.StatusSeeOther)
 }
 
-// whoAreYou shows a form that posts back to the same URL, then believes it.
+// whoAreYou shows a form that posts back to the same URL, and accepts what the
+// form says.
 func whoAreYou(w http.ResponseWriter, r *http.Request) (logintest.User, bool) {
 	email := strings.TrimSpace(r.PostFormValue("email"))
 	if r.Method != http.MethodPost || email == "" {

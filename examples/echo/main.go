@@ -1,5 +1,5 @@
-// Command echo is a small application that logs people in with Echo and pixy. Run
-// it, open the URL that it prints, copy it.
+// Command echo is a small application that logs users in with Echo and pixy.
+// Run it, open the URL that it prints, and copy it.
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() {
 			ClientID:     os.Getenv("OIDC_CLIENT_ID"),
 			ClientSecret: os.Getenv("OIDC_CLIENT_SECRET"),
 			Scopes:       strings.Fields(env("OIDC_SCOPES", "openid profile email")),
-			Requests:     core.RequestConfig{UserInfo: true}, // providers may put name and e-mail nowhere else
+			Requests:     core.RequestConfig{UserInfo: true}, // some providers have name and e-mail only there
 		}},
 		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+"/auth/callback"),
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
@@ -44,10 +44,10 @@ func main() {
 		}
 	}
 	if len(config.SessionKey) == 0 {
-		log.Print("warning: SESSION_KEY is not set; using a random one, so a restart logs everybody out")
+		log.Print("warning: SESSION_KEY is not set; using a random one, so a restart logs all users out")
 		config.SessionKey = []byte(rand.Text() + rand.Text())
 	}
-	devprovider.Use(&config) // DELETE THIS LINE in your own application: it embeds a toy provider while OIDC_ISSUER is unset
+	devprovider.Use(&config) // DELETE THIS LINE in your own application: it starts a toy provider if OIDC_ISSUER is not set
 
 	auth, err := core.New(config)
 	if err != nil {
@@ -67,7 +67,7 @@ func main() {
 	}
 	log.Printf("open http://%s/ in a browser", listener.Addr())
 	if !strings.HasPrefix(config.RedirectURL, "http://"+listener.Addr().String()+"/") {
-		log.Printf("… but under the host of %s, because that is where logins end", config.RedirectURL)
+		log.Printf("use the host of %s instead, because logins return there", config.RedirectURL)
 	}
 	server := &http.Server{Handler: router, ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(server.Serve(listener))

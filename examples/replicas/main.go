@@ -1,6 +1,6 @@
-// Command replicas is a small application of which many copies answer as one,
-// behind a balancer. They share a key, and in Redis what they have to know of one
-// another. Run it, open the URL that it prints, copy it.
+// Command replicas is a small application that runs as several replicas behind
+// a balancer. The replicas share a key, and they share state in Redis. Run it,
+// open the URL that it prints, and copy it.
 package main
 
 import (
@@ -28,22 +28,22 @@ import (
 )
 
 func main() {
-	devcluster.Run() // DELETE THIS LINE in your own application: it starts Redis, a toy provider, three of this program, and a balancer
+	devcluster.Run() // DELETE THIS LINE in your own application: it starts Redis, a toy provider, three replicas of this program, and a balancer
 	addr := env("ADDR", "127.0.0.1:8080")
 	options, err := redis.ParseURL(env("REDIS_URL", "redis://127.0.0.1:6379/0"))
 	if err != nil {
 		log.Fatal("bad REDIS_URL") // the error may show a password
 	}
 	shared := redislogin.New(redis.NewClient(options))
-	shared.MaxStale = -1 // Redis is asked each time: what ends a session here ends it everywhere at once
+	shared.MaxStale = -1 // ask Redis for each request, so that a session ends on all replicas at once
 	config := core.Config{
 		Providers: []core.Provider{{
 			Issuer:       os.Getenv("OIDC_ISSUER"),
 			ClientID:     os.Getenv("OIDC_CLIENT_ID"),
 			ClientSecret: os.Getenv("OIDC_CLIENT_SECRET"),
-			// Many providers give a refresh token for offline_access only.
+			// Many providers return a refresh token only for offline_access.
 			Scopes:   strings.Fields(env("OIDC_SCOPES", "openid profile email offline_access")),
-			Requests: core.RequestConfig{UserInfo: true}, // providers may put name and e-mail nowhere else
+			Requests: core.RequestConfig{UserInfo: true}, // some providers have name and e-mail only there
 		}},
 		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+"/auth/callback"),
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
@@ -69,8 +69,8 @@ func main() {
 	}
 }
 
-// serve answers until SIGTERM, by which a replica is told to end, and then to the
-// end whoever is being answered.
+// serve serves requests until SIGTERM, which stops a replica. It then finishes
+// the requests in progress.
 func serve(listener net.Listener, handler http.Handler) error {
 	told, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -95,7 +95,7 @@ func routes(auth *core.Authenticator) http.Handler {
 	mux.Handle("GET /{$}", login.LoadUser(http.HandlerFunc(home)))
 	mux.Handle("/me", login.RequireUser(http.HandlerFunc(me)))
 	mux.Handle("GET /api", login.RequireUser(callAPI(auth)))
-	own := http.NewCrossOriginProtection() // other sites have forms, too
+	own := http.NewCrossOriginProtection() // other sites must not post this form
 	mux.Handle("POST /logout-everywhere", own.Handler(login.RequireUser(logoutEverywhere(auth))))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Replica", os.Getenv("REPLICA"))
@@ -125,8 +125,8 @@ func me(w http.ResponseWriter, r *http.Request) {
 	show(w, "me", map[string]any{"User": user, "Claims": claims})
 }
 
-// callAPI calls an API in the user's name: here it is the provider's own, which
-// tells who the access token is for.
+// callAPI calls an API with the user's access token. Here the API is the
+// provider's UserInfo endpoint.
 func callAPI(auth *core.Authenticator) http.HandlerFunc {
 	api, err := url.Parse(env("API_URL", strings.TrimSuffix(os.Getenv("OIDC_ISSUER"), "/")+"/userinfo"))
 	if err != nil {
@@ -147,7 +147,7 @@ func get(ctx context.Context, api *url.URL) (status string, answer []byte, err e
 	if err != nil {
 		return "", nil, err
 	}
-	response, err := core.Client(ctx, api.Host).Do(r) // sends the access token, and to this host only
+	response, err := core.Client(ctx, api.Host).Do(r) // sends the access token to this host only
 	if err != nil {
 		return "", nil, err
 	}
@@ -173,7 +173,7 @@ func show(w http.ResponseWriter, name string, data map[string]any) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if err := page.ExecuteTemplate(w, name, data); err != nil {
-		log.Print(err) // the browser may have gone away
+		log.Print(err) // the browser may have disconnected
 	}
 }
 

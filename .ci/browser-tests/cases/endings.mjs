@@ -18,7 +18,7 @@ async function eve(makePerson) {
 
 // hasToLogIn is what the next click leads to, from where it goes back to the page.
 async function hasToLogIn(person, page) {
-  await page.getByRole('link', { name: 'The other one' }).click();
+  await page.getByRole('link', { name: 'private page' }).click();
   await person.isAsked(page);
   await person.sayWho(page);
   await person.arrivesAt(page, '/me');
@@ -42,7 +42,7 @@ checkSpecial('back channel', 'of a logout ends what is of the same session at th
 
   const { revocations } = await ada.world.seen();
   await mine.getByRole('button', { name: 'Log out', exact: true }).click();
-  await ada.reads(mine, 'Hello, stranger');
+  await ada.reads(mine, 'You are not logged in');
   assert.equal((await ada.world.seen()).revocations, revocations + 1, 'the tokens were not revoked');
   assert.equal(await ada.isLoggedIn(), false);
   assert.equal(await same.isLoggedIn(), false);
@@ -57,7 +57,7 @@ checkSpecial('logout everywhere', 'ends what somebody has in another browser, at
   const theirs = await other.logIn();
   const eveStays = await eve(makePerson);
   await mine.getByRole('button', { name: 'Log out everywhere' }).click();
-  await ada.reads(mine, 'Hello, stranger');
+  await ada.reads(mine, 'You are not logged in');
   await eveStays();
   await hasToLogIn(other, theirs);
   await hasToLogIn(ada, mine);

@@ -13,7 +13,7 @@ checkSpecial('form_post', 'no cookie comes with the provider\'s form, all are La
   page.on('console', (message) => {
     if (message.text().includes('Content Security Policy')) complaints.push(message.text());
   });
-  await page.getByRole('link', { name: 'The other one' }).click();
+  await page.getByRole('link', { name: 'private page' }).click();
   await ada.isAsked(page);
   await ada.sayWho(page);
   await ada.arrivesAt(page, '/me');

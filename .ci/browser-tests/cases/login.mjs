@@ -5,8 +5,8 @@ import { check } from './check.mjs';
 
 check('whole login', 'home, the guarded page, the provider, and back to the guarded page', async (ada) => {
   const page = await ada.tab('/');
-  await ada.reads(page, 'Hello, stranger');
-  await page.getByRole('link', { name: 'The other one' }).click();
+  await ada.reads(page, 'You are not logged in');
+  await page.getByRole('link', { name: 'private page' }).click();
   await ada.isAsked(page);
   await ada.sayWho(page);
   await ada.arrivesAt(page, '/me');
@@ -53,7 +53,7 @@ check('logout', 'in one tab is seen in the other', async (ada) => {
   const other = await ada.tab('/me');
   await ada.reads(other, 'Grace Hopper');
   await one.getByRole('button', { name: 'Log out', exact: true }).click();
-  await ada.reads(one, 'Hello, stranger');
+  await ada.reads(one, 'You are not logged in');
   assert.ok(ada.visited.some((url) => url.includes('/end-session?')), 'the provider was not told');
   assert.equal((await ask(other, '/me')).status, 401);
   await other.reload();
@@ -81,5 +81,5 @@ check('keyboard', 'alone is enough to log in and out', async (ada) => {
   await ada.arrivesAt(page, '/me');
   await ada.reads(page, 'Grace Hopper');
   await tabTo('Log out');
-  await ada.reads(page, 'Hello, stranger');
+  await ada.reads(page, 'You are not logged in');
 });

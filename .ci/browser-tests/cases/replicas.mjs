@@ -13,7 +13,7 @@ checkSpecial('replicas', 'answer in turn, call an API, change their key and die 
     answered.add(await page.getByText('Answered by replica').innerText());
   }
   await page.getByRole('link', { name: 'Call an API' }).click();
-  await ada.reads(page, 'An API, in your name');
+  await ada.reads(page, 'API call');
   await page.getByText('grace@example.test').waitFor();
 
   const balancer = await ada.tab('/balancer');
@@ -24,11 +24,11 @@ checkSpecial('replicas', 'answer in turn, call an API, change their key and die 
   assert.equal(await ada.isLoggedIn(), true);
   assert.equal(await other.isLoggedIn(), true);
 
-  await page.getByRole('link', { name: 'What is known about you' }).click();
+  await page.getByRole('link', { name: 'Your claims' }).click();
   await page.getByRole('button', { name: 'Log out everywhere' }).click();
-  await ada.reads(page, 'Hello, stranger');
+  await ada.reads(page, 'You are not logged in');
   await theirs.getByRole('link', { name: 'Home' }).click();
-  await other.reads(theirs, 'Hello, stranger');
-  await theirs.getByRole('link', { name: 'The other one' }).click();
+  await other.reads(theirs, 'You are not logged in');
+  await theirs.getByRole('link', { name: 'private page' }).click();
   await other.isAsked(theirs);
 });

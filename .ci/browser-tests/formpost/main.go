@@ -1,6 +1,6 @@
 // Command formpost is an application whose provider answers by form_post. It
-// takes the environment of the examples, and has what the cases look for on
-// their pages.
+// reads the same environment variables as the examples, and its pages have the
+// same headings and links.
 package main
 
 import (
@@ -18,8 +18,8 @@ import (
 )
 
 var page = template.Must(template.New("page").Parse(`<!doctype html><html lang="en"><title>form_post</title>
-<h1>{{if .Path}}{{.User.Name}}{{else}}Hello, {{if .User}}{{.User.Name}}{{else}}stranger{{end}}{{end}}</h1>
-<a href="/me">The other one</a> <a href="/">Home</a>
+<h1>{{if .Path}}{{.User.Name}}{{else}}{{if .User}}Hello, {{.User.Name}}{{else}}You are not logged in{{end}}{{end}}</h1>
+<a href="/me">private page</a> <a href="/">Home</a>
 <form method="post" action="/auth/logout"><button>Log out</button></form></html>`))
 
 func main() {

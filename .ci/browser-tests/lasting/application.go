@@ -16,7 +16,7 @@ import (
 
 var page = template.Must(template.New("page").Parse(`<!doctype html><html lang="en"><title>lasting</title>
 <h1>{{.Heading}}</h1>
-<a href="/me">The other one</a> <a href="/api">Call an API</a> <a href="/">Home</a>
+<a href="/me">private page</a> <a href="/api">Call an API</a> <a href="/">Home</a>
 <form method="post" action="/auth/logout"><button>Log out</button></form>
 <form method="post" action="/logout-everywhere"><button>Log out everywhere</button></form></html>`))
 
@@ -51,11 +51,11 @@ func newApplication() http.Handler {
 }
 
 func home(w http.ResponseWriter, r *http.Request) {
-	name := "stranger"
+	heading := "You are not logged in"
 	if user := httplogin.User(r); user != nil {
-		name = user.Name
+		heading = "Hello, " + user.Name
 	}
-	page.Execute(w, map[string]any{"Heading": "Hello, " + name})
+	page.Execute(w, map[string]any{"Heading": heading})
 }
 
 func me(w http.ResponseWriter, r *http.Request) {
@@ -68,7 +68,7 @@ func me(w http.ResponseWriter, r *http.Request) {
 	page.Execute(w, map[string]any{"Heading": user.Name})
 }
 
-// callAPI calls the provider's own API, and shows what it has answered.
+// callAPI calls the provider's UserInfo endpoint, and shows its response.
 func callAPI(auth *core.Authenticator, issuer *url.URL) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		response, err := httplogin.Client(r, issuer.Host).Get(issuer.String() + "/userinfo")

@@ -1,11 +1,13 @@
-// Command lasting is an application whose sessions outlive their tokens and end
-// before their time, and a provider for it, that says what it has seen:
+// Command lasting is an application with two kinds of sessions: sessions that
+// outlive their tokens, and sessions that end before their lifetime. It is also
+// a provider that reports the requests it received:
 //
 //	lasting
 //	lasting provider ISSUER APPLICATION
 //
-// The application takes the environment of the examples. Its client id says by
-// which channel the provider tells it of a logout: back, or front.
+// The application reads the same environment variables as the examples. Its
+// client id selects how the provider notifies it of a logout: back or front
+// channel.
 package main
 
 import (
@@ -33,8 +35,9 @@ func main() {
 	log.Fatal(server.Serve(listener))
 }
 
-// onLoopback finds every host on this machine, as the browser does: no name
-// server knows the names of a test. Who answers still has to have a certificate.
+// onLoopback returns a client that connects to 127.0.0.1 for every host, like
+// the browser in these tests, because no name server knows the hosts. Servers
+// still need a valid certificate.
 func onLoopback() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil

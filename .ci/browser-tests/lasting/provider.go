@@ -13,16 +13,16 @@ import (
 	"github.com/pixyauth/pixy/examples/devprovider"
 )
 
-// tokenLifetime is short, so that a case can wait for the end of it, and long
-// enough for a slow machine to open five pages in.
+// tokenLifetime is short enough for a case to wait until a token expires, and
+// long enough for a slow machine to open five pages.
 const tokenLifetime = 8 * time.Second
 
-// sessionCookie has the browser's session at the provider, which all logins of
-// that browser are part of.
+// sessionCookie holds the browser's session at the provider. All logins of the
+// browser belong to it.
 const sessionCookie = "provider-session"
 
-// A provider has a page for its user beside its endpoints, and one that says
-// what it has seen.
+// A provider has, besides its endpoints, an account page and a page that
+// reports what it received.
 type provider struct {
 	*logintest.Provider
 
@@ -41,7 +41,7 @@ func newProvider(issuer, application string) http.Handler {
 	p := &provider{Provider: logintest.NewProvider(issuer, back, front)}
 	p.AccessTokenLifetime = tokenLifetime
 	p.Outbound = onLoopback()
-	p.Misbehave(logintest.Faults{Token: p.remember, Intercept: takeTime}) // neither does any harm
+	p.Misbehave(logintest.Faults{Token: p.remember, Intercept: takeTime}) // neither is a fault
 
 	ask := devprovider.New(issuer, callback, home).Authenticate
 	p.Authenticate = func(w http.ResponseWriter, r *http.Request) (logintest.User, bool) {
@@ -69,20 +69,20 @@ func sessionOf(r *http.Request) string {
 	return rand.Text()
 }
 
-// endSession ends that of the browser, too.
+// endSession also ends the browser's session.
 func (p *provider) endSession(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1})
 	p.ServeHTTP(w, r)
 }
 
-// remember notes what a token response has, and changes nothing in it.
+// remember records the tokens of a response, without changing it.
 func (p *provider) remember(response map[string]any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.issued = append(p.issued, response["access_token"].(string), response["refresh_token"].(string))
 }
 
-// takeTime makes refreshes slow: what comes in the meantime has to wait.
+// takeTime makes refreshes slow, so that other requests have to wait for them.
 func takeTime(_ logintest.Endpoint, _ http.ResponseWriter, r *http.Request) bool {
 	if r.PostForm.Get("grant_type") == "refresh_token" {
 		time.Sleep(time.Second)
@@ -90,7 +90,7 @@ func takeTime(_ logintest.Endpoint, _ http.ResponseWriter, r *http.Request) bool
 	return false
 }
 
-// account is where people end their session here, and what they let applications do.
+// account is the page where a user logs out and withdraws access.
 func (p *provider) account(w http.ResponseWriter, r *http.Request) {
 	hint := p.Sign(map[string]any{"alg": "RS256"}, map[string]any{
 		"iss": p.Issuer(), "aud": r.FormValue("client"), "sub": "whoever", "sid": sessionOf(r),
@@ -102,8 +102,7 @@ func (p *provider) account(w http.ResponseWriter, r *http.Request) {
 		hint, url.QueryEscape(r.FormValue("client")))
 }
 
-// withdraw revokes the latest refresh token, and with it whatever descends from the
-// same login.
+// withdraw revokes the latest refresh token, and all tokens of the same login.
 func (p *provider) withdraw(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	latest := p.issued[len(p.issued)-1]
@@ -119,7 +118,7 @@ func (p *provider) withdraw(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, "<!doctype html><title>Withdrawn</title><h1>Withdrawn</h1>")
 }
 
-// seen says what a case wants to know.
+// seen reports what the cases check.
 func (p *provider) seen(w http.ResponseWriter, r *http.Request) {
 	presented := []string{}
 	for _, request := range p.Requests() {

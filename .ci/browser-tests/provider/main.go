@@ -1,5 +1,5 @@
-// Command provider is the examples' own provider as a program, so that it can
-// be on another site than the application, and behind TLS:
+// Command provider runs the examples' provider as a program, so that it can be
+// on another site than the application, and behind TLS:
 //
 //	provider ISSUER REDIRECT_URI POST_LOGOUT_REDIRECT_URI
 package main

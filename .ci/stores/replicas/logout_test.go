@@ -30,7 +30,7 @@ func TestLogoutEverywhere(t *testing.T) {
 	}
 	p.everywhere(t, laptop, "ada")
 	laptop.Header = http.Header{"Sec-Fetch-Site": nil} // an old browser, which tells the Origin only
-	if page := post(t, laptop, p.url+"/logout-everywhere", nil); page.Status != 200 || page.URL != p.url+"/" || !strings.Contains(string(page.Body), "stranger") {
+	if page := post(t, laptop, p.url+"/logout-everywhere", nil); page.Status != 200 || page.URL != p.url+"/" || !strings.Contains(string(page.Body), "You are not logged in") {
 		t.Errorf("got %d at %s: %s", page.Status, page.URL, page.Body)
 	}
 	for _, browser := range []*logintest.Browser{laptop, phone, stolen} {
@@ -49,7 +49,7 @@ func TestBackChannelLogout(t *testing.T) {
 	p := start(t)
 	phone, tablet, laptop := p.loginIn(t, "home", "ada"), p.loginIn(t, "home", "ada"), p.loginIn(t, "office", "ada")
 	// At the end of this, the provider tells the application.
-	if page := post(t, phone, p.url+"/auth/logout", nil); page.Status != 200 || !strings.Contains(string(page.Body), "stranger") {
+	if page := post(t, phone, p.url+"/auth/logout", nil); page.Status != 200 || !strings.Contains(string(page.Body), "You are not logged in") {
 		t.Errorf("the logout ends with %d at %s: %s", page.Status, page.URL, page.Body)
 	}
 	p.everywhere(t, phone, "")
