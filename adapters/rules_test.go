@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -72,53 +74,133 @@ func TestAdaptersAreThin(t *testing.T) {
 	}
 }
 
-// The README's Go code is that of compiled examples.
-func TestREADMEIsCompiled(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var compiled strings.Builder
-	examples, err := filepath.Glob("*/example_test.go")
-	if err != nil || len(examples) != 5 {
-		t.Fatalf("got %v %v", examples, err)
-	}
-	for _, path := range append(examples, "../core/example_test.go", "../core/example_providers_test.go", "../core/preset/example_test.go", "../core/logintest/example_test.go") {
-		source, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		compiled.Write(squeeze(source))
-	}
-	blocks := bytes.Split(readme, []byte("```go\n"))[1:]
-	if len(blocks) < 4 {
-		t.Fatalf("only %d blocks of Go", len(blocks))
-	}
-	for _, block := range blocks {
-		code, _, _ := bytes.Cut(block, []byte("```"))
-		if bytes.HasPrefix(code, []byte("package main\n")) {
-			builds(t, code)
-			continue
-		}
-		if !strings.Contains(compiled.String(), string(squeeze(code))) {
-			t.Errorf("no Example has this code of the README:\n%s", code)
-		}
-	}
+// pages are what users read, from this directory.
+var pages = []string{
+	"../README.md", "../core/README.md", "../core/preset/README.md", "../core/logintest/README.md", "README.md", "PERFORMANCE.md",
+	"../examples/README.md", "../.github/CONTRIBUTING.md",
 }
 
-// Code to copy that passes on the answer of another host says what type it has:
-// net/http would guess, and a guess of HTML is a page of the application's origin.
-func TestNoExampleGuessesATypeOfAnotherHost(t *testing.T) {
-	t.Parallel()
-	files := []string{"../README.md", "../.ci/app/main.go"}
-	for _, pattern := range []string{"*/example_test.go", "../core/example*_test.go", "../core/*/example_test.go", "../examples/*/*.go"} {
+// exampleFiles are the files whose Examples have the code of the pages.
+func exampleFiles(t *testing.T) (files []string) {
+	t.Helper()
+	for _, pattern := range []string{"*/example_test.go", "../core/example*_test.go", "../core/*/example_test.go", "../examples/*_test.go"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("%s: got %v %v", pattern, found, err)
 		}
 		files = append(files, found...)
 	}
+	return files
+}
+
+// All Go code that users read is that of compiled examples, or a program that
+// builds.
+func TestREADMEIsCompiled(t *testing.T) {
+	t.Parallel()
+	var compiled strings.Builder
+	for _, path := range exampleFiles(t) {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compiled.Write(squeeze(source))
+	}
+	for _, path := range pages {
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := bytes.Split(page, []byte("```go\n"))[1:]
+		if len(blocks) < 4 && path == pages[0] {
+			t.Fatalf("only %d blocks of Go", len(blocks))
+		}
+		for _, block := range blocks {
+			code, _, _ := bytes.Cut(block, []byte("```"))
+			if bytes.HasPrefix(code, []byte("package main\n")) {
+				builds(t, code)
+				continue
+			}
+			if !strings.Contains(compiled.String(), string(squeeze(code))) {
+				t.Errorf("no Example has this code of %s:\n%s", path, code)
+			}
+		}
+	}
+}
+
+// A README that is longer is not read.
+func TestREADMEIsShort(t *testing.T) {
+	t.Parallel()
+	if readme, err := os.ReadFile(pages[0]); err != nil || len(readme) > 12<<10 {
+		t.Errorf("README.md has %d bytes, and may have 12 KB; %v", len(readme), err)
+	}
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#{1,6} (.+)$`)
+	fenced  = regexp.MustCompile("(?s)```.*?```")
+	noSlug  = regexp.MustCompile(`[^a-z0-9 _-]`)
+)
+
+// The links of the pages to one another lead to what there is.
+func TestLinksExist(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, path := range append(slices.Clone(pages), "../CHANGELOG.md", "../core/CONFORMANCE.md", "../.github/SECURITY.md") {
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range link.FindAllSubmatch(fenced.ReplaceAll(page, nil), -1) {
+			to := string(match[1])
+			if strings.Contains(to, "://") {
+				continue
+			}
+			found++
+			file, anchor, _ := strings.Cut(to, "#")
+			target := filepath.Join(filepath.Dir(path), file)
+			if file == "" {
+				target = path
+			}
+			info, err := os.Stat(target)
+			switch {
+			case err != nil:
+				t.Errorf("%s links to %s: %v", path, to, err)
+			case anchor != "" && (info.IsDir() || !hasAnchor(t, target, anchor)):
+				t.Errorf("%s links to %s, and there is no such heading", path, to)
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d links were found", found)
+	}
+}
+
+// hasAnchor reports whether a page has a heading that GitHub gives this anchor.
+func hasAnchor(t *testing.T, path, anchor string) bool {
+	t.Helper()
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range heading.FindAllSubmatch(fenced.ReplaceAll(page, nil), -1) {
+		slug := noSlug.ReplaceAllString(strings.ToLower(string(match[1])), "")
+		if strings.ReplaceAll(slug, " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
+}
+
+// Code to copy that passes on the answer of another host says what type it has:
+// net/http would guess, and a guess of HTML is a page of the application's origin.
+func TestNoExampleGuessesATypeOfAnotherHost(t *testing.T) {
+	t.Parallel()
+	programs, err := filepath.Glob("../examples/*/*.go")
+	if err != nil || len(programs) == 0 {
+		t.Fatalf("got %v %v", programs, err)
+	}
+	files := slices.Concat(pages, exampleFiles(t), programs, []string{"../.ci/app/main.go"})
 	copies := 0
 	for _, path := range files {
 		source, err := os.ReadFile(path)

@@ -43,7 +43,7 @@ func newKeeping(b *testing.B) *guarded {
 	for _, c := range browser.Cookies(origin + "/private") {
 		if pair := c.Name + "=" + c.Value; strings.Contains(c.Name, "pixy-tokens") {
 			kept += pair + "; "
-		} else {
+		} else if strings.Contains(c.Name, "pixy-session") {
 			g.session = pair
 		}
 	}

@@ -17,10 +17,10 @@ import (
 // without pixy and with it.
 var weights = map[string]string{"net/http": "nethttp", "Gin": "gin", "Echo v4": "echo", "Echo v5": "echo5"}
 
-// What the README's table says an application takes on is what it takes on.
+// What the table in README.md says an application takes on is what it takes on.
 func TestREADMEGivesTheWeight(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../README.md")
+	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestREADMEGivesTheWeight(t *testing.T) {
 			t.Errorf("no row for %s", framework)
 			continue
 		}
-		if got, want := string(row[1]), modules(t, name+"/pixy")-modules(t, name+"/bare"); got != strconv.Itoa(want) {
+		if got, want := string(row[1]), modules(t, "weight/"+name+"/pixy")-modules(t, "weight/"+name+"/bare"); got != strconv.Itoa(want) {
 			t.Errorf("%s: the table says %s modules more, and there are %d", framework, got, want)
 		}
 		said, err := strconv.ParseFloat(string(row[2]), 64)
@@ -38,7 +38,7 @@ func TestREADMEGivesTheWeight(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Compilers differ a little from one another.
-		if got := float64(size(t, name+"/pixy")-size(t, name+"/bare")) / (1 << 20); math.Abs(got-said) > 0.15*said {
+		if got := float64(size(t, "weight/"+name+"/pixy")-size(t, "weight/"+name+"/bare")) / (1 << 20); math.Abs(got-said) > 0.15*said {
 			t.Errorf("%s: the table says %.1f MB more, and it is %.2f", framework, said, got)
 		}
 	}
@@ -48,7 +48,7 @@ func TestREADMEGivesTheWeight(t *testing.T) {
 func modules(t *testing.T, program string) int {
 	t.Helper()
 	seen := make(map[string]bool)
-	for module := range strings.FieldsSeq(run(t, "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./testdata/weight/"+program)) {
+	for module := range strings.FieldsSeq(run(t, "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./testdata/"+program)) {
 		seen[module] = true
 	}
 	return len(seen) - 1 // this one
@@ -67,7 +67,7 @@ func size(t *testing.T, program string) int64 {
 func build(t testing.TB, program string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "program")
-	run(t, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./testdata/weight/"+program)
+	run(t, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./testdata/"+program)
 	return binary
 }
 
@@ -89,7 +89,7 @@ func BenchmarkStart(b *testing.B) {
 	for _, name := range []string{"nethttp", "gin", "echo", "echo5"} {
 		b.Run(name, func(b *testing.B) {
 			b.Setenv("SESSION_KEY", "the session key of thirty-two bytes")
-			bare, pixy := build(b, name+"/bare"), build(b, name+"/pixy")
+			bare, pixy := build(b, "weight/"+name+"/bare"), build(b, "weight/"+name+"/pixy")
 			start := func(program string) func() {
 				return func() {
 					if out := run(b, program); !strings.Contains(out, "listening") {

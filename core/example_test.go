@@ -26,7 +26,7 @@ func ExampleContextWithUser() {
 	// Output: Hello, ada
 }
 
-// An account of the application's, and where they are kept.
+// The application's accounts.
 type account struct{ Closed bool }
 
 type database map[string]account
@@ -35,14 +35,14 @@ func (d database) Upsert(_ context.Context, key, name, email string) (account, e
 	return d[key], nil
 }
 
-// OnLogin creates accounts, and refuses with words of the application's.
+// OnLogin creates accounts, and rejects users with a text of the application.
 func ExampleConfig_onLogin() {
 	accounts := database{"https://id.example.com bob": {Closed: true}}
 	config := core.Config{
 		OnLogin: func(ctx context.Context, user *core.User) error {
 			account, err := accounts.Upsert(ctx, user.Key(), user.Name, user.Email)
 			if err != nil {
-				return fmt.Errorf("%w: %w", core.ErrUnavailable, err) // any other error says: you are not allowed in
+				return fmt.Errorf("%w: %w", core.ErrUnavailable, err) // status 503; any other error rejects the user
 			}
 			if account.Closed {
 				return &core.Error{Public: "Your account is closed.", Err: errors.New("the account is closed: " + user.Key())}

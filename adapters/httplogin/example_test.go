@@ -46,19 +46,19 @@ func ExampleLogin_Require() {
 	mux := http.NewServeMux()
 
 	needs := core.Requirement{
-		MaxAge: 5 * time.Minute,             // since the provider has asked for the password, or whatever it asks for
-		ACR:    []string{"urn:example:2fa"}, // any one of these classes, which are the provider's to define
+		MaxAge: 5 * time.Minute,             // since the user last authenticated at the provider
+		ACR:    []string{"urn:example:2fa"}, // any one of these classes, which the provider defines
 	}
 	mux.Handle("/transfer", login.Require(needs)(transfer))
 }
 
-// What the provider says beyond name and e-mail is in the claims.
+// A page for users with a role, which is a claim.
 func ExampleUser() {
 	var login *httplogin.Login // from New
 	mux := http.NewServeMux()
 
 	mux.Handle("/admin", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !httplogin.User(r).Has("roles", "admin") {
+		if !httplogin.User(r).Has("roles", "admin") { // a claim that is a string or a list of strings
 			http.Error(w, "This page is for administrators.", http.StatusForbidden)
 			return
 		}
@@ -66,7 +66,7 @@ func ExampleUser() {
 	})))
 }
 
-// A page of the application's own for what goes wrong.
+// The application shows its own error page.
 func ExampleLogin_errorHandler() {
 	var auth *core.Authenticator     // from core.New
 	var errorPage *template.Template // of the application
@@ -84,7 +84,7 @@ func ExampleLogin_errorHandler() {
 	}
 }
 
-// A login that the application begins itself, by what its own code says.
+// The application begins a login with its own parameters.
 func Example_loginWith() {
 	var auth *core.Authenticator // from core.New
 	mux := http.NewServeMux()
@@ -100,7 +100,7 @@ func Example_loginWith() {
 	})
 }
 
-// An API that is called in the user's name.
+// A handler calls an API with the user's access token.
 func ExampleClient() {
 	var auth *core.Authenticator // from core.New, with Tokens.Keep
 	login := httplogin.New(auth)
@@ -108,24 +108,24 @@ func ExampleClient() {
 
 	mux.Handle("/repos", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		response, err := httplogin.Client(r, "api.example.com").Get("https://api.example.com/v1/repos")
-		if errors.Is(err, core.ErrNoToken) { // or it has expired, and the provider gave none to refresh it with
+		if errors.Is(err, core.ErrNoToken) { // or it has expired, and the provider gave no refresh token
 			if err := auth.LoginWith(w, r, core.LoginOptions{ReturnTo: "/repos"}); err != nil {
 				auth.ServeError(w, r, err)
 			}
 			return
 		}
 		if err != nil {
-			http.Error(w, "The list cannot be had at the moment.", http.StatusBadGateway)
+			http.Error(w, "The list is not available at the moment.", http.StatusBadGateway)
 			return
 		}
 		defer func() { _ = response.Body.Close() }()
-		w.Header().Set("Content-Type", "application/json") // else it is guessed, and may become HTML of your origin
+		w.Header().Set("Content-Type", "application/json") // net/http would guess a type, perhaps HTML
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		_, _ = io.Copy(w, response.Body)
 	})))
 }
 
-// An API that does not take the token any more, though it should be good for a while.
+// If an API answers 401, refresh the tokens and ask it once more.
 func ExampleLogin_Refresh() {
 	var login *httplogin.Login // from New, with Tokens.Keep
 	mux := http.NewServeMux()
@@ -133,22 +133,21 @@ func ExampleLogin_Refresh() {
 	mux.Handle("/repos", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		response, err := httplogin.Client(r, "api.example.com").Get("https://api.example.com/v1/repos")
 		if err == nil && response.StatusCode == http.StatusUnauthorized {
-			response.Body.Close()
+			_ = response.Body.Close()
 			if err = login.Refresh(w, r); err == nil { // before anything is written
 				response, err = httplogin.Client(r, "api.example.com").Get("https://api.example.com/v1/repos")
 			}
 		}
 		if err != nil {
-			http.Error(w, "The list cannot be had at the moment.", http.StatusBadGateway)
+			http.Error(w, "The list is not available at the moment.", http.StatusBadGateway)
 			return
 		}
-		defer response.Body.Close()
+		defer func() { _ = response.Body.Close() }()
 		w.WriteHeader(response.StatusCode)
 	})))
 }
 
-// A user's sessions can be ended in all browsers, by the application and by the
-// provider.
+// The application ends all sessions of a user.
 func Example_logoutEverywhere() {
 	var config core.Config       // as above
 	var auth *core.Authenticator // from core.New
@@ -157,9 +156,45 @@ func Example_logoutEverywhere() {
 
 	closeAccount := func(ctx context.Context, user *core.User) error {
 		if err := auth.LogoutEverywhere(ctx, user.Issuer, user.Subject); err != nil {
-			return err // nobody was logged out; try again
+			return err // no session was ended; try again
 		}
 		return nil
 	}
 	_ = closeAccount
+}
+
+// Another router, here gorilla/mux.
+func Example_routes() {
+	var auth *core.Authenticator // from core.New
+	var router muxRouter
+
+	for _, route := range auth.Routes() {
+		router.HandleFunc(route.Path, func(w http.ResponseWriter, r *http.Request) {
+			if err := route.Handle(w, r); err != nil {
+				auth.ServeError(w, r, err)
+			}
+		}).Methods(route.Method)
+	}
+}
+
+// muxRouter has the methods of gorilla/mux that the Example needs.
+type muxRouter struct{}
+
+func (muxRouter) HandleFunc(string, func(http.ResponseWriter, *http.Request)) muxRoute {
+	return muxRoute{}
+}
+
+type muxRoute struct{}
+
+func (muxRoute) Methods(...string) muxRoute { return muxRoute{} }
+
+// The whole application is for users, except the login.
+func Example_everything() {
+	var login *httplogin.Login // from New
+	var app http.Handler       // the whole application
+
+	mux := http.NewServeMux()
+	login.Mount(mux)
+	mux.Handle("/", login.RequireUser(app))
+	log.Fatal(http.ListenAndServe("localhost:8080", mux))
 }

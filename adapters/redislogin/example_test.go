@@ -18,7 +18,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	options.ContextTimeoutEnabled = true // who leaves does not wait for Redis
+	options.ContextTimeoutEnabled = true // a request that is canceled does not wait for Redis
 	shared := redislogin.New(redis.NewClient(options))
 	shared.MaxStale = 2 * time.Second
 	config.Logout.Revocations, config.Tokens.Refreshes = shared, shared
