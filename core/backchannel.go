@@ -31,21 +31,18 @@ const (
 // against forgery in front of the application must let it through.
 func (a *Authenticator) BackChannelLogout(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
-	if r.Method != http.MethodPost {
-		return a.report(w, r, errMethod(w, http.MethodPost))
-	}
-	if err := a.endByToken(w, r); err != nil {
-		return a.report(w, r, err)
-	}
-	w.WriteHeader(http.StatusOK)
-	return nil
+	t := &turn{w: w, r: r}
+	return a.conclude(t, a.endByToken(t))
 }
 
-func (a *Authenticator) endByToken(w http.ResponseWriter, r *http.Request) error {
+func (a *Authenticator) endByToken(t *turn) error {
+	if t.r.Method != http.MethodPost {
+		return errMethod(t.w, http.MethodPost)
+	}
 	if a.config.Logout.Revocations == nil {
 		return fmt.Errorf("BackChannelLogout: %w", errNoRevocations)
 	}
-	raw, err := postedLogoutToken(w, r)
+	raw, err := postedLogoutToken(t.w, t.r)
 	if err != nil {
 		return errBadLogoutToken(err)
 	}
@@ -54,17 +51,17 @@ func (a *Authenticator) endByToken(w http.ResponseWriter, r *http.Request) error
 		return errBadLogoutToken(err)
 	}
 	issuer, _ := claimed.Text("iss")
-	at := a.registrations.issuedBy(issuer)
-	if at == nil {
+	t.at = a.registrations.issuedBy(issuer)
+	if t.at == nil {
 		return errBadLogoutToken(fmt.Errorf("iss is no OpenID provider of this application: %q", told.Clip(issuer)))
 	}
-	token, err := at.logoutToken(r.Context(), raw, claimed)
+	token, err := t.at.logoutToken(t.r.Context(), raw, claimed)
 	if err != nil {
-		return from(at, err)
+		return err
 	}
-	repeated, err := a.sessions.endBy(r.Context(), at.config.ClientID, token)
+	repeated, err := a.sessions.endBy(t.r.Context(), t.at.config.ClientID, token)
 	if err != nil {
-		return from(at, err)
+		return err
 	}
 	about, outcome := "a user", "ended"
 	if token.SID != "" {
@@ -73,7 +70,8 @@ func (a *Authenticator) endByToken(w http.ResponseWriter, r *http.Request) error
 	if repeated {
 		outcome = "nothing: the token was seen before"
 	}
-	a.logProviderLogout(r, "back", at, about, outcome)
+	a.logProviderLogout(t.r, "back", t.at, about, outcome)
+	t.w.WriteHeader(http.StatusOK)
 	return nil
 }
 

@@ -40,41 +40,44 @@ import (
 // verifier and nonce belong, and not the way on which it came.
 func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
-	at := a.registrations.calledBack(r)
+	t := &turn{w: w, r: r, at: a.registrations.calledBack(r)}
+	return a.conclude(t, a.callback(t))
+}
+
+func (a *Authenticator) callback(t *turn) error {
 	methods := http.MethodGet
-	if at != nil && at.config.Requests.FormPost {
-		if r.Method == http.MethodPost {
-			return a.report(w, r, from(at, a.bounce(w, r, at)))
+	if t.at != nil && t.at.config.Requests.FormPost {
+		if t.r.Method == http.MethodPost {
+			return a.bounce(t)
 		}
 		methods = "GET, POST"
 	}
-	if r.Method != http.MethodGet { // HEAD, too, would use the code up
-		return a.report(w, r, errMethod(w, methods))
+	if t.r.Method != http.MethodGet { // HEAD, too, would use the code up
+		return errMethod(t.w, methods)
 	}
-	if isPrefetch(r) { // without a person: nothing is used up, and browsers throw such an answer away
-		w.WriteHeader(http.StatusServiceUnavailable)
+	if isPrefetch(t.r) { // without a person: nothing is used up, and browsers throw such an answer away
+		t.w.WriteHeader(http.StatusServiceUnavailable)
 		return nil
 	}
-	query := r.URL.Query() // without what is malformed
-	attempt := a.match(r, query)
+	query := t.r.URL.Query() // without what is malformed
+	attempt := a.match(t.r, query)
 	if attempt == nil {
-		return a.report(w, r, a.heal(w, r, at, query, nil))
+		return a.heal(t, query, nil)
 	}
-	a.attempts.remove(w, r, attempt.state) // used up, whatever comes of it
+	a.attempts.remove(t.w, t.r, attempt.state) // used up, whatever comes of it
 	begunAt := a.registrations.withID(attempt.provider)
 	if attempt.expired(a.now()) || begunAt == nil {
-		return a.report(w, r, a.heal(w, r, at, query, attempt))
+		return a.heal(t, query, attempt)
 	}
-	var err error
-	if at == begunAt {
-		err = a.finish(w, r, at, query, attempt)
-	} else { // RFC 9700 section 4.4: one provider's answer for a login at another
-		err = withAnswer(errBadCallback("the callback of another provider than that of the login"), query)
+	options, calledBack := attempt.options(), t.at
+	t.at, t.again = begunAt, &options
+	if calledBack != begunAt { // RFC 9700 section 4.4: one provider's answer for a login at another
+		return withAnswer(errBadCallback("the callback of another provider than that of the login"), query)
 	}
-	if err != nil {
-		return a.report(w, r, from(begunAt, withLogin(err, a.loginURLWith(begunAt, attempt.options()))))
+	if err := a.finish(t, query, attempt); err != nil {
+		return err
 	}
-	redirect(w, a.returnTo(attempt.returnTo))
+	redirect(t.w, a.returnTo(attempt.returnTo))
 	return nil
 }
 
@@ -91,7 +94,8 @@ func (a *Authenticator) match(r *http.Request, query url.Values) *attempt {
 // finish goes from a matched callback to a session. The order matters: nothing
 // is sent anywhere before the answer is known to come from the provider that
 // was asked, and nobody is told before everything has been checked.
-func (a *Authenticator) finish(w http.ResponseWriter, r *http.Request, at *registration, query url.Values, attempt *attempt) error {
+func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) error {
+	w, r, at := t.w, t.r, t.at
 	if err := at.checkIssuer(r.Context(), query["iss"]); err != nil {
 		return withAnswer(err, query)
 	}
@@ -233,34 +237,35 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 }
 
 // heal answers a callback whose attempt is gone or, if it is not nil, over.
-func (a *Authenticator) heal(w http.ResponseWriter, r *http.Request, at *registration, query url.Values, over *attempt) error {
+func (a *Authenticator) heal(t *turn, query url.Values, over *attempt) error {
 	var options LoginOptions
 	if over != nil {
 		options = over.options()
 	}
+	t.again = &options
 	state, _ := only(query["state"])
-	switch session, err := a.sessions.load(r); {
+	switch session, err := a.sessions.load(t.r); {
 	case err != nil:
-		return withLogin(err, a.loginURLWith(at, options))
+		return err
 	case session != nil: // the login has succeeded already
-		if err := a.landAgain(w, r, over); err != nil {
-			return withLogin(err, a.loginURLWith(at, options))
+		if err := a.landAgain(t.w, t.r, over); err != nil {
+			return err
 		}
 		if over == nil {
 			options.ReturnTo = a.flights.returnTo(state, session)
 		}
-		redirect(w, a.returnTo(options.ReturnTo))
+		redirect(t.w, a.returnTo(options.ReturnTo))
 		return nil
 	}
 	restarted, ok := wellFormedState(state)
-	if ok && !restarted && !query.Has("error") && mayNavigate(r) {
-		err := a.begin(w, r, at, options, true)
-		if err == nil && over == nil && at != nil {
-			a.logRestart(r, at)
-		}
-		return err
+	if !ok || restarted || query.Has("error") || !mayNavigate(t.r) {
+		return withAnswer(fail(codeUnknownAttempt, nil), query)
 	}
-	return withLogin(withAnswer(fail(codeUnknownAttempt, nil), query), a.loginURLWith(at, options))
+	err := a.begin(t, options, true)
+	if err == nil && over == nil && t.at != nil {
+		a.logRestart(t.r, t.at)
+	}
+	return err
 }
 
 // logRestart tells of what looks to the person like a login that asks twice. It

@@ -124,9 +124,9 @@ func asError(err error) *Error {
 	case errors.Is(err, ErrNoSession):
 		failure = errNoSession("")
 	default:
-		failure.Err = err
+		failure = fail(codeInternal, err)
 	}
-	unknown := kinds[codeInternal]
+	unknown := kinds[codeInternal] // for an application's own
 	failure.Status = cmp.Or(failure.Status, unknown.status)
 	failure.Code = cmp.Or(failure.Code, codeInternal)
 	failure.Public = cmp.Or(failure.Public, unknown.public)
@@ -170,26 +170,6 @@ func errBadCallback(format string, args ...any) *Error {
 func errProviderDown(err error) *Error { return fail(provider.CodeUnavailable, err) }
 
 func errStoreDown(err error) *Error { return fail(codeStore, fmt.Errorf("session store: %w", err)) }
-
-// from tells with which provider it was.
-func from(r *registration, err error) error {
-	if known := new(Error); errors.As(err, &known) {
-		failure := *known
-		failure.from = r
-		return &failure
-	}
-	return err
-}
-
-// withLogin tells where the person can try again.
-func withLogin(err error, loginURL string) error {
-	if known := new(Error); errors.As(err, &known) {
-		failure := *known
-		failure.loginURL = loginURL
-		return &failure
-	}
-	return err
-}
 
 // errMethod is a request by a method that a route does not have.
 func errMethod(w http.ResponseWriter, allowed string) *Error {

@@ -30,15 +30,16 @@ var postedParams = [...]string{"state", "code", "iss", "error", "error_descripti
 // callback once more by GET, is no other site, and then they come. Until then
 // nothing is looked up, remembered or sent anywhere: whoever makes a form could
 // as well have made the link.
-func (a *Authenticator) bounce(w http.ResponseWriter, r *http.Request, at *registration) error {
-	answer, err := posted(w, r, at.config.Requests.FormPostUser)
+func (a *Authenticator) bounce(t *turn) error {
+	t.again = new(LoginOptions)
+	answer, err := posted(t.w, t.r, t.at.config.Requests.FormPostUser)
 	if err != nil {
-		return withLogin(err, a.loginURL(at, ""))
+		return err
 	}
 	// A path of ours, and a query of letters, digits and +-_.~%&= alone: no part
 	// of it can end the URL, the attribute or the tag.
-	to := html.EscapeString(at.callbackPath + "?" + answer.Encode())
-	servePage(w, http.StatusOK, page{
+	to := html.EscapeString(t.at.callbackPath + "?" + answer.Encode())
+	servePage(t.w, http.StatusOK, page{
 		title: "One moment",
 		head:  `<meta http-equiv="refresh" content="0;url=` + to + `">`,
 		main:  `<p>Your login provider has answered.</p>` + "\n" + `<nav><a class="main" href="` + to + `">Continue</a></nav>`,

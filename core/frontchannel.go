@@ -26,15 +26,19 @@ import (
 // if the Store or Revocations are down. It needs [LogoutConfig.Revocations].
 func (a *Authenticator) FrontChannelLogout(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
+	return a.report(w, r, a.logoutInFrame(w, r))
+}
+
+func (a *Authenticator) logoutInFrame(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
-		return a.report(w, r, errMethod(w, http.MethodGet))
+		return errMethod(w, http.MethodGet)
 	}
 	query := r.URL.Query()
 	issuer, _ := only(query["iss"])
 	sid, _ := only(query["sid"])
 	outcome, err := a.endHere(w, r, issuer, sid)
 	if err != nil {
-		return a.report(w, r, err)
+		return err
 	}
 	at := a.registrations.issuedBy(issuer)
 	a.logProviderLogout(r, "front", at, "a session of the provider", outcome)

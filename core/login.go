@@ -28,19 +28,24 @@ import (
 // an [*Error] with status 403: each would leave an attempt that nobody ends.
 // While the provider is down and has never been up, it is [ErrUnavailable].
 func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
-	if r.Method == http.MethodPost {
-		return a.comeByGET(w, r)
+	t := &turn{w: w, r: r}
+	return a.conclude(t, a.login(t))
+}
+
+func (a *Authenticator) login(t *turn) error {
+	if t.r.Method == http.MethodPost {
+		return a.comeByGET(t)
 	}
-	if err := a.misplaced(r); err != nil {
-		return a.report(w, r, err)
+	if err := a.misplaced(t.r); err != nil {
+		return err
 	}
-	query := r.URL.Query()
+	query := t.r.URL.Query()
 	if query.Has("iss") {
-		return a.loginByThirdParty(w, r, query)
+		return a.loginByThirdParty(t, query)
 	}
 	options := LoginOptions{Provider: query.Get("provider"), ReturnTo: query.Get("return_to")}
 	options.open(a.attempts.sealer, query.Get("with"), a.now())
-	return a.LoginWith(w, r, options)
+	return a.loginWith(t, options)
 }
 
 // misplaced reports whether a router serves the login under a prefix. Its paths are
@@ -48,9 +53,11 @@ func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
 func (a *Authenticator) misplaced(r *http.Request) error {
 	asked, _, _ := strings.Cut(requestedURL(r), "?")
 	if prefix, ok := strings.CutSuffix(asked, a.config.Pages.LoginPath); ok && strings.HasPrefix(prefix, "/") {
-		return &Error{operator: true, Public: "Nobody can log in here at the moment. Please tell us.", Err: fmt.Errorf(
+		failure := fail(codeInternal, fmt.Errorf(
 			"a router serves Pages.LoginPath %s under the prefix %q, so the callback would not be found; mount the routes where their paths are whole, "+
-				"and give a RedirectURL with the whole path of the callback", a.config.Pages.LoginPath, told.Clip(prefix))}
+				"and give a RedirectURL with the whole path of the callback", a.config.Pages.LoginPath, told.Clip(prefix)))
+		failure.Public, failure.operator = cannotLogIn, true
+		return failure
 	}
 	return nil
 }
@@ -65,22 +72,24 @@ func (a *Authenticator) sole() *registration {
 
 // begin sends the browser to the provider with a new attempt, or, if it is not
 // said which, to where the person chooses one.
-func (a *Authenticator) begin(w http.ResponseWriter, r *http.Request, at *registration, options LoginOptions, restart bool) error {
-	if at == nil {
-		redirect(w, a.loginURLWith(nil, options))
+func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error {
+	if t.at == nil {
+		redirect(t.w, a.loginURLWith(nil, options))
 		return nil
 	}
-	attempt := newAttempt(at.id, a.returnTo(options.ReturnTo), restart, a.now())
-	more, err := options.bind(&at.config, attempt)
+	attempt := newAttempt(t.at.id, a.returnTo(options.ReturnTo), restart, a.now())
+	more, err := options.bind(&t.at.config, attempt)
 	if err != nil {
-		return from(at, err)
+		t.again = nil // it would be the same
+		return err
 	}
-	to, err := at.authorizationURL(r.Context(), attempt, more)
+	t.again = &options
+	to, err := t.at.authorizationURL(t.r.Context(), attempt, more)
 	if err != nil {
-		return from(at, withLogin(err, a.loginURLWith(at, options)))
+		return err
 	}
-	a.attempts.save(w, r, attempt)
-	redirect(w, to)
+	a.attempts.save(t.w, t.r, attempt)
+	redirect(t.w, to)
 	return nil
 }
 

@@ -62,30 +62,37 @@ func (o LoginOptions) prompt(p *Provider) string {
 // An option that cannot be is an [*Error] with status 500 that names it, and one
 // that the provider cannot fulfil is [ErrRefused]. Nothing is begun then.
 func (a *Authenticator) LoginWith(w http.ResponseWriter, r *http.Request, options LoginOptions) error {
-	noStore(w)
+	t := &turn{w: w, r: r}
+	return a.conclude(t, a.loginWith(t, options))
+}
+
+func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
+	noStore(t.w)
 	if err := options.check(); err != nil {
-		return a.report(w, r, &Error{Err: err})
+		return err
 	}
-	if !mayNavigate(r) {
-		return a.report(w, r, withLogin(fail(codeNoNavigation, nil), a.loginURLWith(nil, options)))
+	if !mayNavigate(t.r) {
+		t.again = &options
+		return fail(codeNoNavigation, nil)
 	}
-	at := a.sole()
+	t.at = a.sole()
 	if options.Provider != "" {
-		if at = a.registrations.named(options.Provider); at == nil {
-			return a.report(w, r, a.errUnknownProvider("provider", options.Provider, options.ReturnTo))
+		if t.at = a.registrations.named(options.Provider); t.at == nil {
+			t.again = &LoginOptions{ReturnTo: options.ReturnTo}
+			return errUnknownProvider("provider", options.Provider)
 		}
 	}
-	if at == nil {
-		a.serveChooser(w, options)
+	if t.at == nil {
+		a.serveChooser(t.w, options)
 		return nil
 	}
-	return a.report(w, r, a.begin(w, r, at, options, false))
+	return a.begin(t, options, false)
 }
 
 // errUnknownProvider is a login at a provider that this application does not have.
 // The name comes from outside, and so it goes to the log, quoted and clipped.
-func (a *Authenticator) errUnknownProvider(param, value, returnTo string) error {
-	return withLogin(fail(codeUnknownName, fmt.Errorf("the login asks for %s %q, which is none of Config.Providers", param, told.Clip(value))), a.loginURL(nil, returnTo))
+func errUnknownProvider(param, value string) *Error {
+	return fail(codeUnknownName, fmt.Errorf("the login asks for %s %q, which is none of Config.Providers", param, told.Clip(value)))
 }
 
 // check finds mistakes of the application's.

@@ -25,19 +25,23 @@ import (
 // [ErrUnavailable] and the session stays as well.
 func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
+	return a.report(w, r, a.logout(w, r))
+}
+
+func (a *Authenticator) logout(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
-		return a.report(w, r, errMethod(w, http.MethodPost))
+		return errMethod(w, http.MethodPost)
 	}
 	if err := a.crossOrigin.Check(r); err != nil {
-		return a.report(w, r, fail(codeCrossOrigin, err))
+		return fail(codeCrossOrigin, err)
 	}
 	session, err := a.sessions.load(r)
 	if err != nil {
-		return a.report(w, r, err)
+		return err
 	}
 	held, err := a.endSession(w, r, session)
 	if err != nil {
-		return a.report(w, r, err)
+		return err
 	}
 	if held != nil {
 		a.revokeTokens(r, session.registration, held)
@@ -83,18 +87,20 @@ func (a *Authenticator) endSession(w http.ResponseWriter, r *http.Request, sessi
 // failure is logged and does no harm: nobody here has them any more.
 func (a *Authenticator) revokeTokens(r *http.Request, at *registration, held *tokens) {
 	if err := at.revoke(r.Context(), held); err != nil {
-		a.log(r, asError(from(at, err)))
+		a.log(r, asError(err))
 	}
 }
 
 // revokeLater is revokeTokens for a request that does not wait for it. The goroutine
-// ends within patience, if Client.SecretFunc heeds its context.
+// ends within seconds, if Client.SecretFunc heeds its context.
 func (a *Authenticator) revokeLater(r *http.Request, at *registration, held *tokens) {
 	detached := r.WithContext(context.WithoutCancel(r.Context()))
 	go func() {
 		defer func() {
 			if cause := recover(); cause != nil { // in a goroutine of ours, a panic would end the program
-				a.log(detached, asError(from(at, errProviderDown(fmt.Errorf("panic: %v\n%s", cause, debug.Stack())))))
+				failure := errProviderDown(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
+				failure.from = at
+				a.log(detached, failure)
 			}
 		}()
 		a.revokeTokens(detached, at, held)

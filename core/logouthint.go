@@ -85,7 +85,9 @@ func (h *logoutHints) keep(w http.ResponseWriter, r *http.Request, of *session, 
 	case errors.Is(err, vault.ErrTooLarge):
 		h.tellTooLarge(r, of.registration, len(idToken), "use a Store that takes larger values")
 	case err != nil:
-		h.log(r, asError(from(of.registration, errStoreDown(err)))) // logout works without
+		failure := errStoreDown(err) // logout works without
+		failure.from = of.registration
+		h.log(r, failure)
 	}
 }
 

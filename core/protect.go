@@ -47,14 +47,22 @@ func (a *Authenticator) LoadUser(w http.ResponseWriter, r *http.Request) (*http.
 // this very page. A need that cannot be is an error of status 500. Beside an
 // error, the request is r, unchanged.
 func (a *Authenticator) AuthenticateFor(w http.ResponseWriter, r *http.Request, need Requirement) (*http.Request, error) {
+	passed, err := a.authenticate(w, r, need)
+	if err != nil {
+		return r, a.report(w, r, err)
+	}
+	return passed, nil
+}
+
+func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, need Requirement) (*http.Request, error) {
 	if err := need.check(); err != nil {
-		return r, a.report(w, r, &Error{Err: err})
+		return nil, err
 	}
 	outer := innermost(r.Context())
 	if found := outer.passed(a); found != nil {
 		if found.session != nil {
 			if err := a.meet(r, found.session, need); err != nil {
-				return r, a.report(w, r, err)
+				return nil, err
 			}
 		}
 		return a.again(r, found), nil
@@ -62,10 +70,10 @@ func (a *Authenticator) AuthenticateFor(w http.ResponseWriter, r *http.Request, 
 	markPrivate(w.Header())
 	session, err := a.sessions.load(r)
 	if err != nil {
-		return r, a.report(w, r, err)
+		return nil, err
 	}
 	if session == nil {
-		return r, a.report(w, r, a.errNoSession(need))
+		return nil, a.errNoSession(need)
 	}
 	tokens, err := a.refresher.guard(w, r, session)
 	if errors.Is(err, ErrNoSession) {
@@ -73,13 +81,13 @@ func (a *Authenticator) AuthenticateFor(w http.ResponseWriter, r *http.Request, 
 		a.landings.forgetAll(w, r)
 	}
 	if err != nil {
-		return r, a.report(w, r, err)
+		return nil, err
 	}
 	if err := a.sessions.touch(w, r, session); err != nil {
 		a.log(r, asError(err)) // the session is good for a while yet
 	}
 	if err := a.meet(r, session, need); err != nil {
-		return r, a.report(w, r, err)
+		return nil, err
 	}
 	session.attached = attached{user: &session.user, by: a, session: session, request: r, tokens: tokens, outer: outer}
 	return r.WithContext(session.attached.in(r.Context())), nil
@@ -106,43 +114,48 @@ func (a *Authenticator) errNoSession(need Requirement) *Error {
 // A guard in front of the login's own routes would send people around in circles.
 // Challenge answers status 500 there, login_guarded. Logout may be guarded.
 func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err error) error {
+	t := &turn{w: w, r: r}
+	return a.conclude(t, a.challenge(t, err))
+}
+
+func (a *Authenticator) challenge(t *turn, err error) error {
 	if !errors.Is(err, ErrNoSession) && !errors.Is(err, ErrStepUp) {
-		return a.report(w, r, err)
+		return err
 	}
-	if a.circles(r) {
-		return a.report(w, r, errGuarded(r))
+	if a.circles(t.r) {
+		return errGuarded(t.r)
 	}
-	var at *registration
 	var options LoginOptions
 	if known := new(Error); errors.As(err, &known) {
-		at, options = known.from, known.needs
+		t.at, options = known.from, known.needs
 	}
-	navigation, htmx := isNavigation(r), r.Header.Get("HX-Request") == "true"
+	navigation, htmx := isNavigation(t.r), t.r.Header.Get("HX-Request") == "true"
 	switch {
 	case navigation:
-		if at == nil {
-			at = a.sole()
+		if t.at == nil {
+			t.at = a.sole()
 		}
-		options.ReturnTo = requestedURL(r)
+		options.ReturnTo = requestedURL(t.r)
 	case htmx:
-		options.ReturnTo = localPart(r.Header.Get("HX-Current-URL"))
+		options.ReturnTo = localPart(t.r.Header.Get("HX-Current-URL"))
 	default:
-		options.ReturnTo = a.pageBefore(r)
+		options.ReturnTo = a.pageBefore(t.r)
 	}
+	t.again = &options
 	if options.guarded = errors.Is(err, ErrNoSession); options.guarded && options.ReturnTo != "" {
-		if circle := a.challengeAgain(w, r, &options); circle != nil {
-			return a.report(w, r, withLogin(circle, a.loginURLWith(at, options)))
+		if circle := a.challengeAgain(t.w, t.r, &options); circle != nil {
+			return circle
 		}
 	}
 	if navigation {
-		return a.report(w, r, a.begin(w, r, at, options, false))
+		return a.begin(t, options, false)
 	}
 	if htmx {
-		w.Header().Set("HX-Redirect", a.loginURLWith(at, options))
-	} else if sendsForm(r) {
+		t.w.Header().Set("HX-Redirect", a.loginURLWith(t.at, options))
+	} else if sendsForm(t.r) {
 		err = withLostInput(err)
 	}
-	return a.report(w, r, withLogin(err, a.loginURLWith(at, options)))
+	return err
 }
 
 // sendsForm reports whether r is a form that a page has sent: a redirect to log in

@@ -89,7 +89,7 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 		return nil, f.lost(w, r, found)
 	case f.now().Before(held.RefreshDue): // the session is behind its tokens
 		found.refreshDue = instantOf(held.RefreshDue)
-		f.report(r, f.sessions.renew(w, r, found))
+		f.report(r, found, f.sessions.renew(w, r, found))
 		return mine, nil
 	}
 	fresh, err := f.refreshed(r, found, held, false)
@@ -112,7 +112,7 @@ func (f *refresher) lost(w http.ResponseWriter, r *http.Request, found *session)
 		found.refreshDue = now.refreshDue
 		return nil
 	}
-	f.report(r, from(found.registration, errTokensLost()))
+	f.report(r, found, errTokensLost())
 	return f.end(w, r, found)
 }
 
@@ -191,7 +191,7 @@ func (f *refresher) join(r *http.Request, key string, found *session, held *toke
 	of := *found // the refresh may outlive the request
 	return f.flights.join(key, func() (string, error) {
 		outcome, err := f.run(detached, key, &of, held)
-		return outcome, f.report(detached, from(of.registration, err)) // who shows it shows the line's reference
+		return outcome, f.report(detached, &of, err) // who shows it shows the line's reference
 	}).wait(ctx)
 }
 
@@ -218,7 +218,7 @@ func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) 
 	telling, cancel := context.WithTimeout(r.Context(), refreshPatience)
 	defer cancel()
 	if err := f.shared.Finish(telling, key, outcome, keep); err != nil {
-		f.report(r, from(of.registration, errRefreshesDown(err))) // whoever waits here has it all the same
+		f.report(r, of, errRefreshesDown(err)) // whoever waits here has it all the same
 	}
 	return outcome, err
 }
@@ -235,7 +235,7 @@ func (f *refresher) redeem(r *http.Request, key string, of *session, held *token
 	}
 	if refused := new(Error); errors.As(err, &refused) && (refused.Code == provider.CodeRefreshRefused || refused.Code == provider.CodeIDToken) {
 		at.outage.succeeded()
-		f.report(r, from(at, err))
+		f.report(r, of, err)
 		return outcomeRefused, outcomeKept, nil
 	}
 	if saysOutage(err) {
@@ -276,22 +276,22 @@ func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, f
 	err := f.tokens.vault.Renew(held, r, f.tokens.seal(of, fresh), of.ends.time().Sub(f.now()))
 	if !errors.Is(err, vault.ErrTooLarge) {
 		if err != nil {
-			f.report(r, errStoreDown(err))
+			f.report(r, of, errStoreDown(err))
 		}
-		f.report(r, f.sessions.renew(held, r, of))
+		f.report(r, of, f.sessions.renew(held, r, of))
 		if err = held.CheckSize(); err == nil {
 			held.Release(w)
 			keepFromCaches(w.Header())
 			return
 		}
 	}
-	f.report(r, errTokensTooLarge(err))
+	f.report(r, of, errTokensTooLarge(err))
 	of.refreshDue = 0 // never: otherwise a session without tokens ends
 	if err := f.sessions.renew(w, r, of); err != nil {
-		f.report(r, err)
+		f.report(r, of, err)
 		return
 	}
-	f.report(r, f.tokens.end(w, r))
+	f.report(r, of, f.tokens.end(w, r))
 }
 
 // end is for a session whose user the provider does not vouch for any more.
@@ -299,16 +299,18 @@ func (f *refresher) end(w http.ResponseWriter, r *http.Request, found *session) 
 	if err := f.sessions.end(w, r, found); err != nil {
 		return err
 	}
-	f.report(r, f.tokens.end(w, r)) // what may be left is of no use
+	f.report(r, found, f.tokens.end(w, r)) // what may be left is of no use
 	return ErrNoSession
 }
 
-// report logs what does not stop the request, and returns it with its reference.
-func (f *refresher) report(r *http.Request, err error) error {
+// report logs what does not stop the request of a session, and returns it with its
+// reference.
+func (f *refresher) report(r *http.Request, of *session, err error) error {
 	if err == nil {
 		return nil
 	}
 	failure := asError(err)
+	failure.from = of.registration
 	f.log(r, failure)
 	return failure
 }

@@ -84,14 +84,20 @@ func (a *Authenticator) meet(r *http.Request, found *session, need Requirement) 
 	if need.isZero() {
 		return nil
 	}
-	now := a.now()
-	stale := need.staleFor(found.Authentication, now)
+	stale := need.staleFor(found.Authentication, a.now())
 	if !stale && !need.weakFor(found.Authentication) {
 		return nil
 	}
+	failure := a.errStepUp(r, found, need, stale)
+	failure.from = found.registration
+	return failure
+}
+
+// errStepUp is what is wrong with a login that does not meet need.
+func (a *Authenticator) errStepUp(r *http.Request, found *session, need Requirement, stale bool) *Error {
 	at := found.registration
 	if at.config.OAuth2 != nil {
-		return from(at, errNoStepUp())
+		return errNoStepUp()
 	}
 	needs := LoginOptions{Require: need}
 	if stale {
@@ -99,11 +105,17 @@ func (a *Authenticator) meet(r *http.Request, found *session, need Requirement) 
 		// authenticated there elsewhere can do so again.
 		needs.AuthParams = promptLogin()
 	}
-	if found.raised == fingerprint(a.returnTo(requestedURL(r))) && instantOf(now).since(found.seen) < stepUpPause {
-		err := fail(provider.CodeStepUpFailed, errors.New("a login that was made for this page is not good enough for it"))
-		return from(at, withLogin(err, a.loginURLWith(at, LoginOptions{ReturnTo: requestedURL(r), AuthParams: needs.AuthParams, Require: need})))
+	if found.raised == fingerprint(a.returnTo(requestedURL(r))) && instantOf(a.now()).since(found.seen) < stepUpPause {
+		failure := fail(provider.CodeStepUpFailed, errors.New("a login that was made for this page is not good enough for it"))
+		failure.loginURL = a.loginURLWith(at, LoginOptions{ReturnTo: requestedURL(r), AuthParams: needs.AuthParams, Require: need})
+		return failure
 	}
-	return from(at, errStepUp(needs, a.loginURLWith(at, needs)))
+	// The status is that of RFC 9470 section 3, whose challenge is in the problem
+	// details. There is no WWW-Authenticate, whose only registered scheme for this is
+	// Bearer: what is asked for here is not another token but another login.
+	failure := fail(codeStepUp, nil)
+	failure.loginURL, failure.needs = a.loginURLWith(at, needs), needs
+	return failure
 }
 
 // fingerprint tells the pages apart for which logins are stepped up. It is never
@@ -111,16 +123,6 @@ func (a *Authenticator) meet(r *http.Request, found *session, need Requirement) 
 func fingerprint(page string) uint32 { return max(1, crc32.ChecksumIEEE([]byte(page))) }
 
 func promptLogin() url.Values { return url.Values{"prompt": {"login"}} }
-
-// errStepUp has the status of RFC 9470 section 3, and the members of its
-// challenge in the problem details. There is no WWW-Authenticate, whose only
-// registered scheme for this is Bearer: what is asked for here is not another
-// token but another login.
-func errStepUp(needs LoginOptions, loginURL string) *Error {
-	failure := fail(codeStepUp, nil)
-	failure.loginURL, failure.needs = loginURL, needs
-	return failure
-}
 
 // errNoStepUp is a requirement at a provider that can meet none.
 func errNoStepUp() *Error {

@@ -17,30 +17,33 @@ const maxLoginHint = 256
 // provider's own portal (OpenID Connect Core section 4). It does no more than
 // begin one, which every link can: who logs in, and whether, is said by the
 // provider and by the person, in this browser.
-func (a *Authenticator) loginByThirdParty(w http.ResponseWriter, r *http.Request, query url.Values) error {
-	noStore(w)
+func (a *Authenticator) loginByThirdParty(t *turn, query url.Values) error {
+	noStore(t.w)
 	issuer, _ := only(query["iss"])
 	at := a.registrations.issuedBy(issuer)
 	if at == nil {
-		return a.report(w, r, a.errUnknownProvider("iss", issuer, ""))
+		t.again = new(LoginOptions)
+		return errUnknownProvider("iss", issuer)
 	}
 	options := LoginOptions{Provider: at.config.Name, ReturnTo: a.targetLink(query["target_link_uri"])}
 	if hint, ok := only(query["login_hint"]); ok && validLoginHint(hint) {
 		options.AuthParams = url.Values{"login_hint": {hint}}
 	}
-	return a.LoginWith(w, r, options)
+	return a.loginWith(t, options)
 }
 
 // comeByGET has a POST of the login path come again as a GET: section 4 allows
 // both. To a POST of another site, browsers add no Lax cookies, so that nobody
 // could see to it that not too many logins are in flight; to the GET they do.
-func (a *Authenticator) comeByGET(w http.ResponseWriter, r *http.Request) error {
+func (a *Authenticator) comeByGET(t *turn) error {
+	r := t.r
 	const most = 16 << 10 // bytes
 	if r.Body != nil {
-		r.Body = http.MaxBytesReader(w, r.Body, most)
+		r.Body = http.MaxBytesReader(t.w, r.Body, most)
 	}
 	if err := r.ParseForm(); err != nil {
-		return a.report(w, r, withLogin(fail(codeMalformed, err), a.config.Pages.LoginPath))
+		t.again = new(LoginOptions)
+		return fail(codeMalformed, err)
 	}
 	query := make(url.Values)
 	for _, name := range []string{"provider", "with", "iss", "login_hint"} {
@@ -54,7 +57,7 @@ func (a *Authenticator) comeByGET(w http.ResponseWriter, r *http.Request) error 
 	if to := a.targetLink(r.Form["target_link_uri"]); to != a.config.Pages.Home {
 		query.Set("target_link_uri", a.origin+to)
 	}
-	redirect(w, strings.TrimSuffix(provider.WithQuery(a.config.Pages.LoginPath, query), "?"))
+	redirect(t.w, strings.TrimSuffix(provider.WithQuery(a.config.Pages.LoginPath, query), "?"))
 	return nil
 }
 

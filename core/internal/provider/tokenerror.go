@@ -93,8 +93,7 @@ func facebookError(body []byte) Reported {
 // Content-Type. Endpoint and client are for the log.
 func tokenRefusal(endpoint string, status int, body []byte, client string, secrets ...string) *Error {
 	said := providerErrorOf(body)
-	said2 := &Reported{Code: told.Redact(said.Code, secrets...), Description: told.Redact(said.Description, secrets...)}
-	cause := error(said2)
+	var cause error = &Reported{Code: told.Redact(said.Code, secrets...), Description: told.Redact(said.Description, secrets...)}
 	if said.Code == "" {
 		cause = fmt.Errorf("it answered %d without an OAuth error", status)
 	}

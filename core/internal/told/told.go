@@ -6,13 +6,15 @@ import (
 )
 
 const (
-	Max       = 500 // bytes of one text from outside in a log line
-	minSecret = 8   // bytes of a secret that can be hidden in a text
+	// Max is how many bytes of one text from outside a log line may have.
+	Max = 500
+
+	minSecret = 8 // bytes of a secret that can be hidden in a text
 )
 
 // Redact returns the beginning of a text from outside, without secrets: neither
 // as they are nor percent-encoded. The text is cut first and read once, so that
-// the cost is bounded by maxTold, and what replaces a secret is not read again.
+// the cost is bounded by Max, and what replaces a secret is not read again.
 //
 // A secret of less than minSecret bytes stays: a text that lacks each "a" shows
 // what the secret is, and helps nobody.
