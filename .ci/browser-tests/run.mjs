@@ -23,7 +23,7 @@ import { lookAtAll } from './look.mjs';
 import { Person } from './person.mjs';
 import { stopAll } from './programs.mjs';
 import { closeAll } from './servers.mjs';
-import { embedded, lasting, loopback, names, tls } from './worlds.mjs';
+import { embedded, lasting, loopback, losing, names, tls } from './worlds.mjs';
 
 // The examples differ in their adapter alone, so that each world needs all of
 // the cases, and each example the world that is like production.
@@ -31,6 +31,7 @@ const kept = ['whole login', 'logout', 'tokens in cookies', 'one refresh'];
 const plan = [
   { build: tls, examples: ['nethttp', 'gin', 'echo'] },
   { build: loopback, examples: ['nethttp'] },
+  { build: losing, examples: ['nethttp', 'gin', 'echo'], only: ['session lost'] },
   ...[tls, loopback].map((build) => ({
     build, examples: ['formpost'], only: ['form_post', 'form_post without scripts', 'whole login', 'five tabs', 'back to the provider', 'logout'],
   })),

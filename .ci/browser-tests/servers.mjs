@@ -7,19 +7,29 @@ const running = [];
 
 // proxy listens on loopback, with TLS if there is a certificate, and passes all
 // that comes to the program that forwardTo names later: its own port has to be
-// known before the program starts.
-export async function proxy(certificate) {
+// known before the program starts. It drops each Set-Cookie whose name contains lost.
+export async function proxy(certificate, lost) {
   let target;
   const port = await listen(certificate, (request, response) => {
     const { method, url: path, headers } = request;
     const onward = http.request(target, { method, path, headers, agent: false }, (answer) => {
-      response.writeHead(answer.statusCode, answer.rawHeaders);
+      response.writeHead(answer.statusCode, lost ? without(lost, answer.rawHeaders) : answer.rawHeaders);
       answer.pipe(response);
     });
     onward.on('error', () => response.destroy());
     request.pipe(onward);
   });
   return { port, forwardTo: (url) => { target = url; } };
+}
+
+// without leaves the cookies out whose name contains lost.
+function without(lost, rawHeaders) {
+  const kept = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const [name, value] = rawHeaders.slice(i, i + 2);
+    if (name.toLowerCase() !== 'set-cookie' || !value.split('=')[0].includes(lost)) kept.push(name, value);
+  }
+  return kept;
 }
 
 // pages serves HTML by its path, and returns the port.

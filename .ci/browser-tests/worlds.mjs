@@ -30,14 +30,20 @@ export async function loopback({ binaries }, example) {
 }
 
 // tls is like production: https names, and a proxy before each program.
-export async function tls({ binaries, certificate }, example) {
-  const front = await proxy(certificate);
+export const tls = (parts, example) => behindProxy(parts, example);
+
+// losing is tls with a proxy that drops the session's cookie.
+export const losing = (parts, example) => behindProxy(parts, example, '-session');
+
+async function behindProxy({ binaries, certificate }, example, lost) {
+  const front = await proxy(certificate, lost);
   const app = `https://app.pixy.test:${front.port}`;
   const provider = await startProvider(binaries, app, certificate);
   const env = { ADDR: '127.0.0.1:0', OIDC_REDIRECT_URL: `${app}/auth/callback`, SSL_CERT_FILE: certificate.ca, ...provider };
   const program = await start(`${binaries}/${example}`, { env });
   front.forwardTo(program.url);
-  return world(`${example}, https, provider on another site`, app, program, onTLS, certificate);
+  const name = `${example}, https, provider on another site${lost ? ', a proxy that drops a cookie' : ''}`;
+  return world(name, app, program, onTLS, certificate);
 }
 
 // lasting has an application that keeps tokens, and a provider that tells it of a

@@ -1,6 +1,6 @@
 // Cookies as the browser has stored them, or not.
 import assert from 'node:assert/strict';
-import { check } from './check.mjs';
+import { check, checkSpecial } from './check.mjs';
 
 export const minutes = (n) => n * 60;
 
@@ -59,4 +59,19 @@ check('cookies blocked', 'in the browser\'s settings: two logins, then a page th
   await page.getByRole('link', { name: 'Try again' }).click();
   await bob.isAsked(page);
   assert.equal(await ends(), 2);
+});
+
+checkSpecial('session lost', 'two logins, then a page that says so, one line in the log, and a way to try again', async (ada) => {
+  const page = await ada.tab('/me');
+  await ada.sayWho(page);
+  await ada.isAsked(page);
+  await ada.sayWho(page);
+  await ada.reads(page, 'Your login did not last');
+  await page.getByText('(session_lost)').waitFor();
+  assert.equal(ada.visited.filter((url) => new URL(url).pathname === '/auth/callback').length, 2, ada.visited.join('\n'));
+  const lines = ada.world.output().split('\n').filter((line) => line.includes('code=session_lost'));
+  assert.equal(lines.length, 1, lines.join('\n'));
+  assert.match(lines[0], /without the session's cookie/);
+  await page.getByRole('link', { name: 'Try again' }).click();
+  await ada.isAsked(page);
 });
