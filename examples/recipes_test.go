@@ -1,0 +1,394 @@
+package examples_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pixyauth/pixy/adapters/httplogin"
+	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
+)
+
+// The recipes of README.md: the functions have its code, and the tests run it.
+
+func ownLoginPage(login *httplogin.Login, welcome *template.Template, orders http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	login.Mount(mux)
+	mux.HandleFunc("GET /welcome", func(w http.ResponseWriter, r *http.Request) {
+		// The template has <a href="/auth/login?provider=Work&return_to={{.}}">Log in with your work account</a>.
+		_ = welcome.Execute(w, r.FormValue("return_to"))
+	})
+	requireUser := func(next http.Handler) http.Handler {
+		return login.LoadUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if httplogin.User(r) == nil {
+				http.Redirect(w, r, "/welcome?return_to="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+				return
+			}
+			next.ServeHTTP(w, r)
+		}))
+	}
+	mux.Handle("GET /orders", requireUser(orders))
+	return mux
+}
+
+func roles(login *httplogin.Login, report http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	requireRole := func(role string, next http.Handler) http.Handler {
+		return login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !httplogin.User(r).Has("roles", role) {
+				http.Error(w, "Your account does not have the role "+role+".", http.StatusForbidden)
+				return
+			}
+			next.ServeHTTP(w, r)
+		}))
+	}
+	mux.Handle("GET /report", requireRole("auditor", report))
+	return mux
+}
+
+func nestedRoles(r *http.Request) ([]string, error) {
+	var access struct {
+		Roles []string `json:"roles"`
+	}
+	err := httplogin.User(r).Claim("realm_access", &access)
+	return access.Roles, err
+}
+
+func singlePage(login *httplogin.Login, files http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	login.Mount(mux)
+	mux.Handle("GET /api/me", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]string{"name": httplogin.User(r).Name})
+	})))
+	mux.Handle("/", files) // for everybody: the page asks /api/me
+	return http.NewCrossOriginProtection().Handler(mux)
+}
+
+func subPath(config core.Config) core.Config {
+	config.RedirectURL = "https://www.example.com/reader/auth/callback"
+	config.Pages.Home = "/reader/"
+	config.Sessions.CookieName = "reader"
+	return config
+}
+
+func containers(config core.Config) core.Config {
+	dialer := new(net.Dialer)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == "localhost:8081" { // the provider, as browsers know it
+			address = "keycloak:8080" // and as this container does
+		}
+		return dialer.DialContext(ctx, network, address)
+	}
+	config.HTTPClient = &http.Client{Transport: transport}
+	return config
+}
+
+func severalHosts(config core.Config, app func(*httplogin.Login) http.Handler) (http.Handler, error) {
+	hosts := http.NewServeMux()
+	for _, host := range []string{"red.example.com", "blue.example.com"} {
+		config.RedirectURL = "https://" + host + "/auth/callback"
+		auth, err := core.New(config)
+		if err != nil {
+			return nil, err
+		}
+		login, mux := httplogin.New(auth), http.NewServeMux()
+		login.Mount(mux)
+		mux.Handle("/", app(login))
+		hosts.Handle(host+"/", mux)
+	}
+	return hosts, nil
+}
+
+type caller struct{}
+
+func bearerBesideSessions(login *httplogin.Login, verify func(context.Context, string) (string, error), api http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	as := func(key string, w http.ResponseWriter, r *http.Request) {
+		api.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), caller{}, key)))
+	}
+	session := login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		as(httplogin.User(r).Key(), w, r)
+	}))
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
+			session.ServeHTTP(w, r)
+			return
+		}
+		key, err := verify(r.Context(), token) // signature, issuer, audience, expiry: yours
+		if err != nil {
+			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+			http.Error(w, "The access token is not valid.", http.StatusUnauthorized)
+			return
+		}
+		as(key, w, r)
+	})
+	return mux
+}
+
+// links is the application's table of accounts.
+type links interface {
+	Begin(ctx context.Context, key string) error // remembers for ten minutes that this user wants to link
+	Wants(ctx context.Context, key string) bool
+	Link(ctx context.Context, key, other string) error
+}
+
+func linkOnLogin(config core.Config, accounts links) core.Config {
+	config.OnLogin = func(ctx context.Context, user *core.User) error {
+		before := core.UserFromContext(ctx) // who was logged in when this login ended, or nil
+		if before == nil || before.Key() == user.Key() || !accounts.Wants(ctx, before.Key()) {
+			return nil
+		}
+		if err := accounts.Link(ctx, before.Key(), user.Key()); err != nil {
+			return fmt.Errorf("%w: %w", core.ErrUnavailable, err)
+		}
+		return nil
+	}
+	return config
+}
+
+func linking(auth *core.Authenticator, accounts links) http.Handler {
+	login, routes, mux := httplogin.New(auth), http.NewServeMux(), http.NewServeMux()
+	login.Mount(routes)
+	mux.Handle("/auth/", login.LoadUser(routes)) // so that OnLogin sees who was logged in before
+	mux.Handle("POST /link", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := accounts.Begin(r.Context(), httplogin.User(r).Key()); err != nil {
+			http.Error(w, "Accounts cannot be linked at the moment.", http.StatusServiceUnavailable)
+			return
+		}
+		if err := auth.LoginWith(w, r, core.LoginOptions{Provider: "Other", ReturnTo: "/me"}); err != nil {
+			auth.ServeError(w, r, err)
+		}
+	})))
+	mux.Handle("/me", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprint(w, httplogin.User(r).Subject)
+	})))
+	return http.NewCrossOriginProtection().Handler(mux)
+}
+
+func events(login *httplogin.Login, messages <-chan string) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /events", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Minute) // then the browser reconnects, and is checked again
+		defer cancel()
+		w.Header().Set("Content-Type", "text/event-stream")
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case message := <-messages:
+				_, _ = fmt.Fprintf(w, "data: %s\n\n", message)
+				_ = http.NewResponseController(w).Flush()
+			}
+		}
+	})))
+	return mux
+}
+
+func auditLog(config core.Config, file io.Writer) core.Config {
+	audit := slog.New(slog.NewJSONHandler(file, nil))
+	config.Logger = audit // logins that fail, with a code and a reference
+	config.OnLogin = func(ctx context.Context, user *core.User) error {
+		audit.InfoContext(ctx, "login", "user", user.Key())
+		return nil
+	}
+	return config
+}
+
+// recipe is an application at two providers, Work and Other, and a browser.
+func recipe(t *testing.T, change func(*core.Config), app func(*core.Authenticator) http.Handler) *logintest.Browser {
+	t.Helper()
+	work := logintest.NewProvider("https://work.example.test", logintest.Client{ID: "app", RedirectURIs: []string{"https://app.example.test/auth/callback/Work"}})
+	work.User = logintest.User{Subject: "ada", Claims: map[string]any{"name": "Ada", "roles": []string{"auditor"}}}
+	other := logintest.NewProvider("https://other.example.test", logintest.Client{ID: "app", RedirectURIs: []string{"https://app.example.test/auth/callback/Other"}})
+	other.User = logintest.User{Subject: "42"}
+	config := core.Config{
+		Providers: []core.Provider{
+			{Name: "Work", Issuer: work.Issuer(), ClientID: "app"},
+			{Name: "Other", Issuer: other.Issuer(), ClientID: "app"},
+		},
+		RedirectURL: "https://app.example.test/auth/callback",
+		SessionKey:  []byte(sessionKey),
+		HTTPClient:  logintest.InMemory(map[string]http.Handler{work.Issuer(): work, other.Issuer(): other}),
+		Logger:      slog.New(slog.DiscardHandler),
+	}
+	if change != nil {
+		change(&config)
+	}
+	auth, err := core.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := logintest.NewBrowser()
+	browser.Serve(work.Issuer(), work)
+	browser.Serve(other.Issuer(), other)
+	browser.Serve("https://app.example.test", app(auth))
+	return browser
+}
+
+// opens fails unless a page, or where it leads, has a text.
+func opens(t *testing.T, browser *logintest.Browser, path string, status int, text string) {
+	t.Helper()
+	page, err := browser.Get("https://app.example.test" + path)
+	if err != nil || page.Status != status || !strings.Contains(string(page.Body), text) {
+		t.Fatalf("%s: got %v %v, want %d with %q", path, page, err, status, text)
+	}
+}
+
+var says = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "for users") })
+
+func TestRecipeOwnLoginPage(t *testing.T) {
+	t.Parallel()
+	welcome := template.Must(template.New("").Parse(`<a href="/auth/login?provider=Work&return_to={{.}}">Log in with your work account</a>`))
+	browser := recipe(t, nil, func(auth *core.Authenticator) http.Handler {
+		return ownLoginPage(httplogin.New(auth), welcome, says)
+	})
+	opens(t, browser, "/orders?page=2", http.StatusOK, `return_to=%2forders%3fpage%3d2"`)
+	opens(t, browser, "/auth/login?provider=Work&return_to=%2forders%3fpage%3d2", http.StatusOK, "for users")
+	opens(t, browser, "/orders", http.StatusOK, "for users")
+}
+
+func TestRecipeRoles(t *testing.T) {
+	t.Parallel()
+	for provider, want := range map[string]int{"Work": http.StatusOK, "Other": http.StatusForbidden} {
+		browser := recipe(t, nil, func(auth *core.Authenticator) http.Handler {
+			login, mux := httplogin.New(auth), http.NewServeMux()
+			login.Mount(mux)
+			mux.Handle("/", roles(login, says))
+			return mux
+		})
+		opens(t, browser, "/auth/login?provider="+provider+"&return_to=/report", want, "")
+	}
+}
+
+func TestRecipeNestedRoles(t *testing.T) {
+	t.Parallel()
+	user := logintest.User{Subject: "ada", Claims: map[string]any{"realm_access": map[string]any{"roles": []string{"auditor"}}}}
+	var got []string
+	app := logintest.SignedIn(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, _ = nestedRoles(r) }), user)
+	browser := logintest.NewBrowser()
+	browser.Serve("https://app.example.test", app)
+	opens(t, browser, "/", http.StatusOK, "")
+	if len(got) != 1 || got[0] != "auditor" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestRecipeSinglePage(t *testing.T) {
+	t.Parallel()
+	browser := recipe(t, nil, func(auth *core.Authenticator) http.Handler { return singlePage(httplogin.New(auth), says) })
+	opens(t, browser, "/auth/login?provider=Work&return_to=/api/me", http.StatusOK, `{"name":"Ada"}`)
+}
+
+func TestRecipeConfigs(t *testing.T) {
+	t.Parallel()
+	config := core.Config{Providers: []core.Provider{{Issuer: "https://id.example.com", ClientID: "app"}}, SessionKey: []byte(sessionKey)}
+	auth, err := core.New(containers(subPath(config)))
+	if err != nil || auth.Routes()[0].Path != "/reader/auth/login" {
+		t.Errorf("got %v, %v", auth.Routes(), err)
+	}
+	if _, err := severalHosts(config, func(*httplogin.Login) http.Handler { return says }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRecipeBearer(t *testing.T) {
+	t.Parallel()
+	verify := func(_ context.Context, token string) (string, error) {
+		if token != "good" {
+			return "", errors.New("not good")
+		}
+		return "a machine", nil
+	}
+	show := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.Context().Value(caller{})) })
+	browser := recipe(t, nil, func(auth *core.Authenticator) http.Handler {
+		login, mux := httplogin.New(auth), http.NewServeMux()
+		login.Mount(mux)
+		mux.Handle("/", bearerBesideSessions(login, verify, show))
+		return mux
+	})
+	opens(t, browser, "/auth/login?provider=Work&return_to=/api/", http.StatusOK, "https://work.example.test ada")
+	browser.Header = http.Header{"Authorization": {"Bearer good"}}
+	opens(t, browser, "/api/", http.StatusOK, "a machine")
+	browser.Header = http.Header{"Authorization": {"Bearer bad"}}
+	opens(t, browser, "/api/", http.StatusUnauthorized, "not valid")
+}
+
+// memoryLinks is links for a test.
+type memoryLinks struct {
+	begun  map[string]bool
+	linked []string
+}
+
+func (m *memoryLinks) Begin(_ context.Context, key string) error { m.begun[key] = true; return nil }
+func (m *memoryLinks) Wants(_ context.Context, key string) bool  { return m.begun[key] }
+func (m *memoryLinks) Link(_ context.Context, key, other string) error {
+	m.linked = append(m.linked, key+" = "+other)
+	return nil
+}
+
+func TestRecipeLinking(t *testing.T) {
+	t.Parallel()
+	accounts := &memoryLinks{begun: make(map[string]bool)}
+	browser := recipe(t, func(c *core.Config) { *c = linkOnLogin(*c, accounts) }, func(auth *core.Authenticator) http.Handler {
+		return linking(auth, accounts)
+	})
+	opens(t, browser, "/auth/login?provider=Work&return_to=/me", http.StatusOK, "ada")
+	opens(t, browser, "/auth/login?provider=Other&return_to=/me", http.StatusOK, "42")
+	if len(accounts.linked) != 0 {
+		t.Fatalf("nobody wanted to link, and it was done: %q", accounts.linked)
+	}
+	opens(t, browser, "/auth/login?provider=Work&return_to=/me", http.StatusOK, "ada")
+	page, err := browser.Post("https://app.example.test/link", nil)
+	if err != nil || page.Status != http.StatusOK || string(page.Body) != "42" {
+		t.Fatalf("got %v %v", page, err)
+	}
+	if want := "https://work.example.test ada = https://other.example.test 42"; len(accounts.linked) != 1 || accounts.linked[0] != want {
+		t.Errorf("got %q, want %q", accounts.linked, want)
+	}
+}
+
+func TestRecipeEvents(t *testing.T) {
+	t.Parallel()
+	messages := make(chan string, 1)
+	messages <- "hello"
+	browser := recipe(t, nil, func(auth *core.Authenticator) http.Handler {
+		app := events(httplogin.New(auth), messages)
+		return logintest.SignedIn(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx, leave := context.WithCancel(r.Context())
+			time.AfterFunc(100*time.Millisecond, leave)
+			app.ServeHTTP(w, r.WithContext(ctx))
+		}), logintest.User{})
+	})
+	opens(t, browser, "/events", http.StatusOK, "data: hello")
+}
+
+func TestRecipeAuditLog(t *testing.T) {
+	t.Parallel()
+	var file strings.Builder
+	browser := recipe(t, func(c *core.Config) { *c = auditLog(*c, &file) }, func(auth *core.Authenticator) http.Handler {
+		mux := http.NewServeMux()
+		httplogin.New(auth).Mount(mux)
+		return mux
+	})
+	opens(t, browser, "/auth/login?provider=Work", http.StatusNotFound, "")
+	opens(t, browser, "/auth/login?provider=Unknown", http.StatusNotFound, "")
+	for _, want := range []string{`"msg":"login","user":"https://work.example.test ada"`, `"code":"provider_unknown"`} {
+		if !strings.Contains(file.String(), want) {
+			t.Errorf("got %s, want %s", file.String(), want)
+		}
+	}
+}
