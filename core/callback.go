@@ -278,23 +278,6 @@ func (a *Authenticator) logRestart(r *http.Request, at *registration) {
 	)
 }
 
-// only returns the value of a parameter that occurs once and is not empty: no
-// parameter may be repeated (RFC 6749 section 3.1).
-func only(values []string) (string, bool) {
-	if len(values) != 1 || values[0] == "" {
-		return "", false
-	}
-	return values[0], true
-}
-
-// validCode reports whether code can be one (RFC 6749 appendix A.11), and of a
-// size that providers send: the browser must not make the token request fail
-// for its form.
-func validCode(code string) bool {
-	const most = 8 << 10 // bytes
-	return len(code) <= most && provider.IsPrintable(code)
-}
-
 // errOnLogin is a refusal by the application, in its words if it gives any, or
 // an outage of what it depends on.
 func errOnLogin(err error) *Error {

@@ -1,15 +1,10 @@
 package core
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/pixyauth/pixy/core/internal/provider"
-	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 // maxLate bounds how many answers in a row may have been lost.
@@ -139,178 +134,90 @@ func (f *refresher) settle(w http.ResponseWriter, r *http.Request, found *sessio
 	return nil
 }
 
-// refreshed returns the tokens that have come of held, or held and why none have.
-// [ErrNoSession] says that the provider takes the refresh token no more. An
-// outcome that was kept for who comes late may have expired meanwhile, and is
-// refreshed in its turn.
-func (f *refresher) refreshed(r *http.Request, found *session, held *tokens, wait bool) (*tokens, error) {
-	for range maxLate {
-		fresh, err := f.refreshOnce(r, found, held, wait)
-		if err != nil {
-			return held, err
-		}
-		fresh.IDToken = cmp.Or(fresh.IDToken, held.IDToken)
-		if held = fresh; !held.expired(f.now()) || held.Refresh == "" {
-			break
-		}
+// refreshRest is how old tokens of a refresh are before another is made on demand.
+const refreshRest = 5 * time.Second
+
+// Refresh refreshes the tokens of a request's user now, however long they may have
+// left. Call it in a handler to which an API has answered 401 although the guard
+// found the access token good. The request must have passed a guard of a: Refresh
+// may be called from behind [Authenticator.Authenticate], too. Afterwards
+// [TokenSource] and [Client] of the same request give the new token.
+//
+// Call it before the handler writes anything: without a Store, it sets cookies.
+// Requests that call it at the same time share one refresh, also among replicas
+// with [TokenConfig.Refreshes], and one that comes late with the former token gets the
+// new one without another. Tokens that were refreshed less than 5 seconds ago are
+// not refreshed again: Refresh returns nil, and the token is the same. So call the
+// API once more afterwards, and not in a loop.
+//
+// The error wraps [ErrNoToken] if no tokens are kept for this request, or there is
+// no refresh token; [ErrNoSession] if the provider refuses the refresh, which ends
+// the session; and [ErrUnavailable] if the tokens cannot be refreshed at the moment.
+func (a *Authenticator) Refresh(w http.ResponseWriter, r *http.Request) error {
+	found := innermost(r.Context()).passed(a)
+	var err error
+	switch {
+	case found == nil:
+		err = errNoToken("no guard has let this request pass")
+	case found.request == nil || found.token != nil:
+		err = errNoToken("this is a test or OnLogin, where there is no session whose tokens could be refreshed")
+	case !a.tokens.kept:
+		err = errNoToken("Config.Tokens.Keep is not set")
+	default:
+		err = a.refresher.demand(w, r, found)
 	}
-	return held, nil
+	if errors.Is(err, ErrNoSession) {
+		err = a.errNoSession(Requirement{})
+	}
+	return a.report(w, r, err)
 }
 
-func (f *refresher) refreshOnce(r *http.Request, found *session, held *tokens, wait bool) (*tokens, error) {
-	if err := found.registration.outage.pauses(f.now()); err != nil {
-		return nil, err
-	}
-	key := refreshKey(found.registration, held)
-	outcome, err := f.join(r, key, found, held, wait)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.failure(key, outcome); err != nil {
-		return nil, err
-	}
-	fresh := f.tokens.open(key, outcome)
-	if fresh == nil {
-		return nil, errRefreshesDown(errors.New("an outcome does not open; do all replicas have each other's session keys?"))
-	}
-	return fresh, nil
-}
-
-// join waits for the refresh of held: as long as it takes if the access token is
-// of no use any more, or if wait says so, and not so long if the request can do
-// with it.
-func (f *refresher) join(r *http.Request, key string, found *session, held *tokens, wait bool) (string, error) {
-	ctx := r.Context()
-	if !wait && !held.expired(f.now()) {
-		patient, cancel := context.WithTimeout(ctx, refreshPatience)
-		defer cancel()
-		ctx = patient
-	}
-	detached := r.Clone(context.WithoutCancel(r.Context()))
-	detached.Body = http.NoBody
-	of := *found // the refresh may outlive the request
-	return f.flights.join(key, func() (string, error) {
-		outcome, err := f.run(detached, key, &of, held)
-		return outcome, f.report(detached, &of, err) // who shows it shows the line's reference
-	}).wait(ctx)
-}
-
-// run refreshes, unless another replica has done so, and keeps what came of it
-// before it tells anybody. However long the claim took to get, there is time for
-// what the provider says: the refresh token is spent by then.
-func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) (string, error) {
-	waiting, cancel := context.WithTimeout(r.Context(), refreshClaim)
-	defer cancel()
-	outcome, err := f.shared.Begin(waiting, key, refreshClaim)
-	if err != nil {
-		return "", errRefreshesDown(err)
-	}
-	if outcome != "" {
-		f.keep(r, of, f.tokens.open(key, outcome))
-		return outcome, nil
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), refreshTimeout)
-	defer cancel()
-	outcome, keep, err := f.redeem(r.WithContext(ctx), key, of, held)
-	if err == nil {
-		f.keep(r, of, f.tokens.open(key, outcome))
-	}
-	telling, cancel := context.WithTimeout(r.Context(), refreshPatience)
-	defer cancel()
-	if err := f.shared.Finish(telling, key, outcome, keep); err != nil {
-		f.report(r, of, errRefreshesDown(err)) // whoever waits here has it all the same
-	}
-	return outcome, err
-}
-
-// redeem asks the provider, and says for how long the outcome is to be kept. A
-// refusal is an outcome, too, and logged here.
-func (f *refresher) redeem(r *http.Request, key string, of *session, held *tokens) (string, time.Duration, error) {
-	at := of.registration
-	fresh, err := at.refresh(r.Context(), held, of)
-	if err == nil {
-		at.outage.succeeded()
-		fresh.Refreshed = f.now()
-		return f.tokens.sealer.Seal(key, fresh.encode()), fresh.keptAfter(held, f.now()), nil
-	}
-	if refused := new(Error); errors.As(err, &refused) && (refused.Code == provider.CodeRefreshRefused || refused.Code == provider.CodeIDToken) {
-		at.outage.succeeded()
-		f.report(r, of, err)
-		return outcomeRefused, outcomeKept, nil
-	}
-	if saysOutage(err) {
-		at.outage.failed(key, err, f.now())
-	}
-	return f.failed(key, err), refreshPause, err
-}
-
-// keep puts new tokens away, for all requests if they are in a Store.
-func (f *refresher) keep(r *http.Request, of *session, fresh *tokens) {
-	if fresh == nil {
-		return // refused
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), refreshPatience) // a Store that hangs must not keep the outcome from the others
-	defer cancel()
-	f.store(vault.Hold(), r.WithContext(ctx), of, fresh)
-}
-
-// adopt has the browser of r go on with fresh tokens, if it still has those that it
-// came with: what is in cookies is for each request to set, also if a Store put it
-// there.
-func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, mine *requestTokens, fresh *tokens) {
-	if fresh.IDToken != "" { // in a Store the tokens may be new already; the hint is for this answer to set
-		f.hints.renew(w, r, found, fresh.IDToken)
-	}
-	found.refreshDue = instantOf(fresh.RefreshDue)
-	if now, err := f.tokens.load(r, found); err == nil && now != nil && *now == *mine.came {
-		f.store(w, r, found, fresh)
-	}
-}
-
-// store puts tokens away, and when their session has to refresh them. If they
-// were smaller at login and do not fit any more, it goes on without: the former
-// ones are of no use.
-func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, fresh *tokens) {
-	of.refreshDue = instantOf(fresh.RefreshDue)
-	held := vault.Hold()
-	err := f.tokens.vault.Renew(held, r, f.tokens.seal(of, fresh), of.ends.time().Sub(f.now()))
-	if !errors.Is(err, vault.ErrTooLarge) {
-		if err != nil {
-			f.report(r, of, errStoreDown(err))
-		}
-		f.report(r, of, f.sessions.renew(held, r, of))
-		if err = held.CheckSize(); err == nil {
-			held.Release(w)
-			keepFromCaches(w.Header())
-			return
-		}
-	}
-	f.report(r, of, errTokensTooLarge(err))
-	of.refreshDue = 0 // never: otherwise a session without tokens ends
-	if err := f.sessions.renew(w, r, of); err != nil {
-		f.report(r, of, err)
-		return
-	}
-	f.report(r, of, f.tokens.end(w, r))
-}
-
-// end is for a session whose user the provider does not vouch for any more.
-func (f *refresher) end(w http.ResponseWriter, r *http.Request, found *session) error {
-	if err := f.sessions.end(w, r, found); err != nil {
+// demand refreshes what a request has, unless that is new or has been replaced by
+// another request.
+func (f *refresher) demand(w http.ResponseWriter, r *http.Request, found *attached) error {
+	mine := f.of(found)
+	mine.turn.Lock()
+	defer mine.turn.Unlock()
+	of := f.sessions.used(found.session)
+	held, newer, err := f.latest(r, &of, mine)
+	switch {
+	case err != nil:
 		return err
+	case newer && !held.expired(f.now()) || held.isNew(f.now()):
+		return nil
+	case held.Refresh == "":
+		return errNoToken("the provider gave no refresh token; ask for one, for example by scope offline_access")
 	}
-	f.report(r, found, f.tokens.end(w, r)) // what may be left is of no use
-	return ErrNoSession
+	fresh, err := f.refreshed(r, &of, held, true)
+	if ended := f.settle(w, r, &of, mine, fresh, err); ended != nil {
+		return ended
+	}
+	return err
 }
 
-// report logs what does not stop the request of a session, and returns it with its
-// reference.
-func (f *refresher) report(r *http.Request, of *session, err error) error {
-	if err == nil {
-		return nil
+// latest returns the tokens of a request, or newer ones that another request has
+// put into their place in a Store.
+func (f *refresher) latest(r *http.Request, of *session, mine *requestTokens) (held *tokens, newer bool, err error) {
+	held, err = mine.get()
+	if held == nil && err != nil {
+		return nil, false, err
 	}
-	failure := asError(err)
-	failure.from = of.registration
-	f.log(r, failure)
-	return failure
+	stored, err := f.tokens.load(r, of)
+	if err != nil {
+		return nil, false, err
+	}
+	if held == nil || stored == nil {
+		switch gone, err := f.sessions.gone(r, of); {
+		case err != nil:
+			return nil, false, err
+		case gone:
+			return nil, false, ErrNoSession
+		}
+		return nil, false, errNoToken("there are none with this session")
+	}
+	if *stored == *held || *stored == *mine.came {
+		return held, false, nil
+	}
+	mine.set(stored, nil)
+	return stored, true, nil
 }

@@ -1,0 +1,149 @@
+package core
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
+)
+
+func (p *Provider) complete(prefix string, faults *faults) {
+	if p.OAuth2 != nil {
+		p.completeOAuth2(prefix, faults)
+	}
+	p.completeTenants(prefix, faults)
+	if p.Requests.FormPostUser && !p.Requests.FormPost {
+		faults.add("%sRequests.FormPostUser needs Requests.FormPost; set both, or neither", prefix)
+	}
+	if p.ClientSecret != "" && p.Client.SecretFunc != nil {
+		faults.add("%sClientSecret and Client.SecretFunc are both set; give one of them", prefix)
+	}
+	if strings.ContainsFunc(p.ClientSecret, unicode.IsControl) {
+		faults.add("%sClientSecret has a line break or another control character; trim what comes from a file (RFC 6749 appendix A.2)", prefix)
+	}
+	if slices.Contains([]string{"client_id", "id_token_hint", "state"}, p.Requests.LogoutRedirectParam) {
+		faults.add("%sRequests.LogoutRedirectParam is %s, which the logout has already; leave it empty, or give the provider's own", prefix, p.Requests.LogoutRedirectParam)
+	}
+	p.checkSigning(prefix, faults)
+	p.Checks.TrustedAudiences = slices.Clone(p.Checks.TrustedAudiences)
+	switch {
+	case p.Issuer == "" && p.OAuth2 == nil:
+		faults.add("%sIssuer is missing; give the provider's URL, exactly as it spells it", prefix)
+	case provider.HasForeignHost(p.Issuer):
+		faults.add("%sIssuer has a host that is not ASCII; give it in its xn-- form (punycode)", prefix)
+	case p.Issuer != "" && (provider.CheckEndpoint(p.Issuer, true) != nil || strings.ContainsAny(p.Issuer, "?#")):
+		faults.add("%sIssuer is not an https URL without query and fragment; give the provider's URL, exactly as it spells it (http is for loopback only)", prefix)
+	case strings.Contains(p.Issuer, "/.well-known/"):
+		faults.add("%sIssuer is where its metadata is; leave out /.well-known and what follows", prefix)
+	}
+	if p.ClientID == "" {
+		faults.add("%sClientID is missing; the provider gives it to you when you register the application", prefix)
+	}
+	p.Scopes = slices.Clone(p.Scopes)
+	switch {
+	case p.OAuth2 != nil:
+	case p.Scopes == nil:
+		p.Scopes = []string{"openid", "profile", "email"}
+	case strings.Contains(strings.Join(p.Scopes, ""), " "):
+		faults.add("%sScopes has several in one element; give each its own", prefix)
+	case !slices.Contains(p.Scopes, "openid"):
+		faults.add("%sScopes lacks openid; add it, or leave Scopes nil (OpenID Connect Core section 3.1.2.1)", prefix)
+	}
+	p.Requests.AuthParams = cloneValues(p.Requests.AuthParams)
+	for _, fault := range paramFaults(p.Requests.AuthParams) {
+		faults.add("%sRequests.AuthParams %s", prefix, fault)
+	}
+}
+
+func (p *Provider) checkSigning(prefix string, faults *faults) {
+	switch {
+	case p.Checks.SigningAlg == "":
+	case p.OAuth2 != nil:
+		faults.add("%sChecks.SigningAlg is of OpenID Connect; leave it out", prefix)
+	case !slices.Contains(provider.Asymmetric, jose.SignatureAlgorithm(p.Checks.SigningAlg)):
+		faults.add("%sChecks.SigningAlg is %q; give one of %q, or leave it empty for what the provider announces", prefix, p.Checks.SigningAlg, provider.Asymmetric)
+	}
+}
+
+// paramFaults says what is wrong with parameters for the authorization request.
+func paramFaults(params url.Values) (faults []string) {
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		switch values := params[name]; {
+		case provider.ReservedParam(name):
+			faults = append(faults, fmt.Sprintf("sets %s, which belongs to the protocol; leave it out", name))
+		case len(values) != 1 && name != "resource":
+			faults = append(faults, fmt.Sprintf("has %d values for %s; give one (RFC 6749 section 3.1)", len(values), name))
+		case name == "max_age" && !provider.IsSeconds(values[0]):
+			faults = append(faults, fmt.Sprintf("has max_age %q; give seconds, such as 3600 (OpenID Connect Core section 3.1.2.1)", values[0]))
+		}
+	}
+	return faults
+}
+
+// completeOAuth2 checks what a provider without OpenID Connect needs.
+func (p *Provider) completeOAuth2(prefix string, faults *faults) {
+	c := *p.OAuth2
+	p.OAuth2 = &c
+	if c.FetchUser == nil {
+		faults.add("%sOAuth2.FetchUser is missing; it has to ask the provider who it is", prefix)
+	}
+	if p.Requests.UserInfo {
+		faults.add("%sRequests.UserInfo is of OpenID Connect; leave it out and ask in OAuth2.FetchUser", prefix)
+	}
+	if p.Requests.AuthParams.Has("max_age") {
+		faults.add("%sRequests.AuthParams has max_age, which only an ID token can confirm; leave it out", prefix)
+	}
+	if c.AuthMethod != "" && c.AuthMethod != "client_secret_basic" && c.AuthMethod != "client_secret_post" {
+		faults.add("%sOAuth2.AuthMethod is %q; give client_secret_basic or client_secret_post", prefix, c.AuthMethod)
+	}
+	if c.AuthURL == "" && c.TokenURL == "" {
+		if p.Issuer == "" {
+			faults.add("%sOAuth2 has no AuthURL and TokenURL; give both, or an Issuer that has metadata (RFC 8414)", prefix)
+		}
+		return
+	}
+	for _, endpoint := range [...]struct{ name, url string }{{"AuthURL", c.AuthURL}, {"TokenURL", c.TokenURL}} {
+		if err := provider.CheckEndpoint(endpoint.url, true); err != nil {
+			faults.add("%sOAuth2.%s %v; give the provider's endpoint", prefix, endpoint.name, err)
+		}
+	}
+	if err := provider.CheckOwnParams(c.AuthURL); err != nil {
+		faults.add("%sOAuth2.AuthURL %v; leave it out", prefix, err)
+	}
+	if u, err := url.Parse(c.AuthURL); err == nil && p.Issuer == "" && provider.CheckEndpoint(c.AuthURL, true) == nil {
+		p.Issuer = u.Scheme + "://" + u.Host
+	}
+}
+
+// completeTenants checks Issuer and Checks.Tenants, which need each other.
+func (p *Provider) completeTenants(prefix string, faults *faults) {
+	p.Checks.Tenants = slices.Clone(p.Checks.Tenants)
+	template := strings.Count(p.Issuer, "/"+provider.TenantPlaceholder+"/") == 1 && strings.Count(p.Issuer, "{") == 1
+	switch {
+	case len(p.Checks.Tenants) == 0 && strings.ContainsAny(p.Issuer, "{}"):
+		faults.add("%sChecks.Tenants is empty, and Issuer is for many tenants; name those whose users may log in: anybody can make a tenant", prefix)
+	case len(p.Checks.Tenants) > 0 && p.OAuth2 != nil:
+		faults.add("%sChecks.Tenants is of OpenID Connect; leave it out, and look at the tenant in OAuth2.FetchUser", prefix)
+	case len(p.Checks.Tenants) > 0 && !template:
+		faults.add("%sChecks.Tenants needs an Issuer with /%s/ in it, as the provider's metadata spells it", prefix, provider.TenantPlaceholder)
+	}
+	for i, tenant := range p.Checks.Tenants {
+		if p.Checks.Tenants[i] = strings.ToLower(tenant); !provider.ValidTenant(p.Checks.Tenants[i]) {
+			faults.add("%sChecks.Tenants has %q; give the tenant's id, such as aaaabbbb-0000-cccc-1111-dddd2222eeee, and not its name or domain", prefix, tenant)
+		}
+	}
+}
+
+func cloneValues(values url.Values) url.Values {
+	clone := make(url.Values, len(values))
+	for name, v := range values {
+		clone[name] = slices.Clone(v)
+	}
+	return clone
+}
