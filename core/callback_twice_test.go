@@ -55,6 +55,9 @@ func TestCallbackTwice(t *testing.T) {
 	}{
 		{name: "rules 22, 48: at once"},
 		{name: "rules 22, 48: a little less than a minute later", later: 59 * time.Second},
+		{name: "rules 22, 48: the session may be idle for less than that", later: 50 * time.Second, change: func(c *core.Config) {
+			c.Sessions.Idle = 40 * time.Second
+		}},
 		{name: "rules 22, 48: with kept tokens", change: func(c *core.Config) { c.Tokens.Keep = true }},
 		{name: "rules 22, 48: with a Store", change: func(c *core.Config) { c.Sessions.Store = newMemoryStore() }},
 		{name: "rules 22, 48: with Revocations, and kept tokens", change: func(c *core.Config) {

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -27,13 +28,7 @@ type circle struct {
 
 var circles = []circle{
 	{name: "the browser refuses the session's cookie", setup: withAnswers(without("-session=")), cause: "refused or dropped"},
-	{name: "a proxy drops all cookies of the callback's answers", asked: 3, cause: "refused or dropped", setup: func(g *rig) {
-		withAnswers(func(lines []string) []string {
-			return slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
-				return !strings.Contains(line, "-login-") || strings.Contains(line, "Max-Age=0")
-			})
-		})(g)
-	}},
+	{name: "a proxy drops all cookies of the callback's answers", asked: 3, cause: "refused or dropped", setup: withAnswers(onlyAttempts)},
 	{name: "it refuses a second part of it", cause: "a part of the cookie was dropped", setup: func(g *rig) {
 		g.provider.Misbehave(logintest.Faults{IDToken: func(_, c map[string]any) { c["groups"] = strings.Repeat("g", 4000) }})
 		withAnswers(without("-session-2="))(g)
@@ -233,6 +228,13 @@ func without(part string) func([]string) []string {
 	}
 }
 
+// onlyAttempts drops all cookies but those with which a login begins.
+func onlyAttempts(lines []string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
+		return !strings.Contains(line, "-login-") || strings.Contains(line, "Max-Age=0")
+	})
+}
+
 // withAnswers has something change the cookies of all answers.
 func withAnswers(change func([]string) []string) func(*rig) {
 	return func(g *rig) {
@@ -355,6 +357,14 @@ func TestNoCircleIsSeenWhereThereIsNone(t *testing.T) {
 				g.get(callback.String())
 			}
 		},
+		"logins of links whose cookies were dropped, before the first one of a guard": func(g *rig) {
+			g.browser.Forget("", "")
+			withAnswers(onlyAttempts)(g)
+			for range 3 {
+				g.visit(g.toCallback().String())
+			}
+			g.browser.Serve(origin, g.app(g.auth))
+		},
 		"tabs that are restored together, at one page": func(g *rig) {
 			g.browser.Forget("", "")
 			var callbacks []string
@@ -378,6 +388,34 @@ func TestNoCircleIsSeenWhereThereIsNone(t *testing.T) {
 				t.Errorf("logged %s", g.log.String())
 			}
 		})
+	}
+}
+
+// A callback that is over is opened a few times by a user, and for ever by a circle.
+func TestReloadsOfTheCallbackAreCounted(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	callback := g.toCallback().String()
+	for range 4 {
+		if page := g.visit(callback); page.Header.Get("Location") != "/me" {
+			t.Fatalf("got %d: %s", page.Status, page.Body)
+		}
+	}
+	if page := g.visit(callback); page.Status != http.StatusInternalServerError || !strings.Contains(string(page.Body), "session_lost") {
+		t.Errorf("the fifth time: got %d: %s", page.Status, page.Body)
+	}
+}
+
+// When nobody can tell whether the session is good, the callback does not guess.
+func TestAnOutageIsNoCircle(t *testing.T) {
+	t.Parallel()
+	g, l := newLogoutRig(t)
+	g.login()
+	callback := g.toCallback().String()
+	l.fail(errors.New("canary: down"), 0)
+	page := g.visit(callback)
+	if page.Status != http.StatusServiceUnavailable || setsSession(page.Header) || g.provider.Count(logintest.Token) != 1 {
+		t.Errorf("got %d: %s", page.Status, page.Body)
 	}
 }
 

@@ -85,6 +85,7 @@ func TestGuardTellsProgramsWhereToLogIn(t *testing.T) {
 	for current, want := range map[string]string{
 		origin + "/list?page=2":    "/auth/login?return_to=%2Flist%3Fpage%3D2",
 		"https://evil.example//x":  "/auth/login",
+		"https:///x":               "/auth/login?return_to=%2Fx",
 		"javascript:alert(1)":      "/auth/login",
 		origin + "/auth/login?x=y": "/auth/login",
 		"":                         "/auth/login",
@@ -108,6 +109,15 @@ func TestGuardTellsProgramsWhereToLogIn(t *testing.T) {
 func TestALoginComesBackToThePageBefore(t *testing.T) {
 	t.Parallel()
 	g := newRig(t)
+	r := httptest.NewRequest("POST", origin+"/me", nil)
+	_, err := g.auth.Authenticate(httptest.NewRecorder(), r)
+	for accept, want := range map[string]bool{"text/html": true, "application/json": false} {
+		failure := new(core.Error)
+		r.Header.Set("Accept", accept)
+		if err := g.auth.Challenge(httptest.NewRecorder(), r, err); !errors.As(err, &failure) || strings.Contains(failure.Public, "What you entered was not saved.") != want {
+			t.Errorf("a form that accepts %s: got %v", accept, failure.Public)
+		}
+	}
 	for referer, want := range map[string]string{
 		origin + "/form?a=b":               "/auth/login?return_to=%2Fform%3Fa%3Db",
 		origin:                             "/auth/login",
@@ -267,6 +277,9 @@ func TestGuardedAnswersArePrivate(t *testing.T) {
 	}
 	if got := page.Header["Vary"]; len(got) != 1 || got[0] != "Cookie" {
 		t.Errorf("Vary: got %q", got)
+	}
+	if got, set := page.Header["Cdn-Cache-Control"]; set {
+		t.Errorf("CDN-Cache-Control, which nobody has set: got %q", got)
 	}
 
 	w := httptest.NewRecorder()

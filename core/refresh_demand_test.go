@@ -248,20 +248,23 @@ func TestRefreshOnDemandOfATokenThatIsSuperseded(t *testing.T) {
 // In a Store, the newer tokens are found also when no outcome is remembered.
 func TestRefreshOnDemandFindsWhatTheStoreHas(t *testing.T) {
 	t.Parallel()
-	g := newDemandRig(t, func(c *core.Config) { c.Sessions.Store = newMemoryStore() })
-	g.login()
-	passed := g.pass()
-	former, err := tokenOf(passed.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := g.refresh()
-	g.advance(10 * time.Minute)
-	if err := g.auth.Refresh(discard{make(http.Header)}, passed); err != nil {
-		t.Fatal(err)
-	}
-	if token, err := tokenOf(passed.Context()); token != other[1] || token == former || err != nil || g.provider.Refreshes() != 1 || g.provider.Reused() != 0 {
-		t.Errorf("got %q, %v, after %d refreshes, want %q", token, err, g.provider.Refreshes(), other[1])
+	for later, refreshes := range map[time.Duration]int{10 * time.Minute: 1, 2 * time.Hour: 2} { // the newer ones have expired, too
+		g := newDemandRig(t, func(c *core.Config) { c.Sessions.Store = newMemoryStore() })
+		g.login()
+		passed := g.pass()
+		former, err := tokenOf(passed.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := g.refresh()
+		g.advance(later)
+		if err := g.auth.Refresh(discard{make(http.Header)}, passed); err != nil {
+			t.Fatal(err)
+		}
+		token, err := tokenOf(passed.Context())
+		if (token == other[1]) != (refreshes == 1) || token == former || err != nil || g.provider.Refreshes() != refreshes || g.provider.Reused() != 0 {
+			t.Errorf("%s later: got %q, %v, after %d refreshes, beside %q", later, token, err, g.provider.Refreshes(), other[1])
+		}
 	}
 }
 
@@ -326,8 +329,10 @@ func TestRefreshOnDemandFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := httptest.NewRecorder()
-			if err := g.auth.Refresh(w, passed); !errors.Is(err, core.ErrNoSession) || setsSession(w.Header()) {
-				t.Errorf("got %v, and %q", err, w.Header()["Set-Cookie"])
+			failure := new(core.Error)
+			if err := g.auth.Refresh(w, passed); !errors.Is(err, core.ErrNoSession) || setsSession(w.Header()) ||
+				!errors.As(err, &failure) || failure.Code != "login_required" || failure.LoginURL() != "/auth/login" {
+				t.Errorf("got %v to %q, and %q", err, failure.LoginURL(), w.Header()["Set-Cookie"])
 			}
 			if token, err := tokenOf(passed.Context()); !errors.Is(err, core.ErrNoToken) {
 				t.Errorf("then: got %q, %v", token, err)

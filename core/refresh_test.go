@@ -203,6 +203,9 @@ func TestARefusedRefreshEndsTheSession(t *testing.T) {
 				refuse(g)
 				copied := g.browser.Cookies(origin + "/token")
 				g.isOver(g.token(), "refresh_refused")
+				if left := g.cookiesNamed("__Host-pixy-landed-"); len(left) != 0 {
+					t.Errorf("%v is left, and the next login would look like a circle", left)
+				}
 				sent := g.provider.Count(logintest.Token)
 				// Who comes late is told so, and the provider is not asked again.
 				if late := ask(g.app, copied); late.Code != http.StatusUnauthorized || g.provider.Count(logintest.Token) != sent {

@@ -37,7 +37,8 @@ func TestWhoCanMendIt(t *testing.T) {
 	}{
 		{words: "invalid_request unauthorized_client unsupported_response_type invalid_scope Invalid_Scope", says: tellUs},
 		{words: "invalid_client request_not_supported invalid_target redirect_uri_mismatch application_suspended", says: tellUs},
-		{words: "server_error temporarily_unavailable login_required a_word_of_theirs", says: again},
+		{words: "server_error temporarily_unavailable", says: "at the moment. Please try again in a minute."},
+		{words: "login_required a_word_of_theirs", says: again},
 		{words: "access_denied user_cancelled_authorize user_cancelled_login user_cancel ACCESS_DENIED", says: cancelled, code: "access_denied", level: "INFO"},
 	} {
 		for word := range strings.FieldsSeq(test.words) {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
@@ -56,6 +57,18 @@ func TestASilentLoginWithoutAUserGoesOn(t *testing.T) {
 			if page := g.get(origin + "/quietly?to=" + to); page.URL != origin+to {
 				t.Errorf("ends with %d at %s", page.Status, page.URL)
 			}
+		}
+	})
+	t.Run("one page, minutes apart", func(t *testing.T) {
+		t.Parallel()
+		g := newSilentRig(t, "login_required")
+		for range 3 {
+			for range 5 {
+				if page := g.get(origin + "/quietly?to=/public"); page.URL != origin+"/public" {
+					t.Fatalf("ends with %d at %s", page.Status, page.URL)
+				}
+			}
+			g.advance(2 * time.Minute) // the browser sends cookies that are over
 		}
 	})
 	t.Run("a user stays logged in", func(t *testing.T) {

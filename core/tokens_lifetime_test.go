@@ -136,6 +136,19 @@ func TestAnAssumedLifetimeIsNoExpiry(t *testing.T) {
 			t.Errorf("got %q, want %q", token, first)
 		}
 	})
+	t.Run("while one that the provider names is", func(t *testing.T) {
+		t.Parallel()
+		g := newTokenRig(t)
+		g.provider.Misbehave(logintest.Faults{Token: func(r map[string]any) { r["expires_in"] = 1200 }})
+		g.login()
+		token, err := core.TokenSource(g.pass().Context()).Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := token.Expiry.Sub(g.now()); left <= 19*time.Minute || left > 20*time.Minute {
+			t.Errorf("it expires in %s", left)
+		}
+	})
 	t.Run("a handler that runs for longer", func(t *testing.T) {
 		t.Parallel()
 		g := newTokenRig(t)

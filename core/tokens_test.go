@@ -123,6 +123,9 @@ func TestTokensThatAreTooLarge(t *testing.T) {
 			if page.Status != http.StatusInternalServerError || !strings.Contains(string(page.Body), "tokens_too_large") || setsSession(page.Header) {
 				t.Errorf("got %d: %s", page.Status, page.Body)
 			}
+			if strings.Contains(strings.ToLower(string(page.Body)), "try again") {
+				t.Errorf("the user is to try again, which does not help: %s", page.Body)
+			}
 			if !strings.Contains(g.log.String(), "use a Store that takes them") {
 				t.Errorf("the log names no remedy: %s", g.log.String())
 			}

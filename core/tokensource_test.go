@@ -170,6 +170,15 @@ func TestClientAsksWhomItNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	response.Body.Close()
+
+	// A RoundTripper leaves the caller's request as it is.
+	if response, err = core.Client(ctx, "api.example.test").Transport.RoundTrip(r); err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if r.Host != "other.example.test" || len(r.Header) != 0 {
+		t.Errorf("the caller's request has become one for %s, with %d fields", r.Host, len(r.Header))
+	}
 }
 
 func TestClientUsesTheTransportOfTheConfig(t *testing.T) {
