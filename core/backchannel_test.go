@@ -51,8 +51,15 @@ func TestBackChannelLogoutEndsWhatItMeans(t *testing.T) {
 				if got := strings.Join(left, " "); got != test.left {
 					t.Errorf("left are %s, want %s", got, test.left)
 				}
-				if log := g.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, `"outcome":"ended"`) {
-					t.Errorf("logged %s", log)
+				about := `"about":"a user"`
+				if test.about.SessionID != "" {
+					about = `"about":"a session of the provider"`
+				}
+				log := g.log.String()
+				for _, part := range []string{about, `"outcome":"ended"`, `"issuer":"` + issuer + `"`, `"provider":"id.example.test"`} {
+					if strings.Count(log, "\n") != 1 || !strings.Contains(log, part) {
+						t.Errorf("logged %s, which lacks %s", log, part)
+					}
 				}
 				g.advance(time.Second)
 				people[0].login() // and whoever has been logged out may come again
@@ -90,6 +97,9 @@ func TestALogoutTokenComesAgain(t *testing.T) {
 				if got := g.whoAmI(); got != "I am ada" {
 					t.Errorf("after %s: got %q", later, got)
 				}
+			}
+			if got := strings.Count(g.log.String(), `"outcome":"nothing: the token was seen before"`); got != 2 {
+				t.Errorf("the log says it %d times:\n%s", got, g.log.String())
 			}
 			g.advance(2 * time.Minute) // over an hour in all
 			if w := g.backChannel(token, nil); w.Code != http.StatusBadRequest {

@@ -97,6 +97,7 @@ func TestClaimsThatFoldToOneNameAreDropped(t *testing.T) {
 		keep   []string       // Sessions.Claims
 		want   []string
 	}{
+		"the last letter":              {claims: map[string]any{"z": 1, "Z": 2, "a": 3, "A": 4}, want: []string{"a", "z"}},
 		"one in lower case":            {claims: map[string]any{"roles": 1, "ROLES": 2, "Roles": 3}, want: []string{"roles"}},
 		"the long s":                   {claims: map[string]any{"roles": 1, "role\u017f": 2}, want: []string{"roles"}},
 		"the Kelvin sign":              {claims: map[string]any{"rank": 1, "ran\u212a": 2}, want: []string{"rank"}},

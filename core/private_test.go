@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/pixyauth/pixy/core"
 )
@@ -60,6 +61,28 @@ func TestGuardOverridesPublic(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
+}
+
+// An answer that renews a session is nobody's to keep, and nor is one that a CDN
+// would take for its own.
+func TestARenewalIsKeptFromCaches(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(c *core.Config) { c.Sessions.Idle = time.Hour })
+	g.login()
+	g.advance(10 * time.Minute)
+	if page := g.visit(origin + "/me"); setsSession(page.Header) || page.Header.Get("Cache-Control") != "private" {
+		t.Errorf("before a quarter of Idle: got %v", page.Header)
+	}
+	g.advance(10 * time.Minute)
+	page := g.visit(origin + "/me")
+	if !setsSession(page.Header) {
+		t.Fatalf("got %v", page.Header)
+	}
+	for _, field := range []string{"Cache-Control", "CDN-Cache-Control"} {
+		if got := page.Header.Get(field); got != "no-store" {
+			t.Errorf("%s: got %q", field, got)
+		}
+	}
 }
 
 // The answers of the login's own routes are nobody's to keep, whatever stands in

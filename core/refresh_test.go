@@ -125,6 +125,19 @@ func TestRefreshedIDTokens(t *testing.T) {
 			}
 		})
 	}
+	t.Run("rule 89: auth_time of no date, and none at the login", func(t *testing.T) {
+		t.Parallel()
+		g := newTokenRig(t)
+		g.provider.Misbehave(logintest.Faults{
+			IDToken:          func(_, claims map[string]any) { delete(claims, "auth_time") },
+			RefreshedIDToken: set("auth_time", "now"),
+		})
+		g.login()
+		g.advance(time.Hour)
+		if token := g.token(); len(token) < 20 {
+			t.Errorf("got %q", token)
+		}
+	})
 	t.Run("rule 89: the nonce of the login", func(t *testing.T) {
 		t.Parallel()
 		g := newTokenRig(t)

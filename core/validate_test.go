@@ -131,6 +131,11 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"tenants", func(c *Config) { c.Providers[0] = tenantExample() }, ""},
 		{"a template without tenants", func(c *Config) { c.Providers[0] = tenantExample(); c.Providers[0].Checks.Tenants = []string{} }, "Checks.Tenants is empty, and Issuer is for many tenants"},
 		{"tenants without a template", func(c *Config) { c.Providers[0] = tenantExample(); c.Providers[0].Issuer = "https://id.example.test" }, "Checks.Tenants needs an Issuer with /{tenantid}/"},
+		{"tenants of OAuth 2.0", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].Checks.Tenants = tenantExample().Checks.Tenants
+		}, "Checks.Tenants is of OpenID Connect; leave it out"},
+		{"an issuer that is no URL", func(c *Config) { c.Providers[0].Issuer = "http://[::1" }, "Providers[0].Issuer is not an https URL"},
 		{"a template of another kind", func(c *Config) {
 			c.Providers[0] = tenantExample()
 			c.Providers[0].Issuer = "https://id.example.test/x{tenantid}/"
@@ -344,4 +349,39 @@ func TestConfigPrintsWithoutSecrets(t *testing.T) {
 			t.Errorf("nothing says %s", redacted)
 		}
 	})
+}
+
+// New completes a copy: the application may have its Config from elsewhere.
+func TestNewLeavesTheListOfTenantsAsItIs(t *testing.T) {
+	t.Parallel()
+	c := goodConfig()
+	c.Providers[0] = tenantExample()
+	written := strings.ToUpper(c.Providers[0].Checks.Tenants[0])
+	c.Providers[0].Checks.Tenants[0] = written
+	if _, err := New(c); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Providers[0].Checks.Tenants[0]; got != written {
+		t.Errorf("it has become %q", got)
+	}
+}
+
+// An issuer is a tenant's if all of it fits the template, and not its tenant alone.
+func TestIssuersOfOtherTemplates(t *testing.T) {
+	t.Parallel()
+	p := tenantExample()
+	tenant := p.Checks.Tenants[0]
+	for issuer, want := range map[string]bool{
+		"https://id.example.test/" + tenant + "/v2.0":   true,
+		"https://id.example.test/" + tenant + "/v1.0":   false,
+		"https://id.example.test/" + tenant:             false,
+		"https://evil.example.test/" + tenant + "/v2.0": false,
+		tenant + "/v2.0": false,
+		tenant:           false,
+		"https://id.example.test/{tenantid}/v2.0": false,
+	} {
+		if got := p.issues(issuer); got != want {
+			t.Errorf("%s: got %v", issuer, got)
+		}
+	}
 }

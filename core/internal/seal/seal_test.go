@@ -169,3 +169,11 @@ func BenchmarkOpen(b *testing.B) {
 		}
 	}
 }
+
+func TestNothingCanBeSealed(t *testing.T) {
+	t.Parallel()
+	s := sealerOf(t, "session", key1)
+	if got, ok := s.Open("name", s.Seal("name", nil)); got != "" || !ok {
+		t.Errorf("got %q, %v", got, ok)
+	}
+}

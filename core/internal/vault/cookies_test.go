@@ -3,6 +3,7 @@ package vault
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -73,5 +74,44 @@ func TestCookieStoreReadsNoPartThatIsTooLong(t *testing.T) {
 		if got, err := store.Read(r); len(got) != test.want || err != nil {
 			t.Errorf("%s: got %d bytes, %v", name, len(got), err)
 		}
+	}
+}
+
+// No browser was ever given more parts than maxParts, so more are not read.
+func TestCookieStoreReadsNoMorePartsThanItSets(t *testing.T) {
+	t.Parallel()
+	store := &cookieStore{name: "s", cookies: Kind{Path: "/"}}
+	for parts := range 10 {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.AddCookie(&http.Cookie{Name: "s", Value: strconv.Itoa(parts) + "a"})
+		for i := 2; i <= parts; i++ {
+			r.AddCookie(&http.Cookie{Name: store.partName(i), Value: "a"})
+		}
+		want := ""
+		if 1 <= parts && parts <= maxParts {
+			want = strings.Repeat("a", parts)
+		}
+		if got, err := store.Read(r); got != want || err != nil {
+			t.Errorf("%d parts: got %q, %v", parts, got, err)
+		}
+	}
+}
+
+// What is held replaces what the answer has set before, and nothing else of it.
+func TestReleaseReplacesCookiesOfItsNames(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	kind := Kind{Path: "/"}
+	kind.Set(w, "session", "former", time.Hour)
+	kind.Set(w, "session-2", "another", time.Hour)
+	held := Hold()
+	kind.Set(held, "session", "new", time.Hour)
+	held.Release(w)
+	var got []string
+	for _, c := range w.Result().Cookies() {
+		got = append(got, c.Name+"="+c.Value)
+	}
+	if want := "session-2=another session=new"; strings.Join(got, " ") != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
