@@ -13,7 +13,7 @@ func TestTokensAreNewForAMoment(t *testing.T) {
 	for age, want := range map[time.Duration]bool{
 		-time.Hour: false, -1: false, 0: true, refreshRest - 1: true, refreshRest: false, time.Hour: false,
 	} {
-		if got := (&tokens{refreshed: now.Add(-age)}).isNew(now); got != want {
+		if got := (&tokens{Refreshed: now.Add(-age)}).isNew(now); got != want {
 			t.Errorf("%s after the refresh: got %v", age, got)
 		}
 	}
