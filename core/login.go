@@ -54,7 +54,10 @@ func (a *Authenticator) login(t *turn) error {
 // misplaced reports whether a router serves the login under a prefix. Its paths are
 // whole: the callback would end in 404, after the user has logged in.
 func (a *Authenticator) misplaced(r *http.Request) error {
-	asked, _, _ := strings.Cut(requestedURL(r), "?")
+	asked := r.URL.Path
+	if strings.HasPrefix(r.RequestURI, "/") { // without what a router has taken away
+		asked, _, _ = strings.Cut(r.RequestURI, "?")
+	}
 	if prefix, ok := strings.CutSuffix(asked, a.config.Pages.LoginPath); ok && strings.HasPrefix(prefix, "/") {
 		failure := fail(codeInternal, fmt.Errorf(
 			"a router serves Pages.LoginPath %s under the prefix %q, so the callback would not be found; mount the routes where their paths are whole, "+
@@ -86,9 +89,10 @@ func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error
 		t.again = nil // it would be the same
 		return err
 	}
-	t.again = &options
 	to, err := t.at.authorizationURL(t.r.Context(), attempt, more)
 	if err != nil {
+		again := options // a copy, so that a login that begins allocates none
+		t.again = &again
 		return err
 	}
 	a.attempts.save(t.w, t.r, attempt)

@@ -72,7 +72,8 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 		return err
 	}
 	if !mayNavigate(t.r) {
-		t.again = &options
+		again := options // a copy, so that a login that begins allocates none
+		t.again = &again
 		return fail(codeNoNavigation, nil)
 	}
 	t.at = a.sole()

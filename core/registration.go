@@ -161,6 +161,9 @@ func (r *registration) logoutToken(ctx context.Context, raw string, claimed prov
 // failure makes an [*Error] of an error of the provider's. One of FetchUser's own
 // stays what it is.
 func (r *registration) failure(err error) error {
+	if err == nil {
+		return nil
+	}
 	said := new(provider.Error)
 	if !errors.As(err, &said) {
 		return err

@@ -25,7 +25,7 @@ func safeReturnTo(returnTo string) (string, bool) {
 	if !isLocalPath(path) || hasControl(rest) {
 		return "", false
 	}
-	encoded := percentEncode(path) + percentEncode(rest)
+	encoded := percentEncode(returnTo)
 	if len(encoded) > maxReturnTo {
 		return "", false
 	}
@@ -71,15 +71,26 @@ func hasDotSegment(path string) bool {
 // leaves escapes as they are, and other characters that browsers send unencoded.
 func percentEncode(s string) string {
 	const hex = "0123456789ABCDEF"
-	var b strings.Builder
-	for i := range len(s) {
-		if c := s[i]; c <= 0x20 || c >= 0x7f || strings.IndexByte(`"<>\`, c) >= 0 {
-			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+	first := 0
+	for first < len(s) && !mustEncode(s[first]) {
+		first++
+	}
+	if first == len(s) {
+		return s // as nearly all are
+	}
+	b := append(make([]byte, 0, len(s)+32), s[:first]...)
+	for _, c := range []byte(s[first:]) {
+		if mustEncode(c) {
+			b = append(b, '%', hex[c>>4], hex[c&15])
 		} else {
-			b.WriteByte(c)
+			b = append(b, c)
 		}
 	}
-	return b.String()
+	return string(b)
+}
+
+func mustEncode(c byte) bool {
+	return c <= 0x20 || c >= 0x7f || c == '"' || c == '<' || c == '>' || c == '\\'
 }
 
 // requestedURL is what the browser has asked for, without the host: a router
