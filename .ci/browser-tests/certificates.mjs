@@ -1,8 +1,8 @@
-// A private certificate authority, made for one run, and what it certifies.
+// A private certificate authority for one run.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 
-// certify makes an authority and one certificate for names, in a directory.
+// certify creates an authority and one certificate for names, in a directory.
 export function certify(directory, names) {
   const file = (name) => `${directory}/${name}`;
   const common = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
@@ -14,8 +14,8 @@ export function certify(directory, names) {
   return { ca: file('ca.pem'), key: readFileSync(file('server.key')), cert: readFileSync(file('server.pem')) };
 }
 
-// trust makes Chromium trust an authority for servers when its HOME is home. No
-// check is switched off: a wrong name is still refused.
+// trust makes Chromium trust an authority for servers when HOME is home. All
+// checks stay on: a wrong name is still rejected.
 export function trust(home, ca) {
   const database = `${home}/.pki/nssdb`;
   mkdirSync(database, { recursive: true });

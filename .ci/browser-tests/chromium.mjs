@@ -1,4 +1,4 @@
-// Debian's Chromium, kept off every network but loopback.
+// Debian's Chromium, which can reach only loopback.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
 
@@ -15,8 +15,8 @@ const options = (home) => ({
 // launch starts a browser that trusts what is in home.
 export const launch = (home) => chromium.launch(options(home));
 
-// launchWithoutCookies starts one whose user has forbidden all cookies in the
-// settings. It has one context only, which holds nothing.
+// launchWithoutCookies starts a browser whose settings block all cookies. It
+// has a single, empty context.
 export function launchWithoutCookies(home) {
   const profile = `${home}/without-cookies`;
   mkdirSync(`${profile}/Default`, { recursive: true });

@@ -1,5 +1,5 @@
-// The pages that a person sees, on a phone and a desktop, in light and dark: a
-// picture of each for people to judge, and what a script can judge of it.
+// Takes a screenshot of each page, on a phone and a desktop, in light and dark mode,
+// and checks layout and accessibility.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -21,7 +21,7 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
       const seen = [];
       const look = async (page, name) => {
         await page.screenshot({ path: `${screenshots}/${name}-${screen}-${colorScheme}.png`, fullPage: true });
-        if (screen === 'phone') await judge(page, `${name} (${colorScheme})`); // on a desktop only the width differs
+        if (screen === 'phone') await judge(page, `${name} (${colorScheme})`); // a desktop differs only in width
         seen.push(name);
       };
       await walk(new Person(world, context), down, look);
@@ -32,7 +32,7 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
   }
 }
 
-// walk comes by every page, and stops to look at it.
+// walk opens every page, and calls look on it.
 async function walk(ada, down, look) {
   const page = await ada.tab('/');
   await ada.reads(page, 'You are not logged in');
@@ -74,7 +74,7 @@ async function walk(ada, down, look) {
   await look(page, '503-provider-unavailable');
 }
 
-// walkReplicas comes by the pages that only the replicas have.
+// walkReplicas opens the pages that only the replicas have.
 async function walkReplicas(ada, look) {
   const page = await ada.tab('/');
   await ada.reads(page, 'You are not logged in');
@@ -93,7 +93,7 @@ async function walkReplicas(ada, look) {
   await page.getByRole('link', { name: 'Home' }).click();
   await ada.reads(page, `Hello, ${longName}`);
   await look(page, 'replicas-home');
-  await page.getByRole('link', { name: 'The balancer' }).click();
+  await page.getByRole('link', { name: 'All replicas' }).click();
   await ada.reads(page, 'Balancer');
   await look(page, 'replicas-balancer');
 }
@@ -110,7 +110,7 @@ async function judge(page, name) {
   assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`), [], name);
 }
 
-// fits wants no sideways scrolling, down to the width of WCAG 2.1, 1.4.10.
+// fits requires that the page does not scroll sideways (WCAG 2.1, 1.4.10).
 async function fits(page, name) {
   const viewport = page.viewportSize();
   for (const width of [viewport.width, 320]) {
@@ -121,7 +121,7 @@ async function fits(page, name) {
   await page.setViewportSize(viewport);
 }
 
-// focusIsSeen walks through the page by Tab: whatever has the focus shows it.
+// focusIsSeen presses Tab through the page, and requires a visible focus.
 async function focusIsSeen(page, name) {
   const wanted = await page.locator('a, button, input').count();
   const reached = new Set();
@@ -131,8 +131,8 @@ async function focusIsSeen(page, name) {
       const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
       return { what: document.activeElement.outerHTML, outline: `${outlineStyle} ${outlineWidth}` };
     });
-    if (!/^<(a|button|input)/.test(what)) continue; // the browser's own, between last and first
-    assert.match(outline, /^solid [2-9]px$/, `${name}: the focus is not seen on ${what}`);
+    if (!/^<(a|button|input)/.test(what)) continue; // the browser's own elements, between last and first
+    assert.match(outline, /^solid [2-9]px$/, `${name}: the focus is not visible on ${what}`);
     reached.add(what);
   }
   assert.equal(reached.size, wanted, `${name}: not everything is reached by Tab`);

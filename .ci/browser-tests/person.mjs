@@ -1,9 +1,9 @@
-// Somebody with a browser of their own, who looks at pages and clicks.
+// A user with a browser profile of their own.
 import assert from 'node:assert/strict';
 
 export class Person {
-  #asking; // a tab
-  visited = []; // every URL that was asked for as a page, redirects included
+  #asking; // a tab for requests by scripts
+  visited = []; // the URLs of all page loads, including redirects
 
   constructor(world, context) {
     this.world = world;
@@ -25,7 +25,7 @@ export class Person {
     return page.goto(new URL(address, this.world.app).href);
   }
 
-  // logIn comes from the guarded page and back to it, and returns the tab.
+  // logIn opens the guarded page, logs in, and returns the tab.
   async logIn(path = '/me', name = undefined, email = undefined) {
     const page = await this.tab(path);
     await this.sayWho(page, name, email);
@@ -53,7 +53,7 @@ export class Person {
     await page.getByRole('heading', { name: heading, level: 1 }).waitFor();
   }
 
-  // isLoggedIn asks the application, in a tab of its own.
+  // isLoggedIn asks the application, in a separate tab.
   async isLoggedIn() {
     this.#asking ??= await this.tab('/');
     const { status, body } = await ask(this.#asking, '/me');
@@ -61,7 +61,7 @@ export class Person {
     return status === 200;
   }
 
-  // cookies returns what the browser has stored for the application, by name.
+  // cookies returns the application's cookies in the browser, by name.
   async cookies() {
     const { hostname } = new URL(this.world.app);
     const all = (await this.context.cookies()).filter(({ domain }) => domain.replace(/^\./, '') === hostname);
@@ -72,7 +72,7 @@ export class Person {
     return (await this.cookies()).get(`${this.world.secure ? '__Host-' : ''}pixy-session`)?.value;
   }
 
-  // attempts counts the logins that are under way in this browser.
+  // attempts counts the logins in progress in this browser.
   async attempts() {
     return [...(await this.cookies()).keys()].filter((name) => name.includes('pixy-login-')).length;
   }
@@ -82,7 +82,7 @@ export class Person {
   }
 }
 
-// ask is a script in a page that calls the application.
+// ask calls the application from a script in a page.
 export function ask(page, path) {
   return page.evaluate(async (url) => {
     const response = await fetch(url, { headers: { Accept: 'application/json' } });

@@ -25,14 +25,14 @@ export function start(binary, { args = [], env = {} }) {
   });
 }
 
-// stopAll ends them in a way that lets them end what they have started.
+// stopAll ends the programs with a signal that lets them stop their children.
 export function stopAll() {
   for (const child of running) child.kill('SIGTERM');
   running.clear();
 }
 
-// freePort finds a port for a program that has to be told one. It is below the
-// range from which connections get theirs, so none of them can take it.
+// freePort finds a free port below the ephemeral range, so that no connection
+// takes it before the program listens.
 export async function freePort() {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 10_000);

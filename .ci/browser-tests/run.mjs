@@ -1,10 +1,10 @@
-// Drives the example programs in Chromium:
+// Tests the example programs in Chromium:
 //
 //     node run.mjs BINARIES SCREENSHOTS [CASE]
 //
-// BINARIES is a directory with the examples and their provider. Pictures of
-// what people see are left in SCREENSHOTS, and of what they saw when a case
-// failed. CASE is the name of the only case to run, for work on it.
+// BINARIES is a directory with the examples and their provider. Screenshots of the
+// pages, and of failed cases, are saved in SCREENSHOTS. With CASE, only the case of
+// that name runs.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,8 +25,8 @@ import { stopAll } from './programs.mjs';
 import { closeAll } from './servers.mjs';
 import { embedded, lasting, loopback, losing, names, tls } from './worlds.mjs';
 
-// The examples differ in their adapter alone, so that each world needs all of
-// the cases, and each example the world that is like production.
+// The examples differ only in their adapters. So one example runs all cases in each
+// world, and each example runs in the world that is like production.
 const kept = ['whole login', 'logout', 'tokens in cookies', 'one refresh'];
 const plan = [
   { build: tls, examples: ['nethttp', 'gin', 'echo'] },
@@ -76,7 +76,7 @@ try {
 console.log(`${passed} cases passed, ${failed} failed; screenshots are in ${screenshots}`);
 process.exit(failed || !passed ? 1 : 0);
 
-// walkThrough plays one case with people who have never been here.
+// walkThrough runs one case with new browser profiles.
 async function walkThrough({ name, what, walk }, world) {
   const contexts = [];
   const makePerson = async ({ keepsCookies = true, runsScripts = true } = {}) => {
@@ -100,7 +100,7 @@ async function walkThrough({ name, what, walk }, world) {
   for (const context of contexts) await context.close();
 }
 
-// tooLong ends what waits for something that has no time-out of its own.
+// tooLong limits waits that have no timeout of their own.
 async function tooLong() {
   await sleep(60_000, undefined, { ref: false });
   throw new Error('this case takes too long');

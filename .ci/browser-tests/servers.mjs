@@ -1,13 +1,14 @@
-// Web servers of this process: a proxy that ends TLS, and sites with pages that
-// are up to no good.
+// Web servers in this process: a proxy that terminates TLS, and sites with hostile
+// pages.
 import http from 'node:http';
 import https from 'node:https';
 
 const running = [];
 
-// proxy listens on loopback, with TLS if there is a certificate, and passes all
-// that comes to the program that forwardTo names later: its own port has to be
-// known before the program starts. It drops each Set-Cookie whose name contains lost.
+// proxy listens on loopback, with TLS if there is a certificate. It passes all
+// requests to the program that forwardTo sets later, because the program needs
+// the proxy's port before it starts. It drops each Set-Cookie whose name
+// contains lost.
 export async function proxy(certificate, lost) {
   let target;
   const port = await listen(certificate, (request, response) => {
@@ -22,7 +23,7 @@ export async function proxy(certificate, lost) {
   return { port, forwardTo: (url) => { target = url; } };
 }
 
-// without leaves the cookies out whose name contains lost.
+// without removes the cookies whose name contains lost.
 function without(lost, rawHeaders) {
   const kept = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -32,7 +33,7 @@ function without(lost, rawHeaders) {
   return kept;
 }
 
-// pages serves HTML by its path, and returns the port.
+// pages serves HTML by path, and returns the port.
 export function pages(certificate, byPath) {
   return listen(certificate, (request, response) => {
     const page = byPath[request.url];

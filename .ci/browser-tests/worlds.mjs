@@ -1,20 +1,20 @@
-// Where the application, its provider and other sites are in relation to each
-// other. Each world has one example that runs in it.
+// A world is an example with its provider and other sites, on the same or on
+// different origins and sites.
 //
-// A site is a scheme and a registrable domain, whatever the port: 127.0.0.1 and
-// localhost are two sites, and so are app.pixy.test and evil.test, while
-// sibling.pixy.test is another origin of the same site as app.pixy.test.
+// A site is a scheme and a registrable domain, without the port. 127.0.0.1 and
+// localhost are two sites, and so are app.pixy.test and evil.test. Sibling.pixy.test
+// is another origin of the same site as app.pixy.test.
 import { freePort, start } from './programs.mjs';
 import { pages, proxy } from './servers.mjs';
 
-// names are what a certificate has to be for.
+// names are the hosts of the certificate.
 export const names = ['app.pixy.test', 'id.pixy.test', 'sibling.pixy.test', 'evil.test', 'localhost'];
 
 const sessionKey = 'a session key of thirty-two bytes or more';
 const onLoopback = { evil: 'http://localhost', sibling: 'http://127.0.0.1' };
 const onTLS = { evil: 'https://evil.test', sibling: 'https://sibling.pixy.test' };
 
-// embedded is an example as it comes: http on loopback, with its own provider.
+// embedded is an example without settings: http on loopback, with its own provider.
 export async function embedded({ binaries }, example) {
   const address = `127.0.0.1:${await freePort()}`;
   const program = await start(`${binaries}/${example}`, { env: { ADDR: address, PATH: process.env.PATH } });
@@ -29,7 +29,7 @@ export async function loopback({ binaries }, example) {
   return world(`${example}, http, provider on another site`, `http://${address}`, program, onLoopback);
 }
 
-// tls is like production: https names, and a proxy before each program.
+// tls is like production: https names, and a proxy in front of each program.
 export const tls = (parts, example) => behindProxy(parts, example);
 
 // losing is tls with a proxy that drops the session's cookie.
@@ -46,8 +46,8 @@ async function behindProxy({ binaries, certificate }, example, lost) {
   return world(name, app, program, onTLS, certificate);
 }
 
-// lasting has an application that keeps tokens, and a provider that tells it of a
-// logout by a channel, back or front. They share a site or do not, on https or http.
+// lasting has an application that keeps tokens, and a provider that notifies it of a
+// logout by back or front channel. They are on one site or two, with https or http.
 export const lasting = ({ secure, sameSite, channel }) => async ({ binaries, certificate }, example) => {
   const tlsOrNone = secure ? certificate : undefined;
   const [scheme, host, sibling] = secure ? ['https', 'app.pixy.test', 'id.pixy.test'] : ['http', '127.0.0.1', '127.0.0.1'];
@@ -81,8 +81,8 @@ export async function withoutProvider({ binaries }, example) {
   return `http://${address}`;
 }
 
-// startProvider starts a provider at localhost, and returns what an example
-// wants to know of it.
+// startProvider starts a provider at localhost, and returns the settings for an
+// example.
 async function startProvider(binaries, app, certificate) {
   const front = await proxy(certificate);
   const issuer = `${certificate ? 'https' : 'http'}://localhost:${front.port}`;
@@ -91,7 +91,7 @@ async function startProvider(binaries, app, certificate) {
   return { OIDC_ISSUER: issuer, OIDC_CLIENT_ID: 'pixy-example', SESSION_KEY: sessionKey };
 }
 
-// world adds two foreign origins to an application, which serve the same pages.
+// world adds two other origins to an application, which serve the same pages.
 async function world(name, app, program, { evil, sibling }, certificate) {
   const port = await pages(certificate, {
     '/link': `<a href="${app}/me">To the application</a>`,

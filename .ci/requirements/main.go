@@ -83,8 +83,9 @@ func requirements(directories []string) ([]requirement, error) {
 	return required, nil
 }
 
-// check returns one line for each requirement below its first sound version.
-// Each line of the list has a module, that version, and the advisories.
+// check returns one line for each requirement that is older than its first
+// sound version. Each line of the list has a module, that version, and the
+// advisories.
 func check(required []requirement, list string) ([]string, error) {
 	var problems []string
 	for line := range strings.Lines(list) {
@@ -113,8 +114,8 @@ func check(required []requirement, list string) ([]string, error) {
 }
 
 // newerPatches asks the module proxy, and returns one line for each requirement
-// with a newer release of the same minor version. A proxy that cannot be
-// reached is one line, too: it fails nothing.
+// with a newer patch release. If the proxy cannot be reached, it returns a line
+// that says so, which is not an error.
 func newerPatches(required []requirement) []string {
 	arguments := []string{"list", "-m", "-versions", "-json"}
 	for _, r := range required {
@@ -144,8 +145,8 @@ func newerPatches(required []requirement) []string {
 	}
 }
 
-// newestPatch returns the newest of the versions with the major and minor
-// numbers of current, or "" if that is current itself.
+// newestPatch returns the newest version with the major and minor numbers of
+// current, or "" if that is current.
 func newestPatch(current string, versions []string) string {
 	newest := current
 	for _, candidate := range versions {

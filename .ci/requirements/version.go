@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// less compares two versions of a go.mod file. Of two pre-releases of one
-// version, which include pseudo-versions, the texts decide: enough for a list
-// whose own versions are releases.
+// less compares two versions of a go.mod file. Two pre-releases of the same
+// version, including pseudo-versions, are compared as text. That is enough,
+// because the list contains releases.
 func less(a, b string) (bool, error) {
 	first, firstPre, err := parse(a)
 	if err != nil {

@@ -1,5 +1,5 @@
-// A browser that keeps cookies and sends what browsers send when a page is
-// opened. It follows a redirect only when told to.
+// A browser that keeps cookies and sends the headers of page loads. It follows
+// redirects only in follow.
 import assert from 'node:assert/strict';
 import http from 'node:http';
 
@@ -12,7 +12,7 @@ const navigation = {
 
 export class Browser {
   #jar = new Map(); // "host name path" to { name, value, path }: ports share cookies
-  seen = new Set(); // every cookie value there was
+  seen = new Set(); // all cookie values
 
   // go makes one request and remembers its cookies.
   go(method, address, { headers = navigation, body } = {}) {
@@ -58,14 +58,14 @@ export class Browser {
     });
   }
 
-  // twin is another browser, with those cookies of this one whose names pass.
+  // twin returns another browser with the cookies of this one whose names pass.
   twin(passes) {
     const other = new Browser();
     for (const [key, cookie] of this.#jar) if (passes(cookie.name)) other.#jar.set(key, cookie);
     return other;
   }
 
-  // follow goes on while answers redirect, until stop says so of an address.
+  // follow follows redirects, until stop returns true for an address.
   async follow(answer, stop = () => false) {
     for (let hops = 0; answer.location && !stop(answer.location); hops += 1) {
       if (hops === 20) throw new Error(`too many redirects, the last to ${answer.location}`);
@@ -88,7 +88,7 @@ export class Browser {
   }
 }
 
-// form reads the only form of a page: where it goes, and its hidden fields.
+// form parses the only form of a page: its action and its hidden fields.
 export function form({ body, url }) {
   const opening = body.match(/<form\b[^>]*>/)?.[0];
   assert.ok(opening, `no form at ${url}: ${body}`);
@@ -99,19 +99,19 @@ export function form({ body, url }) {
   return [new URL(attributes(opening).action ?? url, url).href, fields];
 }
 
-// links are a page's: where each text leads.
+// links returns the links of a page: text to URL.
 export function links({ body, url }) {
   const all = body.matchAll(/(<a\b[^>]*>)([^<]*)<\/a>/g);
   return new Map([...all].map(([, opening, text]) => [unescape(text), new URL(attributes(opening).href, url).href]));
 }
 
-// inputs are the attributes of a page's inputs and buttons.
+// inputs returns the attributes of a page's inputs and buttons.
 export function inputs(body) {
   return [...body.matchAll(/<(?:input|button)\b[^>]*>/g)].map(([tag]) => attributes(tag));
 }
 
-// press fills in the only form of a page as ada, and presses its first button
-// that has a name, if there is one.
+// press fills in the only form of a page as ada, and presses its first button with a
+// name, if there is one.
 export function press(browser, page) {
   const [action, fields] = form(page);
   let pressed = false;
@@ -129,7 +129,7 @@ function attributes(tag) {
   return Object.fromEntries([...tag.matchAll(/\s([\w-]+)="([^"]*)"/g)].map(([, name, value]) => [name, unescape(value)]));
 }
 
-// Whatever a template escapes in an attribute, the ampersand last.
+// The characters that templates escape in attributes. The ampersand must be last.
 function unescape(text) {
   return text.replaceAll('&quot;', '"').replaceAll('&#x27;', "'").replaceAll('&#39;', "'").replaceAll('&lt;', '<')
     .replaceAll('&gt;', '>').replaceAll('&amp;', '&');

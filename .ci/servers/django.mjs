@@ -1,4 +1,4 @@
-// Starts django_server.py: an OpenID provider of another language and author.
+// Starts django_server.py: an OpenID provider by other authors, in another language.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -7,8 +7,8 @@ import * as program from './program.mjs';
 
 export const client = { id: 'django', secret: 'dj:ango%and+its/toolkit' };
 
-// start serves it for an application at appURL, with one callback, by the
-// Python that has what requirements.txt lists.
+// start runs it for an application at appURL with one callback. Python needs the
+// packages in requirements.txt.
 export async function start(python, port, appURL, callback) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pixy-django-'));
   process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
@@ -24,7 +24,7 @@ export async function start(python, port, appURL, callback) {
   try {
     await program.eventually(tokenRequests);
   } catch (error) {
-    throw new Error(`Django does not start: ${running.output()}`, { cause: error });
+    throw new Error(`Django did not start: ${running.output()}`, { cause: error });
   }
   return { issuer, tokenRequests, endGrants: () => tell('end-grants'), output: running.output, stop: running.kill };
 }

@@ -63,7 +63,7 @@ settings.configure(
 )
 django.setup()
 
-# What follows needs the settings above.
+# These imports need the settings above.
 from django.contrib.auth.models import User  # noqa: E402
 from django.contrib.auth.views import LoginView  # noqa: E402
 from django.core.management import call_command  # noqa: E402

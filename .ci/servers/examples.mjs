@@ -1,4 +1,4 @@
-// Drives one example application through logins at the certified provider:
+// Tests logins of one example application at the certified provider:
 //
 //     node examples.mjs BINARY confidential|public
 import assert from 'node:assert/strict';
@@ -9,7 +9,7 @@ import * as program from './program.mjs';
 const [binary, kind] = process.argv.slice(2);
 const client = clients[kind];
 const label = `${binary.split('/').pop()} (${kind} client)`;
-const secrets = new Set(); // what must not be in the application's log
+const secrets = new Set(); // must not appear in the application's log
 const step = (what) => console.log(`ok  ${label}: ${what}`);
 
 const [providerPort, appPort] = [await program.freePort(), await program.freePort()];
@@ -47,7 +47,7 @@ async function appStartsWithoutProvider() {
   step('starts while the provider is down, and logs in when it is up');
 }
 
-// logIn walks from the guarded page back to it, and returns the callback's URL.
+// logIn opens the guarded page, logs in, and returns the callback's URL.
 async function logIn(browser) {
   const begun = await browser.get(`${app}/me`);
   assert.ok([302, 303].includes(begun.status), `/me answers ${begun.status}`);
@@ -78,8 +78,8 @@ async function logIn(browser) {
   return returned;
 }
 
-// passForms fills in the provider's login and consent forms, and returns the
-// URL to which the provider sends the browser, without opening it.
+// passForms fills in the provider's login and consent forms. It returns the URL to
+// which the provider then redirects, without opening it.
 async function passForms(browser, authorization) {
   const atApp = (address) => address.startsWith(callback);
   let answer = await browser.follow(await browser.get(authorization), atApp);
@@ -106,8 +106,7 @@ async function guardAnswersPrograms() {
   step('a program without a session gets 401');
 }
 
-// A stolen code is worth nothing without the verifier, even to somebody who has
-// the client's secret.
+// A stolen code is useless without the verifier, even with the client secret.
 async function wrongVerifierIsRefused(ada) {
   const victim = new Browser();
   const returned = await passForms(victim, (await victim.get(`${app}/auth/login?return_to=/me`)).location);
@@ -126,9 +125,9 @@ async function wrongVerifierIsRefused(ada) {
   const stolen = await new Browser().go('POST', `${issuer}/token`, { headers, body: new URLSearchParams(fields).toString() });
   assert.equal(stolen.status, 400, stolen.body);
   assert.equal(JSON.parse(stolen.body).error, 'invalid_grant');
-  step('the provider refuses the code with a wrong verifier');
+  step('the provider rejects the code with a wrong verifier');
 
-  // Nor can the application's own login be made to use another's verifier.
+  // An attacker cannot inject the code into another login of the application.
   const other = new Browser();
   const theirs = new URL(await passForms(other, (await other.get(`${app}/auth/login`)).location));
   const own = new URL(await passForms(victim, (await victim.get(`${app}/auth/login`)).location));
@@ -137,7 +136,7 @@ async function wrongVerifierIsRefused(ada) {
   assert.ok(injected.status >= 400 && injected.status < 500, `an injected code gets ${injected.status}`);
   assert.equal(await whoAmI(victim), undefined);
   assert.equal((await whoAmI(ada)).subject, 'ada');
-  step('a code of another login is refused, and starts no session');
+  step('a code of another login is rejected, and starts no session');
 }
 
 async function callbackIsNotReplayed(ada, used) {
@@ -145,11 +144,11 @@ async function callbackIsNotReplayed(ada, used) {
   const again = await ada.get(used);
   assert.ok([302, 303].includes(again.status) && again.location === `${app}/me`, `a reload gets ${again.status} to ${again.location}`);
   assert.equal((await whoAmI(ada)).subject, 'ada');
-  const stranger = new Browser();
-  await stranger.get(used);
-  assert.equal(await whoAmI(stranger), undefined);
+  const visitor = new Browser();
+  await visitor.get(used);
+  assert.equal(await whoAmI(visitor), undefined);
   assert.equal(provider.tokenRequests(), before);
-  step('a callback that comes again leads to the page, or nowhere, and sends no code');
+  step('a callback that is opened again sends no code, and leads to the page only with a session');
 }
 
 async function guardDoesWithoutProvider(ada) {
@@ -157,7 +156,7 @@ async function guardDoesWithoutProvider(ada) {
   assert.equal((await whoAmI(ada)).subject, 'ada');
   provider = await start(providerPort, app);
   assert.equal((await whoAmI(ada)).subject, 'ada');
-  step('logged-in users do not notice that the provider is gone');
+  step('logged-in users are not affected while the provider is down');
 }
 
 async function logOut(browser) {
@@ -174,12 +173,12 @@ async function logOut(browser) {
   assert.equal(hint.split('.').length, 3);
   secrets.add(hint);
   assert.equal(to.searchParams.get('post_logout_redirect_uri'), `${app}/`);
-  assert.ok(!to.searchParams.has('state'), 'a state, which would stay in the address afterwards');
+  assert.ok(!to.searchParams.has('state'), 'a state, which would remain in the URL');
   assert.equal(await whoAmI(browser), undefined);
   step('logout ends the session first, then goes to the provider with a hint');
 
-  // The provider was restarted, so its keys and sessions are new, and with them
-  // its confirmation is that of a stranger: log in once more and out for good.
+  // The provider was restarted, so its keys and sessions are new, and it cannot end
+  // the session of the hint: log in and out again.
   const person = new Browser();
   await person.get(await passForms(person, (await person.get(`${app}/auth/login`)).location));
   const leaving = await person.follow(await person.submit(`${app}/auth/logout`, {}));
@@ -189,7 +188,7 @@ async function logOut(browser) {
   assert.equal(new URL(left.url).origin + new URL(left.url).pathname, `${app}/`);
   const afterwards = await person.follow(await person.get(`${app}/me`));
   assert.match(afterwards.body, /name="password"/, 'the provider did not end its own session');
-  step('the provider ends its session too, and leads back');
+  step('the provider ends its own session, and redirects back');
   for (const value of person.seen) secrets.add(value);
 }
 

@@ -1,25 +1,25 @@
-// A server of plain OAuth 2.0 on loopback: no discovery, no ID token, a login
-// form, and an API that tells who an access token belongs to. The protocol is
-// @node-oauth/oauth2-server's; here are its memory and its pages.
+// A plain OAuth 2.0 server on loopback: no discovery, no ID token, a login form, and
+// an API that returns the user of an access token. @node-oauth/oauth2-server
+// implements the protocol; this module has its storage and its pages.
 import http from 'node:http';
 import OAuth2Server from '@node-oauth/oauth2-server';
 
 export const client = { id: 'plain', secret: 'pl:ain%and+simple/but-long' };
 const account = { id: 4711, login: 'ada', name: 'Name of ada', password: 'correct horse' };
 
-// start serves it for an application with one callback. Its access tokens live for
-// 8 seconds. A refresh token is used once, or for ever.
+// start runs it for an application with one callback. Access tokens expire after 8
+// seconds. A refresh token works once, or always.
 export async function start(port, callback, once = true) {
   const memory = remember(callback);
   const oauth = new OAuth2Server({ model: memory.model, accessTokenLifetime: 8, alwaysIssueNewRefreshToken: once });
-  const secrets = new Set(); // verifiers and tokens that there were
+  const secrets = new Set(); // all verifiers and tokens
   let tokenRequests = 0;
 
   async function authorize(request, response) {
     const { login, password } = request.body;
     if (request.query.code_challenge_method !== 'S256') return page(response, 400, '<p>PKCE is required, and S256.</p>');
     if (login !== account.login || password !== account.password) {
-      // Without an action, the form goes where the page is, query and all.
+      // Without an action, the form posts to the page's URL, including its query.
       return page(response, 200, '<form method="post"><input type="text" name="login"><input type="password" name="password">'
         + '<button type="submit">Log in</button></form>');
     }
@@ -46,7 +46,7 @@ export async function start(port, callback, once = true) {
     try {
       if (route) await route(request, response);
       else page(response, 404, '<p>There is no such page.</p>');
-    } catch (error) { // of which the library has made an answer, or has not
+    } catch (error) { // the library may have set an error response
       if (response.status === 200) Object.assign(response, { status: error.code ?? 500, body: { error: error.name } });
     }
     write(response, outgoing);
@@ -66,14 +66,14 @@ export async function start(port, callback, once = true) {
   };
 }
 
-// remember is what the library wants to be kept, in memory.
+// remember is the library's storage, in memory.
 function remember(callback) {
   const registered = { id: client.id, grants: ['authorization_code', 'refresh_token'], redirectUris: [callback] };
   const [codes, tokens, refreshTokens] = [new Map(), new Map(), new Map()];
   return {
     clear: () => [codes, tokens, refreshTokens].forEach((map) => map.clear()),
     model: {
-      // The secret is null at the authorization endpoint, where there is none.
+      // At the authorization endpoint the secret is null.
       getClient: (id, secret) => id === client.id && (secret === null || secret === client.secret) && registered,
       validateScope: (_, __, scope) => scope?.every((one) => one === 'user') && scope,
       verifyScope: (token, scope) => scope.every((one) => token.scope.includes(one)),
@@ -96,7 +96,7 @@ function keep(map, key, value) {
   return value;
 }
 
-// read makes of node's request what the library takes.
+// read converts node's request to the library's.
 async function read(incoming) {
   const chunks = [];
   for await (const chunk of incoming) chunks.push(chunk);

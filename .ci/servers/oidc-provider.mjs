@@ -7,11 +7,10 @@ export const clients = {
   public: { id: 'public', secret: undefined },
 };
 
-// start serves the provider for an application at appURL, with one callback. It
-// may be started and stopped again on the same port; what it knew is gone then.
-// Its access tokens live for 8 seconds, and a refresh token is used once: if it
-// comes again, all that came of the login is revoked. Of clients, metadata says
-// more.
+// start runs the provider for an application at appURL with one callback. It can be
+// stopped and started again on the same port, and then has no sessions or tokens.
+// Access tokens expire after 8 seconds. A refresh token works once: if it is used
+// again, all tokens of the login are revoked. Metadata adds settings of the clients.
 export async function start(port, appURL, callback = `${appURL}/auth/callback`, metadata = {}) {
   const issuer = `http://127.0.0.1:${port}`;
   const provider = new Provider(issuer, {
@@ -30,20 +29,20 @@ export async function start(port, appURL, callback = `${appURL}/auth/callback`, 
       claims: () => ({ sub, name: `Name of ${sub}`, email: `${sub}@example.test`, email_verified: true }),
     }),
     features: { backchannelLogout: { enabled: true }, revocation: { enabled: true } },
-    fetch: (url, { dispatcher, ...options }) => fetch(url, options), // its own would not send a logout token to loopback
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options), // the default fetch does not send logout tokens to loopback
     rotateRefreshToken: true,
     ttl: { AccessToken: 8 },
     pkce: { required: () => true },
     cookies: { keys: ['interop'] },
   });
-  const grants = new Set(); // that are not revoked
-  const secrets = new Set(); // tokens that there were
+  const grants = new Set(); // not revoked
+  const secrets = new Set(); // all tokens
   provider.on('grant.success', ({ body, oidc }) => {
     grants.add(oidc.entities.AccessToken.grantId);
     for (const token of [body.access_token, body.refresh_token, body.id_token]) secrets.add(token);
   });
   provider.on('grant.revoked', (_, id) => grants.delete(id));
-  const logoutTokens = []; // what became of them
+  const logoutTokens = []; // the results of sending them
   provider.on('backchannel.success', () => logoutTokens.push('taken'));
   provider.on('backchannel.error', (_, error) => logoutTokens.push(error.message));
   let tokenRequests = 0;

@@ -1,9 +1,9 @@
-// What it takes to run programs beside this one.
+// Runs other programs.
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-// start runs a program with an environment of its own. It ends with this one.
+// start runs a program with its own environment. The program ends with this one.
 export function start(command, args, env) {
   const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let printed = '';
@@ -15,7 +15,7 @@ export function start(command, args, env) {
   return { kill, output: () => printed };
 }
 
-// eventually tries until a check passes, or 15 seconds are over.
+// eventually repeats a check until it passes, for at most 15 seconds.
 export async function eventually(check) {
   for (const end = Date.now() + 15_000; ;) {
     try {

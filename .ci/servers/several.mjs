@@ -1,4 +1,4 @@
-// Drives an application that has three providers at once through all of them:
+// Tests an application with three providers, at each of them:
 //
 //     node several.mjs BINARY PYTHON
 import assert from 'node:assert/strict';
@@ -14,8 +14,8 @@ const [appPort, ...ports] = await Promise.all(Array.from({ length: 4 }, program.
 const app = `http://127.0.0.1:${appPort}`;
 const origins = ports.map((port) => `http://127.0.0.1:${port}`);
 const callback = (name) => `${app}/auth/callback/${name}`;
-const secrets = new Set(); // what must not be in the application's log
-const challenges = new Set(); // that there were
+const secrets = new Set(); // must not appear in the application's log
+const challenges = new Set(); // all of them
 const step = (server, what) => console.log(`ok  three providers in one application, ${server.name}: ${what}`);
 
 const servers = [
@@ -69,7 +69,7 @@ try {
   process.exit(); // also when a server is still starting
 }
 
-// provider is what the application is told of a server.
+// provider returns the application's settings for a server.
 function provider({ name, client, plain, issuer, authorization, token }) {
   const registered = { Name: name, ClientID: client.id, ClientSecret: client.secret };
   if (!plain) return { ...registered, Issuer: issuer, Requests: { UserInfo: true } };
@@ -79,8 +79,8 @@ function provider({ name, client, plain, issuer, authorization, token }) {
   };
 }
 
-// choose opens the guarded page, chooses a server on the page that comes, and
-// returns the authorization request.
+// choose opens the guarded page, chooses a server on the chooser, and returns the
+// authorization request.
 async function choose(browser, { name, client, plain, authorization }) {
   const chooser = await browser.follow(await browser.get(`${app}/me`));
   assert.equal(chooser.status, 200);
@@ -105,8 +105,8 @@ async function choose(browser, { name, client, plain, authorization }) {
   return to;
 }
 
-// passForms answers a server's forms, and returns the URL to which the server
-// sends the browser, without opening it.
+// passForms fills in a server's forms. It returns the URL to which the server then
+// redirects, without opening it.
 async function passForms(browser, authorization) {
   const atApp = (address) => address.startsWith(`${app}/`);
   let answer = await browser.follow(await browser.get(authorization), atApp);
@@ -131,8 +131,8 @@ async function logIn(browser, server) {
   step(server, `guarded page, chooser, S256 challenge, its own forms, guarded page; ${user.subject} of ${user.issuer}`);
 }
 
-// A stolen code is worth nothing without the verifier, even to somebody who has
-// the client's secret: the server accepts the very same request with it.
+// A stolen code is useless without the verifier, even with the client secret. The
+// server accepts the same request with the verifier.
 async function wrongVerifierIsRefused(server) {
   const victim = new Browser();
   const stolen = await passForms(victim, await choose(victim, server));
@@ -150,7 +150,7 @@ async function wrongVerifierIsRefused(server) {
   const redeemed = await redeem(server, await known(), right);
   assert.equal(redeemed.status, 200, redeemed.body);
   assert.ok(JSON.parse(redeemed.body).access_token);
-  step(server, 'refuses a code with a wrong verifier or none, and takes it with the right one');
+  step(server, 'rejects a code with a wrong verifier or none, and accepts it with the right one');
 }
 
 function verifier() {
@@ -173,8 +173,8 @@ function redeem({ name, client, plain, token }, returned, withVerifier) {
   return new Browser().go('POST', token, { headers, body: new URLSearchParams(fields).toString() });
 }
 
-// Nor can the application's own login be made to use another's code. Without an
-// ID token and its nonce, it is PKCE alone that prevents it.
+// An attacker cannot inject a code into another login of the application. Without an
+// ID token and its nonce, only PKCE prevents it.
 async function injectedCodeIsRefused(ada, server) {
   const [attacker, victim] = [new Browser(), new Browser()];
   const theirs = await passForms(attacker, await choose(attacker, server));
@@ -188,7 +188,7 @@ async function injectedCodeIsRefused(ada, server) {
   assert.equal(await whoAmI(victim), undefined);
   assert.equal((await whoAmI(ada)).subject, server.user.subject);
   remember(attacker, victim);
-  step(server, 'a code of another login is refused, and starts no session');
+  step(server, 'a code of another login is rejected, and starts no session');
 }
 
 async function logOut(browser, server) {
@@ -208,12 +208,12 @@ async function logOut(browser, server) {
   assert.equal(new URL(left.url).origin + new URL(left.url).pathname, `${app}/`);
   const afterwards = await browser.follow(await browser.get(await choose(browser, server)));
   assert.ok(inputs(afterwards.body).some(({ type }) => type === 'password'), 'the server did not end its own session');
-  step(server, 'logout ends the session, and then the server\'s, and leads back');
+  step(server, 'logout ends the session, then the server\'s session, and redirects back');
 }
 
-// One server's answer at the other's callback, as it is and as if the other had
-// given it, and one server's answer with the state of a login at the other: no
-// token request may come of any.
+// A mix-up: one server's response at the other's callback, with its own iss and with
+// the other's, and one server's response with the state of a login at the other. None
+// may lead to a token request.
 async function mixUpIsRefused(one, other) {
   const browser = new Browser();
   const before = await tokenRequests();
@@ -229,7 +229,7 @@ async function mixUpIsRefused(one, other) {
   await untrusted(browser, callback(one.name) + theirs.search);
   assert.deepEqual(await tokenRequests(), before, 'a code was sent');
   remember(browser);
-  step(one, `a mix-up with ${other.name} is refused without a token request`);
+  step(one, `a mix-up with ${other.name} is rejected without a token request`);
 }
 
 async function untrusted(browser, address) {
@@ -239,7 +239,7 @@ async function untrusted(browser, address) {
   assert.equal(await whoAmI(browser), undefined);
 }
 
-// tokenRequests counts those that each server has got.
+// tokenRequests returns the number of token requests at each server.
 async function tokenRequests() {
   return Object.fromEntries(await Promise.all(servers.map(async ({ name, running: { tokenRequests: count } }) => [name, await count()])));
 }

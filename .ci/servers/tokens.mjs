@@ -1,5 +1,5 @@
-// Drives an application that keeps tokens and lets providers end sessions, at
-// servers whose access tokens live for seconds:
+// Tests an application that keeps tokens and lets providers end sessions. The servers'
+// access tokens expire after seconds:
 //
 //     node tokens.mjs BINARY PYTHON
 import assert from 'node:assert/strict';
@@ -44,11 +44,11 @@ try {
   });
   await program.eventually(async () => assert.equal((await new Browser().get(`${app}/`)).status, 200));
   for (const server of servers) {
-    // In this order: Django OAuth Toolkit's auth_time is the user's last login, also
-    // in an ID token that is refreshed, where it has to be that of the token's own.
+    // The order matters: in Django OAuth Toolkit, auth_time is the time of the user's
+    // last login, also in a refreshed ID token, where it must be that of its own login.
     [server.refused, server.ada] = [await logIn(server), await logIn(server)];
     await asksInTheUsersName(server, server.ada, 0);
-    step(server, 'a login, and the API is asked in the user\'s name');
+    step(server, 'a login, and an API call with the user\'s access token');
   }
   await expiry();
   for (const server of servers) await refreshesOnce(server);
@@ -56,7 +56,7 @@ try {
   for (const server of servers) {
     server.refreshed = Math.floor(Date.now() / 1000);
     await asksInTheUsersName(server, server.ada, 1);
-    step(server, 'the refresh token that has come is good for the next refresh');
+    step(server, 'the new refresh token works for the next refresh');
   }
   await logoutRevokes(certified);
   await logoutEndsTheServersSession(servers.at(-1));
@@ -73,8 +73,7 @@ try {
   process.exit(); // also when a server is still starting
 }
 
-// plain is a server of plain OAuth 2.0, with refresh tokens that are used once or
-// for ever.
+// plain is a plain OAuth 2.0 server whose refresh tokens work once or always.
 function plain(name, number, once) {
   const origin = origins[number];
   return {
@@ -87,7 +86,7 @@ function plain(name, number, once) {
   };
 }
 
-// expiry waits until the access tokens that there are have expired.
+// expiry waits until all access tokens have expired.
 function expiry() {
   return sleep(8_500);
 }
@@ -103,12 +102,12 @@ async function logIn({ name }, browser = new Browser()) {
   return browser;
 }
 
-// api has the application ask the server's API.
+// api makes the application call the server's API.
 function api(browser) {
   return browser.go('GET', `${app}/api`, { headers: { Accept: 'application/json', 'Sec-Fetch-Mode': 'cors' } });
 }
 
-// asksInTheUsersName has it do so once, and counts the token requests that it takes.
+// asksInTheUsersName makes one such call, and counts the token requests for it.
 async function asksInTheUsersName(server, browser, tokenRequests) {
   const before = await server.running.tokenRequests();
   isUsers(server, await api(browser));
@@ -126,10 +125,10 @@ async function refreshesOnce(server) {
   const answers = await Promise.all(Array.from({ length: 50 }, () => api(server.ada)));
   for (const answer of answers) isUsers(server, answer);
   assert.equal(await server.running.tokenRequests(), before + 1, 'token requests, of which there is one');
-  step(server, 'the tokens have expired: 50 requests at once are answered, with one refresh');
+  step(server, 'after the tokens have expired, 50 concurrent requests succeed with one refresh');
 }
 
-// The server has revoked the tokens before anybody comes to its own logout.
+// The tokens are revoked before the browser reaches the server's logout.
 async function logoutRevokes(server) {
   const before = server.running.grants.size;
   await logoutEndsTheServersSession(server, () => {
@@ -138,8 +137,8 @@ async function logoutRevokes(server) {
   });
 }
 
-// The application's session ends first, then the server's, which is told by the
-// latest ID token whose it is. Meanwhile runs between the two.
+// The application's session ends first, then the server's. The latest ID token tells
+// the server which session to end. Meanwhile runs between the two.
 async function logoutEndsTheServersSession(server, meanwhile = () => {}) {
   const browser = server.ada;
   const out = await browser.submit(`${app}/auth/logout`, {});
@@ -155,7 +154,7 @@ async function logoutEndsTheServersSession(server, meanwhile = () => {}) {
   assert.equal(new URL(page.url).origin + new URL(page.url).pathname, `${app}/`);
   const again = await browser.follow(await browser.get(`${app}/auth/login?provider=${server.name}`));
   assert.ok(inputs(again.body).some(({ type }) => type === 'password'), 'the server did not end its own session');
-  step(server, 'logout ends the session, and then the server\'s, by the latest ID token');
+  step(server, 'logout ends the session, then the server\'s session, with the latest ID token');
 }
 
 async function refusalEndsSession(server) {
@@ -167,22 +166,22 @@ async function refusalEndsSession(server) {
   assert.equal(begun.status, 303);
   assert.equal(new URL(begun.location).pathname, '/auth/login');
   assert.equal(await server.running.tokenRequests(), before + 1);
-  step(server, 'a refresh that is refused ends the session');
+  step(server, 'a rejected refresh ends the session');
 }
 
-// One session at the provider has two at the application, of which the browser
-// that logs out at the provider has one: the later, because the provider's cookie
-// changes at each consent. Another session at the provider goes on.
+// One session at the provider has two sessions at the application. The browser that
+// logs out at the provider has the later one, because the provider's cookie changes at
+// each consent. Another session at the provider continues.
 async function providerEndsSessions(server) {
   const [one, elsewhere] = [await logIn(server), await logIn(server)];
   const other = await logIn(server, one.twin((name) => name.startsWith('_session')));
-  const told = server.running.logoutTokens.length; // by the logout that the application began
+  const told = server.running.logoutTokens.length; // after the logout that the application began
   const confirmed = await press(other, await other.get(`${server.registered.Issuer}/session/end`));
   assert.ok([302, 303].includes(confirmed.status), confirmed.body);
   assert.deepEqual(server.running.logoutTokens.slice(told), ['taken']);
   for (const browser of [one, other]) assert.equal((await api(browser)).status, 401);
   isUsers(server, await api(elsewhere));
-  step(server, 'its logout token ends the sessions that began in one of its own, and no other');
+  step(server, 'its logout token ends all sessions of one session at the provider, and no other');
 }
 
 function nothingLeaked() {

@@ -1,8 +1,8 @@
-// A callback that comes again, or without its attempt.
+// Callbacks that are opened again, or without their attempt.
 import assert from 'node:assert/strict';
 import { check } from './check.mjs';
 
-check('back to the provider', 'and Continue once more: the page of that login, with the session as it was', async (ada) => {
+check('back to the provider', 'and Continue again: the page of that login, with the session unchanged', async (ada) => {
   const page = await ada.logIn();
   const session = await ada.sessionCookie();
   await page.goBack();
@@ -13,7 +13,7 @@ check('back to the provider', 'and Continue once more: the page of that login, w
   assert.equal(await ada.sessionCookie(), session);
 });
 
-check('back to the callback', 'of a login that was cancelled before: home, still logged in', async (ada) => {
+check('back to the callback', 'of a canceled login: home, still logged in', async (ada) => {
   const page = await ada.tab('/me');
   await page.getByRole('button', { name: 'Cancel' }).click();
   await page.getByRole('link', { name: 'Try again' }).click();
@@ -22,29 +22,29 @@ check('back to the callback', 'of a login that was cancelled before: home, still
   const session = await ada.sessionCookie();
   await page.goBack();
   await ada.isAsked(page);
-  await page.goBack(); // the entry whose URL is the callback's
+  await page.goBack(); // the history entry with the callback's URL
   await ada.arrivesAt(page, '/');
   await ada.reads(page, 'Hello, Grace Hopper');
   assert.equal(await ada.sessionCookie(), session);
 });
 
-check('reload of the callback', 'goes where the login went when logged in, and begins anew, once, for a stranger', async (ada, makePerson) => {
+check('reload of the callback', 'with a session leads to the page of the login, and without one begins one new login', async (ada, makePerson) => {
   const page = await ada.logIn();
   const session = await ada.sessionCookie();
   await ada.open(page, ada.lastCallback());
   await ada.arrivesAt(page, '/me');
   assert.equal(await ada.sessionCookie(), session);
 
-  const stranger = await makePerson();
-  const theirs = await stranger.tab(ada.lastCallback());
-  await stranger.isAsked(theirs);
-  assert.equal(await stranger.isLoggedIn(), false);
-  await stranger.sayWho(theirs);
-  await stranger.arrivesAt(theirs, '/');
-  await stranger.reads(theirs, 'Hello, Grace Hopper');
+  const visitor = await makePerson();
+  const theirs = await visitor.tab(ada.lastCallback());
+  await visitor.isAsked(theirs);
+  assert.equal(await visitor.isLoggedIn(), false);
+  await visitor.sayWho(theirs);
+  await visitor.arrivesAt(theirs, '/');
+  await visitor.reads(theirs, 'Hello, Grace Hopper');
 });
 
-check('reload of an error page', 'says that the login is over, and leads to a new one', async (ada) => {
+check('reload of an error page', 'says that the login has ended, and links to a new one', async (ada) => {
   const page = await ada.tab('/me');
   await page.getByRole('button', { name: 'Cancel' }).click();
   await ada.reads(page, 'You were not logged in');
@@ -54,7 +54,7 @@ check('reload of an error page', 'says that the login is over, and leads to a ne
   await ada.isAsked(page);
 });
 
-check('double submit', 'of one login from two tabs: the first logs in, the second ends where the first did', async (ada) => {
+check('double submit', 'of one login from two tabs: the first logs in, the second ends on the same page', async (ada) => {
   const one = await ada.tab('/me');
   await ada.isAsked(one);
   const two = await ada.tab(one.url());

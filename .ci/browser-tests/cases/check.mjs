@@ -1,13 +1,13 @@
-// The cases: each module beside this one adds some.
+// The list of cases. The other modules in this directory add to it.
 export const cases = [];
 
-// check adds a case. Its walk gets a person, and a function that makes more of
-// them, each with a browser profile of their own.
+// check adds a case. Its walk gets a person, and a function that makes more people.
+// Each has a browser profile of their own.
 export function check(name, what, walk) {
   cases.push({ name, what, walk });
 }
 
-// checkSpecial adds a case for those worlds alone whose plan names it.
+// checkSpecial adds a case that runs only in worlds whose plan names it.
 export function checkSpecial(name, what, walk) {
   cases.push({ name, what, walk, special: true });
 }

@@ -1,17 +1,17 @@
-// Cookies as the browser has stored them, or not.
+// Cookies that the browser stores or blocks.
 import assert from 'node:assert/strict';
 import { check, checkSpecial } from './check.mjs';
 
 export const minutes = (n) => n * 60;
 
-// stored checks one cookie, and that it lasts for some seconds from now.
+// stored checks one cookie, including its lifetime in seconds.
 export function stored(world, cookie, { prefix, path = '/', lifetime }) {
   const { hostname } = new URL(world.app);
   const left = cookie.expires - Date.now() / 1000;
   assert.ok(cookie.name.startsWith(world.secure ? `${prefix}pixy-` : 'pixy-'), cookie.name);
   assert.deepEqual(
     { domain: cookie.domain, path: cookie.path, secure: cookie.secure, httpOnly: cookie.httpOnly, sameSite: cookie.sameSite },
-    { domain: hostname, path, secure: world.secure, httpOnly: true, sameSite: 'Lax' }, // a Domain would begin with a dot
+    { domain: hostname, path, secure: world.secure, httpOnly: true, sameSite: 'Lax' }, // a cookie with Domain begins with a dot here
   );
   assert.ok(left > lifetime - minutes(2) && left <= lifetime + 1, `${cookie.name} lasts for ${left} s`);
 }
@@ -45,7 +45,7 @@ check('cookies blocked', 'in the browser\'s settings: two logins, then a page th
     for (let forms = 0; ; forms += 1) {
       await page.getByRole('heading', { level: 1 }).waitFor();
       if (await failed.isVisible()) return forms;
-      assert.ok(forms < 5, `it goes on for ever: ${bob.visited.join('\n')}`);
+      assert.ok(forms < 5, `the login does not stop: ${bob.visited.join('\n')}`);
       const left = page.waitForEvent('framenavigated');
       await bob.sayWho(page);
       await left;

@@ -1,22 +1,22 @@
-// Sessions that are ended from outside the page that somebody looks at.
+// Sessions that end from outside the current page.
 import assert from 'node:assert/strict';
 import { ask } from '../person.mjs';
 import { checkSpecial } from './check.mjs';
 
-// providerSession is the cookie of a browser's session at the provider, whose
+// providerSession returns the cookie of the browser's session at the provider. Its
 // value is the sid.
 async function providerSession(ada) {
   return (await ada.context.cookies(ada.world.provider)).find(({ name }) => name === 'provider-session');
 }
 
-// eve is a third person, who is logged in and stays it.
+// eve logs in a third user, and returns a check that she is still logged in.
 async function eve(makePerson) {
   const person = await makePerson();
   const page = await person.logIn('/me', 'Eve', 'eve@example.test');
   return async () => assert.equal((await ask(page, '/me')).body.name, 'Eve');
 }
 
-// hasToLogIn is what the next click leads to, from where it goes back to the page.
+// hasToLogIn checks that the next click leads to the login, which returns to the page.
 async function hasToLogIn(person, page) {
   await page.getByRole('link', { name: 'private page' }).click();
   await person.isAsked(page);
@@ -25,12 +25,12 @@ async function hasToLogIn(person, page) {
   await person.reads(page, 'Grace Hopper');
 }
 
-// kept returns the names of the cookies that a session is made of.
+// kept returns the names of the session's cookies.
 async function kept(person) {
   return [...(await person.cookies()).keys()].map((name) => name.replace(/^__\w+-/, '')).filter((name) => /^pixy-(session|tokens)/.test(name)).sort();
 }
 
-checkSpecial('back channel', 'of a logout ends what is of the same session at the provider, in another browser too, and nothing else', async (ada, makePerson) => {
+checkSpecial('back channel', 'of a logout ends the sessions of the same session at the provider, in all browsers, and no others', async (ada, makePerson) => {
   const mine = await ada.logIn();
   const [same, elsewhere] = [await makePerson(), await makePerson()];
   await same.context.addCookies([await providerSession(ada)]);
@@ -51,7 +51,7 @@ checkSpecial('back channel', 'of a logout ends what is of the same session at th
   await hasToLogIn(same, theirs);
 });
 
-checkSpecial('logout everywhere', 'ends what somebody has in another browser, at the next click there, and nobody else\'s', async (ada, makePerson) => {
+checkSpecial('logout everywhere', 'ends the user\'s session in another browser at the next click, and no other user\'s', async (ada, makePerson) => {
   const mine = await ada.logIn();
   const other = await makePerson();
   const theirs = await other.logIn();
@@ -63,7 +63,7 @@ checkSpecial('logout everywhere', 'ends what somebody has in another browser, at
   await hasToLogIn(ada, mine);
 });
 
-checkSpecial('front channel', 'of a logout on the same site: a frame of the provider\'s ends the session, and its cookies are gone', async (ada) => {
+checkSpecial('front channel', 'of a logout on the same site: the provider\'s frame ends the session and deletes its cookies', async (ada) => {
   const page = await ada.logIn();
   assert.deepEqual(await kept(ada), ['pixy-session', 'pixy-tokens']);
   const { cookie } = await logOutAtProvider(ada);
@@ -72,9 +72,9 @@ checkSpecial('front channel', 'of a logout on the same site: a frame of the prov
   await hasToLogIn(ada, page);
 });
 
-// Browsers keep Lax cookies back here, and this one all cookies: a context of its
-// kind has none for another site's frames. That they are Lax is checked by itself.
-checkSpecial('front channel from another site', 'comes without cookies, and the session stays', async (ada) => {
+// Browsers do not send Lax cookies here. This browser sends no cookies at all, because
+// its contexts block cookies in frames of another site. Another case checks Lax.
+checkSpecial('front channel from another site', 'arrives without cookies, and the session stays', async (ada) => {
   await ada.logIn();
   const session = await ada.sessionCookie();
   const { cookie } = await logOutAtProvider(ada);
@@ -83,8 +83,8 @@ checkSpecial('front channel from another site', 'comes without cookies, and the 
   assert.equal(await ada.isLoggedIn(), true);
 });
 
-// logOutAtProvider logs out on the provider's own page, and returns the header
-// with which its frame was asked for.
+// logOutAtProvider logs out on the provider's page, and returns the request headers
+// of its frame.
 async function logOutAtProvider(ada) {
   const page = await ada.tab(`${ada.world.provider}/account?client=${ada.world.channel}`);
   const asked = page.waitForResponse((response) => response.url().startsWith(`${ada.world.app}/auth/frontchannel-logout`));
@@ -97,7 +97,7 @@ async function logOutAtProvider(ada) {
   return answer.request().allHeaders();
 }
 
-checkSpecial('framed by others', 'the address of a logout is not shown, and another site ends nothing by it, nor a guess of one\'s own site', async (ada) => {
+checkSpecial('framed by others', 'the logout page is not shown, and neither another site nor a guessed sid ends the session', async (ada) => {
   await ada.logIn();
   const session = await ada.sessionCookie();
   const { value: sid } = await providerSession(ada);

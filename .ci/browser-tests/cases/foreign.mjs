@@ -1,24 +1,24 @@
-// What other sites, and parts of pages, can and cannot make a browser do.
+// Requests by other sites, and by parts of pages.
 import assert from 'node:assert/strict';
 import { ask } from '../person.mjs';
 import { check } from './check.mjs';
 
-check('link from another site', 'shows the guarded page when logged in, and leads to login and back when not', async (ada, makePerson) => {
+check('link from another site', 'shows the guarded page to a user, and leads other visitors to the login and back', async (ada, makePerson) => {
   await ada.logIn();
   const page = await ada.tab(`${ada.world.evil}/link`);
   await page.getByRole('link').click();
   await ada.reads(page, 'Grace Hopper');
   assert.equal(page.url(), `${ada.world.app}/me`);
 
-  const stranger = await makePerson();
-  const theirs = await stranger.tab(`${ada.world.evil}/link`);
+  const visitor = await makePerson();
+  const theirs = await visitor.tab(`${ada.world.evil}/link`);
   await theirs.getByRole('link').click();
-  await stranger.isAsked(theirs);
-  await stranger.sayWho(theirs);
-  await stranger.arrivesAt(theirs, '/me');
+  await visitor.isAsked(theirs);
+  await visitor.sayWho(theirs);
+  await visitor.arrivesAt(theirs, '/me');
 });
 
-check('trap from another site', 'whose return_to leads away ends at home', async (ada) => {
+check('trap from another site', 'with a return_to to another site ends at the home page', async (ada) => {
   const page = await ada.tab(`${ada.world.evil}/trap`);
   await page.getByRole('link').click();
   await ada.isAsked(page);
@@ -27,7 +27,7 @@ check('trap from another site', 'whose return_to leads away ends at home', async
   await ada.reads(page, 'Hello, Grace Hopper');
 });
 
-check('forms of others', 'another site sends no session along, another origin of the same site does, and neither can log out', async (ada) => {
+check('forms of others', 'another site sends no session cookie, another origin of the same site does, and neither can log out', async (ada) => {
   await ada.logIn();
   for (const [origin, heading] of [[ada.world.evil, 'Please log in'], [ada.world.sibling, 'Grace Hopper']]) {
     const page = await ada.tab(`${origin}/forms`);
@@ -52,7 +52,7 @@ check('fetch', 'by a script without a session gets 401 with a problem document, 
   assert.equal(await ada.attempts(), 0);
 });
 
-check('frames, images, prefetches', 'of the login and of the guarded page begin nothing, on another site or on this one', async (ada) => {
+check('frames, images, prefetches', 'of the login and of the guarded page begin no login, on another site or on this one', async (ada) => {
   const foreign = await ada.context.newPage();
   await embedded(ada, foreign, ['/auth/login', '/me'], () => ada.open(foreign, `${ada.world.evil}/frames`));
 
@@ -67,7 +67,7 @@ check('frames, images, prefetches', 'of the login and of the guarded page begin 
   }));
 });
 
-check('speculation', 'of the browser, which opens the login ahead of a click: nothing begins until the click comes', async (ada) => {
+check('speculation', 'by the browser, which prefetches the login: no login begins before the click', async (ada) => {
   const page = await ada.tab('/');
   const refused = () => ada.world.output().split('code=not_a_navigation').length;
   const before = refused();
@@ -77,7 +77,7 @@ check('speculation', 'of the browser, which opens the login ahead of a click: no
     document.body.append(rules);
   });
   for (const end = Date.now() + 20_000; refused() === before;) {
-    assert.ok(Date.now() < end, 'nothing was opened ahead');
+    assert.ok(Date.now() < end, 'nothing was prefetched');
     await page.waitForTimeout(50);
   }
   assert.equal(await ada.attempts(), 0);
@@ -85,8 +85,8 @@ check('speculation', 'of the browser, which opens the login ahead of a click: no
   await ada.isAsked(page);
 });
 
-// embedded loads parts of a page, and checks that each was turned away where it
-// asked: no attempt, no redirect, nothing at the provider.
+// embedded loads parts of a page, and checks that each is rejected: no attempt, no
+// redirect, no request to the provider.
 async function embedded(ada, page, paths, load) {
   const parts = Promise.all(paths.map((path) => page.waitForResponse(ada.world.app + path)));
   await load();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { checkSpecial } from './check.mjs';
 
-checkSpecial('form_post', 'no cookie comes with the provider\'s form, all are Lax, and the page between leads on by itself and leaves no trace', async (ada) => {
+checkSpecial('form_post', 'the provider\'s form carries no cookie, all cookies are Lax, and the page in between continues by itself and leaves no history entry', async (ada) => {
   const callback = `${ada.world.app}/auth/callback`;
   const seen = [];
   ada.context.on('request', (request) => {
@@ -31,14 +31,14 @@ checkSpecial('form_post', 'no cookie comes with the provider\'s form, all are La
   assert.deepEqual(complaints, []);
 
   await page.goBack();
-  await ada.isAsked(page); // and neither the form nor the page between
+  await ada.isAsked(page); // not the form or the page in between
 });
 
-checkSpecial('form_post without scripts', 'of the application\'s or its provider\'s: one click at the provider, none here', async (ada, makePerson) => {
+checkSpecial('form_post without scripts', 'on both sites: one click at the provider, none in the application', async (ada, makePerson) => {
   const grace = await makePerson({ runsScripts: false });
   const page = await grace.tab('/me');
   await grace.sayWho(page);
-  await page.getByRole('button', { name: 'Continue' }).click(); // the form that would have sent itself
+  await page.getByRole('button', { name: 'Continue' }).click(); // submits the form, which needs a script to submit itself
   await grace.arrivesAt(page, '/me');
   await grace.reads(page, 'Grace Hopper');
 });

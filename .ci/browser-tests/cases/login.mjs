@@ -1,4 +1,4 @@
-// Logging in and out.
+// Login and logout.
 import assert from 'node:assert/strict';
 import { ask } from '../person.mjs';
 import { check } from './check.mjs';
@@ -19,7 +19,7 @@ check('whole login', 'home, the guarded page, the provider, and back to the guar
   await ada.reads(page, 'Hello, Grace Hopper');
 });
 
-check('five tabs', 'all log in at once, and each ends on the page that it wanted', async (ada) => {
+check('five tabs', 'all log in at once, and each ends on its own page', async (ada) => {
   const paths = [1, 2, 3, 4, 5].map((n) => `/me?tab=${n}&next=a%20b`);
   const tabs = await Promise.all(paths.map((path) => ada.tab(path)));
   await Promise.all(tabs.map((tab) => ada.isAsked(tab)));
@@ -32,7 +32,7 @@ check('five tabs', 'all log in at once, and each ends on the page that it wanted
   assert.equal(await ada.attempts(), 0);
 });
 
-check('cancel', 'at the provider ends on a page that says so, from where it can be tried again', async (ada) => {
+check('cancel', 'at the provider ends on a page that says so and links to a new login', async (ada) => {
   const page = await ada.tab('/me');
   const [answer] = await Promise.all([
     page.waitForResponse((response) => response.url().startsWith(`${ada.world.app}/auth/callback`)),

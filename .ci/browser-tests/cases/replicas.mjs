@@ -1,8 +1,8 @@
-// Three replicas behind a balancer, as examples/replicas has them.
+// Three replicas behind a balancer: examples/replicas.
 import assert from 'node:assert/strict';
 import { checkSpecial } from './check.mjs';
 
-checkSpecial('replicas', 'answer in turn, call an API, change their key and die without logging anybody out, until somebody logs out everywhere', async (ada, makePerson) => {
+checkSpecial('replicas', 'answer in turn, call an API, change their key and die without ending sessions, until a user logs out everywhere', async (ada, makePerson) => {
   const page = await ada.logIn();
   const other = await makePerson();
   const theirs = await other.logIn();

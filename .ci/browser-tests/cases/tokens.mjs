@@ -1,16 +1,16 @@
-// Tokens that the application keeps, and has refreshed.
+// Tokens that the application keeps and refreshes.
 import assert from 'node:assert/strict';
 import { checkSpecial } from './check.mjs';
 import { stored } from './cookies.mjs';
 
 const answer = 'The API knows grace@example.test';
 
-// expires waits until the access token that was issued last is of no use.
+// expires waits until the latest access token has expired.
 async function expires(ada, page) {
   await page.waitForTimeout((await ada.world.seen()).lifetime + 100);
 }
 
-checkSpecial('tokens in cookies', 'in one of their own with the attributes of the session\'s, which no script reads and which shows no token', async (ada) => {
+checkSpecial('tokens in cookies', 'in a separate cookie with the attributes of the session cookie, sealed and hidden from scripts', async (ada) => {
   const page = await ada.logIn('/api');
   await ada.reads(page, answer);
   const cookies = await ada.cookies();
@@ -28,7 +28,7 @@ checkSpecial('tokens in cookies', 'in one of their own with the attributes of th
   }
 });
 
-checkSpecial('one refresh', 'for five tabs that open at once when the token has expired, and one more when the next has', async (ada) => {
+checkSpecial('one refresh', 'for five tabs that open at once after the token has expired, and one more after the next token has', async (ada) => {
   const page = await ada.logIn('/api');
   await ada.reads(page, answer);
   for (const round of [1, 2]) {
@@ -43,7 +43,7 @@ checkSpecial('one refresh', 'for five tabs that open at once when the token has 
   }
 });
 
-checkSpecial('access withdrawn', 'at the provider: the next click after the token has expired leads to the login, and back to the page', async (ada) => {
+checkSpecial('access withdrawn', 'at the provider: after the token has expired, the next click leads to the login and back to the page', async (ada) => {
   const page = await ada.logIn('/api');
   await ada.reads(page, answer);
   const account = await ada.tab(`${ada.world.provider}/account?client=${ada.world.channel}`);
