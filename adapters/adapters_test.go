@@ -1,5 +1,5 @@
-// Package adapters_test tells one story to every adapter: the same requests get
-// the same answers in every framework, and what is guarded does not run.
+// Package adapters_test runs the same tests on every adapter: the same requests
+// get the same responses in every framework, and guarded handlers do not run.
 package adapters_test
 
 import (
@@ -72,7 +72,7 @@ func TestAWholeLogin(t *testing.T) {
 	})
 }
 
-// The provider answers by a form of its own site's, with which no cookie comes.
+// The provider posts its response as a form from its own site, without cookies.
 func TestALoginByForm(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
@@ -101,8 +101,8 @@ func TestALoginByForm(t *testing.T) {
 	})
 }
 
-// A double click at the provider, a prefetch, and a reload: the code is sent once, and
-// the user ends at their page each time.
+// After a double click at the provider, a prefetch, or a reload, the code is sent only
+// once, and the user ends on the page each time.
 func TestACallbackThatComesAgain(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
@@ -136,7 +136,7 @@ func TestACallbackThatComesAgain(t *testing.T) {
 	})
 }
 
-// The same answers to the letter, and none of them from the private handler.
+// All frameworks send exactly the same responses, and the private handler does not run.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
@@ -178,8 +178,8 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
-// A page that needs more than a login, on which each framework agrees to the
-// letter, and whose handler runs for nobody who has less.
+// A page with a Requirement: all frameworks send exactly the same responses, and the
+// handler runs only if the Requirement is met.
 func TestStepUp(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
@@ -248,8 +248,8 @@ func (downStore) Save(*http.Request, http.ResponseWriter, *sessions.Session) err
 	return io.EOF
 }
 
-// With ErrorHandler set, every error takes the framework's own way, with its
-// type, and the private handler still does not run.
+// With ErrorHandler set, every error reaches the framework with its type, and the
+// private handler does not run.
 func TestErrorHandler(t *testing.T) {
 	t.Parallel()
 	for name, build := range frameworks {
@@ -287,7 +287,7 @@ func TestErrorHandler(t *testing.T) {
 	}
 }
 
-// Echo's own error handlers answer with our status and public part only.
+// Echo's own error handlers answer with the error's status and public text only.
 func TestEchosDefaultErrorHandlers(t *testing.T) {
 	t.Parallel()
 	for name, build := range map[string]func(*app, *core.Authenticator) http.Handler{
@@ -317,7 +317,7 @@ func TestEchosDefaultErrorHandlers(t *testing.T) {
 	}
 }
 
-// A test signs somebody in without a provider, whatever the framework.
+// SignedIn signs a user in without a provider, in every framework.
 func TestSignedIn(t *testing.T) {
 	t.Parallel()
 	for name, build := range frameworks {
@@ -339,7 +339,7 @@ func TestSignedIn(t *testing.T) {
 	}
 }
 
-// Gin's own logger does not repeat what pixy has logged, nor tell of strangers.
+// Gin's own logger logs neither errors that core has logged nor anonymous requests.
 func TestGinsLoggerStaysQuiet(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer

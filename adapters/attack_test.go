@@ -14,8 +14,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// The attack kit finds nothing in any framework, on https and on http loopback,
-// whether sessions are in cookies or in a Store.
+// No attack succeeds in any framework, on https and on http loopback, with sessions in
+// cookies and in a Store.
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	for name, build := range frameworks {
@@ -56,8 +56,8 @@ func TestAttack(t *testing.T) {
 	})
 }
 
-// Whoever keeps tokens is attacked by them, too: with what an API says on the
-// private page, in any framework, and in a Store.
+// No attack succeeds if tokens are kept: with an API's response on the private page, in
+// every framework, and in a Store.
 func TestAttackKeptTokens(t *testing.T) {
 	t.Parallel()
 	keeping := func(t *testing.T, build func(*app, *core.Authenticator) http.Handler, change ...func(*core.Config)) {
@@ -78,7 +78,7 @@ func TestAttackKeptTokens(t *testing.T) {
 	})
 }
 
-// An application with several providers is attacked at one of them.
+// No attack succeeds in an application with several providers.
 func TestAttackOneOfSeveralProviders(t *testing.T) {
 	t.Parallel()
 	other := logintest.NewProvider("https://other.example.test")
@@ -103,7 +103,7 @@ func TestAttackOneOfSeveralProviders(t *testing.T) {
 	})
 }
 
-// A provider without OpenID Connect gives no ID token to attack by.
+// No attack succeeds with a provider without OpenID Connect, which has no ID tokens.
 func TestAttackWithoutOpenIDConnect(t *testing.T) {
 	t.Parallel()
 	fetchUser := func(ctx context.Context, client *http.Client) (map[string]any, error) {
@@ -135,7 +135,7 @@ func TestAttackWithoutOpenIDConnect(t *testing.T) {
 func attack(t *testing.T, build func(*app, *core.Authenticator) http.Handler, redirectURL string, change ...func(*core.Config)) {
 	config := attackedConfig(append([]func(*core.Config){func(c *core.Config) { c.RedirectURL = redirectURL }}, change...)...)
 	stepUp := "/vault"
-	if config.Providers[0].OAuth2 != nil { // which can meet no requirement
+	if config.Providers[0].OAuth2 != nil { // it cannot meet a Requirement
 		stepUp = ""
 	}
 	backChannel, frontChannel := config.Logout.BackChannelPath, config.Logout.FrontChannelPath
@@ -163,7 +163,7 @@ func attackedConfig(change ...func(*core.Config)) core.Config {
 	return config
 }
 
-// startAttacked starts what Target.Start is to start.
+// startAttacked is Target.Start.
 func startAttacked(t *testing.T, build func(*app, *core.Authenticator) http.Handler, config core.Config) func(*logintest.Provider) http.Handler {
 	return func(provider *logintest.Provider) http.Handler {
 		config.HTTPClient = provider.HTTPClient()

@@ -10,8 +10,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// A proxy drops the session's cookie: the browser ends on a page after one circle,
-// and the private handler does not run.
+// If a proxy drops the session's cookie, the browser ends on an error page after one
+// circle, and the private handler does not run.
 func TestALoginThatDoesNotLast(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
@@ -40,7 +40,7 @@ func TestALoginThatDoesNotLast(t *testing.T) {
 	})
 }
 
-// dropsSession takes the session's cookie out of answers.
+// dropsSession removes the session's cookie from responses.
 type dropsSession struct{ http.ResponseWriter }
 
 func (d *dropsSession) WriteHeader(status int) {

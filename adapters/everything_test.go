@@ -23,8 +23,8 @@ func hello(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, "hello, ", core.UserFromContext(r.Context()).Subject)
 }
 
-// Applications that guard all that they have: outside as the README says it, and
-// around with the login itself behind the guard.
+// Applications that guard everything: outside has the login outside the guard, as the
+// README says, and around has the login behind the guard.
 var wholes = map[string]struct {
 	outside, around func(*core.Authenticator) http.Handler
 }{
@@ -91,8 +91,8 @@ var wholes = map[string]struct {
 	},
 }
 
-// Who guards a whole application gets a login, or is told what is wrong, and never
-// a circle.
+// An application that guards everything gets a working login or an error that names the
+// mistake, and never a redirect loop.
 func TestGuardAroundEverything(t *testing.T) {
 	t.Parallel()
 	for name, whole := range wholes {

@@ -18,8 +18,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// The login's paths are whole. A group that makes others of them is refused at once,
-// and not by a 404 after somebody has logged in.
+// The login's paths are absolute. Mount panics for a group with a prefix. Without that,
+// the callback would be a 404 after the user has logged in.
 func TestMountRefusesAPrefix(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, new(app), frameworks["httplogin"])
@@ -50,7 +50,7 @@ func panics(f func()) (text string) {
 	return ""
 }
 
-// net/http's routers do not tell of a prefix: the login itself notices.
+// net/http's routers do not reveal a prefix, so the login itself detects it.
 func TestALoginUnderAPrefixSaysSo(t *testing.T) {
 	t.Parallel()
 	for name, under := range map[string]func(http.Handler) http.Handler{
@@ -95,8 +95,8 @@ type withRoutes struct {
 
 func routesOf(h http.Handler) []core.Route { return h.(withRoutes).routes }
 
-// A form that comes after the session is over: the page says what has become of it,
-// in every framework.
+// For a form that is posted after the session has ended, the page says that it was not
+// processed, in every framework.
 func TestAFormAfterTheSessionIsNotLostInSilence(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {

@@ -21,7 +21,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// again asks the API, and once more with another token if it answers 401.
+// again calls the API, and calls it again with a new token after a 401.
 func again(client *http.Client, refresh func() error) string {
 	answer := callAPI(client)
 	if !strings.HasPrefix(answer, "401 ") {
@@ -37,7 +37,8 @@ func again(client *http.Client, refresh func() error) string {
 	return callAPI(client)
 }
 
-// demanding build the same application each, whose /again refreshes on demand.
+// demanding builds the same application in each framework. Its /again refreshes on
+// demand.
 var demanding = map[string]func(*app, *core.Authenticator) http.Handler{
 	"httplogin": func(a *app, auth *core.Authenticator) http.Handler {
 		login := httplogin.New(auth)
@@ -87,8 +88,8 @@ var demanding = map[string]func(*app, *core.Authenticator) http.Handler{
 	},
 }
 
-// demandingly tells a story of refreshes on demand to every adapter. The provider
-// does not say how long its tokens live.
+// demandingly runs a test of refreshes on demand with every adapter. The provider sends
+// no expires_in.
 func demandingly(t *testing.T, story func(t *testing.T, s *stage)) {
 	for name, build := range demanding {
 		t.Run(name, func(t *testing.T) {
@@ -104,13 +105,13 @@ func demandingly(t *testing.T, story func(t *testing.T, s *stage)) {
 	}
 }
 
-// misbehave has the provider leave out expires_in, too.
+// misbehave sets faults, and makes the provider leave out expires_in.
 func (s *stage) misbehave(faults logintest.Faults) {
 	faults.Token = func(response map[string]any) { delete(response, "expires_in") }
 	s.provider.Misbehave(faults)
 }
 
-// A handler whose API answers 401 has the tokens refreshed, and goes on.
+// A handler refreshes the tokens after its API has answered 401, and continues.
 func TestHandlersRefreshOnDemand(t *testing.T) {
 	t.Parallel()
 	demandingly(t, func(t *testing.T, s *stage) {
@@ -118,7 +119,7 @@ func TestHandlersRefreshOnDemand(t *testing.T) {
 			t.Errorf("refreshed without need: %d times", s.provider.Refreshes())
 		}
 		for round := 1; round <= 3; round++ {
-			time.Sleep(2 * time.Minute) // the API's minute, and no assumed lifetime
+			time.Sleep(2 * time.Minute) // the API's limit has passed, the assumed lifetime has not
 			if page := s.calls("/again"); !setsTokens(page.Header) || s.provider.Refreshes() != round {
 				t.Errorf("round %d: %d refreshes, and cookies %q", round, s.provider.Refreshes(), page.Header["Set-Cookie"])
 			}
@@ -133,8 +134,8 @@ func TestHandlersRefreshOnDemand(t *testing.T) {
 	})
 }
 
-// What a refresh on demand cannot do, the handler learns, and the browser has no
-// session any more if the provider has ended the login.
+// The handler gets the error of a failed refresh on demand. If the provider has ended
+// the login, the session has ended.
 func TestHandlersRefreshInVain(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

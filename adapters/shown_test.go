@@ -20,7 +20,7 @@ import (
 	"github.com/pixyauth/pixy/core"
 )
 
-// internal is in the error of a connection to the provider's address.
+// internal is part of the error of a connection to the provider's address.
 const internal = "10.0.0.7:5432"
 
 type refusedConnections struct{}
@@ -29,8 +29,7 @@ func (refusedConnections) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("dial tcp " + internal + ": connection refused")
 }
 
-// reports are middleware and handlers that show errors, written as applications
-// write them.
+// reports are typical middleware and handlers of applications that show errors.
 var reports = map[string]func(*app, *core.Authenticator) http.Handler{
 	"net/http: http.Error": func(_ *app, auth *core.Authenticator) http.Handler {
 		login := httplogin.New(auth)
@@ -74,7 +73,7 @@ var reports = map[string]func(*app, *core.Authenticator) http.Handler{
 	}),
 }
 
-// ginReport shows errors as JSON, by middleware around everything.
+// ginReport shows errors as JSON, in middleware around all handlers.
 func ginReport(show func(*gin.Context) any) func(*app, *core.Authenticator) http.Handler {
 	return func(_ *app, auth *core.Authenticator) http.Handler {
 		router := gin.New()
@@ -117,8 +116,8 @@ func echo5Report(answer echo5.HTTPErrorHandler) func(*app, *core.Authenticator) 
 	}
 }
 
-// However an application shows the error, a browser sees its public text, and
-// only the log has the provider's address.
+// However an application shows the error, the browser gets the public text, and only the
+// log contains the provider's address.
 func TestFrameworksShowThePublicText(t *testing.T) {
 	t.Parallel()
 	for name, build := range reports {

@@ -11,8 +11,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// A provider ends sessions from server to server or in a frame, and the
-// application by its own code. Nobody else is logged out.
+// Sessions end by back-channel logout, by front-channel logout, and by the application's
+// own code. Other users stay logged in.
 func TestSessionsEndedFromOutside(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
@@ -24,7 +24,7 @@ func TestSessionsEndedFromOutside(t *testing.T) {
 		}
 		tell := func(token string, status int) *logintest.Hop {
 			t.Helper()
-			// What the standard library has against forgery lets it through.
+			// The standard library's CrossOriginProtection lets it through.
 			app := http.NewCrossOriginProtection().Handler(s.handler)
 			answer, err := logintest.PostLogoutToken(t.Context(), logintest.InMemory(map[string]http.Handler{origin: app}), origin+"/auth/backchannel-logout", token)
 			if err != nil {
@@ -87,7 +87,7 @@ func TestSessionsEndedFromOutside(t *testing.T) {
 	})
 }
 
-// elsewhere is another browser, in which user logs in.
+// elsewhere logs user in with another browser.
 func (s *stage) elsewhere(user logintest.User) *logintest.Browser {
 	s.t.Helper()
 	s.provider.User = user

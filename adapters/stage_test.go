@@ -27,13 +27,13 @@ const (
 	origin = "https://app.example.test"
 )
 
-// Gin's mode is a variable of the whole program: set once, before tests run in
-// parallel.
+// Gin's mode is a global variable, so it is set once, before tests run in parallel.
 func init() { gin.SetMode(gin.TestMode) }
 
-// An app has /private behind RequireUser, /vault behind need, too, /maybe behind
-// LoadUser, and the login's routes. Ran and opened count the calls of the private
-// handlers, which write page and the subject. If own is set, errors go to it, through the framework's own way.
+// An app has /private behind RequireUser, /vault behind RequireUser and need, /maybe
+// behind LoadUser, and the login's routes. Ran and opened count the calls of the private
+// handlers, which write page and the subject. If own is set, it gets all errors through
+// the framework.
 type app struct {
 	ran    atomic.Int32
 	opened atomic.Int32
@@ -41,11 +41,11 @@ type app struct {
 	own    func(error)
 }
 
-// need is what the vault needs.
+// need is the Requirement of /vault.
 var need = core.Requirement{MaxAge: time.Hour, ACR: []string{"gold"}}
 
-// frameworks build the same application each. Both handlers answer with the
-// subject; ErrorHandler, if own is set, reports the error and answers 418.
+// frameworks builds the same application in each framework. Both handlers answer with
+// the subject. If own is set, ErrorHandler reports the error and answers 418.
 var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 	"httplogin": func(a *app, auth *core.Authenticator) http.Handler {
 		login := httplogin.New(auth)
@@ -152,7 +152,7 @@ func subject(user *core.User) string {
 	return user.Subject
 }
 
-// stage is one framework's application with its provider and a browser.
+// stage is the application in one framework, with its provider and a browser.
 type stage struct {
 	t        *testing.T
 	app      *app
@@ -187,7 +187,7 @@ func newStage(t *testing.T, a *app, build func(*app, *core.Authenticator) http.H
 	return s
 }
 
-// newAuth is one more login of the application.
+// newAuth returns another login of the application.
 func (s *stage) newAuth(change ...func(*core.Config)) *core.Authenticator {
 	s.t.Helper()
 	config := core.Config{
@@ -216,7 +216,7 @@ func (s *stage) page(page *logintest.Page, err error) *logintest.Page {
 	return page
 }
 
-// do is a request by a script, or by whoever sets other headers.
+// do sends a request by a script, or another request if headers are set.
 func (s *stage) do(method, path string, header http.Header) *logintest.Page {
 	s.t.Helper()
 	r, err := http.NewRequest(method, origin+path, nil)

@@ -17,8 +17,8 @@ import (
 	"github.com/pixyauth/pixy/core"
 )
 
-// No spelling of a path reaches a file past the guard of the route for it. Echo's
-// Static middleware decoded paths after the router had matched them
+// No spelling of a path bypasses the guard of a file's route. Echo's Static middleware
+// decoded paths after the router had matched them
 // (GHSA-375p-5qhx-8wq4, GHSA-3pmx-cf9f-34xr).
 func TestStaticFilesBehindAGuard(t *testing.T) {
 	t.Parallel()

@@ -24,12 +24,12 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// apiHost is the provider's, whose UserInfo is the API that handlers call.
+// apiHost is the provider's host. Its UserInfo is the API that handlers call.
 const apiHost = "id.example.test"
 
-// callers build the same application each: /call answers with its user and what
-// the API says to the framework's own Client, /stream has begun its answer before it asks, and
-// /maybe is for everybody.
+// callers builds the same application in each framework. /call returns its user and the
+// API's response to the adapter's Client. /stream begins its response before it calls the
+// API. /maybe is public.
 var callers = map[string]func(*app, *core.Authenticator) http.Handler{
 	"httplogin": func(a *app, auth *core.Authenticator) http.Handler {
 		login := httplogin.New(auth)
@@ -97,13 +97,13 @@ var callers = map[string]func(*app, *core.Authenticator) http.Handler{
 	},
 }
 
-// begin sends the header and the beginning of an answer.
+// begin sends the header and the beginning of a response.
 func begin(w http.ResponseWriter) {
 	io.WriteString(w, "begun ")
 	w.(http.Flusher).Flush()
 }
 
-// callAPI returns what the API says, or the code of what prevented the call.
+// callAPI returns the API's response, or the code of the error.
 func callAPI(client *http.Client) string {
 	response, err := client.Get(issuer + "/userinfo")
 	if failure := new(core.Error); errors.As(err, &failure) {
@@ -117,8 +117,8 @@ func callAPI(client *http.Client) string {
 	return fmt.Sprint(response.StatusCode, " ", string(body), err)
 }
 
-// lastingly tells a story of sessions with tokens to every adapter. Time goes by
-// when all sleep: hours pass at once, and whoever waits is waited for.
+// lastingly runs a test of sessions with tokens with every adapter. It uses the fake clock
+// of testing/synctest, so hours pass at once.
 func lastingly(t *testing.T, story func(t *testing.T, start func(...func(*core.Config)) *stage)) {
 	for name, build := range callers {
 		t.Run(name, func(t *testing.T) {
@@ -145,7 +145,7 @@ func (s *stage) logIn() {
 	}
 }
 
-// calls demands that a page has the API's answer about Ada.
+// calls requires that a page has the API's response about Ada.
 func (s *stage) calls(path string) *logintest.Page {
 	s.t.Helper()
 	page := s.do("GET", path, script)
@@ -155,7 +155,7 @@ func (s *stage) calls(path string) *logintest.Page {
 	return page
 }
 
-// setsTokens reports whether an answer has both cookies of what was refreshed.
+// setsTokens reports whether a response has both cookies of a refresh.
 func setsTokens(header http.Header) bool {
 	all := strings.Join(header["Set-Cookie"], "\n")
 	return strings.Contains(all, "__Host-pixy-tokens=1") && strings.Contains(all, "__Host-pixy-session=1")
@@ -189,7 +189,7 @@ func TestHandlersCallAPIs(t *testing.T) {
 	})
 }
 
-// However many come with a token that has expired, one refreshes it.
+// Of many concurrent requests with an expired token, only one refreshes it.
 func TestRequestsThatComeTogetherRefreshOnce(t *testing.T) {
 	t.Parallel()
 	lastingly(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
@@ -198,7 +198,7 @@ func TestRequestsThatComeTogetherRefreshOnce(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		s.provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, _ http.ResponseWriter, _ *http.Request) bool {
 			if e == logintest.Token {
-				time.Sleep(time.Second) // by then, all are waiting
+				time.Sleep(time.Second) // all other requests wait by then
 			}
 			return false
 		}})
@@ -224,8 +224,8 @@ func TestRequestsThatComeTogetherRefreshOnce(t *testing.T) {
 	})
 }
 
-// Whoever the provider does not vouch for any more is a stranger, and what is
-// guarded does not run.
+// After a rejected refresh the request is anonymous, and the guarded handler does not
+// run.
 func TestARefusedRefreshTurnsAway(t *testing.T) {
 	t.Parallel()
 	for who, ask := range map[string]func(*stage) *logintest.Page{
@@ -273,8 +273,8 @@ func TestARefusedRefreshTurnsAway(t *testing.T) {
 	}
 }
 
-// A provider that is down takes the session from nobody: handlers run, and those
-// that need a token learn that there is none now.
+// While the provider is down, sessions continue. Handlers run, and those that need a token
+// get an error.
 func TestAnOutageLetsHandlersRun(t *testing.T) {
 	t.Parallel()
 	lastingly(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
@@ -287,7 +287,7 @@ func TestAnOutageLetsHandlersRun(t *testing.T) {
 			return e == logintest.Token
 		}})
 		time.Sleep(time.Hour - 30*time.Second)
-		s.calls("/call") // by the token that is good for 30 seconds more
+		s.calls("/call") // the token is valid for another 30 seconds
 		time.Sleep(time.Minute)
 		if page := s.do("GET", "/call", script); page.Status != 200 || string(page.Body) != "ada provider_unavailable" {
 			t.Errorf("got %d %s", page.Status, page.Body)

@@ -17,9 +17,10 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// twoLogins build the same application each: the shop's LoadUser is around
-// everything; /shop is behind its RequireUser, /staff behind the staff's, and
-// /maybe-staff behind the staff's LoadUser. All say whom they see: by the package, by the shop, by the staff.
+// twoLogins builds the same application in each framework. The shop's LoadUser is around
+// all handlers. /shop is behind the shop's RequireUser, /staff behind the staff's, and
+// /maybe-staff behind the staff's LoadUser. Handlers return three users: of the package's
+// User, of the shop's, and of the staff's.
 var twoLogins = map[string]func(a *app, shop, staff *core.Authenticator) http.Handler{
 	"httplogin": func(a *app, shopAuth, staffAuth *core.Authenticator) http.Handler {
 		shop, staff := httplogin.New(shopAuth), httplogin.New(staffAuth)
@@ -94,13 +95,13 @@ func subjects(users ...*core.User) string {
 	return strings.Join(names, " ")
 }
 
-// staffDiffers is what the staff's login has of its own.
+// staffDiffers are the settings that only the staff's login has.
 func staffDiffers(c *core.Config) {
 	c.RedirectURL, c.Sessions.CookieName = origin+"/staff/auth/callback", "staff"
 }
 
-// Each login answers for itself, whatever the other has found, and the innermost
-// answer is the package's.
+// Each login returns its own user, independent of the other login. The package's User
+// returns the innermost one.
 func TestTwoLogins(t *testing.T) {
 	t.Parallel()
 	for name, build := range twoLogins {
@@ -131,7 +132,7 @@ func TestTwoLogins(t *testing.T) {
 				t.Errorf("a customer gets %d from the staff's page, which ran %d times", page.Status, a.ran.Load()-ran)
 			}
 			login("/staff/auth/login", "grace")
-			sees("/page", "ada ada stranger") // nobody has asked the staff's login
+			sees("/page", "ada ada stranger") // no middleware of the staff's login has run
 			sees("/staff", "grace ada grace")
 			sees("/maybe-staff", "grace ada grace")
 			if page := s.do("POST", "/auth/logout", http.Header{"Sec-Fetch-Site": {"same-origin"}}); page.Status != 303 {
@@ -143,8 +144,8 @@ func TestTwoLogins(t *testing.T) {
 	}
 }
 
-// The attack kit finds nothing in two logins, also where the staff's has forgotten
-// its Sessions.CookieName, and all middleware is around both.
+// No attack succeeds with two logins, also if the staff's login has no
+// Sessions.CookieName of its own, and all middleware is around both.
 func TestAttackTwoLogins(t *testing.T) {
 	t.Parallel()
 	for name, build := range twoLogins {

@@ -33,15 +33,15 @@ func Example() {
 	log.Fatal(e.Start("localhost:8080"))
 }
 
-// To have Echo's own HTTPErrorHandler answer instead of pixy's page, return the
-// error: it has the status and the public text.
+// Return the error to let Echo's HTTPErrorHandler answer instead of pixy's page. The
+// error has the status and the public text.
 func ExampleLogin_errorHandler() {
 	var auth *core.Authenticator // from core.New
 	login := echologin.New(auth)
 	login.ErrorHandler = func(c echo.Context, err error) error { return err }
 }
 
-// A page that needs a login of the last five minutes, by a second factor.
+// A page that requires a login with a second factor in the last five minutes.
 func ExampleLogin_Require() {
 	var login *echologin.Login // from New
 	transfer := func(c echo.Context) error { return c.String(200, "done") }

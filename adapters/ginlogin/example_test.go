@@ -34,7 +34,7 @@ func Example() {
 	log.Fatal(r.Run("localhost:8080"))
 }
 
-// A page that needs a login of the last five minutes, by a second factor.
+// A page that requires a login with a second factor in the last five minutes.
 func ExampleLogin_Require() {
 	var login *ginlogin.Login // from New
 	transfer := func(c *gin.Context) { c.String(200, "done") }

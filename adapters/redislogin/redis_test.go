@@ -13,9 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A server says what it is told to, in Redis's protocol, and remembers what it
-// was asked. It knows no command: what the commands and scripts do is shown with
-// a real Redis, in .ci/stores.
+// A server sends prepared replies in Redis's protocol, and records commands. It does not
+// execute them: .ci/stores tests the commands and scripts with a real Redis.
 type server struct {
 	answer func(command []string) string // one of the replies below
 
@@ -37,12 +36,12 @@ func array(replies ...string) string {
 	return fmt.Sprintf("*%d\r\n%s", len(replies), strings.Join(replies, ""))
 }
 
-// nothing is Redis's answer to an MGET of keys that it does not have.
+// nothing is Redis's reply to an MGET of missing keys.
 func nothing(command []string) string {
 	return array(strings.Split(strings.Repeat(null+"|", len(command)-2)+null, "|")...)
 }
 
-// connect returns a client of s that does not try again.
+// connect returns a client of s that does not retry.
 func (s *server) connect(t *testing.T) *redis.Client {
 	client := redis.NewClient(&redis.Options{
 		Protocol: 2, DisableIdentity: true, MaxRetries: -1, ContextTimeoutEnabled: true,
@@ -68,14 +67,14 @@ func (s *server) serve(conn net.Conn) {
 			return
 		}
 		reply := failure("ERR unknown command")
-		if command[0] != "hello" { // which Redis 6 has, and need not answer
+		if command[0] != "hello" { // Redis 6 has it, but it may fail
 			s.mu.Lock()
 			s.sent = append(s.sent, command)
 			s.mu.Unlock()
 			reply = s.answer(command)
 		}
 		if _, err := io.WriteString(conn, reply); err != nil || reply == "" {
-			return // hung up
+			return // the client has closed the connection
 		}
 	}
 }

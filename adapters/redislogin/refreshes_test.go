@@ -15,10 +15,10 @@ import (
 
 var _ core.Refreshes = (*redislogin.Shared)(nil)
 
-// A script's command is evalsha, the script, a number, a key, and arguments.
+// The command of a script: evalsha, hash, number of keys, key, arguments.
 const firstArgument = 4
 
-// granted is Redis's answer to a claim that it has put down.
+// granted is Redis's reply to a claim that it has stored.
 func granted(command []string) string { return bulk(command[firstArgument]) }
 
 func TestAClaimIsFinishedByWhoHasMadeIt(t *testing.T) {
@@ -38,7 +38,7 @@ func TestAClaimIsFinishedByWhoHasMadeIt(t *testing.T) {
 	}
 	for _, want := range [][]string{
 		{"pixy:refresh:tokens", claim, "outcome sealed", "60000"},
-		{"pixy:refresh:tokens", "", "outcome sealed", "60000"}, // it has no claim any more
+		{"pixy:refresh:tokens", "", "outcome sealed", "60000"}, // the claim is gone
 	} {
 		if err := shared.Finish(t.Context(), "tokens", "sealed", time.Minute); err != nil {
 			t.Fatal(err)
@@ -72,7 +72,7 @@ func TestWhoComesSecondWaitsForTheOutcome(t *testing.T) {
 			if len(asked) < 8 {
 				return bulk("claim of another")
 			}
-			return bulk("outcome claim ") // whatever an outcome looks like, it is none
+			return bulk("outcome claim ") // an outcome that looks like a claim is still an outcome
 		}}
 		shared := redislogin.New(redis.connect(t))
 		outcome, err := shared.Begin(t.Context(), "tokens", time.Minute)
@@ -82,7 +82,7 @@ func TestWhoComesSecondWaitsForTheOutcome(t *testing.T) {
 		if want := []time.Duration{0, 10, 30, 70, 150, 250, 350, 450}; !slices.Equal(asked, want) {
 			t.Errorf("asked after %d ms, want %d", asked, want)
 		}
-		// One claim all the while, so that an answer that is lost costs nothing.
+		// Begin repeats the same claim, so a lost reply does no harm.
 		for sent := redis.took(); len(sent) > 1; sent = sent[1:] {
 			if sent[0][firstArgument] != sent[1][firstArgument] {
 				t.Errorf("claims %q and %q", sent[0][firstArgument], sent[1][firstArgument])

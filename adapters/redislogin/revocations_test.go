@@ -19,7 +19,7 @@ func TestRedisIsAskedOnceForAllKeysAndAgainWhenTheAnswerIsOld(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		maxStale time.Duration
-		reused   time.Duration // for so long
+		reused   time.Duration // how long answers are cached
 	}{
 		"zero":     {0, 5 * time.Second},
 		"a minute": {time.Minute, time.Minute},
@@ -46,7 +46,7 @@ func TestRedisIsAskedOnceForAllKeysAndAgainWhenTheAnswerIsOld(t *testing.T) {
 				time.Sleep(row.reused - time.Millisecond)
 				ask(at, "session", "user", "sid")
 				ask(at, "user")
-				ask(time.Time{}, "session") // that there is none is an answer, too
+				ask(time.Time{}, "session") // the answer that there is none is cached as well
 				if got := redis.took(); len(got) != 0 {
 					t.Errorf("sent %q for a fresh answer", got)
 				}
@@ -102,7 +102,7 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
-// Also if it comes while the answer of before is on its way.
+// A revocation counts also if an older answer arrives after it.
 func TestOnesOwnRevocationIsSeenAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, early := range map[string]bool{"after an answer": false, "during a question": true} {
@@ -193,7 +193,7 @@ func TestARedisThatDoesNotAnswerIsAnErrorAndNoAnswer(t *testing.T) {
 			t.Parallel()
 			redis := &server{answer: func([]string) string { return row.reply }}
 			shared := redislogin.New(redis.connect(t))
-			for range 2 { // no error is an answer that could be used again
+			for range 2 { // errors are not cached
 				if got, err := shared.RevokedAt(t.Context(), "user"); err == nil || err.Error() != row.want || !got.IsZero() {
 					t.Errorf("got %v %v, want %s", got, err, row.want)
 				}
@@ -206,7 +206,7 @@ func TestARedisThatDoesNotAnswerIsAnErrorAndNoAnswer(t *testing.T) {
 	}
 }
 
-// Who was told that it failed must not be told afterwards that it never was.
+// After a failed Revoke, a cached answer must not hide the revocation.
 func TestARevocationThatFailedIsAskedFor(t *testing.T) {
 	t.Parallel()
 	redis := &server{answer: nothing}

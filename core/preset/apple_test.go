@@ -46,7 +46,7 @@ func newKey(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
 	return key
 }
 
-// checkSecret is what Apple makes of a client secret.
+// checkSecret validates a client secret as Apple does.
 func checkSecret(secret string, key *ecdsa.PublicKey, now time.Time) error {
 	signed, err := jose.ParseSignedCompact(secret, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
@@ -74,7 +74,7 @@ func checkSecret(secret string, key *ecdsa.PublicKey, now time.Time) error {
 	return nil
 }
 
-// apple has a test provider take such secrets: in the body, and no other.
+// apple returns a test provider that accepts only such secrets, in the body.
 func apple(t *testing.T, key *ecdsa.PublicKey, now time.Time, faults logintest.Faults) (web, *logintest.Provider) {
 	discovery := faults.Discovery
 	faults.Discovery = func(m map[string]any) {
@@ -120,7 +120,7 @@ func TestApple(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name     string
-		verified any // as Apple spells it
+		verified any // as Apple sends it
 		want     bool
 	}{{"a boolean", true, true}, {"a string", "true", false}, {"nothing", nil, false}} {
 		t.Run("a signed secret, and email_verified is "+test.name, func(t *testing.T) {

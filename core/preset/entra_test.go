@@ -16,8 +16,8 @@ const (
 
 func entraIssuer(tenant string) string { return "https://" + entraHost + "/" + tenant + "/v2.0" }
 
-// entraToken is what Entra says of somebody of a tenant: an address, and not
-// whether it is verified.
+// entraToken edits an ID token like Entra's, for a user of a tenant. It has an e-mail
+// address, but no email_verified.
 func entraToken(of string, edit func(claims map[string]any)) logintest.Faults {
 	return silent(logintest.Faults{IDToken: func(_, c map[string]any) {
 		delete(c, "email_verified")
@@ -66,7 +66,7 @@ func TestEntra(t *testing.T) {
 
 func TestEntraMultiTenant(t *testing.T) {
 	t.Parallel()
-	// organizations is the endpoint of all tenants, whose metadata has the template.
+	// organizations is the endpoint of all tenants. Its metadata has the template.
 	organizations := func(faults logintest.Faults) web {
 		discovery := faults.Discovery
 		faults.Discovery = func(m map[string]any) {

@@ -13,8 +13,7 @@ import (
 	"github.com/pixyauth/pixy/core/preset"
 )
 
-// api serves fixed answers by path to whoever has an access token of the
-// provider's.
+// api serves fixed responses by path to requests with an access token of the provider.
 func api(provider *logintest.Provider, answers map[string]string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := httptest.NewRequest("GET", provider.Issuer()+string(logintest.UserInfo), nil)
@@ -38,7 +37,7 @@ func api(provider *logintest.Provider, answers map[string]string) http.Handler {
 	})
 }
 
-// at serves a provider's endpoint under the path that the real one has.
+// at serves a provider's endpoint under the path of the real one.
 func at(real, path string, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == real {
@@ -48,8 +47,8 @@ func at(real, path string, handler http.Handler) http.Handler {
 	})
 }
 
-// gitHubAnswers has the token endpoint answer as GitHub's: in a form, and with
-// status 200 whatever it says.
+// gitHubAnswers makes the token endpoint answer like GitHub's: with a form and always
+// with status 200.
 func gitHubAnswers(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasSuffix(r.URL.Path, "/token") {
@@ -192,7 +191,7 @@ func TestDiscord(t *testing.T) {
 }
 
 func facebook(faults logintest.Faults, user string) web {
-	faults.NoPKCE = true // nobody says that it is looked at
+	faults.NoPKCE = true // the documentation does not say that PKCE is checked
 	provider := newProvider("https://www.facebook.com", faults)
 	users := api(provider, map[string]string{"/me": user})
 	return web{

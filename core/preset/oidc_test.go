@@ -15,14 +15,14 @@ import (
 
 // Quirks of OpenID providers.
 
-// thin leaves name and e-mail to UserInfo.
+// thin is a provider with name and e-mail only in UserInfo.
 func thin(_, claims map[string]any) {
 	for _, name := range []string{"name", "given_name", "family_name", "email", "email_verified"} {
 		delete(claims, name)
 	}
 }
 
-// silent is a provider that knows neither RFC 9207 nor, by its metadata, PKCE.
+// silent is a provider without RFC 9207, and without PKCE in its metadata.
 func silent(f logintest.Faults) logintest.Faults {
 	discovery := f.Discovery
 	f.Discovery = func(m map[string]any) {
@@ -89,7 +89,7 @@ func TestLoginsAtOpenIDProviders(t *testing.T) {
 	}
 }
 
-// manyAudiences are those of a ZITADEL project.
+// manyAudiences are the audiences of a ZITADEL project.
 func manyAudiences(header, claims map[string]any) {
 	thin(header, claims)
 	claims["aud"], claims["azp"] = []string{"app", "project", "sibling"}, "app"
@@ -133,7 +133,7 @@ func TestRefusalsAtOpenIDProviders(t *testing.T) {
 	}
 }
 
-// Cognito's own name for where a logout ends.
+// Cognito's own name of the post-logout redirect parameter.
 func TestCognitoLogout(t *testing.T) {
 	t.Parallel()
 	const issuer = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_A"
@@ -148,7 +148,7 @@ func TestCognitoLogout(t *testing.T) {
 	}
 }
 
-// What is missing is found by core.New, not at the first login.
+// core.New reports missing values, before the first login.
 func TestPresetsOfNothing(t *testing.T) {
 	t.Parallel()
 	for name, p := range map[string]core.Provider{
@@ -164,7 +164,7 @@ func TestPresetsOfNothing(t *testing.T) {
 	}
 }
 
-// Presets can stand beside each other as they are.
+// All presets can be used together without changes.
 func TestPresetsTogether(t *testing.T) {
 	t.Parallel()
 	_, err := core.New(core.Config{
@@ -194,7 +194,7 @@ func TestClientsPrintWithoutSecrets(t *testing.T) {
 	}
 }
 
-// The attack kit, on an application that is made by a preset.
+// No attack succeeds in an application with a preset.
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	logintest.Attack(t, logintest.Target{Start: func(provider *logintest.Provider) http.Handler {
@@ -212,7 +212,7 @@ func TestAttack(t *testing.T) {
 	}})
 }
 
-// attackable has a guarded page /me, as the kit expects.
+// attackable is an application with a guarded page /me, as Attack expects.
 func attackable(auth *core.Authenticator) http.Handler {
 	mux := http.NewServeMux()
 	for _, route := range auth.Routes() {

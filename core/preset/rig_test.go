@@ -22,8 +22,7 @@ const (
 
 var client = preset.Client{ID: "app", Secret: "canary-client-secret"}
 
-// web is what the application and the browser find under real host names: a
-// test provider, and a provider's API.
+// web serves a test provider and a provider's API under the real host names.
 type web map[string]http.Handler
 
 func (w web) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -40,7 +39,7 @@ func (w web) RoundTrip(r *http.Request) (*http.Response, error) {
 	return recorder.Result(), nil
 }
 
-// newProvider is a test provider with a preset's issuer.
+// newProvider returns a test provider with a preset's issuer.
 func newProvider(issuer string, faults logintest.Faults) *logintest.Provider {
 	provider := logintest.NewProvider(issuer, logintest.Client{
 		ID: client.ID, Secret: client.Secret, RedirectURIs: []string{callbackURL}, PostLogoutRedirectURIs: []string{origin + "/"},
@@ -49,7 +48,7 @@ func newProvider(issuer string, faults logintest.Faults) *logintest.Provider {
 	return provider
 }
 
-// app is an application with one provider of a preset's.
+// app is an application with one preset.
 type app struct {
 	t       *testing.T
 	browser *logintest.Browser
@@ -99,7 +98,7 @@ func newApp(t *testing.T, provider core.Provider, web web) *app {
 	return a
 }
 
-// login walks a login, and returns who has logged in.
+// login performs a login, and returns the user.
 func (a *app) login() core.User {
 	a.t.Helper()
 	page := a.get(origin + "/auth/login")
@@ -113,7 +112,7 @@ func (a *app) login() core.User {
 	return user
 }
 
-// refused walks a login that ends with a status and a code, and nobody logged in.
+// refused performs a login that must fail with a status and a code.
 func (a *app) refused(status int, code string) {
 	a.t.Helper()
 	page := a.get(origin + "/auth/login")

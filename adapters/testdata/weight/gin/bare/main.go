@@ -1,4 +1,4 @@
-// What an application weighs without pixy. It says when it listens, and ends.
+// An application without pixy, for measurements. It prints that it listens, and exits.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// What an application weighs with pixy. It says when it listens, and ends.
+// An application with pixy, for measurements. It prints that it listens, and exits.
 package main
 
 import (
