@@ -1,5 +1,5 @@
-// Package stores_test tests the library on stores whose sessions real servers
-// keep. .ci/stores/run starts the servers.
+// Package stores_test tests the library with stores that keep sessions on real
+// servers. .ci/stores/run starts the servers.
 package stores_test
 
 import (
@@ -22,13 +22,12 @@ import (
 	"gorm.io/gorm/logger"
 )
 
-// A backend keeps sessions.
+// A backend is a store for sessions, and its server.
 type backend struct {
-	// store makes the application's store, and what closes it.
+	// store returns the application's store, and a function that closes it.
 	store func(t *testing.T) (sessions.Store, func())
 
-	// records asks the server itself what it keeps: values by id. Nil: it is the
-	// browser that keeps them.
+	// records returns the server's records by id. Nil: the browser keeps the sessions.
 	records func(t *testing.T) map[string][]byte
 
 	// proxy is between the store and its server. Nil: there is none.
@@ -36,19 +35,18 @@ type backend struct {
 
 	read []string // the operations by which a guarded request reads a session
 
-	// unlimited lifts the store's limit on the size of a session. Nil: there is
-	// no lifting it.
+	// unlimited removes the store's limit on the size of a session. Nil: the limit is
+	// fixed.
 	unlimited func(sessions.Store)
 
-	// silent is a store that takes a server which is down for one that knows no
-	// session.
+	// silent is set for a store that reports no error when its server is down.
 	silent bool
 
-	// racy is a store that is not safe for concurrent use.
+	// racy is set for a store that is not safe for concurrent use.
 	racy bool
 }
 
-// backends are all that the tests are about. Each call makes new ones.
+// backends are the tested stores. Each call returns a new one.
 var backends = map[string]func(t *testing.T) *backend{
 	"gorilla's cookies": func(*testing.T) *backend {
 		return &backend{store: func(*testing.T) (sessions.Store, func()) {
@@ -67,8 +65,8 @@ var backends = map[string]func(t *testing.T) *backend{
 
 var storeKey = []byte("the key of gorilla's securecookie")
 
-// environment is where .ci/stores/run has put a server. Without one nothing has
-// been tested, which is no success.
+// environment returns the address of a server from .ci/stores/run. Without it, the test
+// fails.
 func environment(t testing.TB, name string) string {
 	t.Helper()
 	value := os.Getenv(name)
@@ -103,8 +101,8 @@ func filesBackend(t *testing.T) *backend {
 	}
 }
 
-// Those that have been given out: databases of Redis, of which the first is left
-// for tests that need none of their own, and tables of PostgreSQL.
+// The numbers of Redis databases and PostgreSQL tables in use. Tests that need no database
+// of their own share the first one.
 var databases, tables atomic.Int32
 
 func redisBackend(t *testing.T, serializer redistore.SessionSerializer) *backend {
@@ -192,7 +190,7 @@ func postgresBackend(t *testing.T) *backend {
 	}
 }
 
-// rows are what PostgreSQL has in a table.
+// rows returns the rows of a PostgreSQL table.
 func rows(t *testing.T, address, table string) map[string][]byte {
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, address)

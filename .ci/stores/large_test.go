@@ -8,8 +8,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// A session that the store has no room for is refused at login, by name. Where
-// the limit can be lifted, it finds room.
+// If a session is too large for the store, the login fails with session_too_large. If the
+// limit can be removed, the login succeeds.
 func TestLargeSessions(t *testing.T) {
 	t.Parallel()
 	for name, newBackend := range backends {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// newRedisParser reads commands, which are arrays of strings. Those by which a
-// client connects and looks after its connections are no operations.
+// newRedisParser parses commands, which are arrays of strings. Commands that manage the
+// connection do not count as operations.
 func newRedisParser() parser {
 	return func(r *bufio.Reader) (message []byte, operation string, err error) {
 		number := func() (n int) {
@@ -40,9 +40,9 @@ func newRedisParser() parser {
 	}
 }
 
-// newPostgresParser reads the messages of a frontend
+// newPostgresParser parses the messages of a frontend
 // (https://www.postgresql.org/docs/current/protocol-message-formats.html). An
-// operation is a statement that is carried out, by its first word.
+// operation is an executed statement, by its first word.
 func newPostgresParser() parser {
 	started := false
 	statements := make(map[string]string) // verbs by the statement's name
@@ -77,7 +77,7 @@ func newPostgresParser() parser {
 	}
 }
 
-// verb is what a statement does to rows, if it does something to them.
+// verb returns what a statement does to rows, or "".
 func verb(statement []byte) string {
 	word, _, _ := strings.Cut(strings.ToUpper(strings.TrimSpace(string(statement))), " ")
 	switch word {

@@ -11,14 +11,14 @@ import (
 	"testing"
 )
 
-// A proxy stands between an application and a server. It counts what it carries,
-// and can be cut, which is what a server that is killed looks like.
+// A proxy connects an application with a server. It records operations, and can be cut to
+// simulate a server that is down.
 type proxy struct {
 	path string // of its socket
 	dial func() (net.Conn, error)
 	new  func() parser
 
-	listeners chan net.Listener // those that are next
+	listeners chan net.Listener // the next listeners
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -26,11 +26,11 @@ type proxy struct {
 	carried  []string
 }
 
-// A parser reads one message of a connection, and the name of the operation that
-// it asks for: "" for none that is the application's.
+// A parser reads one message of a connection. It returns the name of the application's
+// operation, or "".
 type parser func(*bufio.Reader) (message []byte, operation string, err error)
 
-// newProxy listens on a socket of that name in a directory of its own.
+// newProxy listens on a socket of that name in a new directory.
 func newProxy(t *testing.T, name string, dial func() (net.Conn, error), newParser func() parser) *proxy {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pixy") // t.TempDir() is too long for a socket
@@ -50,7 +50,7 @@ func newProxy(t *testing.T, name string, dial func() (net.Conn, error), newParse
 	return p
 }
 
-// mend listens, at first and after a cut.
+// mend listens, initially and after a cut.
 func (p *proxy) mend(t *testing.T) {
 	t.Helper()
 	listener, err := net.Listen("unix", p.path)
@@ -63,8 +63,8 @@ func (p *proxy) mend(t *testing.T) {
 	p.listeners <- listener
 }
 
-// serve runs outside of the bubbles of testing/synctest that mend is called in:
-// a bubble ends only when all its goroutines have.
+// serve runs outside of the testing/synctest bubble that calls mend, because a bubble ends
+// only after all its goroutines.
 func (p *proxy) serve() {
 	for listener := range p.listeners {
 		for {
@@ -77,7 +77,7 @@ func (p *proxy) serve() {
 	}
 }
 
-// cut refuses connections, and breaks off those that there are.
+// cut rejects new connections, and closes existing ones.
 func (p *proxy) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,7 +88,7 @@ func (p *proxy) cut() {
 	clear(p.conns)
 }
 
-// carry goes on until one side hangs up.
+// carry copies data until one side closes the connection.
 func (p *proxy) carry(near net.Conn) {
 	defer near.Close()
 	far, err := p.dial()
@@ -110,7 +110,7 @@ func (p *proxy) carry(near net.Conn) {
 		}
 		if operation != "" {
 			p.mu.Lock()
-			p.carried = append(p.carried, operation) // before it can be answered
+			p.carried = append(p.carried, operation) // before the reply
 			p.mu.Unlock()
 		}
 		if _, err := far.Write(message); err != nil {
@@ -119,7 +119,7 @@ func (p *proxy) carry(near net.Conn) {
 	}
 }
 
-// took returns the operations since it was last called, sorted.
+// took returns the operations since its last call, sorted.
 func (p *proxy) took() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

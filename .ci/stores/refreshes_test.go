@@ -12,8 +12,8 @@ import (
 	"github.com/pixyauth/pixy/adapters/redislogin"
 )
 
-// Two hundred on each of three replicas want the same refresh: one does it, and
-// all have its outcome.
+// Two hundred callers on each of three replicas begin the same refresh. One performs it,
+// and all get its outcome.
 func TestOneRefreshForAll(t *testing.T) {
 	t.Parallel()
 	var replicas []*redislogin.Shared
@@ -51,7 +51,7 @@ func TestOneRefreshForAll(t *testing.T) {
 	lives(t, server, t.Name()+":refresh:tokens", 10*time.Minute)
 }
 
-// begins is a Begin that is to be the caller's to do, or to have that outcome.
+// begins requires that Begin returns this outcome. "" means that the caller has the claim.
 func begins(t *testing.T, shared *redislogin.Shared, claim time.Duration, want string) {
 	t.Helper()
 	if got, err := shared.Begin(t.Context(), "tokens", claim); err != nil || got != want {
@@ -66,8 +66,8 @@ func finishes(t *testing.T, shared *redislogin.Shared, outcome string) {
 	}
 }
 
-// A claim whose holder has died is over in time, and somebody else's then. If
-// the holder was only slow, it spoils nothing.
+// The claim of a dead replica expires, and another replica gets it. If the first replica was
+// only slow, its Finish has no effect.
 func TestAClaimIsTakenOver(t *testing.T) {
 	t.Parallel()
 	for _, late := range []string{"", "late tokens"} {
@@ -78,7 +78,7 @@ func TestAClaimIsTakenOver(t *testing.T) {
 			c, _ := replica(t, t.Name())
 			server := direct(t)
 			begins(t, a, 50*time.Millisecond, "")
-			begins(t, b, time.Minute, "") // waits until then
+			begins(t, b, time.Minute, "") // waits until the first claim expires
 			claim := server.Get(t.Context(), t.Name()+":refresh:tokens").Val()
 			finishes(t, a, late)
 			if got := server.Get(t.Context(), t.Name()+":refresh:tokens").Val(); got != claim || !strings.HasPrefix(got, "claim ") {
@@ -87,20 +87,20 @@ func TestAClaimIsTakenOver(t *testing.T) {
 			lives(t, server, t.Name()+":refresh:tokens", time.Minute)
 			finishes(t, b, "tokens")
 			begins(t, c, time.Minute, "tokens")
-			finishes(t, a, late) // nor does it then
+			finishes(t, a, late) // has no effect either
 			begins(t, c, time.Minute, "tokens")
 		})
 	}
 }
 
-// An outcome that comes when the claim is over, and nobody else's yet, is good.
+// An outcome is kept if its claim has expired and no other replica has claimed the key.
 func TestAnOutcomeThatComesLateIsKept(t *testing.T) {
 	t.Parallel()
 	a, _ := replica(t, t.Name())
 	b, _ := replica(t, t.Name())
 	server := direct(t)
 	begins(t, a, time.Minute, "")
-	if err := server.Del(t.Context(), t.Name()+":refresh:tokens").Err(); err != nil { // as if it were over
+	if err := server.Del(t.Context(), t.Name()+":refresh:tokens").Err(); err != nil { // as if it had expired
 		t.Fatal(err)
 	}
 	finishes(t, a, "tokens")
@@ -120,6 +120,6 @@ func TestARefreshThatFailedIsTheNextOnesToTry(t *testing.T) {
 	}
 	finishes(t, a, "")
 	begins(t, b, time.Minute, "")
-	finishes(t, b, "claim tokens") // an outcome, whatever it looks like
+	finishes(t, b, "claim tokens") // an outcome that looks like a claim
 	begins(t, a, time.Minute, "claim tokens")
 }

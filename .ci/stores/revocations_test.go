@@ -11,8 +11,8 @@ import (
 	"github.com/pixyauth/pixy/adapters/redislogin"
 )
 
-// replica is one process's view of Redis: a Shared with a client of its own, and
-// the way that its commands take. Those with the same prefix share what is there.
+// replica returns a Shared with its own client, like another process, and the proxy of the
+// client. Replicas with the same prefix share their keys.
 func replica(t *testing.T, prefix string) (*redislogin.Shared, *proxy) {
 	t.Helper()
 	between := redisProxy(t)
@@ -23,7 +23,7 @@ func replica(t *testing.T, prefix string) (*redislogin.Shared, *proxy) {
 	return shared, between
 }
 
-// direct is a client for the test's own questions.
+// direct returns a client for the test's own commands.
 func direct(t *testing.T) *redis.Client {
 	t.Helper()
 	options, err := redis.ParseURL(environment(t, "REDIS_URL"))
@@ -35,7 +35,7 @@ func direct(t *testing.T) *redis.Client {
 	return client
 }
 
-// lives checks that a key has about so long to live.
+// lives checks that a key expires after about want.
 func lives(t *testing.T, client *redis.Client, key string, want time.Duration) {
 	t.Helper()
 	got, err := client.PTTL(context.Background(), key).Result()
@@ -68,7 +68,7 @@ func TestTheLatestRevocationAndTheLongestLifeCount(t *testing.T) {
 	revoked(time.Time{}, "session", "another", "sid")
 	lives(t, server, t.Name()+":{revoked}:user", 12*time.Hour)
 
-	revoke(b, "user", now.Add(-5*time.Second), now.Add(time.Hour)) // a clock that is late
+	revoke(b, "user", now.Add(-5*time.Second), now.Add(time.Hour)) // a clock that is behind
 	revoked(now, "user")
 	lives(t, server, t.Name()+":{revoked}:user", 12*time.Hour)
 
@@ -83,7 +83,7 @@ func TestTheLatestRevocationAndTheLongestLifeCount(t *testing.T) {
 	revoke(a, "over", now, now.Add(-time.Second))
 	revoked(time.Time{}, "over")
 	if n := server.Exists(t.Context(), t.Name()+":{revoked}:over").Val(); n != 0 {
-		t.Error("what is over is kept")
+		t.Error("an expired revocation is kept")
 	}
 }
 
@@ -130,13 +130,14 @@ func TestARequestIsOneCommandAtMost(t *testing.T) {
 		t.Errorf("if something may be: %q", got)
 	}
 
-	// What another revokes is seen at once, and late; what one revokes oneself, at once.
+	// A replica without a cache sees other replicas' revocations at once; one with a cache
+	// sees them later. Each replica sees its own at once.
 	now := time.Now()
 	if err := fresh.Revoke(t.Context(), "sid", now, now.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if ask(fresh).IsZero() || !ask(lazy).IsZero() {
-		t.Error("MaxStale is not heeded")
+		t.Error("MaxStale has no effect")
 	}
 	if err := lazy.Revoke(t.Context(), "session", now, now.Add(time.Hour)); err != nil {
 		t.Fatal(err)
@@ -158,7 +159,7 @@ func TestRevocationsOutliveAnOutageAndTheLossOfScripts(t *testing.T) {
 		t.Errorf("while Redis is down: got %v %v", got, err)
 	}
 	if err := shared.Revoke(t.Context(), "session", now, now.Add(time.Hour)); err == nil {
-		t.Error("a revocation while Redis is down is no error")
+		t.Error("a revocation while Redis is down is not an error")
 	}
 	between.mend(t)
 	if got, err := shared.RevokedAt(t.Context(), "user"); err != nil || !got.Equal(now) {

@@ -24,7 +24,7 @@ const (
 	sessionCookie = "__Host-pixy-session"
 )
 
-// ada is who logs in. Nothing of her may be legible in a store.
+// ada is the user who logs in. A store must not contain her data in readable form.
 var ada = logintest.User{Subject: "subject-of-ada", Claims: map[string]any{
 	"name": "Ada Lovelace", "email": "ada@example.test", "email_verified": true, "department": "analytical engines",
 }}
@@ -68,7 +68,7 @@ func newRig(t *testing.T, store sessions.Store) *rig {
 	return g.person()
 }
 
-// person is somebody else with a browser of their own.
+// person returns another user with a separate browser.
 func (g *rig) person() *rig {
 	other := *g
 	other.browser = logintest.NewBrowser()
@@ -77,7 +77,7 @@ func (g *rig) person() *rig {
 	return &other
 }
 
-// get opens a page, and goes where it leads.
+// get opens a page, and follows redirects.
 func (g *rig) get(address string) *logintest.Page {
 	g.t.Helper()
 	page, err := g.browser.Get(address)
@@ -87,7 +87,7 @@ func (g *rig) get(address string) *logintest.Page {
 	return page
 }
 
-// visit opens a page and follows nothing.
+// visit opens a page, and does not follow redirects.
 func (g *rig) visit(address string) *logintest.Page {
 	g.t.Helper()
 	page, err := g.browser.Visit(address)
@@ -97,7 +97,7 @@ func (g *rig) visit(address string) *logintest.Page {
 	return page
 }
 
-// fetch asks for the guarded page as a script would.
+// fetch requests the guarded page like a script.
 func (g *rig) fetch() *logintest.Page {
 	g.t.Helper()
 	r, err := http.NewRequest(http.MethodGet, origin+"/me", nil)
@@ -113,7 +113,7 @@ func (g *rig) fetch() *logintest.Page {
 	return page
 }
 
-// with is what somebody else gets who has that cookie.
+// with returns the response to another browser with this cookie.
 func (g *rig) with(cookie string) *logintest.Page {
 	g.t.Helper()
 	thief := g.person()
@@ -125,7 +125,7 @@ func (g *rig) plant(name, value string) {
 	g.browser.SetCookie(origin, &http.Cookie{Name: name, Value: value, Path: "/", Secure: true})
 }
 
-// is checks who is logged in: nobody is a 401.
+// is checks the status of the guarded page: 401 for an anonymous request.
 func (g *rig) is(status int, when string) {
 	g.t.Helper()
 	page := g.fetch()
@@ -134,7 +134,7 @@ func (g *rig) is(status int, when string) {
 	}
 }
 
-// login logs in once: one that is lost at once would be healed by another.
+// login performs exactly one login. It fails if a second one follows.
 func (g *rig) login() {
 	g.t.Helper()
 	before := g.provider.Count(logintest.Token)
@@ -171,7 +171,7 @@ func (g *rig) toCallback() string {
 	return next
 }
 
-// session is the value of the session's cookie.
+// session returns the value of the session's cookie.
 func (g *rig) session() string {
 	for _, c := range g.browser.Cookies(origin) {
 		if c.Name == sessionCookie {

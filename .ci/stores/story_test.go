@@ -15,7 +15,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// One story for every store.
+// The same tests for every store.
 func TestStores(t *testing.T) {
 	t.Parallel()
 	for name, newBackend := range backends {
@@ -38,7 +38,7 @@ func TestStores(t *testing.T) {
 	}
 }
 
-// operations are those that the server was asked for since the last call.
+// operations returns the server's operations since the last call.
 func (b *backend) operations() []string {
 	if b.proxy == nil {
 		return nil
@@ -46,7 +46,7 @@ func (b *backend) operations() []string {
 	return b.proxy.took()
 }
 
-// ids are the sessions that the server has.
+// ids returns the ids of the server's sessions.
 func (b *backend) ids(t *testing.T) []string {
 	if b.records == nil {
 		return nil
@@ -62,13 +62,14 @@ func (b *backend) holds(t *testing.T, want int, when string) {
 	}
 }
 
-// Who is not logged in makes no server write, nor read unless they have a cookie.
+// Anonymous requests write nothing to the server. They read from it only if they have a
+// session cookie.
 func strangers(g *rig, b *backend) {
 	traffic := func() {
-		g.is(http.StatusUnauthorized, "a stranger")
+		g.is(http.StatusUnauthorized, "an anonymous request")
 		g.visit(origin + "/me")
 		g.visit(callbackURL + "?code=x&state=y")
-		g.visit(strings.Replace(g.toCallback(), "code=", "code=x", 1)) // which the provider refuses
+		g.visit(strings.Replace(g.toCallback(), "code=", "code=x", 1)) // the provider rejects the code
 		callback, err := url.Parse(g.toCallback())
 		if err != nil {
 			g.t.Fatal(err)
@@ -85,7 +86,7 @@ func strangers(g *rig, b *backend) {
 		g.t.Error("no code was refused")
 	}
 	if got := b.operations(); len(got) != 0 {
-		g.t.Errorf("strangers make the server do %q", got)
+		g.t.Errorf("anonymous requests cause the operations %q", got)
 	}
 	for _, forged := range []string{"x", strings.Repeat("A", 300), "MTcwMDAwMDAwMHxBQUFB", "../../etc/passwd"} {
 		g.plant(sessionCookie, forged)
@@ -102,7 +103,7 @@ func strangers(g *rig, b *backend) {
 	b.holds(g.t, 0, "before any login")
 }
 
-// Each login has a session of its own, and ends the one before.
+// Each login starts a new session, and ends the previous one.
 func logins(g *rig, b *backend) {
 	g.login()
 	first, firstIDs := g.session(), b.ids(g.t)
@@ -129,7 +130,7 @@ func logins(g *rig, b *backend) {
 	}
 }
 
-// A session that is used goes on, under its id.
+// A session that is used continues, with the same id.
 func idle(g *rig, b *backend) {
 	before := b.ids(g.t)
 	for range 3 {
@@ -145,7 +146,7 @@ func idle(g *rig, b *backend) {
 	b.holds(g.t, 1, "after a login in place of a session out of use")
 }
 
-// Who reads the store learns nothing about anybody, and can be nobody.
+// Reading the store reveals no user data, and does not let the reader act as a user.
 func secrets(g *rig, b *backend) {
 	if b.records == nil {
 		return
@@ -176,7 +177,7 @@ func secrets(g *rig, b *backend) {
 
 var text = regexp.MustCompile(`[A-Za-z0-9+/_=-]{20,}`)
 
-// peel adds to a text what is written in it in base64, and in that.
+// peel appends decoded base64 in a text, recursively.
 func peel(s string, deep int) string {
 	all := s
 	for _, word := range text.FindAllString(s, -1) {
@@ -188,7 +189,7 @@ func peel(s string, deep int) string {
 	return all
 }
 
-// What has been logged out is gone from the server, and so from all browsers.
+// A logout deletes the session on the server, and so in all browsers.
 func logout(g *rig, b *backend) {
 	cookie := g.session()
 	if page := g.logout(); page.Status != http.StatusOK {
@@ -201,7 +202,7 @@ func logout(g *rig, b *backend) {
 	}
 }
 
-// A server that is down logs nobody in or out, and strangers do not notice.
+// While the server is down, nobody can log in or out. Anonymous requests are not affected.
 func outage(g *rig, b *backend) {
 	if b.proxy == nil {
 		return
@@ -228,13 +229,13 @@ func outage(g *rig, b *backend) {
 	down(g.visit(callback), "a callback")
 
 	stranger := g.person()
-	stranger.is(http.StatusUnauthorized, "a stranger's script while the server is down")
+	stranger.is(http.StatusUnauthorized, "an anonymous script while the server is down")
 	if page := stranger.visit(origin + "/me"); page.Status != http.StatusSeeOther && page.Status != http.StatusFound {
-		g.t.Errorf("a stranger's page while the server is down: got %d", page.Status)
+		g.t.Errorf("an anonymous page load while the server is down: got %d", page.Status)
 	}
 	page := stranger.get(stranger.toCallback())
 	if page.Status != http.StatusServiceUnavailable || stranger.session() != "" {
-		g.t.Errorf("a stranger's login while the server is down: got %d, cookie %q", page.Status, stranger.session())
+		g.t.Errorf("a login while the server is down: got %d, cookie %q", page.Status, stranger.session())
 	}
 
 	b.proxy.mend(g.t)

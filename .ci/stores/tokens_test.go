@@ -18,8 +18,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// A userOfTokens is an application in several processes, which keep their
-// sessions and tokens in one store and share in Redis who refreshes them.
+// A userOfTokens is an application in several processes. They keep sessions and tokens in
+// one store, and share refreshes in Redis.
 type userOfTokens struct {
 	*rig
 	processes []http.Handler
@@ -63,7 +63,7 @@ func newUserOfTokens(t *testing.T, store sessions.Store, processes []*redislogin
 	return g
 }
 
-// ask has one process answer a request for the token, with cookies of the browser.
+// ask lets one process answer a request for the token, with the browser's cookies.
 func (g *userOfTokens) ask(process int, cookies []*http.Cookie) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, origin+"/token", nil)
 	for _, c := range cookies {
@@ -74,9 +74,9 @@ func (g *userOfTokens) ask(process int, cookies []*http.Cookie) *httptest.Respon
 	return w
 }
 
-// Tokens on real stores: what does not need them does not read them, and however
-// many requests come with tokens that have expired, to whichever process, one
-// refreshes them. The provider takes a refresh token that comes twice for stolen.
+// Tokens on real stores: requests that do not need tokens do not read them. Of many
+// concurrent requests with expired tokens, to several processes, only one refreshes them.
+// The provider treats a refresh token that is used twice as stolen.
 func TestTokensInStores(t *testing.T) {
 	t.Parallel()
 	for name, newBackend := range backends {
@@ -84,7 +84,7 @@ func TestTokensInStores(t *testing.T) {
 			t.Parallel()
 			b := newBackend(t)
 			var processes []*redislogin.Shared
-			for range 3 { // outside of the bubble: clients of Redis have goroutines
+			for range 3 { // outside of the bubble, because Redis clients have goroutines
 				shared, _ := replica(t, t.Name())
 				processes = append(processes, shared)
 			}
@@ -121,7 +121,7 @@ func TestTokensInStores(t *testing.T) {
 	}
 }
 
-// crowd is 200 requests at once, all of which get the same new token.
+// crowd sends 200 concurrent requests, which all get the same new token.
 func (g *userOfTokens) crowd(former string) string {
 	g.t.Helper()
 	cookies := g.browser.Cookies(origin + "/token")
@@ -143,7 +143,7 @@ func (g *userOfTokens) crowd(former string) string {
 	return token
 }
 
-// oneAtATime makes a store safe for concurrent use that is not.
+// oneAtATime makes a racy store safe for concurrent use.
 type oneAtATime struct {
 	mu    sync.Mutex
 	store sessions.Store

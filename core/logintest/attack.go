@@ -217,7 +217,7 @@ func (s *siege) suffer(a attack) (f *finding) {
 func (s *siege) honestly() error {
 	f := s.suffer(attack{run: func(s *siege) {
 		b := s.newBrowser()
-		s.strangers = s.private(b).Status
+		s.anonymous = s.private(b).Status
 		s.signIn(b, s.ada)
 		s.userInfo = s.provider.Count(UserInfo) > 0
 		s.reads = s.provider.Count(Discovery) > 0

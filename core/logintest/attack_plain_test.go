@@ -10,8 +10,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// An application without OpenID Connect and without PKCE hears that once, and
-// after the other attacks the advice that it would hear with PKCE.
+// For an application without OpenID Connect and without PKCE, only the attack "PKCE"
+// reports that. The other attacks give the same advice as with PKCE.
 func TestAttackWithoutPKCE(t *testing.T) {
 	t.Parallel()
 	without := attack(logintest.Target{Start: (&tutorial{oauth2: true, pkce: noPKCE}).start}, every)
@@ -51,7 +51,7 @@ func TestAttackWithoutPKCE(t *testing.T) {
 	}
 }
 
-// editing changes the cookies of an application by the request's headers.
+// editing changes the cookies of an application, depending on the request's headers.
 func editing(app *tutorial, edit func(*http.Request, *http.Cookie)) func(*logintest.Provider) http.Handler {
 	return func(p *logintest.Provider) http.Handler {
 		handler := app.start(p)
@@ -73,7 +73,7 @@ func editing(app *tutorial, edit func(*http.Request, *http.Cookie)) func(*logint
 	}
 }
 
-// What a forged header did to a cookie is said as it is.
+// The finding states exactly what a forged header did to a cookie.
 func TestAttackByForwardedHeaders(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -97,8 +97,8 @@ func TestAttackByForwardedHeaders(t *testing.T) {
 	}
 }
 
-// A logout by GET fails one attack, unless the application looks where the
-// request comes from, and the others are tried.
+// A logout by GET fails one attack, unless the application checks the origin of the
+// request. The other attacks are tried.
 func TestAttackOnALogoutByGET(t *testing.T) {
 	t.Parallel()
 	const byLink, forged, redirect = "logout by a link", "logout by another site", "open redirect at the logout"

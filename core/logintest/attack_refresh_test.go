@@ -9,8 +9,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// What a login hears that keeps tokens as weakly as one can, and what it does
-// not hear any more where it is better.
+// The findings for a login that keeps tokens with all weaknesses, and with some of them
+// fixed.
 var refreshVariants = []variant{
 	{"refresh token used twice", &tutorial{keeps: &keeper{}},
 		`20 concurrent requests with an expired access token used a refresh token twice: an application must refresh once for all concurrent requests of a session, and share the result with late ones, because a refresh token that is used twice counts as stolen and ends the login (RFC 9700 section 4.14.2)`},
@@ -64,7 +64,7 @@ func TestVariantsOfWeakRefreshes(t *testing.T) {
 	}
 }
 
-// All attacks by refreshes have been seen to succeed, and none is made on an
+// Every attack by refreshes succeeds in at least one variant. None is tried on an
 // application that keeps no tokens.
 func TestAttacksByRefreshes(t *testing.T) {
 	t.Parallel()
@@ -82,7 +82,7 @@ func TestAttacksByRefreshes(t *testing.T) {
 	}
 }
 
-// Where nothing is refreshed, there is nothing to attack.
+// Without a refresh, no attacks are run.
 func TestAttackNeedsAnHonestRefresh(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

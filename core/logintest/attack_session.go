@@ -30,14 +30,14 @@ var sessionAttacks = []attack{
 // checks which user they belong to.
 func sessionFixed(s *siege) {
 	private := s.at(s.target.Private, nil)
-	strangers := s.newBrowser() // Mallory's browser before any login
-	s.private(strangers)
-	s.try(strangers, s.mallory, nil)
+	visitor := s.newBrowser() // Mallory's browser before any login
+	s.private(visitor)
+	s.try(visitor, s.mallory, nil)
 	chosen := make(map[string]*http.Cookie)
 	for _, c := range slices.Concat(s.carriers(s.cookiesOf(s.ada))...) {
 		chosen[c.Name] = &http.Cookie{Name: c.Name, Value: "chosenbymallory0123456789"}
 	}
-	for _, c := range strangers.Cookies(private) {
+	for _, c := range visitor.Cookies(private) {
 		chosen[c.Name] = c
 	}
 	var planted []*http.Cookie

@@ -20,7 +20,7 @@ type siege struct {
 	ada      User
 	mallory  User
 
-	strangers int                 // status of the private page for anonymous requests
+	anonymous int                 // status of the private page for anonymous requests
 	userInfo  bool                // the application requests UserInfo
 	reads     bool                // the application reads the provider's metadata
 	plain     bool                // the application requests no ID token
@@ -139,7 +139,7 @@ func (s *siege) identify(page *Page) string {
 		return called(s.ada)
 	case mallory:
 		return called(s.mallory)
-	case page.Status/100 == 2 && s.strangers/100 != 2:
+	case page.Status/100 == 2 && s.anonymous/100 != 2:
 		return somebody
 	}
 	return nobody

@@ -12,8 +12,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// A recorder is a T that keeps what it is told, and runs only the sub-tests that
-// it wants.
+// A recorder is a T that records failures, and runs only selected sub-tests.
 type recorder struct {
 	wants    func(name string) bool
 	names    []string
@@ -37,7 +36,7 @@ func (r *recorder) Run(name string, f func(*recorder)) bool {
 	return r.failures[name] == ""
 }
 
-// attack runs the attacks that are wanted.
+// attack runs the selected attacks.
 func attack(target logintest.Target, wants func(string) bool) *recorder {
 	r := &recorder{wants: wants, failures: make(map[string]string)}
 	logintest.Attack(r, target)
@@ -46,7 +45,7 @@ func attack(target logintest.Target, wants func(string) bool) *recorder {
 
 func every(string) bool { return true }
 
-// tutorialFails is what a weak login hears, attack by attack.
+// tutorialFails are the findings for a weak login, by attack.
 var tutorialFails = [][2]string{
 	{"login begun in another browser",
 		`the callback of Mallory's login, opened in a fresh browser, logged the browser in as Mallory Mallet: an application must look up the state only among the logins that this browser began, and reject an unknown one before any token request`},
@@ -172,8 +171,7 @@ var tutorialFails = [][2]string{
 		`a login was answered without Cache-Control: no-store: an application must answer the login and the callback with Cache-Control: no-store`},
 }
 
-// Every attack succeeds against a login that is weak in that respect, and says
-// so in its own words.
+// Every attack succeeds against a login with that weakness, with its own finding.
 func TestWeakLoginFailsAttackByAttack(t *testing.T) {
 	t.Parallel()
 	r := attack(logintest.Target{
@@ -195,16 +193,16 @@ func TestWeakLoginFailsAttackByAttack(t *testing.T) {
 	if doubled := slices.Compact(slices.Sorted(slices.Values(r.names))); len(doubled) != len(r.names) {
 		t.Error("two attacks have one name")
 	}
-	for _, name := range r.names { // red here, or in one of the variants
+	for _, name := range r.names { // fails here, or in one of the variants
 		inTable := func(want [2]string) bool { return want[0] == name }
 		inVariant := func(v variant) bool { return v.attack == name && v.want != "" }
 		if !slices.ContainsFunc(tutorialFails, inTable) && !slices.ContainsFunc(variants, inVariant) {
-			t.Errorf("%s has never been seen to succeed", name)
+			t.Errorf("%s succeeds neither here nor in a variant", name)
 		}
 	}
 }
 
-// Nothing is attacked that does not work.
+// Without a working honest login, no attacks are run.
 func TestAttackNeedsAnHonestLogin(t *testing.T) {
 	t.Parallel()
 	start := func(p *logintest.Provider) http.Handler { return new(tutorial).start(p) }
@@ -244,7 +242,7 @@ func TestAttackNeedsAnHonestLogin(t *testing.T) {
 		"other secret": {logintest.Target{Start: start, ClientSecret: "other"}, "/me answered 302"},
 		"other callback": {logintest.Target{Start: start, RedirectURL: "https://app.example.test/callback", LoginPath: "/auth/login"},
 			"ended with status 400 at https://id.example.test/authorize"},
-		"a form whose cookies stay at home": {logintest.Target{Start: (&tutorial{formPost: true, state: true, cookie: good}).start},
+		"a form without Lax cookies": {logintest.Target{Start: (&tutorial{formPost: true, state: true, cookie: good}).start},
 			"after a login by Ada Lovelace, /me answered 302"},
 		"an application that panics": {logintest.Target{Start: func(*logintest.Provider) http.Handler {
 			return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a fault") })
@@ -263,8 +261,8 @@ func TestAttackNeedsAnHonestLogin(t *testing.T) {
 	}
 }
 
-// What Start puts into provider.User, everybody has; and the provider does
-// without PKCE and is honest again when all is over.
+// All users have the claims that Start puts into provider.User. The provider ignores PKCE
+// during the attacks, and is honest again afterwards.
 func TestAttackLeavesTheProviderHonest(t *testing.T) {
 	t.Parallel()
 	var provider *logintest.Provider
@@ -292,7 +290,7 @@ func TestAttackLeavesTheProviderHonest(t *testing.T) {
 	}
 }
 
-// An application may guard its logout by a token in a form.
+// An application may protect its logout with a CSRF token in a form.
 func TestAttackSendsHiddenFields(t *testing.T) {
 	t.Parallel()
 	const form = `<form method=post><input type="hidden" name="csrf" value="a&amp;b"></form>`

@@ -57,7 +57,7 @@ func (s *siege) twoHonestly() {
 	other.callback, _ = url.Parse(other.target.RedirectURL) // complete has checked it
 	s.other = &other
 	b := s.newBrowser()
-	other.strangers = other.private(b).Status
+	other.anonymous = other.private(b).Status
 	other.signIn(b, s.ada)
 }
 

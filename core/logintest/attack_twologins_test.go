@@ -11,9 +11,8 @@ import (
 
 const staffPrefix = "staff_"
 
-// twoTutorials serve a login at /auth and one at /staff/auth. If shared, it is one
-// login by two addresses, with one session. If not, staff's cookies have names of
-// their own, which is all that tells them apart.
+// twoTutorials serves a login at /auth and one at /staff/auth. If shared, both are the same
+// login with one session. Otherwise only the names of their cookies differ.
 func twoTutorials(shop, staff *tutorial, shared bool) func(*logintest.Provider) http.Handler {
 	return func(p *logintest.Provider) http.Handler {
 		if !shared {
@@ -32,7 +31,7 @@ func twoTutorials(shop, staff *tutorial, shared bool) func(*logintest.Provider) 
 			}
 			r = r.Clone(r.Context())
 			r.URL.Path = path
-			r.Header.Set("X-Forwarded-Host", r.Host+"/staff") // which tutorials believe
+			r.Header.Set("X-Forwarded-Host", r.Host+"/staff") // tutorials trust it
 			if !shared {
 				cookies := r.Cookies()
 				r.Header.Del("Cookie")
@@ -59,7 +58,7 @@ func TestAttackTwoLogins(t *testing.T) {
 	for name, test := range map[string]struct {
 		start func(*logintest.Provider) http.Handler
 		other logintest.OtherLogin
-		want  map[string]string // how the sentences begin; the attacks that are not in it fail
+		want  map[string]string // prefixes of the findings; attacks that are not in it fail
 	}{
 		"one session for both": {
 			twoTutorials(&tutorial{guarded: true, state: true}, nil, true), otherLogin,

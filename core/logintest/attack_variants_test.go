@@ -12,11 +12,11 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// A variant is a login with other weaknesses, or with one less.
+// A variant is a login with other weaknesses, or with one weakness fixed.
 type variant struct {
 	attack string
 	app    *tutorial
-	want   string // how the sentence begins; "": the attack fails
+	want   string // prefix of the finding; "": the attack fails
 }
 
 var variants = []variant{
@@ -89,7 +89,7 @@ var variants = []variant{
 	{"open redirect at the login", &tutorial{mayNext: ourPrefix}, `"https://app.example.test@evil.example.test" as the page to return to sent the browser to https://evil.example.test:`},
 	{"open redirect at the login", &tutorial{mayNext: never}, ""},
 	{"header injection", &tutorial{mayNext: never}, "a line break in a parameter got into header Location:"}, // at the logout
-	{"Host and forwarded headers", &tutorial{configured: true}, ""},                                          // though no cookie is Secure
+	{"Host and forwarded headers", &tutorial{configured: true}, ""},                                          // although no cookie is Secure
 	{"Host and forwarded headers", &tutorial{configured: true, cookie: good}, ""},
 	{"private page for anonymous requests", &tutorial{guarded: true}, ""},
 
@@ -117,7 +117,7 @@ var variants = []variant{
 	{"front-channel logout by another site", &tutorial{framed: sameSID, cookie: but(crossSite)}, ""},
 }
 
-// open is a page for everybody.
+// open is a public page.
 func open(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "Your vault") }
 
 const constant = "a-verifier-that-every-login-shares-in-this-tutorial"
@@ -128,12 +128,12 @@ func s256(verifier string) (string, string) { return challenge(verifier), "S256"
 
 func misfit(verifier string) (string, string) { return challenge(verifier + "x"), "S256" }
 
-// good is a cookie as it should be.
+// good makes a cookie correct.
 func good(c *http.Cookie) {
 	c.Name, c.Secure, c.HttpOnly, c.SameSite = "__Host-"+c.Name, true, true, http.SameSiteLaxMode
 }
 
-// narrow gives one cookie another Path, and the prefix that allows it.
+// narrow gives one cookie another Path, and the prefix __Secure-.
 func narrow(name, path string) func(*http.Cookie) {
 	return but(func(c *http.Cookie) {
 		if c.Name == "__Host-"+name {
@@ -146,13 +146,13 @@ func but(change func(*http.Cookie)) func(*http.Cookie) {
 	return func(c *http.Cookie) { good(c); change(c) }
 }
 
-// crossSite lets a cookie come with the provider's form.
+// crossSite lets the provider's form carry a cookie.
 func crossSite(c *http.Cookie) { c.SameSite = http.SameSiteNoneMode }
 
-// encoded leads on as it should be.
+// encoded continues correctly, with encoded values.
 func encoded(form url.Values) string { return "/auth/callback?" + html.EscapeString(form.Encode()) }
 
-// pasted leads on with what the form says, as it is.
+// pasted continues with the form's values, unescaped.
 func pasted(form url.Values) string {
 	var query strings.Builder
 	for name := range form {
@@ -161,7 +161,7 @@ func pasted(form url.Values) string {
 	return "/auth/callback?" + query.String()
 }
 
-// obeyed leads wherever the form says.
+// obeyed continues at the URL in the form.
 func obeyed(form url.Values) string {
 	if to, ok := strings.CutPrefix(form.Get("url"), "0;url="); ok {
 		return html.EscapeString(to)
@@ -215,7 +215,7 @@ func TestVariantsOfWeakness(t *testing.T) {
 
 func (v variant) name(i int) string { return fmt.Sprint(i, " ", v.attack) }
 
-// suffer has target attacked, and demands what the variant wants.
+// suffer attacks target, and requires the variant's finding.
 func (v variant) suffer(t *testing.T, target logintest.Target) {
 	t.Helper()
 	r := attack(target, func(name string) bool { return name == v.attack })

@@ -9,8 +9,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// The ID token says when and how the user authenticated, and a login may ask
-// for more (OpenID Connect Core section 3.1.2.1).
+// The ID token states when and how the user authenticated. A login can require more
+// (OpenID Connect Core section 3.1.2.1).
 func TestAuthTimeAndACR(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(2e9, 0)
@@ -66,7 +66,7 @@ func TestAuthTimeAndACR(t *testing.T) {
 	}
 }
 
-// What Authenticate returns is believed: it has seen the request.
+// The result of Authenticate is used as it is, because Authenticate has the request.
 func TestAuthenticateSaysWhenAndHow(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, clients["public"])

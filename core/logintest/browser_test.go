@@ -190,7 +190,7 @@ func TestBrowserUsesTheNetworkForOtherOrigins(t *testing.T) {
 	}
 }
 
-// A host whose certificate only a private CA vouches for.
+// A host with a certificate of a private CA.
 func TestBrowserHasATransportOfItsOwn(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -218,7 +218,7 @@ func TestBrowserHasATransportOfItsOwn(t *testing.T) {
 	}
 }
 
-// In memory, an answer can be all that it can be on the wire.
+// In memory, responses behave as they do on a network.
 func TestAnswersInMemoryAreLikeThoseOnTheWire(t *testing.T) {
 	t.Parallel()
 	answer := func(t *testing.T, handler http.HandlerFunc) (*logintest.Provider, *http.Client) {

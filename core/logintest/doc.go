@@ -3,8 +3,8 @@
 // follows a login, through redirects or form_post. Both work in memory, without
 // a socket, and both are safe for parallel tests.
 //
-// [Attack] attacks an application's login, with any login library. It reports
-// each successful attack in one sentence.
+// [Attack] attacks an application's login, whatever library the application
+// uses. It reports each successful attack in one sentence.
 //
 //	func TestAttack(t *testing.T) {
 //		logintest.Attack(t, logintest.Target{Start: func(provider *logintest.Provider) http.Handler {

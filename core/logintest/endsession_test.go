@@ -45,7 +45,7 @@ func TestKeysRotate(t *testing.T) {
 	if len(strings.Fields(after)) != 6 { // one for each algorithm
 		t.Errorf("got %q", after)
 	}
-	// A hint that a former key has signed is as good.
+	// A hint that an old key has signed is valid.
 	response, err := b.http.Get(issuer + "/end-session?id_token_hint=" + fmt.Sprint(tokens["id_token"]))
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// A test of an application's own login: nothing listens, nothing is mocked.
+// A test of an application's login, without a listener and without mocks.
 func Example() {
 	provider := logintest.NewProvider("https://id.example.test", logintest.Client{
 		ID:           "my-app",
@@ -50,8 +50,7 @@ func Example() {
 	// Output: 200 Hello, Grace Hopper after 4 hops
 }
 
-// newApp is an application: what it mounts in production, told where its
-// provider is.
+// newApp returns the application as in production, with the given provider.
 func newApp(issuer string, client *http.Client) http.Handler {
 	auth, err := core.New(core.Config{
 		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app"}},
@@ -72,7 +71,7 @@ func newApp(issuer string, client *http.Client) http.Handler {
 	return app
 }
 
-// The test that an application should have.
+// The test that every application should have.
 func TestAttack(t *testing.T) {
 	logintest.Attack(t, logintest.Target{Start: func(provider *logintest.Provider) http.Handler {
 		return newApp(provider.Issuer(), provider.HTTPClient())
@@ -80,13 +79,13 @@ func TestAttack(t *testing.T) {
 }
 
 func ExampleAttack() {
-	var t *testing.T // what a test function is given
+	var t *testing.T // the argument of a test function
 	logintest.Attack(t, logintest.Target{Start: func(provider *logintest.Provider) http.Handler {
 		return newApp(provider.Issuer(), provider.HTTPClient())
 	}})
 }
 
-// A test of what is behind the guard, without a login.
+// A test of a page behind the guard, without a login.
 func ExampleSignedIn() {
 	ada := logintest.User{Subject: "ada", Claims: map[string]any{"name": "Ada"}}
 	app := logintest.SignedIn(newApp("https://id.example.test", nil), ada)

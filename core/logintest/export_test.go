@@ -2,7 +2,7 @@ package logintest
 
 import "net/url"
 
-// What is tested by itself, because attacks depend on it.
+// Functions with tests of their own, because attacks depend on them.
 
 func Destination(base *url.URL, location string) string { return destination(base, location) }
 

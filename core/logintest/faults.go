@@ -6,8 +6,8 @@ import (
 )
 
 // Faults makes a [Provider] misbehave. With the zero value, the provider
-// follows the standards. The functions may be called concurrently. They get
-// copies that they may change.
+// follows the standards. A nil function changes nothing. The functions may be
+// called concurrently. They get copies that they may change.
 type Faults struct {
 	// Discovery edits the metadata.
 	Discovery func(metadata map[string]any)

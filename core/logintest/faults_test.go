@@ -79,7 +79,7 @@ func TestRequestsAreRecorded(t *testing.T) {
 	if b.provider.Count(logintest.Token) != 1 || b.provider.Count(logintest.JWKS) != 0 {
 		t.Error("miscounted")
 	}
-	for range 5000 { // more than it remembers
+	for range 5000 { // more than it keeps
 		b.authorize(url.Values{})
 	}
 	if got := b.provider.Count(logintest.Authorization); got != 5001 {
@@ -90,7 +90,7 @@ func TestRequestsAreRecorded(t *testing.T) {
 	}
 }
 
-// A provider without PKCE takes what one with PKCE refuses.
+// A provider without PKCE accepts requests that one with PKCE rejects.
 func TestNoPKCE(t *testing.T) {
 	t.Parallel()
 	forEachClient(t, func(t *testing.T, b *bench) {

@@ -9,7 +9,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// A browser opens the frames of the page, which leads on.
+// A browser opens the frames of a page that then redirects.
 func TestFrames(t *testing.T) {
 	t.Parallel()
 	b, _ := family(t)

@@ -22,10 +22,10 @@ import (
 
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// ada is who logs out.
+// ada is the user who logs out.
 var ada = logintest.User{Subject: "ada", SessionID: "s"}
 
-// header decodes that of a token.
+// header decodes the header of a token.
 func header(t *testing.T, token string) map[string]any {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[0])
@@ -39,8 +39,8 @@ func header(t *testing.T, token string) map[string]any {
 	return header
 }
 
-// A verifier that nobody wrote for this provider takes its logout tokens, and
-// refuses those that are told to be bad.
+// An independent verifier accepts the provider's valid logout tokens, and rejects the
+// invalid ones.
 func TestLogoutTokens(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -113,7 +113,7 @@ func change(claim string, value any) func(header, claims map[string]any) {
 	return func(_, claims map[string]any) { claims[claim] = value }
 }
 
-// with changes m: a nil value is an absent one.
+// with changes m. A nil value removes the key.
 func with(m, differs map[string]any) map[string]any {
 	for name, value := range differs {
 		if m[name] = value; value == nil {
@@ -132,7 +132,7 @@ func TestLogoutTokensAreUnique(t *testing.T) {
 	}
 }
 
-// Tests sign with keys that are not the provider's.
+// Tests can sign with keys that are not the provider's.
 func TestSignWith(t *testing.T) {
 	t.Parallel()
 	provider := logintest.NewProvider(issuer, clients["confidential"])

@@ -19,7 +19,7 @@ func htmlPage(body string) http.HandlerFunc {
 	}
 }
 
-// describe answers with what the browser has sent.
+// describe responds with a description of the request.
 func describe(w http.ResponseWriter, r *http.Request) {
 	r.ParseForm()
 	var names []string
@@ -34,7 +34,7 @@ func TestBrowserGoesWherePagesLead(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, page string
-		want       string // "": stays
+		want       string // "": the page does not navigate
 	}{
 		{"a form that submits itself", `<body onload="document.forms[0].submit()"><form method="post" action="/there?q=1">
 			<input type="hidden" name="a" value="1 &amp; &quot;2&quot; &gt;"><input type="hidden" name="a" value="3"><input name="b" value="typed"></form>
@@ -68,7 +68,7 @@ func TestBrowserGoesWherePagesLead(t *testing.T) {
 			}
 		})
 	}
-	t.Run("what is no page", func(t *testing.T) {
+	t.Run("not a page", func(t *testing.T) {
 		t.Parallel()
 		browser := browserFor(map[string]http.HandlerFunc{"/": func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `<meta http-equiv="refresh" content="0;url=/there">`)
@@ -86,7 +86,7 @@ func TestBrowserGoesWherePagesLead(t *testing.T) {
 	})
 }
 
-// What goes along with a form of another site, and with a link from there.
+// The cookies that a form or a link of another site carries.
 func TestBrowserKnowsSameSite(t *testing.T) {
 	t.Parallel()
 	set := []string{

@@ -20,7 +20,7 @@ func TestOpenRedirectsIsACopyWithoutRepetition(t *testing.T) {
 	}
 }
 
-// What browsers make of a Location: URL Standard, section 4.4.
+// How browsers parse a Location: URL Standard, section 4.4.
 func TestDestination(t *testing.T) {
 	t.Parallel()
 	const here, evil = "https://app.example.test", "https://evil.example.test"

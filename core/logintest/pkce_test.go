@@ -20,7 +20,7 @@ const (
 	verifier = "a-verifier-of-forty-three-characters-exactly"
 )
 
-// clients are what each rule is tried with.
+// clients are the clients with which each rule is tested.
 var clients = map[string]logintest.Client{
 	"public":       {ID: "app", RedirectURIs: []string{callback}, PostLogoutRedirectURIs: []string{"https://app.example.test/"}},
 	"confidential": {ID: "app", Secret: "s:e%c+r/e t", RedirectURIs: []string{callback}, PostLogoutRedirectURIs: []string{"https://app.example.test/"}},
@@ -31,7 +31,7 @@ func challenge(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// bench is a provider with one client, and what a client does.
+// bench is a provider with one client, and the client's requests.
 type bench struct {
 	t        *testing.T
 	provider *logintest.Provider
@@ -46,7 +46,7 @@ func newBench(t *testing.T, client logintest.Client) *bench {
 	return b
 }
 
-// request is a good authorization request, for rows to spoil.
+// request returns a valid authorization request, which rows change.
 func (b *bench) request() url.Values {
 	return url.Values{
 		"response_type": {"code"}, "client_id": {b.client.ID}, "redirect_uri": {callback},
@@ -79,7 +79,7 @@ func (b *bench) code() string {
 	return query.Get("code")
 }
 
-// form is a good token request, for rows to spoil.
+// form returns a valid token request, which rows change.
 func (b *bench) form(code string) url.Values {
 	return url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback},
@@ -174,7 +174,7 @@ func TestVerifierIsDemanded(t *testing.T) {
 	}
 }
 
-// Verifiers of illegal length whose challenge fits are refused for their length.
+// Verifiers of invalid length are rejected, even if they match their challenge.
 func TestVerifierLength(t *testing.T) {
 	t.Parallel()
 	for length, want := range map[int]int{42: 400, 43: 200, 128: 200, 129: 400} {
@@ -213,7 +213,7 @@ func TestACodeHasOneTry(t *testing.T) {
 			})
 		})
 	}
-	t.Run("a stray verifier with a code of nobody's", func(t *testing.T) {
+	t.Run("a verifier for an unknown code", func(t *testing.T) {
 		t.Parallel()
 		forEachClient(t, func(t *testing.T, b *bench) {
 			if status, got := b.token(b.form("unknown")); status != http.StatusBadRequest || got["error"] != "invalid_grant" {

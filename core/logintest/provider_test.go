@@ -15,7 +15,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// payload decodes a token without looking at its signature.
+// payload decodes a token without checking its signature.
 func payload(t *testing.T, token any) map[string]any {
 	t.Helper()
 	parts := strings.Split(fmt.Sprint(token), ".")
@@ -33,7 +33,7 @@ func payload(t *testing.T, token any) map[string]any {
 	return claims
 }
 
-// A client that nobody wrote for this provider completes a login.
+// An independent client completes a login.
 func TestOtherClientsLogIn(t *testing.T) {
 	t.Parallel()
 	for _, issuer := range []string{issuer, issuer + "/", issuer + "/realms/a", issuer + "/realms/a/"} {
@@ -131,7 +131,7 @@ func TestAuthenticateIsAsked(t *testing.T) {
 	if _, got := b.authorize(request); got.Get("error") != "login_required" {
 		t.Errorf("prompt=none: got %v", got)
 	}
-	// The form's fields do not pass for parameters of the request.
+	// The form's fields are not parameters of the authorization request.
 	response, err := b.http.PostForm(issuer+"/authorize?"+b.request().Encode(), url.Values{"who": {"bob"}, "state": {"forged"}})
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// tokens walks a login, and returns its token response.
+// tokens performs a login, and returns its token response.
 func (b *bench) tokens() map[string]any {
 	b.t.Helper()
 	status, answer := b.token(b.form(b.code()))
@@ -20,7 +20,7 @@ func (b *bench) tokens() map[string]any {
 	return answer
 }
 
-// refreshed presents the refresh token of a token response.
+// refreshed uses the refresh token of a token response.
 func (b *bench) refreshed(tokens map[string]any) (int, map[string]any) {
 	b.t.Helper()
 	value, _ := tokens["refresh_token"].(string)
@@ -32,7 +32,7 @@ func TestSessionIDs(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		user logintest.User
-		sid  string // "": a new one each time
+		sid  string // "": a new one for each login
 	}{
 		{"nobody", logintest.User{}, ""},
 		{"somebody", logintest.User{Subject: "bob"}, ""},
@@ -55,14 +55,14 @@ func TestSessionIDs(t *testing.T) {
 				t.Errorf("two logins have %q and %q", sid, another)
 			}
 			if info := b.userInfo(first["access_token"].(string)); info["sid"] != nil {
-				t.Errorf("UserInfo has it, too: %v", info)
+				t.Errorf("UserInfo also has it: %v", info)
 			}
 		})
 	}
 }
 
-// A refresh keeps what identifies the user, and says no nonce (OpenID Connect
-// Core section 12.2), unless it is told to.
+// A refreshed ID token has the same user and no nonce (OpenID Connect Core section 12.2),
+// unless a fault changes it.
 func TestRefreshFaults(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -72,7 +72,7 @@ func TestRefreshFaults(t *testing.T) {
 		id     map[string]any // claims that differ; nil: absent
 		lacks  string         // members of the response
 		error  string
-		again  int // status when the former refresh token comes again
+		again  int // status when the old refresh token is used again
 	}{
 		{name: "none", status: 200, again: 400},
 		{name: "another sub", faults: edited("sub", "eve"), status: 200, id: map[string]any{"sub": "eve"}, again: 400},
@@ -135,7 +135,7 @@ func without(member string) logintest.Faults {
 	return logintest.Faults{Refresh: func(response map[string]any) { delete(response, member) }}
 }
 
-// Faults of a refresh come last: they have the word.
+// The faults of a refresh are applied last.
 func TestRefreshFaultsComeLast(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, clients["public"])
@@ -154,7 +154,7 @@ func TestRefreshFaultsComeLast(t *testing.T) {
 	}
 }
 
-// A refresh for less leaves the next one all (RFC 6749 section 6).
+// A refresh with less scope does not limit the next one (RFC 6749 section 6).
 func TestRefreshForLess(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, clients["public"])
@@ -185,7 +185,7 @@ func TestRefreshesAndReuseAreCounted(t *testing.T) {
 	expect("two refreshes", 2, 0)
 	b.token(b.refresh("unknown"))
 	b.token(b.refresh(third["access_token"].(string)))
-	expect("what is no refresh token", 2, 0)
+	expect("not a refresh token", 2, 0)
 	b.refreshed(first)
 	expect("a former one", 2, 1)
 	b.refreshed(third)
@@ -197,7 +197,7 @@ func TestRefreshesAndReuseAreCounted(t *testing.T) {
 	expect("another login", 3, 2)
 }
 
-// However many come at once, one gets in.
+// Of many concurrent refreshes with one token, only one succeeds.
 func TestReuseAtOnce(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, clients["public"])

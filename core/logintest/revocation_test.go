@@ -61,7 +61,7 @@ func TestRevocation(t *testing.T) {
 				t.Errorf("Reused: got %d, want %d", got, want)
 			}
 			if status, _ := b.refreshed(bystander); status != http.StatusOK || b.userInfo(bystander["access_token"].(string)) == nil {
-				t.Error("another login ended, too")
+				t.Error("another login also ended")
 			}
 			if b.provider.Count(logintest.Revocation) != 1 {
 				t.Error("miscounted")

@@ -11,7 +11,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// seenBy returns the user whom a handler sees behind SignedIn.
+// seenBy returns the user that a handler gets behind SignedIn.
 func seenBy(t *testing.T, user logintest.User) *core.User {
 	t.Helper()
 	var seen *core.User

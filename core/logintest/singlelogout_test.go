@@ -16,7 +16,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// told is what applications are told of a logout.
+// told records the logout notifications that applications receive.
 type told struct {
 	mu     sync.Mutex
 	tokens []string
@@ -34,11 +34,10 @@ func (o *told) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.tokens = append(o.tokens, r.PostFormValue("logout_token"))
-	w.WriteHeader(http.StatusServiceUnavailable) // which must not matter
+	w.WriteHeader(http.StatusServiceUnavailable) // must have no effect
 }
 
-// family is a provider whose clients are to be told of logouts by both ways, one
-// of them, or none.
+// family is a provider with clients that have both logout channels, one, or none.
 func family(t *testing.T) (*bench, *told) {
 	b, apps := newBench(t, clients["public"]), new(told)
 	client := func(id string, back, front bool) logintest.Client {
@@ -74,8 +73,8 @@ func TestLogoutIsToldToClients(t *testing.T) {
 		logins []string // at these clients, in one session; the first one's ID token is the hint
 		change func(b *bench, request url.Values)
 		status int    // zero: 303
-		want   string // clients that are told by a call
-		sid    string // of which session; "": s
+		want   string // clients that get a logout token
+		sid    string // the session in it; "": s
 	}{
 		{name: "one", logins: []string{"app"}, want: "app"},
 		{name: "two", logins: []string{"app", "back"}, want: "app back"},
@@ -130,7 +129,7 @@ func TestLogoutIsToldToClients(t *testing.T) {
 	}
 }
 
-// A session ends once, and what comes after is another.
+// A session ends once. A later login with its sid starts another one.
 func TestSessionsEndOnce(t *testing.T) {
 	t.Parallel()
 	b, apps := family(t)
@@ -152,7 +151,7 @@ func TestSessionsEndOnce(t *testing.T) {
 	if got := end(hint); got != 1 {
 		t.Errorf("after a new login: got %d", got)
 	}
-	// A code that nobody has redeemed is no login.
+	// A code that is not redeemed is not a login.
 	b.provider.User.SessionID = "t"
 	b.code()
 	b.client.ID = "back"
@@ -161,7 +160,7 @@ func TestSessionsEndOnce(t *testing.T) {
 	}
 }
 
-// Refresh tokens are for when the user is offline, and outlive the session.
+// Refresh tokens are for offline access, and outlive the session.
 func TestRefreshAfterLogout(t *testing.T) {
 	t.Parallel()
 	b, _ := family(t)
@@ -176,7 +175,7 @@ func TestRefreshAfterLogout(t *testing.T) {
 	}
 }
 
-// An application asks for the keys before it answers, and the provider is there.
+// An application can fetch the keys before it answers a logout token.
 func TestProviderAnswersWhileItTells(t *testing.T) {
 	t.Parallel()
 	b, _ := family(t)
@@ -199,7 +198,7 @@ func TestProviderAnswersWhileItTells(t *testing.T) {
 	}
 }
 
-// What a provider knows of sessions is bounded.
+// The number of sessions that a provider keeps is limited.
 func TestSessionsAreForgotten(t *testing.T) {
 	t.Parallel()
 	b, apps := family(t)
@@ -208,7 +207,7 @@ func TestSessionsAreForgotten(t *testing.T) {
 	old := b.hint("app", "old")
 	now = now.Add(25 * time.Hour)
 	b.hint("app", "new")
-	for range 5000 { // until it looks
+	for range 5000 { // until prune runs
 		b.code()
 	}
 	young := b.hint("app", "young")

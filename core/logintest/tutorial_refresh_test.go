@@ -11,23 +11,22 @@ import (
 	"time"
 )
 
-// A keeper is how a tutorial goes on with the tokens of a login: in clear, in a
-// cookie of their own, and refreshed by whoever comes first, second and third. Do
-// not copy any of it either. The switches take single weaknesses away.
+// A keeper keeps the tokens of a tutorial's login: unencrypted, in a cookie, and refreshed
+// by every concurrent request. Do not copy it. Each switch fixes one weakness.
 type keeper struct {
-	once     bool // makes one refresh after another, each token's once
-	heeds    bool // ends the session if a refresh is refused
+	once     bool // refreshes one after another, each token once
+	heeds    bool // ends the session if a refresh is rejected
 	patient  bool // keeps the session while the provider is down
-	compares bool // looks at what a refreshed ID token says
+	compares bool // checks the refreshed ID token
 	onServer bool // tokens are in memory, by subject
 	shown    bool // the page shows the refresh token
 
 	online bool // does not ask for refresh tokens
-	short  bool // refreshes with half a token, but the first time
+	short  bool // refreshes with half a token, except the first time
 	count  atomic.Int32
 
 	mu   sync.Mutex
-	done map[string]*tokenResponse // refreshes, by the token that they have used
+	done map[string]*tokenResponse // refreshes, by the token that they used
 	kept map[string]url.Values     // by subject
 }
 
@@ -56,7 +55,7 @@ func (k *keeper) read(r *http.Request, subject string) url.Values {
 	return k.kept[subject]
 }
 
-// use returns the session to go on with, which may be none, and what the API says.
+// use returns the session, or none if it has ended, and the API's response.
 func (k *keeper) use(a *tutorial, w http.ResponseWriter, r *http.Request, session url.Values) (url.Values, string) {
 	tokens := k.read(r, session.Get("sub"))
 	if tokens == nil {
@@ -86,7 +85,7 @@ func (k *keeper) use(a *tutorial, w http.ResponseWriter, r *http.Request, sessio
 	return session, fmt.Sprint(" API: ", claims["name"])
 }
 
-// isOfLogin looks at all that says whose login it was; it had no nonce.
+// isOfLogin compares the claims that identify the login. The login had no nonce.
 func (a *tutorial) isOfLogin(claims map[string]any, session url.Values) bool {
 	return claims["iss"] == a.provider.Issuer() && claims["aud"] == "app" && claims["sub"] == session.Get("sub") && claims["nonce"] == nil
 }
@@ -108,7 +107,7 @@ func (k *keeper) refresh(a *tutorial, token string) *tokenResponse {
 	})
 	if err == nil {
 		defer answer.Body.Close()
-		_ = json.NewDecoder(answer.Body).Decode(fresh) // an error is an answer without tokens
+		_ = json.NewDecoder(answer.Body).Decode(fresh) // an error means no tokens
 	}
 	if k.once {
 		if k.done == nil {

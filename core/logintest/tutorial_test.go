@@ -18,41 +18,40 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// A tutorial is a login as it is written in an afternoon from what one finds:
-// it works, and every attack of the kit succeeds. Do not copy any of it. The
-// switches take single weaknesses away, or put others in their place.
+// A tutorial is a login as tutorials show it: it works, and every attack of the kit
+// succeeds. Do not copy it. Each switch fixes one weakness, or replaces it by another.
 type tutorial struct {
 	provider *logintest.Provider
 	client   *http.Client
 
 	pkce       func(verifier string) (challenge, method string) // nil: plain
-	verifier   string                                           // "": a new one each time, in a cookie
+	verifier   string                                           // "": a new one for each login, in a cookie
 	secret     string                                           // of the client; shown on the private page
 	token      bool                                             // a cookie holds the access token
 	state      bool                                             // compares the state with the cookie
 	nonce      bool                                             // sends a nonce and compares it
 	raises     bool                                             // verifies auth_time and acr after a step-up
 	vault      http.HandlerFunc                                 // nil: opens after a step-up
-	guarded    bool                                             // ends a stranger's request
-	mayNext    func(string) bool                                // where to go on to; nil: anywhere
-	onServer   bool                                             // sessions are in memory, under an id
-	formPost   bool                                             // has the provider answer by a form
-	bounce     func(form url.Values) string                     // the URL that a page leads on to from the form; nil: none
+	guarded    bool                                             // stops an anonymous request in the guard
+	mayNext    func(string) bool                                // allowed pages to return to; nil: all
+	onServer   bool                                             // sessions are in memory, by id
+	formPost   bool                                             // uses response_mode=form_post
+	bounce     func(form url.Values) string                     // the URL at which the page for a posted form continues; nil: no page
 	cookie     func(*http.Cookie)                               // changes each cookie that is set
-	ends       func(claims map[string]any) string               // what a logout token is about; nil: its sid, or else its sub
+	ends       func(claims map[string]any) string               // what a logout token ends; nil: its sid, or else its sub
 	framed     func(r *http.Request, sid string) bool           // whether a frame ends a session; nil: always
-	oauth2     bool                                             // asks UserInfo who it is, and for no ID token
-	endsFirst  bool                                             // ends the session before it looks at a callback
+	oauth2     bool                                             // requests UserInfo and no ID token
+	endsFirst  bool                                             // ends the session before it checks a callback
 	configured bool                                             // knows its own URL
-	own        bool                                             // begins the session on a page of its own, from what the login has left in a cookie
-	once       bool                                             // … which that page takes away
-	endsBoth   bool                                             // … and the logout
-	keeps      *keeper                                          // of tokens; nil: they are forgotten
+	own        bool                                             // begins the session on a page of its own, from a cookie that the login set
+	once       bool                                             // … which that page deletes
+	endsBoth   bool                                             // … and which the logout deletes
+	keeps      *keeper                                          // keeps tokens; nil: they are not kept
 
 	mu       sync.Mutex
 	sessions map[string]url.Values
 
-	endings sync.Map // by what has ended, the number of sessions that there were
+	endings sync.Map // by what has ended: the number of sessions at that time
 	begun   atomic.Int64
 }
 
@@ -82,8 +81,7 @@ func (a *tutorial) setCookie(w http.ResponseWriter, name, value string, maxAge i
 	http.SetCookie(w, c)
 }
 
-// readCookie returns the first cookie called name, whose prefix is the
-// switches' matter.
+// readCookie returns the first cookie called name, with any prefix.
 func readCookie(r *http.Request, name string) (url.Values, bool) {
 	for _, c := range r.Cookies() {
 		if strings.TrimPrefix(strings.TrimPrefix(c.Name, "__Host-"), "__Secure-") == name {
@@ -225,7 +223,7 @@ type tokenResponse struct {
 	Error   string `json:"error"`
 }
 
-// claims are those of the ID token, whoever has signed it.
+// claims returns the claims of the ID token, without checking its signature.
 func (t *tokenResponse) claims() (claims map[string]any, ok bool) {
 	parts := strings.Split(t.ID, ".")
 	if len(parts) != 3 {
@@ -235,7 +233,7 @@ func (t *tokenResponse) claims() (claims map[string]any, ok bool) {
 	return claims, json.Unmarshal(payload, &claims) == nil
 }
 
-// askUserInfo lets the answer, whoever it is about, have the last word.
+// askUserInfo replaces claims by those of UserInfo, without comparing sub.
 func (a *tutorial) askUserInfo(token string, claims map[string]any) {
 	r, err := http.NewRequest("GET", a.provider.Issuer()+"/userinfo", nil)
 	if err != nil {
@@ -247,8 +245,7 @@ func (a *tutorial) askUserInfo(token string, claims map[string]any) {
 	}
 }
 
-// begin writes the session into two cookies, or under the id that the browser
-// has if it has one.
+// begin stores the session in two cookies, or under the id that the browser already has.
 func (a *tutorial) begin(w http.ResponseWriter, r *http.Request, claims map[string]any) {
 	session := url.Values{"sub": {fmt.Sprint(claims["sub"])}, "name": {fmt.Sprint(claims["name"])}, "sid": {fmt.Sprint(claims["sid"])}, "number": {fmt.Sprint(a.begun.Add(1))}}
 	if !a.onServer {
@@ -266,7 +263,7 @@ func (a *tutorial) begin(w http.ResponseWriter, r *http.Request, claims map[stri
 	a.setCookie(w, "session", id, 3600)
 }
 
-// enter begins the session from what the login has left.
+// enter begins the session from the cookie that the login has left.
 func (a *tutorial) enter(w http.ResponseWriter, r *http.Request) {
 	left, _ := readCookie(r, "identity")
 	var claims map[string]any
@@ -310,7 +307,7 @@ func (a *tutorial) me(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "<h1>Your secret page</h1>\n<p>Hello, %s</p>\n%v\n%s%s", session.Get("name"), mail, a.secret, answer)
 }
 
-// stepUp opens to whoever has come back from a step-up.
+// stepUp opens after any return from a step-up.
 func (a *tutorial) stepUp(w http.ResponseWriter, r *http.Request) {
 	if _, ok := readCookie(r, "raised"); !ok {
 		http.Redirect(w, r, "/auth/login?step_up=1", http.StatusFound)
@@ -319,7 +316,7 @@ func (a *tutorial) stepUp(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, "<h1>Your vault</h1>")
 }
 
-// backChannel believes every token that can be read.
+// backChannel accepts every token that can be parsed.
 func (a *tutorial) backChannel(_ http.ResponseWriter, r *http.Request) {
 	claims := make(map[string]any)
 	if parts := strings.Split(r.FormValue("logout_token"), "."); len(parts) == 3 {
@@ -340,8 +337,7 @@ func sidOrSub(claims map[string]any) string {
 	return fmt.Sprint("sub ", claims["sub"])
 }
 
-// ended reports whether a session is one of those that were there when it was
-// said that they end.
+// ended reports whether a session existed when a logout token ended it.
 func (a *tutorial) ended(session url.Values) bool {
 	number, _ := strconv.ParseInt(session.Get("number"), 10, 64)
 	for _, about := range []string{"sid " + session.Get("sid"), "sub " + session.Get("sub"), "everybody"} {
@@ -352,7 +348,7 @@ func (a *tutorial) ended(session url.Values) bool {
 	return false
 }
 
-// frontChannel takes the session away from whoever comes.
+// frontChannel ends the session without checking the request.
 func (a *tutorial) frontChannel(w http.ResponseWriter, r *http.Request) {
 	session, _ := readCookie(r, "session")
 	if a.framed == nil || a.framed(r, session.Get("sid")) {

@@ -9,7 +9,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// userInfo returns nil if the token is refused.
+// userInfo returns nil if the token is rejected.
 func (b *bench) userInfo(access string) map[string]any {
 	b.t.Helper()
 	r, err := http.NewRequest("GET", issuer+"/userinfo", nil)

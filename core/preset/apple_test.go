@@ -142,7 +142,7 @@ func TestApple(t *testing.T) {
 					t.Errorf("asks %v", query)
 				}
 				if request.Endpoint == logintest.Token && request.Header.Get("Authorization") != "" {
-					t.Errorf("the secret is in the header, too")
+					t.Errorf("the secret is also in the header")
 				}
 			}
 		})

@@ -98,8 +98,8 @@ func TestEntraMultiTenant(t *testing.T) {
 		code   string
 	}{
 		{"a tenant that is not allowed", entraToken(stranger, nil), 403, "tenant_refused"},
-		{"an allowed tid with a stranger's iss", entraToken(stranger, func(c map[string]any) { c["tid"] = tenant }), 502, "id_token_untrusted"},
-		{"a stranger's tid with an allowed iss", entraToken(tenant, func(c map[string]any) { c["tid"] = stranger }), 502, "id_token_untrusted"},
+		{"an allowed tid with another tenant's iss", entraToken(stranger, func(c map[string]any) { c["tid"] = tenant }), 502, "id_token_untrusted"},
+		{"another tenant's tid with an allowed iss", entraToken(tenant, func(c map[string]any) { c["tid"] = stranger }), 502, "id_token_untrusted"},
 		{"no tid", entraToken(tenant, func(c map[string]any) { delete(c, "tid") }), 502, "id_token_untrusted"},
 		{"the template as it is", entraToken("{tenantid}", nil), 502, "id_token_untrusted"},
 	} {

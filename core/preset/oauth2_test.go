@@ -210,7 +210,7 @@ func TestFacebook(t *testing.T) {
 	t.Parallel()
 	noIss := func(q url.Values) { q.Del("iss") }
 	for _, test := range []struct{ name, user, email string }{
-		{"an address, of which nobody says that it is verified", `{"id":"1022","name":"Ada","email":"ada@example.test","picture":{"data":{"url":"https://platform-lookaside.fbsbx.com/x"}}}`, "ada@example.test"},
+		{"an address without a statement whether it is verified", `{"id":"1022","name":"Ada","email":"ada@example.test","picture":{"data":{"url":"https://platform-lookaside.fbsbx.com/x"}}}`, "ada@example.test"},
 		{"no address", `{"id":"1022","name":"Ada"}`, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -115,7 +115,7 @@ func TestRefusalsAtOpenIDProviders(t *testing.T) {
 		{"Slack: no nonce, and no PKCE that would help", preset.Slack(client), "https://slack.com", silent(logintest.Faults{NoPKCE: true, IDToken: set("nonce", "")}), "id_token_untrusted"},
 		{"Auth0: an issuer without its slash", preset.Auth0("example.auth0.com", client), "https://example.auth0.com", logintest.Faults{}, "provider_metadata_invalid"},
 		{"Cognito: the nonce of another provider", preset.Cognito("eu-west-1_A", client), "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_A", logintest.Faults{IDToken: set("nonce", "of the pool's own")}, "id_token_untrusted"},
-		{"ZITADEL: an audience that nobody trusts", preset.ZITADEL("id.example.test", client, "project"), "https://id.example.test", logintest.Faults{IDToken: manyAudiences}, "id_token_untrusted"},
+		{"ZITADEL: an audience that is not trusted", preset.ZITADEL("id.example.test", client, "project"), "https://id.example.test", logintest.Faults{IDToken: manyAudiences}, "id_token_untrusted"},
 		{"ZITADEL: a token for a sibling", preset.ZITADEL("id.example.test", client, "project", "sibling"), "https://id.example.test",
 			logintest.Faults{IDToken: func(h, c map[string]any) { manyAudiences(h, c); c["azp"] = "sibling" }}, "id_token_untrusted"},
 		{"authentik: no signing key", preset.Authentik("https://authentik.example.test", "my-app", client), "https://authentik.example.test/application/o/my-app/",
@@ -155,7 +155,7 @@ func TestPresetsOfNothing(t *testing.T) {
 		"Okta": preset.Okta("", client), "Auth0": preset.Auth0("", client), "Cognito": preset.Cognito("pool", client),
 		"Keycloak": preset.Keycloak("https://keycloak.example.test", "", client), "authentik": preset.Authentik("", "slug", client),
 		"ZITADEL": preset.ZITADEL("", client), "Dex": preset.Dex("", client), "Ory": preset.Ory("", client), "Entra": preset.Entra("", client),
-		"a client of nobody": preset.Google(preset.Client{}), "Entra of all tenants": preset.EntraMultiTenant(client),
+		"a client without an id": preset.Google(preset.Client{}), "Entra of all tenants": preset.EntraMultiTenant(client),
 	} {
 		_, err := core.New(core.Config{Providers: []core.Provider{p}, RedirectURL: callbackURL, SessionKey: []byte("0123456789abcdef0123456789abcdef")})
 		if err == nil || !strings.Contains(err.Error(), "missing") && !strings.Contains(err.Error(), "Checks.Tenants is empty") {

@@ -13,7 +13,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// The attack kit, by way of the balancer.
+// The attack kit, through the balancer.
 func TestAttacks(t *testing.T) {
 	t.Parallel()
 	const redirectURL = "https://app.example.test/auth/callback"
@@ -35,7 +35,7 @@ func TestAttacks(t *testing.T) {
 	})
 }
 
-// forward is a proxy that ends TLS, and passes on whatever is wrong with a request.
+// forward is a proxy that terminates TLS, and passes on requests without changes.
 func forward(t *testing.T, to string) http.Handler {
 	target, err := url.Parse(to)
 	if err != nil {

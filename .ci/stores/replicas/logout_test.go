@@ -8,7 +8,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// Ada ends her sessions from one browser. Bob's goes on.
+// Ada ends all her sessions from one browser. Bob's session continues.
 func TestLogoutEverywhere(t *testing.T) {
 	t.Parallel()
 	p := start(t)
@@ -29,7 +29,7 @@ func TestLogoutEverywhere(t *testing.T) {
 		t.Errorf("another site's form is answered with %d", page.Status)
 	}
 	p.everywhere(t, laptop, "ada")
-	laptop.Header = http.Header{"Sec-Fetch-Site": nil} // an old browser, which tells the Origin only
+	laptop.Header = http.Header{"Sec-Fetch-Site": nil} // an old browser, which sends only the Origin
 	if page := post(t, laptop, p.url+"/logout-everywhere", nil); page.Status != 200 || page.URL != p.url+"/" || !strings.Contains(string(page.Body), "You are not logged in") {
 		t.Errorf("got %d at %s: %s", page.Status, page.URL, page.Body)
 	}
@@ -43,12 +43,12 @@ func TestLogoutEverywhere(t *testing.T) {
 	p.everywhere(t, phone, "ada")
 }
 
-// What ends at the provider ends on all replicas, and nothing else does.
+// A session that ends at the provider ends on all replicas. Other sessions continue.
 func TestBackChannelLogout(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	phone, tablet, laptop := p.loginIn(t, "home", "ada"), p.loginIn(t, "home", "ada"), p.loginIn(t, "office", "ada")
-	// At the end of this, the provider tells the application.
+	// During this logout, the provider posts a logout token.
 	if page := post(t, phone, p.url+"/auth/logout", nil); page.Status != 200 || !strings.Contains(string(page.Body), "You are not logged in") {
 		t.Errorf("the logout ends with %d at %s: %s", page.Status, page.URL, page.Body)
 	}
@@ -61,7 +61,7 @@ func TestBackChannelLogout(t *testing.T) {
 	p.everywhere(t, laptop, "")
 }
 
-// backChannelLogout has the provider post a logout token to the balancer.
+// backChannelLogout posts a logout token to the balancer.
 func (p *program) backChannelLogout(t *testing.T, whose logintest.User) {
 	t.Helper()
 	answer, err := logintest.PostLogoutToken(t.Context(), http.DefaultClient, p.url+"/auth/backchannel-logout", p.provider.LogoutToken(client, whose, nil))

@@ -11,10 +11,9 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// The session key changes, one replica after another, while people use the
-// application, log in, and have their tokens refreshed. A restart waits for
-// whoever is being answered: by logins that take their time, the change is held
-// wherever the replicas have different keys.
+// The session key changes, one replica after another, while users log in and their tokens
+// are refreshed. A restart waits for requests in progress. Slow logins therefore hold the
+// change at each point where the replicas have different keys.
 func TestNewKeyUnderTraffic(t *testing.T) {
 	t.Parallel()
 	p := start(t)
@@ -36,7 +35,7 @@ func TestNewKeyUnderTraffic(t *testing.T) {
 
 	atThree := p.hold(t, "held2", "3")
 	atTwo.release(t)
-	second := p.await(t, "replica 2 knows it, too", func(now map[string]int) bool {
+	second := p.await(t, "replica 2 has it", func(now map[string]int) bool {
 		return now["1"] != 0 && now["2"] != first["2"] && now["2"] != 0 && now["3"] == 0
 	})
 	traffic.rounds(t, 1)
@@ -63,7 +62,7 @@ func TestNewKeyUnderTraffic(t *testing.T) {
 	}
 }
 
-// A heldLogin is one whose code the provider is slow to redeem.
+// A heldLogin is a login whose token request the provider delays.
 type heldLogin struct {
 	p         *program
 	name      string
@@ -72,7 +71,7 @@ type heldLogin struct {
 	callbacks chan *logintest.Page
 }
 
-// hold has a replica wait for the provider, in somebody's callback.
+// hold makes a replica wait for the provider in a callback.
 func (p *program) hold(t *testing.T, name, replica string) *heldLogin {
 	t.Helper()
 	answer := make(chan struct{})
@@ -111,7 +110,7 @@ func (p *program) hold(t *testing.T, name, replica string) *heldLogin {
 	return h
 }
 
-// release lets the login end, as every other does.
+// release lets the login finish, which must succeed.
 func (h *heldLogin) release(t *testing.T) {
 	t.Helper()
 	h.redeem()

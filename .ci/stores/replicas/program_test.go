@@ -1,6 +1,5 @@
-// Package replicas_test runs examples/replicas as a person would, with a Redis,
-// and does to it what happens to replicas. It takes REDIS_URL, or starts a
-// redis-server.
+// Package replicas_test runs examples/replicas with Redis, and tests what can
+// happen to replicas. It uses REDIS_URL, or starts a redis-server.
 package replicas_test
 
 import (
@@ -30,7 +29,7 @@ const (
 	client  = "app"
 	secret  = "canary-client-secret"
 	key     = "any string of thirty-two bytes or more"
-	patient = 30 * time.Second // for what takes no time
+	patient = 30 * time.Second // for things that should take no time
 )
 
 var binary string
@@ -51,8 +50,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A program is examples/replicas that runs, with the provider that it logs
-// people in at.
+// A program is a running examples/replicas, with its provider.
 type program struct {
 	url      string
 	provider *logintest.Provider
@@ -62,8 +60,8 @@ type program struct {
 	printed  strings.Builder
 }
 
-// start runs the program until the test ends, at a provider that knows people by
-// their cookie "who", and their session there by "sid".
+// start runs the program until the test ends. The provider identifies users by the cookie
+// "who", and their session by the cookie "sid".
 func start(t *testing.T) *program {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
@@ -95,7 +93,7 @@ func environment(issuer string) []string {
 	}
 }
 
-// run starts the program with a few variables and no others, and waits for its URL.
+// run starts the program with only a few environment variables, and waits for its URL.
 func run(t *testing.T, env ...string) *program {
 	t.Helper()
 	p := &program{command: exec.Command(binary), ended: make(chan struct{})}
@@ -150,7 +148,7 @@ func (p *program) log() string {
 	return p.printed.String()
 }
 
-// interrupt ends the program as Ctrl-C does, which all its processes hear.
+// interrupt ends the program like Ctrl-C, which all its processes receive.
 func (p *program) interrupt(t *testing.T) {
 	t.Helper()
 	syscall.Kill(-p.command.Process.Pid, syscall.SIGINT)
@@ -162,7 +160,7 @@ func (p *program) interrupt(t *testing.T) {
 	}
 }
 
-// processes are those of the replicas, by name, as the balancer's page has them.
+// processes returns the PIDs of the replicas, by name, from the balancer's page.
 func (p *program) processes(t *testing.T) map[string]int {
 	t.Helper()
 	page := open(t, logintest.NewBrowser(), p.url+"/balancer")
@@ -173,7 +171,7 @@ func (p *program) processes(t *testing.T) map[string]int {
 	return found
 }
 
-// address is where a replica listens.
+// address returns the address of a replica.
 func (p *program) address(t *testing.T, replica string) string {
 	t.Helper()
 	page := open(t, logintest.NewBrowser(), p.url+"/balancer")
@@ -192,8 +190,8 @@ func (p *program) kill(t *testing.T, replica string) {
 	}
 }
 
-// await waits until the processes of the replicas are as they should be. One that
-// is being restarted is not among them.
+// await waits until as returns true for the processes. A replica that is restarting is not
+// among them.
 func (p *program) await(t *testing.T, what string, as func(map[string]int) bool) map[string]int {
 	t.Helper()
 	for deadline := time.Now().Add(patient); ; time.Sleep(5 * time.Millisecond) {
@@ -209,10 +207,10 @@ func (p *program) await(t *testing.T, what string, as func(map[string]int) bool)
 
 func all(running map[string]int) bool { return len(running) == 3 }
 
-// person opens a browser for somebody whom the provider knows by name.
+// person opens a browser for a user of this name.
 func (p *program) person(name string) *logintest.Browser { return p.personIn(rand.Text(), name) }
 
-// personIn is person in a session at the provider that may have begun before.
+// personIn is like person, with a given session at the provider.
 func (p *program) personIn(sid, name string) *logintest.Browser {
 	browser := logintest.NewBrowser()
 	browser.SetCookie(p.provider.Issuer(), &http.Cookie{Name: "who", Value: name, Path: "/"})
@@ -220,7 +218,7 @@ func (p *program) personIn(sid, name string) *logintest.Browser {
 	return browser
 }
 
-// login opens /me with a new browser, and comes back there as a user.
+// login opens /me with a new browser and logs in.
 func (p *program) login(t *testing.T, name string) *logintest.Browser {
 	t.Helper()
 	return p.loginIn(t, rand.Text(), name)
@@ -235,8 +233,8 @@ func (p *program) loginIn(t *testing.T, sid, name string) *logintest.Browser {
 	return browser
 }
 
-// asked is what /me answers a program with these cookies: a status, a subject and
-// who has answered.
+// asked requests /me like a program, with the browser's cookies. It returns the status, the
+// subject, and the replica that answered.
 func (p *program) asked(browser *logintest.Browser) (status int, subject, replica string, err error) {
 	r, err := http.NewRequest("GET", p.url+"/me", nil)
 	if err != nil {
@@ -254,7 +252,7 @@ func (p *program) asked(browser *logintest.Browser) (status int, subject, replic
 	return page.Status, subject, page.Header.Get("X-Replica"), nil
 }
 
-// everywhere asks each replica who somebody is: nobody, if name is empty.
+// everywhere checks the user on each replica. Empty name: the requests must be anonymous.
 func (p *program) everywhere(t *testing.T, browser *logintest.Browser, name string) {
 	t.Helper()
 	want := 200
@@ -262,7 +260,7 @@ func (p *program) everywhere(t *testing.T, browser *logintest.Browser, name stri
 		want = 401
 	}
 	answered := make(map[string]bool)
-	for asked := 0; len(answered) < 3 && asked < 100; asked++ { // whoever else asks takes turns, too
+	for asked := 0; len(answered) < 3 && asked < 100; asked++ { // other requests take turns as well
 		status, subject, replica, err := p.asked(browser)
 		if err != nil || status != want || subject != name {
 			t.Errorf("replica %s: got %d, %q, %v; want %d, %q", replica, status, subject, err, want, name)

@@ -11,7 +11,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// Two hundred requests come at once with a token that has expired.
+// Two hundred concurrent requests with an expired token.
 func TestOneRefresh(t *testing.T) {
 	t.Parallel()
 	p := start(t)
@@ -34,7 +34,7 @@ func TestOneRefresh(t *testing.T) {
 			t.Errorf("replica %s has answered none", replica)
 		}
 	}
-	// One that is late.
+	// A late request.
 	if _, err := callAPI(p.url+"/api", former); err != nil {
 		t.Error(err)
 	}
@@ -65,8 +65,8 @@ func callAPI(address string, cookies []*http.Cookie) (replica string, err error)
 	return replica, nil
 }
 
-// loginExpired returns a browser after a login whose access token has expired
-// since, and the answer to its callback. No page was asked for in between.
+// loginExpired returns a browser after a login whose access token has expired, and the
+// response to the callback. The browser has requested no page in between.
 func (p *program) loginExpired(t *testing.T, name string) (*logintest.Browser, *logintest.Page) {
 	t.Helper()
 	p.provider.Misbehave(logintest.Faults{Token: shortLived})
@@ -85,5 +85,5 @@ func (p *program) loginExpired(t *testing.T, name string) (*logintest.Browser, *
 	return browser, page
 }
 
-// shortLived has a token expire in a second.
+// shortLived makes a token expire in one second.
 func shortLived(response map[string]any) { response["expires_in"] = 1 }

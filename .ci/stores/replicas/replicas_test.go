@@ -14,8 +14,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// One command, with nothing set: Redis, provider, replicas and balancer are there,
-// and none of them is left behind.
+// One command without settings starts Redis, provider, replicas and balancer, and leaves no
+// process behind.
 func TestOneCommand(t *testing.T) {
 	t.Parallel()
 	files := t.TempDir()
@@ -46,8 +46,8 @@ func TestOneCommand(t *testing.T) {
 	}
 }
 
-// A login on one replica, its tokens refreshed on another, a third that is killed
-// in mid-login, and the first session ended by the provider. Bob notices nothing.
+// A login on one replica, a refresh on another, a replica that is killed during a login, and
+// a session that the provider ends. Bob's session is not affected.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	p := start(t)
@@ -91,7 +91,7 @@ func (p *program) killInMidLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The balancer goes round: it is this one's turn.
+	// The balancer uses the replicas in turn: this one is next.
 	next := map[string]string{"1": "2", "2": "3", "3": "1"}[begun.Header.Get("X-Replica")]
 	before := p.provider.Count(logintest.Token)
 	var once sync.Once
@@ -102,7 +102,7 @@ func (p *program) killInMidLogin(t *testing.T) {
 		once.Do(func() {
 			p.kill(t, next)
 			select {
-			case <-r.Context().Done(): // whoever asked is no more
+			case <-r.Context().Done(): // the client has died
 			case <-time.After(patient):
 				t.Errorf("replica %s was not the one that redeems the code", next)
 			}

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// Traffic is people who use the application and watch whether it knows them.
+// Traffic is users who use the application and check that they stay logged in.
 type traffic struct {
 	people   sync.WaitGroup
-	leave    func()         // asks them to
+	leave    func()         // stops all users
 	counts   []atomic.Int64 // of rounds, for each person
 	failures chan string
 }
 
-// traffic has some people who stay logged in, and some who log in again and again.
+// traffic starts users who stay logged in, and users who log in repeatedly.
 func (p *program) traffic(t *testing.T, stay, come int) *traffic {
 	t.Helper()
 	ended := make(chan struct{})
@@ -53,12 +53,12 @@ func (p *program) traffic(t *testing.T, stay, come int) *traffic {
 	return all
 }
 
-// rounds waits until each person has been through so many more.
+// rounds waits until each user has finished n more rounds.
 func (all *traffic) rounds(t *testing.T, n int64) {
 	t.Helper()
 	deadline := time.After(patient)
 	for i := range all.counts {
-		for want := all.counts[i].Load() + n + 1; all.counts[i].Load() < want; { // one of them has begun before
+		for want := all.counts[i].Load() + n + 1; all.counts[i].Load() < want; { // one of them has already begun
 			select {
 			case failure := <-all.failures:
 				t.Fatal(failure)
@@ -80,7 +80,7 @@ func (all *traffic) stop(t *testing.T) {
 	}
 }
 
-// Replicas die one after another, and whoever is logged in does not notice.
+// Replicas die one after another. Logged-in users are not affected.
 func TestKilledUnderTraffic(t *testing.T) {
 	t.Parallel()
 	p := start(t)
