@@ -30,7 +30,7 @@ func TestMountRefusesAPrefix(t *testing.T) {
 	} {
 		for _, prefix := range []string{"/app", "/auth", "/app/:tenant"} {
 			text := panics(func() { mount(prefix) })
-			if !strings.HasPrefix(text, name+": Mount") || !strings.Contains(text, prefix) || !strings.Contains(text, "RedirectURL with the whole path") {
+			if !strings.HasPrefix(text, name+": Mount") || !strings.Contains(text, prefix) || !strings.Contains(text, "RedirectURL with the full path") {
 				t.Errorf("%s with %s: got %q", name, prefix, text)
 			}
 		}

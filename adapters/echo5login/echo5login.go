@@ -45,8 +45,8 @@ func (l *Login) Mount(router interface {
 			return l.fail(c, route.Handle(c.Response(), c.Request()))
 		})
 		if added.Path != route.Path {
-			panic(fmt.Sprintf("echo5login: Mount was given a group that makes %q of %q, but the login's paths are absolute; "+
-				"pass the Echo, and set RedirectURL to the full URL of the callback", added.Path, route.Path))
+			panic(fmt.Sprintf("echo5login: Mount: the group changes the login's path %q to %q; "+
+				"pass the Echo, and set RedirectURL with the full path of the callback", route.Path, added.Path))
 		}
 	}
 }

@@ -37,8 +37,8 @@ func New(auth *core.Authenticator) *Login { return &Login{auth: auth} }
 // no prefix. Mount panics if the group has a prefix.
 func (l *Login) Mount(router gin.IRoutes) {
 	if group, ok := router.(interface{ BasePath() string }); ok && group.BasePath() != "/" {
-		panic(fmt.Sprintf("ginlogin: Mount was given a group with the prefix %q, but the login's paths are absolute; "+
-			"pass the engine, and set RedirectURL to the full URL of the callback", group.BasePath()))
+		panic(fmt.Sprintf("ginlogin: Mount: the group adds the prefix %q to the login's paths; "+
+			"pass the engine, and set RedirectURL with the full path of the callback", group.BasePath()))
 	}
 	for _, route := range l.auth.Routes() {
 		router.Handle(route.Method, route.Path, func(c *gin.Context) {
