@@ -472,6 +472,59 @@ func TestAfterACircleTheUserCanTryAgain(t *testing.T) {
 	}
 }
 
+// The button works as well when the attempts of the circle are still in the browser.
+func TestAttemptsOfACircleDoNotBarTheButton(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	withAnswers(onlyAttempts)(g)
+	if page, _ := g.travel(origin + "/me"); page.Status != http.StatusInternalServerError {
+		t.Fatalf("got %d: %s", page.Status, page.Body)
+	}
+	g.browser.Serve(origin, g.app(g.auth))
+	if page, _ := g.travel(origin + "/auth/login?return_to=/me"); string(page.Body) != "I am ada" {
+		t.Errorf("got %d: %s", page.Status, page.Body)
+	}
+	g.browser.Forget(origin, "__Host-pixy-session")
+	if page, _ := g.travel(origin + "/me"); string(page.Body) != "I am ada" {
+		t.Errorf("without the session once: got %d: %s", page.Status, page.Body)
+	}
+}
+
+// A callback that comes too late, of a user who has logged in meanwhile, ends where it
+// was to end. So does one whose login began by a clock that is wrong, if no guard
+// shows that the session is lost there.
+func TestACallbackThatComesTooLateIsNoCircle(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		from string // where the login begins
+		late bool   // it began 11 minutes ago; otherwise a day ahead
+		want string
+	}{
+		"of this guard, begun before":             {"/me", true, "/me"},
+		"a link, by a clock that is ahead":        {"/auth/login?return_to=/me", false, "/me"},
+		"another guard, by a clock that is ahead": {"/other", false, "/other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t)
+			begins := g.auth
+			if !test.late {
+				begins = g.newAuthAt(24 * time.Hour)
+			}
+			g.browser.Serve(origin, g.everyPage(begins, begins))
+			callback := follow(t, g.browser, origin+test.from).String()
+			if test.late {
+				g.advance(11 * time.Minute)
+			}
+			g.browser.Serve(origin, g.app(g.auth))
+			g.get(origin + "/auth/login?return_to=/me")
+			if page := g.visit(callback); page.Header.Get("Location") != test.want {
+				t.Errorf("got %d to %q: %s", page.Status, page.Header.Get("Location"), page.Body)
+			}
+		})
+	}
+}
+
 // A page whose scripts find nobody, and which then opens the login by itself.
 func TestScriptsDoNotGoInCirclesEither(t *testing.T) {
 	t.Parallel()

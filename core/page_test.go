@@ -60,6 +60,37 @@ func TestServeErrorAnswersPeopleAndPrograms(t *testing.T) {
 	}
 }
 
+// What failed on the server's side is tried again by opening the page once more, but
+// not by sending a form once more, and not if it is not the server's.
+func TestPagesThatCanBeOpenedOnceMore(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	for _, test := range []struct {
+		method string
+		status int
+		again  bool
+	}{
+		{"GET", 500, true}, {"GET", 503, true}, {"GET", 499, false}, {"GET", 403, false}, {"POST", 500, false}, {"HEAD", 500, false},
+	} {
+		r, w := httptest.NewRequest(test.method, "/page?x=1", nil), httptest.NewRecorder()
+		r.Header.Set("Accept", "text/html")
+		g.auth.ServeError(w, r, &core.Error{Status: test.status, Code: "x", Public: "It failed."})
+		if got := strings.Contains(w.Body.String(), `href="/page?x=1">Try again</a>`); got != test.again || strings.Contains(w.Body.String(), `class="main"`) != got {
+			t.Errorf("%s, %d: got %s", test.method, test.status, w.Body)
+		}
+	}
+	r, w := httptest.NewRequest("GET", "/auth/callback", nil), httptest.NewRecorder()
+	r.Header.Set("Accept", "text/html")
+	_, err := g.auth.Authenticate(w, r)
+	if err = g.auth.Challenge(w, r, err); err == nil {
+		t.Fatal("a guard in front of the callback answers")
+	}
+	g.auth.ServeError(w, r, err)
+	if body := w.Body.String(); w.Code != 500 || !strings.Contains(body, "tell us") || strings.Contains(body, `class="main"`) {
+		t.Errorf("what only the operator can mend: got %d: %s", w.Code, body)
+	}
+}
+
 // A report of a user's finds its log line, and each failure has one.
 func TestPageAndLogShareAReference(t *testing.T) {
 	t.Parallel()
