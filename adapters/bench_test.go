@@ -29,10 +29,10 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// Cookies of the site's own, in front of ours.
+// Other cookies of the site, before pixy's.
 const otherCookies = "theme=dark; _ga=GA1.2.1234567890.1234567890; csrf=0123456789abcdef; "
 
-// claimsOfAUser are 13, some 600 bytes of JSON.
+// claimsOfAUser returns 13 claims, about 600 bytes of JSON.
 func claimsOfAUser() map[string]any {
 	claims := map[string]any{"name": "Ada Lovelace", "email": "ada@example.test", "email_verified": true}
 	for i := range 10 {
@@ -41,11 +41,11 @@ func claimsOfAUser() map[string]any {
 	return claims
 }
 
-// guarded is a request of somebody who is logged in, and its floor.
+// guarded is a request of a logged-in user, and its floor.
 type guarded struct {
 	auth    *core.Authenticator
 	request *http.Request
-	session string         // Cookie header, without others
+	session string         // Cookie header, without other cookies
 	claims  map[string]any // of the ID token, as the provider signed it
 	floor   func()
 }
@@ -109,8 +109,8 @@ func newGuarded(b *testing.B, change ...func(*core.Config)) *guarded {
 
 func (g *guarded) setCookies(header string) { g.request.Header.Set("Cookie", header) }
 
-// requests returns a function that has handler serve the request, and fails if
-// the answer is not want.
+// requests returns a function that lets handler serve the request, and fails if the
+// status is not want.
 func (g *guarded) requests(b *testing.B, handler http.Handler, want int) func() {
 	w := &nobody{header: make(http.Header)}
 	return func() {
@@ -123,11 +123,11 @@ func (g *guarded) requests(b *testing.B, handler http.Handler, want int) func() 
 	}
 }
 
-// nobody reads an answer.
+// nobody is a ResponseWriter that discards the response.
 type nobody struct {
 	header http.Header
 	status int
-	_      [128]byte // what else is in its cache line, no other core can keep
+	_      [128]byte // keeps the writers of two cores out of one cache line
 }
 
 func (w *nobody) Header() http.Header         { return w.header }
@@ -164,7 +164,7 @@ func mustHaveUser(user *core.User) {
 	}
 }
 
-// What runs on every request of every user.
+// The code that runs on every request of every user.
 func BenchmarkGuard(b *testing.B) {
 	g := newGuarded(b)
 	for _, name := range []string{"nethttp", "gin", "echo", "echo5"} {
@@ -195,8 +195,7 @@ func BenchmarkGuard(b *testing.B) {
 	})
 }
 
-// Requests that are refused, as multiples of one that passes: nobody gets more
-// work out of the application by forging.
+// Rejected requests, as multiples of an accepted one: forged requests must not cost more.
 func BenchmarkRefusal(b *testing.B) {
 	g := newGuarded(b)
 	handler := guards["nethttp"](g.auth)
@@ -222,8 +221,8 @@ func BenchmarkRefusal(b *testing.B) {
 	}
 }
 
-// refusals asks whether the request may pass, and fails if it may. What the
-// application answers then is not measured.
+// refusals authenticates the request, and fails if it succeeds. The application's response
+// is not measured.
 func (g *guarded) refusals(b *testing.B) func() {
 	w := &nobody{header: make(http.Header)}
 	return func() {
@@ -234,8 +233,8 @@ func (g *guarded) refusals(b *testing.B) func() {
 	}
 }
 
-// What a request costs must not depend on what it does not need: each row is a
-// multiple of the plain guarded request.
+// The cost of a request must not depend on what it does not use. Each row is a multiple of
+// the plain guarded request.
 func BenchmarkScale(b *testing.B) {
 	g := newGuarded(b)
 	plain := g.requests(b, guards["nethttp"](g.auth), http.StatusOK)
@@ -258,8 +257,8 @@ func BenchmarkScale(b *testing.B) {
 	}
 }
 
-// A session in a gorilla store costs what the store costs, and little more. The
-// store here keeps gob in memory under an id in a signed cookie.
+// A session in a gorilla store costs little more than the store itself. The store here keeps
+// gob in memory, under an id in a signed cookie.
 func BenchmarkGorillaStore(b *testing.B) {
 	store := newGobStore()
 	g := newGuarded(b, func(c *core.Config) { c.Sessions.Store = store })
@@ -270,9 +269,8 @@ func BenchmarkGorillaStore(b *testing.B) {
 	}, g.requests(b, guards["nethttp"](g.auth), http.StatusOK))
 }
 
-// Gorilla's cookie session as tutorials use it, with the ID token's claims as a
-// profile, as a multiple of pixy's; and with the access token, which tutorials
-// keep there as well, as a multiple of pixy's when it keeps tokens, too.
+// Gorilla's cookie session as tutorials use it, as a multiple of pixy's: with the ID token's
+// claims as a profile, and with the access token as well, compared with pixy with tokens.
 func BenchmarkTutorialSession(b *testing.B) {
 	g := newGuarded(b)
 	for name, test := range map[string]struct {
@@ -288,7 +286,7 @@ func BenchmarkTutorialSession(b *testing.B) {
 	}
 }
 
-// tutorialRequest reads a session with values.
+// tutorialRequest opens a session with values.
 func tutorialRequest(b *testing.B, values map[any]any) func() {
 	b.Helper()
 	gob.Register(map[string]any{})
@@ -313,7 +311,7 @@ func tutorialRequest(b *testing.B, values map[any]any) func() {
 	}
 }
 
-// gobStore is a gorilla store like those on a server, without the server.
+// gobStore is a gorilla store like those for servers, but in memory.
 type gobStore struct {
 	codec  securecookie.Codec
 	mu     sync.RWMutex

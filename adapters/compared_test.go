@@ -18,8 +18,8 @@ import (
 
 type newApplication func(issuer, clientID, redirectURL string, key []byte, client *http.Client) (http.Handler, error)
 
-// The README's comparison with a tutorial says what is measured here: one
-// application, written both ways.
+// The README's comparison with a tutorial states the values measured here, for one
+// application written both ways.
 func TestREADMEComparesWithATutorial(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../README.md")
@@ -49,7 +49,7 @@ func TestREADMEComparesWithATutorial(t *testing.T) {
 	by, with = row(`size added to a net/http binary \| ([\d.]+) MB \| ([\d.]+) MB`)
 	bare := size(t, "weight/nethttp/bare")
 	for name, said := range map[string]float64{"tutorial": by, "pixy": with} {
-		// Compilers differ a little from one another.
+		// Compilers differ slightly.
 		if got := float64(size(t, "compared/"+name+"/program")-bare) / (1 << 20); math.Abs(got-said) > 0.15*said {
 			t.Errorf("binary of %s: the README says %.1f MB more, and it is %.2f", name, said, got)
 		}
@@ -69,7 +69,7 @@ func TestREADMEComparesWithATutorial(t *testing.T) {
 	}
 }
 
-// linesOfCode are the lines of a file that are neither blank nor comments.
+// linesOfCode returns the number of lines that are neither blank nor comments.
 func linesOfCode(t *testing.T, path string) (lines int) {
 	t.Helper()
 	source, err := os.ReadFile(path)
@@ -84,7 +84,7 @@ func linesOfCode(t *testing.T, path string) (lines int) {
 	return lines
 }
 
-// attacksOn returns the names of the attacks that succeed, and how many there are.
+// attacksOn returns the names of the attacks that succeed, and the number of all attacks.
 func attacksOn(t *testing.T, start newApplication) (fallen []string, all int) {
 	t.Helper()
 	r := new(attackRecorder)
@@ -103,7 +103,7 @@ func attacksOn(t *testing.T, start newApplication) (fallen []string, all int) {
 	return slices.Compact(r.fallen), len(r.names)
 }
 
-// An attackRecorder is a logintest.T that keeps what it is told.
+// An attackRecorder is a T for logintest.Attack that records failures.
 type attackRecorder struct {
 	names, fallen []string
 	fatal         string

@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// The floor is what a request costs that is written by hand for one application:
-// the identity and nothing else, in one small sealed record, with no check that can
-// be left out. What pixy costs is given as a multiple of it, because machines differ
-// and are noisy, while a ratio taken in one run is not.
+// The floor is the cost of a request in code written by hand for one application: only the
+// identity, in one small sealed record, without any check that can be left out. Pixy's cost
+// is given as a multiple of the floor, because machines differ and are noisy. A ratio
+// measured in one run is stable.
 
-// compare reports what subject costs as a multiple of floor: the median of many
-// pairs of measurements, each taken one right after the other, and each long
-// enough to pay for its own garbage.
+// compare reports the cost of subject as a multiple of floor: the median of many pairs of
+// measurements. The two of a pair follow each other directly, and each is long enough to
+// include its own garbage collection.
 func compare(b *testing.B, floor, subject func()) {
 	b.Helper()
 	const half = 10 * time.Millisecond
@@ -38,7 +38,7 @@ func compare(b *testing.B, floor, subject func()) {
 	b.ReportMetric(testing.AllocsPerRun(200, subject), "allocs")
 }
 
-// callsIn is about how many calls fit into a time.
+// callsIn returns about how many calls fit into limit.
 func callsIn(limit time.Duration, call func()) int {
 	calls := 0
 	for start := time.Now(); time.Since(start) < limit; calls++ {
@@ -47,7 +47,7 @@ func callsIn(limit time.Duration, call func()) int {
 	return calls
 }
 
-// nanoseconds is what one of so many calls takes.
+// nanoseconds returns the time of one call, measured over many.
 func nanoseconds(calls int, call func()) float64 {
 	start := time.Now()
 	for range calls {
@@ -61,14 +61,14 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// floorGuard opens one sealed cookie among others and puts the user that it names
-// into the request's context.
+// floorGuard opens one sealed cookie among others, and puts its user into the request's
+// context.
 type floorGuard struct {
 	aead cipher.AEAD
 	name string
 }
 
-// floorUser is all that a floor's session knows.
+// floorUser is the content of the floor's session.
 type floorUser struct {
 	ends                         int64
 	issuer, subject, name, email string
@@ -86,7 +86,7 @@ func newFloorGuard(b *testing.B) *floorGuard {
 	return &floorGuard{aead: aead, name: "__Host-floor="}
 }
 
-// encode writes the time, then each text with its length before it.
+// encode writes the time, then each text after its length.
 func (u *floorUser) encode() []byte {
 	record := binary.BigEndian.AppendUint64(make([]byte, 0, 128), uint64(u.ends))
 	for _, text := range [...]string{u.issuer, u.subject, u.name, u.email} {
@@ -133,17 +133,16 @@ func openFloor(aead cipher.AEAD, value string) ([]byte, error) {
 
 type floorKey struct{}
 
-// speedup reports how much more two cores do than one, and how much more they do
-// of the floor, whose calls have nothing to wait for: what the machine can give at
-// the moment. The one must collect its own garbage too: a second core that did it
-// would hide half of the work.
+// speedup reports how much more two cores do than one, for subject and for the floor. The
+// floor's calls share nothing, so its speedup is the limit of the machine at the moment. The
+// single core must also collect its own garbage: a second core would hide half of the work.
 func speedup(b *testing.B, floor, subject func() func()) {
 	b.Helper()
 	if runtime.NumCPU() < 2 {
 		b.Skip("needs two cores")
 	}
-	const calls = 1 << 17 // long enough that to begin and to wait for the other do not count
-	// An empty program's heap is so small that it does little else than collect.
+	const calls = 1 << 17 // long enough to make starting and waiting negligible
+	// With the small heap of an empty program, most of the time would be garbage collection.
 	heap := make([]byte, 64<<20)
 	defer runtime.KeepAlive(heap)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
@@ -167,7 +166,7 @@ func speedup(b *testing.B, floor, subject func() func()) {
 	}
 	var floors, subjects []float64
 	for b.Loop() {
-		for range 5 { // a second has too few: one that is disturbed would tell
+		for range 5 { // one second has too few measurements: a single disturbed one would count
 			floors, subjects = append(floors, gain(floor)), append(subjects, gain(subject))
 		}
 	}

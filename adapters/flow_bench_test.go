@@ -27,8 +27,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// A replay answers as the provider once did, from memory: what is measured is
-// the application and not the provider.
+// A replay returns recorded responses of the provider from memory, so that only the
+// application is measured.
 type replay struct {
 	provider http.RoundTripper
 
@@ -70,7 +70,7 @@ func (t *replay) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// flow is logins whose requests can be made again and again.
+// flow is a list of logins whose requests can be repeated.
 type flow struct {
 	config    core.Config
 	login     *http.Request
@@ -117,7 +117,7 @@ func newFlow(b *testing.B, alg string, logins int) *flow {
 	return f
 }
 
-// start returns an application that remembers no login.
+// start returns an application without remembered logins.
 func (f *flow) start(b *testing.B) *core.Authenticator {
 	b.Helper()
 	auth, err := core.New(f.config)
@@ -127,7 +127,7 @@ func (f *flow) start(b *testing.B) *core.Authenticator {
 	return auth
 }
 
-// redirects has handle answer r, and fails unless it redirects to want.
+// redirects lets handle answer r, and fails unless it redirects to want.
 func redirects(b *testing.B, w *nobody, handle core.HandlerFunc, r *http.Request, want string) {
 	clear(w.header)
 	w.status = 0
@@ -139,9 +139,9 @@ func redirects(b *testing.B, w *nobody, handle core.HandlerFunc, r *http.Request
 	}
 }
 
-// ends returns a function that ends one login after another. An application
-// remembers the outcome of a login for a while, so another one ends them when they
-// come again.
+// ends returns a function that finishes one login after another. An application remembers
+// the outcome of a login for a while, so after the last login a new application starts with
+// the first.
 func (f *flow) ends(b *testing.B) func() {
 	w, next, auth := &nobody{header: make(http.Header)}, 0, f.start(b)
 	return func() {
@@ -163,7 +163,7 @@ func BenchmarkLogin(b *testing.B) {
 	}, func() { redirects(b, w, auth.Login, f.login, issuer+"/authorize?") })
 }
 
-// login draws three secrets, seals them into a cookie, and redirects.
+// login generates three secrets, seals them into a cookie, and redirects.
 func (f *floorGuard) login(w http.ResponseWriter) {
 	secrets := make([]byte, 3*43, 256)
 	var random [32]byte
@@ -193,7 +193,7 @@ func BenchmarkCallback(b *testing.B) {
 			f := newFlow(b, alg, 200)
 			end := f.ends(b)
 			for range f.callbacks {
-				end() // which has the provider's answers kept
+				end() // records the provider's responses
 			}
 			floor := &floorCallback{floorGuard: newFloorGuard(b), client: &http.Client{Transport: f.replay}, alg: alg}
 			floor.readKey(b, f.replay.answers["/jwks"])
@@ -230,7 +230,7 @@ func (f *floorCallback) readKey(b *testing.B, document []byte) {
 		case *rsa.PublicKey:
 			f.rsa = public
 		case *ecdsa.PublicKey:
-			if public.Curve == elliptic.P256() { // that of ES256
+			if public.Curve == elliptic.P256() { // the curve of ES256
 				f.ecdsa = public
 			}
 		}

@@ -13,9 +13,9 @@ import (
 	"testing"
 )
 
-// A net/http user links no framework, nobody links a client of Redis but by
-// redislogin, and nobody links the test kit, which itself knows core for the sake
-// of SignedIn, and neither a framework nor testing.
+// A program with httplogin links no framework. Only redislogin links a Redis client. No
+// package links the test kit. The test kit links core, for SignedIn, but no framework and not
+// testing.
 func TestDependencies(t *testing.T) {
 	t.Parallel()
 	for pkg, forbidden := range map[string][]string{
@@ -44,7 +44,7 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// Adapters are thin: at most 75 lines of code, comments not counted, and no logging.
+// Adapters are thin: at most 75 lines of code without comments, and no logging.
 func TestAdaptersAreThin(t *testing.T) {
 	t.Parallel()
 	for name := range frameworks {
@@ -74,13 +74,13 @@ func TestAdaptersAreThin(t *testing.T) {
 	}
 }
 
-// pages are what users read, from this directory.
+// pages are the documentation pages, relative to this directory.
 var pages = []string{
 	"../README.md", "../core/README.md", "../core/preset/README.md", "../core/logintest/README.md", "README.md", "PERFORMANCE.md",
 	"../examples/README.md", "../.github/CONTRIBUTING.md",
 }
 
-// exampleFiles are the files whose Examples have the code of the pages.
+// exampleFiles are the files whose Examples contain the code of the pages.
 func exampleFiles(t *testing.T) (files []string) {
 	t.Helper()
 	for _, pattern := range []string{"*/example_test.go", "../core/example*_test.go", "../core/*/example_test.go", "../examples/*_test.go"} {
@@ -93,8 +93,7 @@ func exampleFiles(t *testing.T) (files []string) {
 	return files
 }
 
-// All Go code that users read is that of compiled examples, or a program that
-// builds.
+// All Go code on the pages is part of a compiled Example, or is a program that builds.
 func TestREADMEIsCompiled(t *testing.T) {
 	t.Parallel()
 	var compiled strings.Builder
@@ -127,7 +126,7 @@ func TestREADMEIsCompiled(t *testing.T) {
 	}
 }
 
-// A README that is longer is not read.
+// The README stays short, so that users read it.
 func TestREADMEIsShort(t *testing.T) {
 	t.Parallel()
 	if readme, err := os.ReadFile(pages[0]); err != nil || len(readme) > 12<<10 {
@@ -142,7 +141,7 @@ var (
 	noSlug  = regexp.MustCompile(`[^a-z0-9 _-]`)
 )
 
-// The links of the pages to one another lead to what there is.
+// The links between the pages are valid.
 func TestLinksExist(t *testing.T) {
 	t.Parallel()
 	found := 0
@@ -192,8 +191,9 @@ func hasAnchor(t *testing.T, path, anchor string) bool {
 	return false
 }
 
-// Code to copy that passes on the answer of another host says what type it has:
-// net/http would guess, and a guess of HTML is a page of the application's origin.
+// Example code that passes on a response of another host must set its Content-Type.
+// Otherwise net/http guesses it, and a guess of HTML makes it a page of the application's
+// origin.
 func TestNoExampleGuessesATypeOfAnotherHost(t *testing.T) {
 	t.Parallel()
 	programs, err := filepath.Glob("../examples/*/*.go")
@@ -223,7 +223,7 @@ func TestNoExampleGuessesATypeOfAnotherHost(t *testing.T) {
 	}
 }
 
-// builds tries a whole program.
+// builds compiles a whole program.
 func builds(t *testing.T, program []byte) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "main.go")
@@ -235,7 +235,7 @@ func builds(t *testing.T, program []byte) {
 	}
 }
 
-// squeeze drops the indentation, which an Example has more of.
+// squeeze removes the indentation, which is deeper in an Example.
 func squeeze(source []byte) []byte {
 	var squeezed bytes.Buffer
 	for line := range bytes.Lines(source) {

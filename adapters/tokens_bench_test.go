@@ -11,9 +11,8 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// newKeeping is a request of the user of newGuarded, whose tokens are kept in a
-// cookie before the session's: an access and a refresh token of 1 KB each, as
-// usual where they are signed.
+// newKeeping returns a request like newGuarded's, with tokens in a cookie before the
+// session's: an access and a refresh token of 1 KB each, like typical signed tokens.
 func newKeeping(b *testing.B) *guarded {
 	b.Helper()
 	provider := logintest.NewProvider(issuer, logintest.Client{ID: "app", RedirectURIs: []string{origin + "/auth/callback"}})

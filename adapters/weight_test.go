@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// weights are the programs of testdata/weight: each framework's application
-// without pixy and with it.
+// weights are the programs in testdata/weight: an application in each framework, with and
+// without pixy.
 var weights = map[string]string{"net/http": "nethttp", "Gin": "gin", "Echo v4": "echo", "Echo v5": "echo5"}
 
-// What the table in README.md says an application takes on is what it takes on.
+// The table in README.md states the measured modules and bytes that pixy adds.
 func TestREADMEGivesTheWeight(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")
@@ -37,24 +37,24 @@ func TestREADMEGivesTheWeight(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Compilers differ a little from one another.
+		// Compilers differ slightly.
 		if got := float64(size(t, "weight/"+name+"/pixy")-size(t, "weight/"+name+"/bare")) / (1 << 20); math.Abs(got-said) > 0.15*said {
 			t.Errorf("%s: the table says %.1f MB more, and it is %.2f", framework, said, got)
 		}
 	}
 }
 
-// modules is how many modules of others are compiled into a program.
+// modules returns the number of other modules that are compiled into a program.
 func modules(t *testing.T, program string) int {
 	t.Helper()
 	seen := make(map[string]bool)
 	for module := range strings.FieldsSeq(run(t, "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./testdata/"+program)) {
 		seen[module] = true
 	}
-	return len(seen) - 1 // this one
+	return len(seen) - 1 // without this module
 }
 
-// size is how many bytes a stripped program has.
+// size returns the size of a stripped program in bytes.
 func size(t *testing.T, program string) int64 {
 	t.Helper()
 	file, err := os.Stat(build(t, program))
@@ -83,8 +83,7 @@ func run(t testing.TB, name string, arguments ...string) string {
 	return string(out)
 }
 
-// From the start of a program until it listens, with pixy as a multiple of
-// without.
+// The time from the start of a program until it listens: with pixy as a multiple of without.
 func BenchmarkStart(b *testing.B) {
 	for _, name := range []string{"nethttp", "gin", "echo", "echo5"} {
 		b.Run(name, func(b *testing.B) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What this repository required before echo's Static middleware was mended.
+// The requirements of this repository before echo's Static middleware was fixed.
 const old = `module example
 
 go 1.26.0
@@ -55,7 +55,7 @@ func TestThisRepositoryIsSound(t *testing.T) {
 	}
 }
 
-// The command fails for the old requirements alone, also without a network.
+// The command fails only for the old requirements, also without a network.
 func TestCommand(t *testing.T) {
 	t.Setenv("GOPROXY", "off")
 	t.Setenv("GOMODCACHE", t.TempDir())

@@ -39,7 +39,7 @@ func Example() {
 	log.Fatal(http.ListenAndServe("localhost:8080", mux))
 }
 
-// A page that needs a login of the last five minutes, by a second factor.
+// A page that requires a login with a second factor in the last five minutes.
 func ExampleLogin_Require() {
 	var login *httplogin.Login // from New
 	transfer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, "done") })
@@ -125,7 +125,7 @@ func ExampleClient() {
 	})))
 }
 
-// If an API answers 401, refresh the tokens and ask it once more.
+// If an API answers 401, refresh the tokens and call it again.
 func ExampleLogin_Refresh() {
 	var login *httplogin.Login // from New, with Tokens.Keep
 	mux := http.NewServeMux()

@@ -61,7 +61,7 @@ check('cookies blocked', 'in the browser\'s settings: two logins, then a page th
   assert.equal(await ends(), 2);
 });
 
-checkSpecial('session lost', 'two logins, then a page that says so, one line in the log, and a way to try again', async (ada) => {
+checkSpecial('session lost', 'two logins, then an error page with a link to try again, and one line in the log', async (ada) => {
   const page = await ada.tab('/me');
   await ada.sayWho(page);
   await ada.isAsked(page);
