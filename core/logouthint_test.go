@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/sessions"
+
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
 )
@@ -206,12 +208,30 @@ func TestLargeLogoutHint(t *testing.T) {
 		t.Parallel()
 		g := newRig(t, keepNoClaims)
 		logIn(g)
+		if !strings.Contains(g.log.String(), told) {
+			t.Error("it is not said at once")
+		}
 		g.get(origin + "/auth/login?return_to=/me")
 		if to := g.logoutRequest(); to.Query().Get("client_id") != "app" || to.Query().Has("id_token_hint") {
 			t.Errorf("sent to %s", to)
 		}
 		if log := g.log.String(); strings.Count(log, told) != 1 || !strings.Contains(log, "set a Store") || !strings.Contains(log, `"level":"WARN"`) {
 			t.Errorf("logged %s", log)
+		}
+	})
+	t.Run("in a Store that goes down", func(t *testing.T) {
+		t.Parallel()
+		store := &unreadableStore{memoryStore: newMemoryStore()}
+		g := newRig(t, keepNoClaims, func(c *core.Config) { c.Sessions.Store = store })
+		logIn(g)
+		store.name = "__Host-pixy-hint"
+		page := g.fetch("POST", origin+"/auth/logout")
+		if to := page.Header.Get("Location"); !strings.HasPrefix(to, issuer+"/end-session?") || strings.Contains(to, "id_token_hint") || g.whoAmI() != "" {
+			t.Errorf("got %d to %s: %s", page.Status, to, page.Body)
+		}
+		// One line for reading the hint, and one for removing it.
+		if got := strings.Count(g.log.String(), `"code":"store_unavailable"`); got != 2 {
+			t.Errorf("%d lines:\n%s", got, g.log.String())
 		}
 	})
 	t.Run("in a Store that is too small or down", func(t *testing.T) {
@@ -229,6 +249,24 @@ func TestLargeLogoutHint(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An unreadableStore has lost its connection for sessions of one name.
+type unreadableStore struct {
+	*memoryStore
+	name string
+}
+
+func (s *unreadableStore) Get(r *http.Request, name string) (*sessions.Session, error) {
+	return sessions.GetRegistry(r).Get(s, name)
+}
+
+func (s *unreadableStore) New(r *http.Request, name string) (*sessions.Session, error) {
+	session, err := s.memoryStore.New(r, name)
+	if name == s.name {
+		err = errors.New("canary: down")
+	}
+	return session, err
 }
 
 // The latest ID token is the hint, because some providers refuse one that has

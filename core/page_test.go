@@ -30,6 +30,8 @@ func TestServeErrorAnswersPeopleAndPrograms(t *testing.T) {
 		{"somebody who does not say", "", failure, 403, "application/problem+json", `"status":403`},
 		{"a wrapped error", "", fmt.Errorf("wrapped: %w", failure), 403, "application/problem+json", `"code":"no_seat"`},
 		{"an error of another kind", "", secret, 500, "application/problem+json", `"code":"internal_error"`},
+		{"an error that says nothing, to a program", "", &core.Error{Err: secret}, 500, "application/problem+json", `"code":"internal_error"`},
+		{"an error that says nothing, to a person", "text/html", &core.Error{Err: secret}, 500, "text/html; charset=utf-8", "Something went wrong on our side."},
 		{"nobody is logged in", "text/html", core.ErrNoSession, 401, "text/html; charset=utf-8", "Please log in"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
