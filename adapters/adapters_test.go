@@ -33,7 +33,7 @@ func TestAWholeLogin(t *testing.T) {
 			t.Fatalf("got %d to %q: %s", first.Status, first.Header.Get("Location"), first.Body)
 		}
 		if got := s.app.ran.Load(); got != 0 {
-			t.Fatalf("the private handler ran %d times for a stranger", got)
+			t.Fatalf("the private handler ran %d times for an anonymous request", got)
 		}
 		page := s.page(s.browser.Get(origin + "/private?tab=1"))
 		if page.Status != 200 || string(page.Body) != "ada" || page.URL != origin+"/private?tab=1" {
@@ -59,7 +59,7 @@ func TestAWholeLogin(t *testing.T) {
 			t.Errorf("after it: %d", page.Status)
 		}
 		out := s.page(s.browser.Post(origin+"/auth/logout", nil))
-		if out.Status != 200 || string(out.Body) != "stranger" || len(out.Hops) != 3 {
+		if out.Status != 200 || string(out.Body) != "anonymous" || len(out.Hops) != 3 {
 			t.Errorf("logout ends with %d at %s after %d hops: %s", out.Status, out.URL, len(out.Hops), out.Body)
 		}
 		ran := s.app.ran.Load()
@@ -152,14 +152,14 @@ func TestRefusals(t *testing.T) {
 		if page := s.do("GET", "/private", http.Header{"Cookie": {"__Host-pixy-session=1forged"}}); page.Status != 401 {
 			t.Errorf("a forged cookie gets %d", page.Status)
 		}
-		if page := s.do("GET", "/maybe", script); page.Status != 200 || string(page.Body) != "stranger" {
+		if page := s.do("GET", "/maybe", script); page.Status != 200 || string(page.Body) != "anonymous" {
 			t.Errorf("LoadUser: got %d %s", page.Status, page.Body)
 		}
 		if page := s.do("GET", "/auth/login", http.Header{"Sec-Purpose": {"prefetch"}}); page.Status != 403 {
 			t.Errorf("a prefetch gets %d", page.Status)
 		}
 		if page := s.do("GET", "/auth/callback?code=x&state=y", script); page.Status != 400 {
-			t.Errorf("a callback of nobody's gets %d", page.Status)
+			t.Errorf("a callback with an unknown state gets %d", page.Status)
 		}
 		if page := s.do("GET", "/auth/logout", script); page.Status != 405 && page.Status != 404 {
 			t.Errorf("a logout by GET gets %d", page.Status)

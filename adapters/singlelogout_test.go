@@ -73,7 +73,7 @@ func TestSessionsEndedFromOutside(t *testing.T) {
 			if page := s.do("GET", "/private", script); page.Status != 401 || s.app.ran.Load() != ran {
 				t.Errorf("after %s: got %d, and the handler ran %d times", what, page.Status, s.app.ran.Load()-ran)
 			}
-			if who(s.browser) != "stranger" || who(grace) != "grace" {
+			if who(s.browser) != "anonymous" || who(grace) != "grace" {
 				t.Errorf("after %s: %s, %s", what, who(s.browser), who(grace))
 			}
 		}

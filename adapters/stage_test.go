@@ -147,7 +147,7 @@ var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 
 func subject(user *core.User) string {
 	if user == nil {
-		return "stranger"
+		return "anonymous"
 	}
 	return user.Subject
 }

@@ -245,7 +245,7 @@ func TestARefusedRefreshTurnsAway(t *testing.T) {
 		},
 		"somebody where everybody may be": func(s *stage) *logintest.Page {
 			page := s.do("GET", "/maybe", script)
-			if page.Status != 200 || string(page.Body) != "stranger" {
+			if page.Status != 200 || string(page.Body) != "anonymous" {
 				s.t.Errorf("got %d %s", page.Status, page.Body)
 			}
 			return page
@@ -325,7 +325,7 @@ func TestLogoutRevokesTokens(t *testing.T) {
 		if got := api(); got != 200 {
 			t.Fatalf("got %d", got)
 		}
-		if page := s.page(s.browser.Post(origin+"/auth/logout", nil)); string(page.Body) != "stranger" {
+		if page := s.page(s.browser.Post(origin+"/auth/logout", nil)); string(page.Body) != "anonymous" {
 			t.Errorf("logout ends with %d at %s: %s", page.Status, page.URL, page.Body)
 		}
 		if got := api(); got != 401 || s.provider.Count(logintest.Revocation) != 1 {

@@ -123,23 +123,23 @@ func TestTwoLogins(t *testing.T) {
 					t.Fatalf("%s: got %d %s", path, page.Status, page.Body)
 				}
 			}
-			sees("/maybe-staff", "stranger stranger stranger")
+			sees("/maybe-staff", "anonymous anonymous anonymous")
 			login("/auth/login", "ada")
-			sees("/page", "ada ada stranger")
-			sees("/maybe-staff", "stranger ada stranger")
+			sees("/page", "ada ada anonymous")
+			sees("/maybe-staff", "anonymous ada anonymous")
 			ran := a.ran.Load()
 			if page := s.do("GET", "/staff", script); page.Status != 401 || a.ran.Load() != ran {
 				t.Errorf("a customer gets %d from the staff's page, which ran %d times", page.Status, a.ran.Load()-ran)
 			}
 			login("/staff/auth/login", "grace")
-			sees("/page", "ada ada stranger") // no middleware of the staff's login has run
+			sees("/page", "ada ada anonymous") // no middleware of the staff's login has run
 			sees("/staff", "grace ada grace")
 			sees("/maybe-staff", "grace ada grace")
 			if page := s.do("POST", "/auth/logout", http.Header{"Sec-Fetch-Site": {"same-origin"}}); page.Status != 303 {
 				t.Errorf("the shop's logout: got %d", page.Status)
 			}
-			sees("/page", "stranger stranger stranger")
-			sees("/staff", "grace stranger grace")
+			sees("/page", "anonymous anonymous anonymous")
+			sees("/staff", "grace anonymous grace")
 		})
 	}
 }

@@ -11,7 +11,7 @@ import (
 const (
 	entraHost = "login.microsoftonline.com"
 	tenant    = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
-	stranger  = "ccccaaaa-0000-cccc-1111-dddd2222eeee"
+	elsewhere = "ccccaaaa-0000-cccc-1111-dddd2222eeee"
 )
 
 func entraIssuer(tenant string) string { return "https://" + entraHost + "/" + tenant + "/v2.0" }
@@ -41,7 +41,7 @@ func TestEntra(t *testing.T) {
 	})
 	t.Run("another tenant", func(t *testing.T) {
 		t.Parallel()
-		a := newApp(t, preset.Entra(tenant, client), web{entraHost: newProvider(entraIssuer(tenant), entraToken(stranger, nil))})
+		a := newApp(t, preset.Entra(tenant, client), web{entraHost: newProvider(entraIssuer(tenant), entraToken(elsewhere, nil))})
 		a.refused(502, "id_token_untrusted")
 	})
 	t.Run("a key of another tenant", func(t *testing.T) {
@@ -49,7 +49,7 @@ func TestEntra(t *testing.T) {
 		faults := entraToken(tenant, func(c map[string]any) { c["tid"] = tenant })
 		faults.JWKS = func(set map[string]any) {
 			for _, key := range set["keys"].([]any) {
-				key.(map[string]any)["issuer"] = entraIssuer(stranger)
+				key.(map[string]any)["issuer"] = entraIssuer(elsewhere)
 			}
 		}
 		a := newApp(t, preset.Entra(tenant, client), web{entraHost: newProvider(entraIssuer(tenant), faults)})
@@ -97,9 +97,9 @@ func TestEntraMultiTenant(t *testing.T) {
 		status int
 		code   string
 	}{
-		{"a tenant that is not allowed", entraToken(stranger, nil), 403, "tenant_refused"},
-		{"an allowed tid with another tenant's iss", entraToken(stranger, func(c map[string]any) { c["tid"] = tenant }), 502, "id_token_untrusted"},
-		{"another tenant's tid with an allowed iss", entraToken(tenant, func(c map[string]any) { c["tid"] = stranger }), 502, "id_token_untrusted"},
+		{"a tenant that is not allowed", entraToken(elsewhere, nil), 403, "tenant_refused"},
+		{"an allowed tid with another tenant's iss", entraToken(elsewhere, func(c map[string]any) { c["tid"] = tenant }), 502, "id_token_untrusted"},
+		{"another tenant's tid with an allowed iss", entraToken(tenant, func(c map[string]any) { c["tid"] = elsewhere }), 502, "id_token_untrusted"},
 		{"no tid", entraToken(tenant, func(c map[string]any) { delete(c, "tid") }), 502, "id_token_untrusted"},
 		{"the template as it is", entraToken("{tenantid}", nil), 502, "id_token_untrusted"},
 	} {
