@@ -90,6 +90,9 @@ func TestARenewalIsKeptFromCaches(t *testing.T) {
 func TestLoginOverridesPublic(t *testing.T) {
 	t.Parallel()
 	g := newRig(t)
+	if _, set := g.visit(origin + "/auth/login").Header["Cdn-Cache-Control"]; set {
+		t.Error("CDN-Cache-Control, which nobody has set, is there")
+	}
 	r, w := httptest.NewRequest("GET", origin+"/auth/login", nil), httptest.NewRecorder()
 	for _, field := range []string{"Cache-Control", "CDN-Cache-Control"} {
 		w.Header().Set(field, "public, max-age=60")

@@ -352,14 +352,19 @@ func TestConfigPrintsWithoutSecrets(t *testing.T) {
 }
 
 // New completes a copy: the application may have its Config from elsewhere.
-func TestNewLeavesTheListOfTenantsAsItIs(t *testing.T) {
+func TestNewCopiesTheListsOfAConfig(t *testing.T) {
 	t.Parallel()
 	c := goodConfig()
 	c.Providers[0] = tenantExample()
 	written := strings.ToUpper(c.Providers[0].Checks.Tenants[0])
 	c.Providers[0].Checks.Tenants[0] = written
-	if _, err := New(c); err != nil {
+	c.Sessions.Claims = []string{"roles"}
+	a, err := New(c)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if c.Sessions.Claims[0] = "email"; a.config.Sessions.Claims[0] != "roles" {
+		t.Errorf("a change after New has Sessions.Claims become %q", a.config.Sessions.Claims)
 	}
 	if got := c.Providers[0].Checks.Tenants[0]; got != written {
 		t.Errorf("it has become %q", got)
