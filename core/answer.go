@@ -18,27 +18,26 @@ import (
 const (
 	maxForm       = 64 << 10 // bytes of a form
 	maxPosted     = 8 << 10  // of one parameter
-	maxPostedUser = 4 << 10  // of user, which a session may have to keep
+	maxPostedUser = 4 << 10  // of the parameter user, which a session may keep
 )
 
-// postedParams are what a callback knows (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC
-// 9207), and what Apple adds.
+// postedParams are the parameters of a callback (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC
+// 9207), and Apple's parameter user.
 var postedParams = [...]string{"state", "code", "iss", "error", "error_description", "user"}
 
-// bounce answers the provider's form (OAuth 2.0 Form Post Response Mode). It
-// comes from another site, so that the browser keeps back all cookies of ours:
-// they are Lax, and stay so. A page of our own, which sends the browser to the
-// callback once more by GET, is no other site, and then they come. Until then
-// nothing is looked up, remembered or sent anywhere: whoever makes a form could
-// as well have made the link.
+// bounce answers the provider's form (OAuth 2.0 Form Post Response Mode). The form comes
+// from another site, so browsers send none of our Lax cookies with it. bounce serves a
+// page that opens the callback again by GET. That page is on our site, so browsers send
+// the cookies with the GET. Until then, nothing is looked up, stored or sent. An attacker
+// who can create such a form could also create the link.
 func (a *Authenticator) bounce(t *turn) error {
 	t.again = new(LoginOptions)
 	answer, err := posted(t.w, t.r, t.at.config.Requests.FormPostUser)
 	if err != nil {
 		return err
 	}
-	// A path of ours, and a query of letters, digits and +-_.~%&= alone: no part
-	// of it can end the URL, the attribute or the tag.
+	// This is a path of ours, and a query that consists only of letters, digits and
+	// +-_.~%&=. So no part of it can end the URL, the attribute or the tag.
 	to := html.EscapeString(t.at.callbackPath + "?" + answer.Encode())
 	servePage(t.w, http.StatusOK, page{
 		title: "One moment",
@@ -48,9 +47,9 @@ func (a *Authenticator) bounce(t *turn) error {
 	return nil
 }
 
-// posted returns the form's parameters that a callback knows: doubled if they
-// are, because that is the callback's to refuse. What is in the URL is no part of
-// the form. The parameter user is one of them only if the provider is known to send it.
+// posted returns the form's parameters that a callback uses. It keeps repeated
+// parameters, which the callback refuses. It ignores parameters of the URL. It returns
+// user only if the provider is configured to send it.
 func posted(w http.ResponseWriter, r *http.Request, user bool) (url.Values, error) {
 	if err := readForm(w, r); err != nil {
 		return nil, errBadCallback("%w", err)
@@ -62,7 +61,7 @@ func posted(w http.ResponseWriter, r *http.Request, user bool) (url.Values, erro
 		}
 		for _, value := range r.PostForm[name] {
 			if len(value) > maxPosted {
-				return nil, errBadCallback("a form with %d bytes of %s", len(value), name)
+				return nil, errBadCallback("the form has %d bytes of %s; the limit is %d", len(value), name, maxPosted)
 			}
 			answer.Add(name, value)
 		}
@@ -70,30 +69,30 @@ func posted(w http.ResponseWriter, r *http.Request, user bool) (url.Values, erro
 	return answer, nil
 }
 
-// readForm parses a form of bounded size, which a middleware may have done
-// already. What is malformed is left out, as in a URL's query.
+// readForm parses a form of limited size. A middleware may have parsed it already.
+// Malformed parameters are skipped, as in a URL's query.
 func readForm(w http.ResponseWriter, r *http.Request) error {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/x-www-form-urlencoded" {
-		return fmt.Errorf("a POST of %q, which is no form", told.Clip(kind))
+		return fmt.Errorf("the POST has Content-Type %q; want application/x-www-form-urlencoded", told.Clip(kind))
 	}
 	if r.Body != nil {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	}
 	if tooBig := new(http.MaxBytesError); errors.As(r.ParseForm(), &tooBig) {
-		return fmt.Errorf("a form of more than %d bytes", tooBig.Limit)
+		return fmt.Errorf("the form has more than %d bytes", tooBig.Limit)
 	}
 	return nil
 }
 
-// addUser adds what came beside the code as the parameter user, if it can be
-// what Apple sends and the provider has not said it itself. It is not worth a
-// failed login.
+// addUser adds the callback's parameter user to the claims, if it can be Apple's and the
+// provider's claims have no user. An invalid value is ignored: it must not make the login
+// fail.
 func addUser(c provider.Claims, values []string) {
 	user, ok := only(values)
 	if !ok || len(user) > maxPostedUser {
 		return
 	}
-	for name := range c { // in any case: the browser's must not be taken for the provider's
+	for name := range c { // ignoring case, so that the browser cannot replace a claim of the provider
 		if strings.EqualFold(name, "user") {
 			return
 		}
@@ -103,26 +102,25 @@ func addUser(c provider.Claims, values []string) {
 	}
 }
 
-// A verdict is what an error code of an authorization response means to the
-// person who gets the answer.
+// A verdict is what an error code of an authorization response means to the user.
 type verdict int
 
 const (
-	unclear        verdict = iota // a code that is not in the table
-	cancelled                     // the user, or the provider's policy, said no
-	operatorsFault                // the request is refused as it is, whoever logs in
-	providersFault                // the provider is out of order
+	unclear        verdict = iota // not in the table
+	cancelled                     // the user canceled, or the provider's policy denied access
+	operatorsFault                // the provider refuses the request for every user
+	providersFault                // the provider failed
 )
 
-// verdicts sort the error codes of RFC 6749 section 4.1.2.1, of its extensions,
-// and of providers that have words of their own.
+// verdicts sort the error codes of RFC 6749 section 4.1.2.1, of its extensions, and of
+// individual providers.
 var verdicts = map[string]verdict{
 	"access_denied":            cancelled,
 	"user_cancelled_authorize": cancelled, // Apple, LinkedIn
 	"user_cancelled_login":     cancelled, // LinkedIn
 	"user_cancel":              cancelled, // TARA
 	"user_cancelled":           cancelled,
-	"user_denied":              cancelled, // what Facebook calls error_reason
+	"user_denied":              cancelled, // Facebook's error_reason
 
 	"invalid_request":               operatorsFault,
 	"unauthorized_client":           operatorsFault,
@@ -146,9 +144,9 @@ var verdicts = map[string]verdict{
 	"temporarily_unavailable": providersFault,
 }
 
-// errProviderSaysNo is an error response (RFC 6749 section 4.1.2.1). Its texts
-// go to the log alone. The status is the browser's fault in any case: whoever
-// edits the URL must not be able to raise an alarm.
+// errProviderSaysNo is an error response (RFC 6749 section 4.1.2.1). Its texts only go to
+// the log. The status is always 403, even for faults of the server: a user who edits the
+// URL must not be able to trigger alarms.
 func errProviderSaysNo(query url.Values) *Error {
 	said := reportedIn(query)
 	switch verdicts[strings.ToLower(query.Get("error"))] {
@@ -166,22 +164,22 @@ func errProviderSaysNo(query url.Values) *Error {
 	return fail(codeRefused, said)
 }
 
-// needsUser reports whether a login with prompt=none has failed because there was
-// something for the user to do (OpenID Connect Core section 3.1.2.6).
+// needsUser reports whether a login with prompt=none failed because the user has to do
+// something (OpenID Connect Core section 3.1.2.6).
 func needsUser(query url.Values) bool {
 	return slices.Contains([]string{
 		"login_required", "interaction_required", "consent_required", "account_selection_required",
 	}, query.Get("error"))
 }
 
-// reportedIn is the error of an authorization response.
+// reportedIn returns the error of an authorization response.
 func reportedIn(query url.Values) *ProviderError {
 	return &ProviderError{Code: told.Clip(query.Get("error")), Description: told.ClipTo(query.Get("error_description"), told.Max)}
 }
 
-// withAnswer adds an answer's error to the log's text of err. The answer belongs
-// to no login of this browser, or failed a check: anybody can have written it, and
-// so it is no [ProviderError] that errors.As would find.
+// withAnswer adds a response's error to the log text of err. The response has no attempt
+// in this browser, or failed a check, so its origin is unknown. Therefore errors.As does
+// not find a [ProviderError].
 func withAnswer(err error, query url.Values) error {
 	if !query.Has("error") {
 		return err
@@ -191,8 +189,8 @@ func withAnswer(err error, query url.Values) error {
 	return failure
 }
 
-// only returns the value of a parameter that occurs once and is not empty: no
-// parameter may be repeated (RFC 6749 section 3.1).
+// only returns the value of a parameter that occurs once and is not empty. Parameters
+// must not be repeated (RFC 6749 section 3.1).
 func only(values []string) (string, bool) {
 	if len(values) != 1 || values[0] == "" {
 		return "", false
@@ -200,9 +198,9 @@ func only(values []string) (string, bool) {
 	return values[0], true
 }
 
-// validCode reports whether code can be one (RFC 6749 appendix A.11), and of a
-// size that providers send: the browser must not make the token request fail
-// for its form.
+// validCode reports whether code has the characters of a code (RFC 6749 appendix A.11)
+// and a size that providers use. A value from the browser must not make the token request
+// malformed.
 func validCode(code string) bool {
 	const most = 8 << 10 // bytes
 	return len(code) <= most && provider.IsPrintable(code)

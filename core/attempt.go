@@ -18,56 +18,55 @@ import (
 )
 
 const (
-	// attemptLifetime is how long a person may take at the provider: long enough
-	// for a second factor and a forgotten password, short enough that a browser
-	// left behind holds nothing of use.
+	// attemptLifetime is how long a user may take at the provider. It is long enough for
+	// a second factor and a forgotten password. It is short enough that an abandoned
+	// browser holds nothing of use.
 	attemptLifetime = 10 * time.Minute
 
-	// At most this many attempts, and this many bytes of them, wait in one
-	// browser; the oldest goes when another comes. Its callback begins one new login,
-	// which ends at Home. Servers and proxies refuse requests whose headers exceed
-	// 8 KB or so.
+	// These are the maximum number and the maximum size of the attempts in one browser.
+	// The oldest is dropped first. Its callback starts one new login, which ends at Home.
+	// Servers and proxies refuse requests whose headers exceed about 8 KB.
 	maxAttempts     = 8
 	maxAttemptBytes = 4 << 10
 
-	// A return-to with more bytes goes into a cookie that all attempts share, unless
-	// another's is there and both have room. Tabs that a browser restores at once would
-	// otherwise add 3 KB each, and a proxy would refuse all its requests. The last of
-	// them comes back to its page, the others end at Home.
+	// A longer return-to goes into a cookie that all attempts share, unless the cookie is
+	// in use and the attempts still have room. Otherwise tabs that a browser restores at
+	// once would add 3 KB each, and a proxy would refuse all requests. The last of these
+	// logins returns to its page; the others end at Home.
 	maxShortReturnTo = 256
 
-	// maxEvictions bounds how many cookies one answer takes away: whoever sends
-	// thousands must not get thousands of headers back.
+	// maxEvictions limits how many cookies one response removes, so that a request with
+	// thousands of cookies does not get thousands of headers.
 	maxEvictions = 32
 
 	attemptVersion = 1
 
-	// restartMark ends the state of an attempt that was begun to heal a lost one.
-	// It is in the state and not in a cookie, because a browser that keeps no
-	// cookies is what must not be sent around for ever.
+	// restartMark ends the state of an attempt that replaces a lost one. It is in the
+	// state and not in a cookie, because it must also stop circles in browsers that keep
+	// no cookies.
 	restartMark = "-r"
 )
 
-// An attempt is one login in flight: what has to be known when the browser
-// comes back from the provider. It travels sealed in a cookie of its own, so
-// that any number of tabs can log in at once, on any replica.
+// An attempt is one login in progress: the values that are needed when the browser
+// returns from the provider. It is sealed in a cookie of its own, so that several tabs
+// can log in at once, on any replica.
 type attempt struct {
 	state    string // ties the callback to this record (RFC 6749 section 10.12)
 	nonce    string // ties the ID token to this record (OpenID Connect Core 15.5.2)
-	verifier string // proves that who began the login finishes it (RFC 7636)
-	provider string // whose answer is awaited: issuer and client (RFC 9700 section 4.4)
-	returnTo string // where the browser wants to go
-	maxAge   string // max_age as it was sent, in seconds; empty: none
-	acr      string // acr_values of which one is needed; empty: any will do
-	required bool   // maxAge and acr are a Requirement's
-	guarded  bool   // begun by a guard that found nobody
-	excused  bool   // begun once more after a login that has just ended at the same page
+	verifier string // proves that the same client starts and completes the login (RFC 7636)
+	provider string // id of the provider's registration: issuer and client (RFC 9700 section 4.4)
+	returnTo string // page where the login ends
+	maxAge   string // max_age as sent, in seconds; empty: none
+	acr      string // acr_values, one of which is required; empty: any
+	required bool   // maxAge and acr come from a Requirement
+	guarded  bool   // started by a guard for an anonymous request
+	excused  bool   // started by a guard, just after a login ended at the same page
 	silent   bool   // sent with prompt=none
 	begun    time.Time
 }
 
-// newAttempt draws state, nonce and verifier: 32 random bytes each, written as
-// 43 characters of base64url, as RFC 7636 section 4.1 recommends.
+// newAttempt returns an attempt with a new state, nonce and verifier. Each is 32 random
+// bytes, encoded as 43 characters of base64url, as RFC 7636 section 4.1 recommends.
 func newAttempt(provider, returnTo string, restart bool, now time.Time) *attempt {
 	random := randomTexts(3)
 	a := &attempt{
@@ -80,27 +79,27 @@ func newAttempt(provider, returnTo string, restart bool, now time.Time) *attempt
 	return a
 }
 
-// randomTexts returns up to three texts of 43 characters, one behind the other:
-// a login needs them all, and this takes one piece of memory.
+// randomTexts returns up to three random texts of 43 characters, concatenated. A login
+// needs three, and this way they cost one allocation.
 func randomTexts(n int) string {
 	var random [3 * 32]byte
 	var text [3 * 43]byte
-	rand.Read(random[:32*n]) // never fails: the program ends instead
+	rand.Read(random[:32*n]) // never returns an error
 	for i := range n {
 		base64.RawURLEncoding.Encode(text[43*i:], random[32*i:32*(i+1)])
 	}
 	return string(text[:43*n])
 }
 
-// wellFormedState reports whether a state looks like one of ours, and whether
-// it belongs to a restarted attempt. It proves nothing.
+// wellFormedState reports whether a state has the form of ours, and whether it belongs to
+// a restarted attempt. It proves nothing.
 func wellFormedState(state string) (restarted, ok bool) {
 	random, restarted := strings.CutSuffix(state, restartMark)
 	raw, err := base64url.Decode(random)
 	return restarted, err == nil && len(raw) == 32
 }
 
-// request is what the attempt asks the provider for.
+// request returns the attempt's values for the authorization request.
 func (a *attempt) request() provider.Request {
 	return provider.Request{
 		State: a.state, Nonce: a.nonce, Verifier: a.verifier,
@@ -109,11 +108,11 @@ func (a *attempt) request() provider.Request {
 }
 
 func (a *attempt) expired(now time.Time) bool {
-	// Replicas' clocks differ: an attempt from the near future is as good.
+	// Clocks of replicas may differ, so an attempt from the near future is valid.
 	return now.Sub(a.begun).Abs() > attemptLifetime
 }
 
-// flags are the attempt's bits in its record.
+// flags returns the attempt's flags as bits.
 func (a *attempt) flags() (flags byte) {
 	for i, set := range [...]bool{a.required, a.guarded, a.excused, a.silent} {
 		if set {
@@ -123,7 +122,8 @@ func (a *attempt) flags() (flags byte) {
 	return flags
 }
 
-// encode lays the attempt out as version, time, flags, then length-prefixed strings.
+// encode encodes the attempt as version, time and flags, and then length-prefixed
+// strings.
 func (a *attempt) encode() []byte {
 	b := make([]byte, 1, 512)
 	b[0] = attemptVersion
@@ -149,8 +149,8 @@ func decodeAttempt(b string) (*attempt, bool) {
 	return a, rest == "" && a.state != "" && a.nonce != "" && a.verifier != ""
 }
 
-// attempts keeps the attempts of each browser in its cookies. They are never in
-// a Store: a stranger must not be able to fill it.
+// attempts keeps the attempts of each browser in its cookies. They are never in a Store,
+// because anonymous requests could fill it.
 type attempts struct {
 	sealer  *seal.Sealer
 	prefix  string // of the cookies' names
@@ -158,14 +158,14 @@ type attempts struct {
 	cookies vault.Kind
 }
 
-// cookieName is derived from the state, so that the callback finds its attempt
-// without opening the others; the state itself stays out of the name.
+// cookieName derives the cookie's name from the state, so that the callback finds its
+// attempt without opening the others. The name does not reveal the state.
 func (s *attempts) cookieName(state string) string {
 	sum := sha256.Sum256([]byte(state))
 	return s.prefix + base64url.Encode(sum[:9])
 }
 
-// save adds a to the browser's attempts, and drops the oldest if they are too many.
+// save adds a to the browser's attempts, and drops the oldest if there are too many.
 func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) {
 	name := s.cookieName(a.state)
 	value := s.sealer.Seal(name, a.encode())
@@ -181,7 +181,7 @@ func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) {
 	s.cookies.Set(w, name, value, attemptLifetime)
 }
 
-// longReturnTo is the return-to that the attempt of state has in a cookie of its own.
+// longReturnTo returns the return-to of an attempt from the shared cookie.
 func (s *attempts) longReturnTo(r *http.Request, state string) (string, bool) {
 	value, ok := vault.Value(r, s.long)
 	if !ok {
@@ -190,11 +190,11 @@ func (s *attempts) longReturnTo(r *http.Request, state string) (string, bool) {
 	return s.sealer.Open(s.long+state, value)
 }
 
-// evict drops the oldest attempts that are too many beside the one of a name, which
-// has size bytes: zero if it is about to go. A browser that restores its tabs sends
-// many requests at once, none of which has the others' attempts, so that all answers
-// add one. The next callback, or the next login, finds them all. More is what else
-// there is, in bytes.
+// evict drops the oldest attempts while there are too many. The attempt named beside
+// stays; it has size bytes, or zero if the caller removes it. More is the size of other
+// cookies, in bytes. A browser that restores its tabs sends many requests at once. None
+// of them has the attempts of the others, so each response adds one. The next callback or
+// login finds them all.
 func (s *attempts) evict(w http.ResponseWriter, r *http.Request, beside string, size, more int) {
 	most := maxAttempts
 	if size > 0 {
@@ -204,7 +204,7 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, beside string, 
 	type waiting struct {
 		name  string
 		size  int
-		begun time.Time // zero for what does not open: it goes first
+		begun time.Time // zero if the cookie does not open, so that it is dropped first
 	}
 	var all []waiting
 	for name, value := range vault.WithPrefix(r, s.prefix) {
@@ -212,7 +212,7 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, beside string, 
 			continue
 		}
 		if _, err := base64url.Decode(name[len(s.prefix):]); err != nil {
-			continue // no name of ours, and perhaps one that no answer can take away
+			continue // not a name of ours, and maybe one that no response can remove
 		}
 		item := waiting{name: name, size: len(name) + len(value)}
 		if b, ok := s.sealer.Open(name, value); ok {
@@ -234,8 +234,8 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, beside string, 
 	}
 }
 
-// find returns the attempt that state belongs to, expired or not, or nil. It
-// compares in constant time what it has found by a hash.
+// find returns the attempt of state, even if it has expired, or nil. The cookie was found
+// by a hash, so find compares the state itself in constant time.
 func (s *attempts) find(r *http.Request, state string) *attempt {
 	name := s.cookieName(state)
 	value, ok := vault.Value(r, name)
@@ -250,14 +250,14 @@ func (s *attempts) find(r *http.Request, state string) *attempt {
 	if !ok || subtle.ConstantTimeCompare([]byte(a.state), []byte(state)) != 1 {
 		return nil
 	}
-	if a.returnTo == "" { // or another login's has taken its place
+	if a.returnTo == "" { // empty if another login has replaced the shared cookie
 		a.returnTo, _ = s.longReturnTo(r, state)
 	}
 	return a
 }
 
-// remove deletes the attempt that state belongs to, because each is used once, and
-// drops the oldest others if they are too many.
+// remove deletes the attempt of state, because each attempt is used once. It also drops
+// the oldest other attempts if there are too many.
 func (s *attempts) remove(w http.ResponseWriter, r *http.Request, state string) {
 	name := s.cookieName(state)
 	page, _ := vault.Value(r, s.long)

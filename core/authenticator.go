@@ -14,14 +14,17 @@ import (
 	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
-// Authenticator logs people in. Make one with [New], share it: it is safe for
-// concurrent use and needs no closing. What it knows is the provider's metadata
-// and keys, and nothing of any user, but for the outcomes of logins, for a minute, and
-// the sealed outcomes of refreshes, for five, if it keeps tokens without
-// [TokenConfig.Refreshes]. The oldest make room for others. While it fetches something or
-// refreshes tokens, a goroutine of its own does so, which ends by itself: within the
-// time-out of HTTPClient, and for a refresh within a minute, if Store and
-// Client.SecretFunc heed their context.
+// Authenticator logs users in. Create one with [New] and share it. It is safe for
+// concurrent use, and does not need to be closed.
+//
+// It keeps the provider's metadata and keys in memory. It keeps no data of users, with
+// two exceptions: the outcomes of logins, for a minute, and the sealed outcomes of
+// refreshes, for five minutes, if tokens are kept without [TokenConfig.Refreshes]. Both
+// are bounded: the oldest outcomes are dropped first.
+//
+// Fetches from the provider and refreshes run in goroutines, which end by themselves. A
+// fetch ends within the timeout of HTTPClient. A refresh ends within a minute, if Store
+// and Client.SecretFunc respect their contexts.
 type Authenticator struct {
 	config        Config
 	registrations registrations
@@ -38,22 +41,22 @@ type Authenticator struct {
 	now           func() time.Time
 }
 
-// HandlerFunc serves a request or returns an error, never both: with an error,
-// neither status nor body has been written, though cookies may have been set.
-// The error is an [*Error] and has been logged. Give it to
-// [Authenticator.ServeError], or answer in your own way.
+// HandlerFunc serves a request or returns an error, never both. If it returns an error,
+// it has written neither status nor body, but it may have set cookies. The error is an
+// [*Error], and has been logged. Pass it to [Authenticator.ServeError], or write another
+// response.
 type HandlerFunc func(http.ResponseWriter, *http.Request) error
 
-// Route is a place where an Authenticator wants to be called.
+// Route is a method and a path of the login, with the handler to mount there.
 type Route struct {
 	Method string
 	Path   string
 	Handle HandlerFunc
 }
 
-// New returns an Authenticator, or an error that names everything that is wrong
-// with config. It does not use the network: an application starts, and serves
-// whoever is logged in, while its provider is down. To fail early instead, call
+// New returns an Authenticator for config. The error lists everything that is wrong with
+// config. New does not use the network, so an application starts, and serves users with a
+// session, while the provider is down. To check the provider at startup, call
 // [Authenticator.Discover].
 func New(config Config) (*Authenticator, error) {
 	return newAt(config, time.Now)
@@ -76,7 +79,7 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 		flights:       flights{now: now},
 		now:           now,
 	}
-	// A proxy may rewrite Host, which is what Origin is compared with otherwise.
+	// Without this, Origin is compared with Host, which a proxy may rewrite.
 	if err := a.crossOrigin.AddTrustedOrigin(a.origin); err != nil {
 		return nil, err
 	}
@@ -91,12 +94,12 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	return a, nil
 }
 
-// Format prints no more than what a is, whatever the verb: it holds secrets.
+// Format prints only the name of the type, whatever the verb, because a holds secrets.
 func (a *Authenticator) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pixy.Authenticator") }
 
-// openCookies sets up what is kept in browsers. Secure cookies carry a prefix
-// that makes browsers refuse them from anybody but this very host (RFC 6265bis
-// section 4.1.3); on http, for development, that cannot be had.
+// openCookies sets up the cookies and seals. Secure cookies have a prefix that makes
+// browsers refuse them from other hosts (RFC 6265bis section 4.1.3). Cookies for http,
+// which is for development, cannot have the prefix.
 func (a *Authenticator) openCookies(secure bool) error {
 	host, path := "", ""
 	if secure {
@@ -144,28 +147,27 @@ func (a *Authenticator) openCookies(secure bool) error {
 	return nil
 }
 
-// Discover fetches the providers' metadata now instead of at the first login,
-// and reports what is wrong with it. It is for applications that would rather
-// not start than start without a provider. While the metadata is fresh it costs
-// nothing, and while there is an older copy that logins can go on with, it is no
-// error that there is no newer one. The error has an [*Error] for each provider
-// that cannot be used, which wraps [ErrUnavailable] or [ErrUntrusted]; it is not
-// logged.
+// Discover fetches the metadata of all providers, which otherwise happens at the first
+// login. Use it in applications that must not start without their providers. While the
+// metadata is fresh, it does not use the network. If the metadata cannot be fetched, but
+// an older copy is still usable, Discover returns no error.
+//
+// The error contains an [*Error] for each provider that cannot be used, which wraps
+// [ErrUnavailable] or [ErrUntrusted]. Discover does not log it.
 func (a *Authenticator) Discover(ctx context.Context) error {
 	return a.registrations.discover(ctx)
 }
 
-// Routes lists what to mount: login, a callback for each provider, and logout.
-// The callback of a provider with [RequestConfig.FormPost] is there twice, for GET and
-// for POST, and there are places for the provider's own logout if there are
-// [LogoutConfig.Revocations]. Paths are exact and have no wildcards. A router adapter
-// loops over them.
+// Routes returns the routes to mount: the login, the callback of each provider, and the
+// logout. The callback of a provider with [RequestConfig.FormPost] has two routes, for
+// GET and POST. With [LogoutConfig.Revocations], there are also routes for the provider's
+// logout requests. Paths are exact, without wildcards. Each adapter mounts these routes.
 func (a *Authenticator) Routes() []Route { return slices.Clone(a.routes) }
 
 func (a *Authenticator) listRoutes() []Route {
 	routes := []Route{
 		{http.MethodGet, a.config.Pages.LoginPath, a.Login},
-		{http.MethodPost, a.config.Pages.LoginPath, a.Login}, // by a third party
+		{http.MethodPost, a.config.Pages.LoginPath, a.Login}, // for logins started by a third party
 	}
 	for _, at := range a.registrations {
 		routes = append(routes, Route{http.MethodGet, at.callbackPath, a.Callback})
@@ -182,9 +184,8 @@ func (a *Authenticator) listRoutes() []Route {
 	return routes
 }
 
-// report makes err an *Error of its own with a reference, and logs it: once,
-// here, without a secret. A stranger at a guarded door is not a failure, nor is a
-// step-up.
+// report returns err as an *Error with a reference, and logs it once, without secrets.
+// Anonymous requests and step-ups are expected, so they are not logged.
 func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error) error {
 	if err == nil {
 		return nil
@@ -202,11 +203,11 @@ func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error
 	return failure
 }
 
-// log writes the line of a failure, and gives it a reference. Whoever has not waited
-// has found no outage: the browser, or a proxy that waits for less.
+// log logs a failure, and gives it a reference. A canceled request does not mean an
+// outage, so it is logged at Info: the browser or a proxy may have stopped waiting.
 func (a *Authenticator) log(r *http.Request, failure *Error) {
 	failure.Reference = reference()
-	var provider Provider // none, if it is not known whose failure it is
+	var provider Provider // zero if unknown
 	if failure.from != nil {
 		provider = failure.from.config
 	} else if len(a.registrations) == 1 {
@@ -225,8 +226,8 @@ func (a *Authenticator) log(r *http.Request, failure *Error) {
 	)
 }
 
-// noStore marks an answer as one that nobody may keep, and whose URL nobody may
-// pass on: the callback's holds a code.
+// noStore marks a response that must not be cached, and whose URL must not be passed on
+// as a referrer: the callback's URL contains a code.
 func noStore(w http.ResponseWriter) {
 	values := [...]string{"no-store", "no-referrer"} // one allocation for both
 	header := w.Header()
@@ -237,28 +238,28 @@ func noStore(w http.ResponseWriter) {
 	}
 }
 
-// redirect answers 303: whatever the method was, a browser goes on with GET.
-// There is no body, because the URL may hold a state.
+// redirect answers 303, so that browsers continue with GET after any method. There is no
+// body, because the URL may contain a state.
 func redirect(w http.ResponseWriter, to string) {
 	noStore(w)
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// A turn is one request of a browser on its way through a flow: a login, a callback, a
-// challenge. What a failure has to know is in it, and is told once, by conclude.
+// A turn is one request of a browser in a flow: a login, a callback or a challenge. It
+// collects what an error needs, for conclude.
 type turn struct {
 	w  http.ResponseWriter
 	r  *http.Request
-	at *registration // whose login it is, as far as is known
+	at *registration // the provider; nil if unknown
 
-	// again are the options of a login with which the user can try again. Nil: none
-	// helps.
+	// again are the options of a login with which the user can try again. Nil if a login
+	// does not help.
 	again *LoginOptions
 }
 
-// conclude is the edge of a flow: each of its failures gets the provider and the login
-// of t, and a reference, and is logged.
+// conclude ends a flow. It adds the provider and the login URL of t to a failure, and
+// reports it.
 func (a *Authenticator) conclude(t *turn, err error) error {
 	if err == nil {
 		return nil

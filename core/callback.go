@@ -13,31 +13,30 @@ import (
 	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
-// Callback ends a login: the provider has sent the browser back to RedirectURL
-// (RFC 6749 section 4.1.2). It finds the attempt that the state belongs to,
-// redeems the code with the attempt's verifier, checks the ID token, asks
-// OnLogin, starts a new session, and sends the browser to where it wanted to
-// go. The package documentation lists the checks.
+// Callback completes a login, when the provider redirects the browser to RedirectURL (RFC
+// 6749 section 4.1.2). It finds the attempt by the state, exchanges the code and the
+// attempt's verifier for tokens, checks the ID token, and calls OnLogin. Then it starts a
+// new session, and redirects to the page where the user wanted to go. The package
+// documentation lists the checks.
 //
-// Every failure leaves the session that was there before as it was. A callback
-// without an attempt (back button, reload, second tab, lost cookie) is no
-// failure for a user who is logged in, and for others it begins one new
-// login by itself; if that one comes back without its attempt too, the browser
-// keeps no cookies, and the error is [ErrUnknownAttempt]. The other errors wrap
-// [ErrRefused], [ErrUntrusted] or [ErrUnavailable].
+// A callback that fails does not change the user's current session. A callback may come
+// without its attempt: after the back button, a reload, a login in another tab, or the
+// loss of a cookie. If the request has a session, Callback redirects to a page of the
+// application. Otherwise it starts one new login. If that callback also comes without its
+// attempt, the browser does not keep cookies, and the error is [ErrUnknownAttempt]. Most
+// other errors wrap [ErrRefused], [ErrUntrusted] or [ErrUnavailable].
 //
-// The code is sent once. For about a minute, other callbacks of the same login, from
-// the same browser, have its outcome: the same session, or the same error. OnLogin
-// is not called again. Other replicas do not know of it.
+// The code is sent once. For about a minute, further callbacks of the same login, from
+// the same browser, get the same outcome: the same session, or the same error. OnLogin is
+// not called again. Replicas do not share these outcomes.
 //
-// A prefetch of the callback changes nothing. Its answer has status 503, which
-// browsers discard, and the code is redeemed when the user comes.
+// A prefetch of the callback changes nothing. It gets status 503, which browsers discard,
+// and the code is used when the user opens the page.
 //
-// For a provider with [RequestConfig.FormPost], a POST is answered with a page that
-// sends the browser here by GET, with what the form had. Nothing else happens
-// before that, and so it does no harm that the GET may as well be somebody's link:
-// what makes a callback good is the attempt in this browser, to which state,
-// verifier and nonce belong, and not the way on which it came.
+// With [RequestConfig.FormPost], Callback answers a POST with a page that opens the same
+// URL by GET, with the form's values. Nothing else happens before that. An attacker could
+// also send the user a link to that URL: a callback is accepted because its state,
+// verifier and nonce belong to an attempt of this browser, and not because of its method.
 func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
 	t := &turn{w: w, r: r, at: a.registrations.calledBack(r)}
@@ -52,27 +51,27 @@ func (a *Authenticator) callback(t *turn) error {
 		}
 		methods = "GET, POST"
 	}
-	if t.r.Method != http.MethodGet { // HEAD, too, would use the code up
+	if t.r.Method != http.MethodGet { // HEAD would use up the code
 		return errMethod(t.w, methods)
 	}
-	if isPrefetch(t.r) { // without a person: nothing is used up, and browsers throw such an answer away
+	if isPrefetch(t.r) { // use nothing up: browsers discard this response
 		t.w.WriteHeader(http.StatusServiceUnavailable)
 		return nil
 	}
-	query := t.r.URL.Query() // without what is malformed
+	query := t.r.URL.Query() // skips malformed parameters
 	attempt := a.match(t.r, query)
 	if attempt == nil {
 		return a.heal(t, query, nil)
 	}
-	a.attempts.remove(t.w, t.r, attempt.state) // used up, whatever comes of it
+	a.attempts.remove(t.w, t.r, attempt.state) // used once, even if the login fails
 	begunAt := a.registrations.withID(attempt.provider)
 	if attempt.expired(a.now()) || begunAt == nil {
 		return a.heal(t, query, attempt)
 	}
 	options, calledBack := attempt.options(), t.at
 	t.at, t.again = begunAt, &options
-	if calledBack != begunAt { // RFC 9700 section 4.4: one provider's answer for a login at another
-		return withAnswer(errBadCallback("the callback of another provider than that of the login"), query)
+	if calledBack != begunAt { // RFC 9700 section 4.4: mix-up of providers
+		return withAnswer(errBadCallback("the callback is for another provider than the login; check the redirect URI registered at each provider"), query)
 	}
 	if err := a.finish(t, query, attempt); err != nil {
 		return err
@@ -81,8 +80,8 @@ func (a *Authenticator) callback(t *turn) error {
 	return nil
 }
 
-// match returns the attempt of this browser that the callback's one state
-// belongs to, or nil.
+// match returns this browser's attempt for the callback's state, or nil. The state must
+// occur once.
 func (a *Authenticator) match(r *http.Request, query url.Values) *attempt {
 	state, ok := only(query["state"])
 	if !ok {
@@ -91,23 +90,23 @@ func (a *Authenticator) match(r *http.Request, query url.Values) *attempt {
 	return a.attempts.find(r, state)
 }
 
-// finish goes from a matched callback to a session. The order matters: nothing
-// is sent anywhere before the answer is known to come from the provider that
-// was asked, and nobody is told before everything has been checked.
+// finish takes a callback with its attempt to a session. The order of the steps matters:
+// the code is sent only after the response is known to come from the right provider, and
+// OnLogin is called only after all checks.
 func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) error {
 	w, r, at := t.w, t.r, t.at
 	if err := at.checkIssuer(r.Context(), query["iss"]); err != nil {
 		return withAnswer(err, query)
 	}
 	if query.Has("error") {
-		if attempt.silent && !attempt.guarded && needsUser(query) { // a guard would ask again
+		if attempt.silent && !attempt.guarded && needsUser(query) { // a guard would start the login again
 			return a.goOnAsNobody(w, r, attempt)
 		}
 		return errProviderSaysNo(query)
 	}
 	code, ok := only(query["code"])
 	if !ok || !validCode(code) {
-		return errBadCallback("%d code parameters, or one that is no code", len(query["code"]))
+		return errBadCallback("want one valid code parameter, got %d", len(query["code"]))
 	}
 	next, err := a.land(w, r, attempt)
 	if err != nil {
@@ -123,7 +122,7 @@ func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) erro
 	if err != nil {
 		return err
 	}
-	fresh := login.session // of the same id, if another callback has begun it
+	fresh := login.session // has the same id for all callbacks of this login
 	fresh.seen = instantOf(a.now())
 	if err := a.start(w, r, &fresh, login.tokens); err != nil {
 		return err
@@ -133,7 +132,7 @@ func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) erro
 	return nil
 }
 
-// loginOf is what a callback begins, and another one of the same login once more.
+// loginOf returns the session and tokens of a login, for all its callbacks.
 func (a *Authenticator) loginOf(at *registration, who *identity, attempt *attempt) *login {
 	l := &login{session: *a.sessions.begin(at, who), idToken: who.IDToken, returnTo: a.returnTo(attempt.returnTo)}
 	if attempt.required {
@@ -145,12 +144,13 @@ func (a *Authenticator) loginOf(at *registration, who *identity, attempt *attemp
 	return l
 }
 
-// start begins a session with its tokens, or leaves the browser all that it has:
-// the former ones are forgotten, and cookies set, when all has gone well.
+// start starts a session with its tokens, and replaces the previous session. If it fails,
+// the browser keeps the previous session: cookies are set, and the previous session is
+// deleted, only after everything else has succeeded.
 func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *session, with *tokens) error {
 	former, formerTokens := a.former(r)
 	if former != nil && former.id == fresh.id {
-		former, formerTokens = nil, nil // another callback of this login has begun it
+		former, formerTokens = nil, nil // started by another callback of this login
 	}
 	held := vault.Hold()
 	if err := a.tokens.start(held, r, fresh, with, a.config.Sessions.Lifetime); err != nil {
@@ -163,15 +163,15 @@ func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *ses
 		return errTokensTooLarge(err)
 	}
 	if err := a.sessions.vault.Forget(r); err != nil {
-		return errStoreDown(fmt.Errorf("forgetting the former session: %w", err))
+		return errStoreDown(fmt.Errorf("deleting the previous session: %w", err))
 	}
 	held.Release(w)
 	if err := a.tokens.vault.Forget(r); err != nil {
-		a.log(r, errStoreDown(err)) // without their session they are of no use
+		a.log(r, errStoreDown(err)) // tokens are useless without their session
 	}
 	if former != nil {
 		if err := a.sessions.void(r.Context(), former); err != nil {
-			a.log(r, asError(err)) // the new one is as good without
+			a.log(r, asError(err)) // the new session is valid anyway
 		}
 	}
 	if formerTokens != nil && !fresh.shares(former) {
@@ -180,11 +180,11 @@ func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *ses
 	return nil
 }
 
-// former returns the session that a login is about to replace, and its tokens, or
-// nil for what there is not. An outage does not stop the login.
+// former returns the session that the login replaces, and its tokens. Each is nil if
+// there is none. An outage does not stop the login.
 func (a *Authenticator) former(r *http.Request) (*session, *tokens) {
 	if a.config.Logout.Revocations == nil && !a.tokens.kept {
-		return nil, nil // a former session is of no interest
+		return nil, nil // the previous session is not needed
 	}
 	found, err := a.sessions.load(r)
 	if err != nil || found == nil {
@@ -194,22 +194,23 @@ func (a *Authenticator) former(r *http.Request) (*session, *tokens) {
 	return found, held
 }
 
-// shares reports whether two sessions may be of one grant at the provider: they are
-// of the same user in the same session there, or in sessions that it does not name.
-// A provider may revoke a grant as a whole (RFC 7009 section 2.1), and with the
-// former tokens the new ones.
+// shares reports whether two sessions may belong to one grant at the provider. They may
+// if they have the same user and the same session at the provider, or if neither names a
+// session. A provider may revoke the whole grant (RFC 7009 section 2.1). Revoking the
+// previous tokens would then revoke the new ones.
 func (s *session) shares(other *session) bool {
 	return s.registration == other.registration && s.user.Issuer == other.user.Issuer &&
 		s.user.Subject == other.user.Subject && s.sid == other.sid
 }
 
-// An identity is the outcome of a login, as the application sees it.
+// An identity is the user of a login, as the provider and the application see them.
 type identity struct {
 	provider.Identity
 	user User
 }
 
-// redeem trades the code for somebody whom provider and application both let in.
+// redeem exchanges the code for an identity that the provider confirms and OnLogin
+// accepts.
 func (a *Authenticator) redeem(ctx context.Context, at *registration, code string, posted []string, attempt *attempt) (*identity, error) {
 	ctx = a.contextOfLogin(ctx)
 	proven, err := at.redeem(ctx, code, attempt)
@@ -223,7 +224,7 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 	if who.user.claims, err = keptClaims(who.Claims, nil); err != nil {
 		return nil, err
 	}
-	if a.config.OnLogin != nil { // which sees all claims, also those that are not kept
+	if a.config.OnLogin != nil { // sees all claims, even those that are not kept
 		theirs := who.user
 		ctx := ContextWithToken(ctx, (*tokens)(who.Tokens).bearer())
 		if err := a.config.OnLogin(ctx, &theirs); err != nil {
@@ -236,7 +237,8 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 	return who, err
 }
 
-// heal answers a callback whose attempt is gone or, if it is not nil, over.
+// heal answers a callback whose attempt is missing or, if over is not nil, expired or of
+// a provider that is no longer configured.
 func (a *Authenticator) heal(t *turn, query url.Values, over *attempt) error {
 	var options LoginOptions
 	if over != nil {
@@ -268,18 +270,19 @@ func (a *Authenticator) heal(t *turn, query url.Values, over *attempt) error {
 	return err
 }
 
-// logRestart tells of what looks to the person like a login that asks twice. It
-// happens now and then to anybody, and to everybody if something is set up wrong.
+// logRestart logs that a login started again by itself. To the user it looks like a login
+// that asks twice. A few of these are normal. If every login restarts, the configuration
+// is wrong.
 func (a *Authenticator) logRestart(r *http.Request, at *registration) {
-	a.config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "pixy: login begun once more, because its callback came without its cookie",
+	a.config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "pixy: login started again, because the callback came without the login's cookie",
 		slog.String("provider", at.config.Name),
 		slog.String("issuer", at.config.Issuer),
-		slog.String("hint", "if it is everybody: is the application opened on the host of RedirectURL, and does every process have the same SessionKey?"),
+		slog.String("hint", "a few of these are normal; if every login starts again, check that users open the application on the host of RedirectURL, and that all replicas have the same SessionKey"),
 	)
 }
 
-// errOnLogin is a refusal by the application, in its words if it gives any, or
-// an outage of what it depends on.
+// errOnLogin is a login that OnLogin refused, with the public text of OnLogin's *Error if
+// it returned one. If OnLogin's error wraps ErrUnavailable, it is an outage.
 func errOnLogin(err error) *Error {
 	code := codeLoginRefused
 	if errors.Is(err, ErrUnavailable) {

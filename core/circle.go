@@ -14,51 +14,52 @@ import (
 )
 
 const (
-	// maxRepeated is how many logins that no guard began may come after another one
-	// without a session in between. An application may send anonymous users to the
-	// login by itself, and is a guard of its own then.
+	// maxRepeated is how many logins without a guard may follow a login for the same
+	// page, with no session in between. An application may redirect anonymous users to
+	// the login itself, instead of using a guard.
 	maxRepeated = 1
 
-	// maxReopened is how often a callback that is over may end at a session within
-	// a minute: a user reloads it, and a circle does so for ever.
+	// maxReopened is how often a callback whose login has ended may redirect to the page
+	// within a minute, if there is a session. A user may reload the callback; a circle
+	// never ends.
 	maxReopened = 3
 
-	// maxSpent is how many used attempts for the page a browser may still have: an
-	// answer may be lost on its way.
+	// maxSpent is how many used attempts for the page a browser may still have. A
+	// response that removes an attempt may be lost.
 	maxSpent = 2
 
-	// maxSilent is how many logins with prompt=none may follow one another without
-	// a user.
+	// maxSilent is how many logins with prompt=none may follow one another without a
+	// user.
 	maxSilent = 4
 )
 
-// A fate is what has become of a session, as one request shows it.
+// A fate is what happened to a session, as one request shows it.
 type fate int
 
 const (
 	good       fate = iota
 	absent          // no cookie
-	notKept         // a cookie, and nothing in the Store, or two cookies of that name
-	unreadable      // it does not open
-	over            // its time has passed
-	revoked         // ended before its time, or the provider is not configured any more
+	notKept         // a cookie without a record in the Store, or two cookies of that name
+	unreadable      // the cookie does not open
+	over            // expired
+	revoked         // revoked, or its provider is no longer configured
 )
 
-// likelyCauses are what the log says of a session that did not last.
+// likelyCauses are the causes that the log gives for a session that did not last.
 var likelyCauses = map[fate]string{
-	good: "the session is good at the callback, and the guard has not seen it: a proxy removes cookies on the way to that page, " +
-		"the guard there belongs to another Authenticator or process, clocks of replicas differ, or the guard ended it (the tokens' cookie is dropped, a refresh is refused)",
+	good: "the session is valid at the callback, but the guard did not see it: a proxy removes cookies on the way to that page, " +
+		"the guard there belongs to another Authenticator or process, clocks of replicas differ, or the guard ended the session (the tokens' cookie was dropped, or a refresh is refused)",
 	absent: "the browser came back without the session's cookie: the browser or a proxy refused or dropped it, the header is too large for a proxy, " +
-		"or something else removes the cookie",
-	notKept: "the session's cookie came back, and no session belongs to it: replicas have different Stores or one has none, the Store loses sessions, " +
+		"or other code removes the cookie",
+	notKept: "the session's cookie came back, but it has no session: replicas have different Stores or one has none, the Store loses sessions, " +
 		"a part of the cookie was dropped, or another application on this host sets a cookie of that name",
-	unreadable: "the session's cookie came back and does not open: a replica has another SessionKey, RedirectURL or kind of Store, " +
+	unreadable: "the session's cookie came back, but cannot be opened: a replica has another SessionKey, RedirectURL or kind of Store, " +
 		"or another Authenticator on this host has the same Sessions.CookieName",
-	over:    "the session is over already: clocks of replicas differ, or Sessions.Lifetime or Sessions.Idle is too short",
-	revoked: "the session is revoked as soon as it begins: clocks of replicas, or of what calls Revocations, differ",
+	over:    "the session has expired already: clocks of replicas differ, or Sessions.Lifetime or Sessions.Idle is too short",
+	revoked: "the session is revoked as soon as it begins: clocks of replicas differ, or the clock of a program that calls Revocations",
 }
 
-// fate tells why load finds no session.
+// fate returns why load finds no session, or good if it finds one.
 func (s *sessionKeeper) fate(r *http.Request) (fate, error) {
 	found, err := s.load(r)
 	if err != nil || found != nil {
@@ -83,9 +84,10 @@ func (s *sessionKeeper) fate(r *http.Request) (fate, error) {
 	return revoked, nil
 }
 
-// challengeAgain looks whether a guard that finds nobody would send the browser
-// around in a circle: its last login ended at this very page, a moment ago. Once it
-// may be chance, or a session that was ended on purpose, and options remember it.
+// challengeAgain returns an error if a guard with an anonymous request would send the
+// browser in a circle: its last login ended at this page, a moment ago. The first time
+// may be chance, or the session was ended on purpose, so it only marks options as
+// excused.
 func (a *Authenticator) challengeAgain(w http.ResponseWriter, r *http.Request, options *LoginOptions) error {
 	last, ok := a.landings.find(r)
 	if !ok || last.silent || last.page != a.fingerprint(options.ReturnTo) {
@@ -102,8 +104,8 @@ func (a *Authenticator) challengeAgain(w http.ResponseWriter, r *http.Request, o
 	return a.errSessionLost(w, r, why)
 }
 
-// land looks whether a callback that is right in itself belongs to a circle, before
-// the code is sent. If not, it returns the landing at which the login will end.
+// land checks whether a valid callback belongs to a circle, before the code is sent. If
+// not, it returns the landing at which the login will end.
 func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *attempt) (landing, error) {
 	next := landing{page: a.fingerprint(attempt.returnTo)}
 	if attempt.excused {
@@ -121,8 +123,8 @@ func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *at
 	case dropped:
 		return next, a.errSessionLost(w, r, why)
 	case attempt.guarded:
-		// Tabs that are restored together have begun before the first of them
-		// ended. If this one began later, its guard did not see what is seen here.
+		// Tabs that are restored together start their logins before the first one
+		// ends. If this login started later, its guard did not see the session.
 		if why != good || attempt.begun.After(last.at) {
 			return next, a.errSessionLost(w, r, why)
 		}
@@ -135,9 +137,9 @@ func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *at
 	return next, nil
 }
 
-// spentAttempts counts the logins for the same page that ended in this process
-// before attempt began, and whose attempts the browser still has: something drops
-// all cookies of the callback's answers, which would have removed them.
+// spentAttempts counts the logins for the same page that ended in this process before
+// attempt began, and whose attempts the browser still has. If there are many, something
+// drops all cookies of the callback's responses, because these remove the attempts.
 func (a *Authenticator) spentAttempts(r *http.Request, attempt *attempt) (spent int) {
 	page, left := a.returnTo(attempt.returnTo), maxEvictions
 	for name, value := range vault.WithPrefix(r, a.attempts.prefix) {
@@ -156,8 +158,9 @@ func (a *Authenticator) spentAttempts(r *http.Request, attempt *attempt) (spent 
 	return spent
 }
 
-// landAgain is land for a callback whose login has succeeded already, as far as
-// this process can tell. With a guard that cannot tell, it comes again and again.
+// landAgain is land for a callback whose login has ended, while the request has a
+// session. A guard that does not see that session would send the browser here again and
+// again.
 func (a *Authenticator) landAgain(w http.ResponseWriter, r *http.Request, over *attempt) error {
 	last, ok := a.landings.find(r)
 	if !ok {
@@ -172,9 +175,10 @@ func (a *Authenticator) landAgain(w http.ResponseWriter, r *http.Request, over *
 	return nil
 }
 
-// goOnAsNobody ends a login with prompt=none that the provider could not do without
-// the user (OpenID Connect Core section 3.1.2.6): the browser goes on to where it
-// wanted to go. If the page begins the same login again, it must not be for ever.
+// goOnAsNobody ends a login with prompt=none that the provider could not complete without
+// the user (OpenID Connect Core section 3.1.2.6). The browser continues to the login's
+// page with an anonymous request. That page may start the same login again, so the number
+// of repetitions is limited.
 func (a *Authenticator) goOnAsNobody(w http.ResponseWriter, r *http.Request, attempt *attempt) error {
 	next := landing{page: a.fingerprint(attempt.returnTo), silent: true}
 	if last, ok := a.landings.find(r); ok && last.silent && last.page == next.page {
@@ -187,30 +191,30 @@ func (a *Authenticator) goOnAsNobody(w http.ResponseWriter, r *http.Request, att
 	return nil
 }
 
-// fingerprint is that of the page where a login ends that is to end at returnTo.
+// fingerprint identifies the page where a login with returnTo ends.
 func (a *Authenticator) fingerprint(returnTo string) uint32 { return fingerprint(a.returnTo(returnTo)) }
 
-// errSessionLost is a login that succeeded and did not last: another one would go
-// around in a circle. The browser begins anew, so that the user can try again.
+// errSessionLost is a login whose session did not last: another login would continue the
+// circle. It removes the landing, so that the user can try again.
 func (a *Authenticator) errSessionLost(w http.ResponseWriter, r *http.Request, why fate) *Error {
 	a.landings.forget(w, r)
-	return fail(codeSessionLost, errors.New("a login succeeded, and the next request of the browser was anonymous; "+likelyCauses[why]))
+	return fail(codeSessionLost, errors.New("a login succeeded, but the browser's next request was anonymous; "+likelyCauses[why]))
 }
 
 const (
 	landingVersion  = 1
 	landingLifetime = time.Minute
-	maxLandings     = 32 // that one logout removes
+	maxLandings     = 32 // removed by one logout
 )
 
-// A landing is the end of a browser's last login, for a minute. It tells a login
-// that did not last, whose browser is sent to the provider again, from a first
-// one. It travels sealed in a cookie of its own, which says nothing of the user.
+// A landing records the end of a browser's last login, for a minute. It distinguishes a
+// login that did not last from a first login. It is sealed in a cookie of its own, which
+// contains nothing about the user.
 type landing struct {
 	at     time.Time
 	page   uint32 // fingerprint of the page where the login ended
 	count  byte   // landings before it that may belong to the same circle
-	silent bool   // with prompt=none, and without a user
+	silent bool   // a login with prompt=none that ended without a user
 }
 
 func (l landing) encode() []byte {
@@ -229,17 +233,17 @@ func decodeLanding(b string) (landing, bool) {
 	}, true
 }
 
-// landings keeps the last landing of each browser.
+// landings keeps the last landing of each browser, in a cookie.
 type landings struct {
 	sealer  *seal.Sealer
-	prefix  string // of the names, for all Authenticators with this Sessions.CookieName
-	name    string // depends on RedirectURL: another Authenticator has one of its own
+	prefix  string // of the cookies' names, for all Authenticators with this Sessions.CookieName
+	name    string // depends on RedirectURL, so each Authenticator has its own
 	cookies vault.Kind
 	lasts   time.Duration
 	now     func() time.Time
 }
 
-// newLandings makes landings that end long before a session may end by itself.
+// newLandings returns landings that expire well before a session can.
 func newLandings(sealer *seal.Sealer, prefix string, cookies vault.Kind, config *Config, now func() time.Time) *landings {
 	sum := sha256.Sum256([]byte(config.RedirectURL))
 	lasts := min(landingLifetime, config.Sessions.Lifetime/2)
@@ -252,8 +256,8 @@ func newLandings(sealer *seal.Sealer, prefix string, cookies vault.Kind, config 
 	}
 }
 
-// find returns the browser's last landing, if it was moments ago. By this clock,
-// too: programs may keep a cookie for longer than Max-Age says.
+// find returns the browser's last landing, if it has not expired by our clock. Clients
+// may keep a cookie for longer than Max-Age.
 func (l *landings) find(r *http.Request) (landing, bool) {
 	value, ok := vault.Value(r, l.name)
 	if !ok {
@@ -272,14 +276,14 @@ func (l *landings) save(w http.ResponseWriter, last landing) {
 	l.cookies.Set(w, l.name, l.sealer.Seal(l.name, last.encode()), max(time.Second, l.lasts))
 }
 
-// forget has the browser begin anew.
+// forget removes the browser's landing.
 func (l *landings) forget(w http.ResponseWriter, r *http.Request) {
 	if vault.Has(r, l.name) {
 		l.cookies.Remove(w, l.name)
 	}
 }
 
-// forgetAll is forget for all Authenticators that share the session's cookie: a
+// forgetAll removes the landings of all Authenticators that share the session's cookie: a
 // logout at one ends the session of the other.
 func (l *landings) forgetAll(w http.ResponseWriter, r *http.Request) {
 	left := maxLandings

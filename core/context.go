@@ -14,34 +14,34 @@ import (
 	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
-// attached is the answer of one guard, loader or test, in a request's context.
-// There is one key for all Authenticators. Each entry has a link to the one that
-// was there before, so that a request costs one lookup and no more memory.
+// attached is the result of one guard, loader or test, in a request's context. All
+// Authenticators share one context key. Each result links to the previous one, so that a
+// request costs one lookup and little memory.
 type attached struct {
-	user    *User          // nil: nobody
-	by      *Authenticator // nil: by a test
-	session *session       // nil: nobody, or by a test
-	request *http.Request  // that the guard has let pass; nil: there is no session to read tokens of
-	tokens  *requestTokens // nil: not asked for; see refresher.of
-	token   *oauth2.Token  // by a test, or of a login that is about to end
-	outer   *attached      // what the context had before; nil: nothing
+	user    *User          // nil: anonymous
+	by      *Authenticator // nil: set by a test
+	session *session       // nil: anonymous, or set by a test
+	request *http.Request  // that passed the guard; nil: no session to read tokens from
+	tokens  *requestTokens // nil: not used yet; see refresher.of
+	token   *oauth2.Token  // set by a test, or of a login in OnLogin and FetchUser
+	outer   *attached      // the previous result; nil: none
 }
 
 type attachedKey struct{}
 
-// innermost returns the last answer that a context has got, or nil.
+// innermost returns the last result in a context, or nil.
 func innermost(ctx context.Context) *attached {
 	found, _ := ctx.Value(attachedKey{}).(*attached)
 	return found
 }
 
-// in returns a context in which here is the innermost answer.
+// in returns a context in which here is the innermost result.
 func (here *attached) in(ctx context.Context) context.Context {
 	return context.WithValue(ctx, attachedKey{}, here)
 }
 
-// of returns the last answer of a, or of a test that has named a user. It returns
-// nil if there is none.
+// of returns the last result of a, or of a test that has set a user. It returns nil if
+// there is none.
 func (here *attached) of(a *Authenticator) *attached {
 	for ; here != nil; here = here.outer {
 		if here.by == a || here.by == nil && here.user != nil {
@@ -51,7 +51,7 @@ func (here *attached) of(a *Authenticator) *attached {
 	return nil
 }
 
-// passed returns the user that a, or a test, has let pass, or nil.
+// passed returns the last result of a, or of a test, if it has a user, or nil.
 func (here *attached) passed(a *Authenticator) *attached {
 	if mine := here.of(a); mine != nil && mine.user != nil {
 		return mine
@@ -59,9 +59,9 @@ func (here *attached) passed(a *Authenticator) *attached {
 	return nil
 }
 
-// User returns the user of this login who sent r, or nil. It is nil if no guard
-// and no loader of this Authenticator has let r pass, whatever other
-// Authenticators have found. A user of [ContextWithUser] is a user of every login.
+// User returns the user that a guard or loader of a found in the request, or nil. It
+// returns nil if neither has passed r, even if another Authenticator has found a user. A
+// user from [ContextWithUser] is a user of every Authenticator.
 func (a *Authenticator) User(r *http.Request) *User {
 	if mine := innermost(r.Context()).passed(a); mine != nil {
 		return mine.user
@@ -69,10 +69,9 @@ func (a *Authenticator) User(r *http.Request) *User {
 	return nil
 }
 
-// UserFromContext returns the user that the innermost guard or loader has found,
-// or nil if it has found nobody. With several Authenticators, the innermost one
-// is the one that ran last before the handler: use [Authenticator.User] to ask a
-// certain one.
+// UserFromContext returns the user that the innermost guard or loader found, or nil if it
+// found none. With several Authenticators, the innermost guard is the one that ran last
+// before the handler. Use [Authenticator.User] to get the user of one Authenticator.
 func UserFromContext(ctx context.Context) *User {
 	if found := innermost(ctx); found != nil {
 		return found.user
@@ -80,8 +79,8 @@ func UserFromContext(ctx context.Context) *User {
 	return nil
 }
 
-// ContextWithUser returns a context in which user is logged in. It is meant for
-// tests of protected handlers: every guard lets such a request pass.
+// ContextWithUser returns a context with user as the logged-in user. Use it in tests of
+// guarded handlers: every guard passes such a request.
 func ContextWithUser(ctx context.Context, user *User) context.Context {
 	here := &attached{user: user, outer: innermost(ctx)}
 	if here.outer != nil {
@@ -90,7 +89,7 @@ func ContextWithUser(ctx context.Context, user *User) context.Context {
 	return here.in(ctx)
 }
 
-// again makes the answer of an outer guard or loader of a the innermost one.
+// again makes the result of an outer guard or loader of a the innermost one.
 func (a *Authenticator) again(r *http.Request, mine *attached) *http.Request {
 	last := innermost(r.Context())
 	if mine == last {
@@ -98,12 +97,12 @@ func (a *Authenticator) again(r *http.Request, mine *attached) *http.Request {
 	}
 	here := &attached{user: mine.user, by: mine.by, session: mine.session, request: mine.request, token: mine.token, outer: last}
 	if here.request != nil {
-		here.tokens = a.refresher.of(mine) // the tokens are the same, also if they were refreshed
+		here.tokens = a.refresher.of(mine) // shared, so that both see a refresh
 	}
 	return r.WithContext(here.in(r.Context()))
 }
 
-// nobody makes "nobody" the innermost answer, if another one would be seen.
+// nobody makes an anonymous result the innermost one, if the innermost one has a user.
 func (a *Authenticator) nobody(r *http.Request) *http.Request {
 	last := innermost(r.Context())
 	if last == nil || last.user == nil {
@@ -112,19 +111,20 @@ func (a *Authenticator) nobody(r *http.Request) *http.Request {
 	return r.WithContext((&attached{by: a, outer: last}).in(r.Context()))
 }
 
-// TokenSource returns what gives the access token of the user of a request, to
-// call an API in the user's name. It needs [TokenConfig.Keep], and a context
-// that has passed a guard; with several Authenticators, the token is that of the
-// innermost guard's user. In OnLogin and FetchUser it gives the token of the new
-// login, also without Tokens.Keep. It is safe for concurrent use.
+// TokenSource returns a source of the access token of the request's user, for calls to an
+// API on behalf of the user. It needs [TokenConfig.Keep], and the context of a request
+// that has passed a guard. With several Authenticators, the token belongs to the user of
+// the innermost guard. In OnLogin and FetchUser, it returns the token of the new login,
+// even without Tokens.Keep. It is safe for concurrent use.
 //
-// The guard has seen to it that the token is good for a while: a minute, or a
-// quarter of its life if that is less. An API that answers 401 all the same is what
-// [Authenticator.Refresh] is for. Token never uses the network but for a
-// Store. It does not give the refresh token, which is used once and by nobody
-// else. Its error wraps [ErrNoToken] if there is no token or it has expired, and
-// [ErrUnavailable] if it has expired and cannot be refreshed at the moment; the
-// session goes on in both cases.
+// The guard refreshes tokens early: when it passes a request, the token is valid for
+// another minute, or for a quarter of its lifetime if that is less. If an API answers 401
+// nevertheless, call [Authenticator.Refresh].
+//
+// Token does not use the network, unless there is a Store. It never returns the refresh
+// token, which can be used only once. Its error wraps [ErrNoToken] if there is no token
+// or it has expired, and [ErrUnavailable] if it has expired and cannot be refreshed now.
+// The session continues in both cases.
 func TokenSource(ctx context.Context) oauth2.TokenSource { return tokenSource{ctx} }
 
 type tokenSource struct{ ctx context.Context }
@@ -133,29 +133,29 @@ func (s tokenSource) Token() (*oauth2.Token, error) {
 	found := innermost(s.ctx)
 	switch {
 	case found == nil:
-		return nil, errNoToken("no guard has let this request pass")
+		return nil, errNoToken("the request has not passed a guard")
 	case found.token != nil:
 		return found.token, nil
 	case found.by == nil || !found.by.tokens.kept:
 		return nil, errNoToken("Config.Tokens.Keep is not set")
 	case found.request == nil:
-		return nil, errNoToken("nobody is logged in")
+		return nil, errNoToken("the request is anonymous")
 	}
 	held, err := found.by.refresher.of(found).get()
 	switch {
-	case held != nil && (!held.expired(found.by.now()) || held.Assumed && err == nil): // what is assumed may be wrong
+	case held != nil && (!held.expired(found.by.now()) || held.Assumed && err == nil): // an assumed expiry may be wrong
 		return held.bearer(), nil
 	case err != nil:
 		return nil, err
 	case held == nil:
-		return nil, errNoToken("there are none with this session")
+		return nil, errNoToken("this session has no tokens; log in again")
 	}
-	return nil, errNoToken("the access token has expired; if it can be refreshed, the guard of the next request does")
+	return nil, errNoToken("the access token has expired; the guard refreshes it at the next request, if there is a refresh token")
 }
 
-// ContextWithToken returns a context for which [TokenSource] gives token. It is
-// meant for tests of handlers that call APIs. Nobody is logged in by it:
-// that is for [ContextWithUser], before or after.
+// ContextWithToken returns a context in which [TokenSource] returns token. Use it in
+// tests of handlers that call APIs. It does not log a user in: combine it with
+// [ContextWithUser], in any order.
 func ContextWithToken(ctx context.Context, token *oauth2.Token) context.Context {
 	here := &attached{token: token}
 	if last := innermost(ctx); last != nil {
@@ -164,9 +164,9 @@ func ContextWithToken(ctx context.Context, token *oauth2.Token) context.Context 
 	return here.in(ctx)
 }
 
-// contextOfLogin is what the application's functions get during a login of a. Its
-// user is the one that a had let pass before, and it has no token: neither the
-// former user's, nor one of another Authenticator.
+// contextOfLogin returns the context for the application's functions during a login of a.
+// Its user is the one that a found in the request. It has no token: neither of that user,
+// nor of another Authenticator.
 func (a *Authenticator) contextOfLogin(ctx context.Context) context.Context {
 	here := &attached{by: a, outer: innermost(ctx)}
 	if former := here.outer.passed(a); former != nil {
@@ -175,24 +175,25 @@ func (a *Authenticator) contextOfLogin(ctx context.Context) context.Context {
 	return here.in(ctx)
 }
 
-// Client returns a client that calls APIs in the name of the user of a request:
-// it sends their access token, as [TokenSource] gives it, to hosts and to nobody
-// else. A host is a name, with a port if it is not 443, such as
-// "api.example.com" or "api.example.com:8443"; it is spoken to by https, or by
-// http if it is a loopback host.
+// Client returns an HTTP client that calls APIs on behalf of the request's user. It sends
+// the access token of [TokenSource], and only to the given hosts. A host is a name, with
+// a port if it is not 443, such as "api.example.com" or "api.example.com:8443". Requests
+// must use https; loopback hosts may use http.
 //
-// A request to another host is an error, and so is a redirect to one: name every
-// host that a redirect may lead to. Without hosts, each request is an error.
-// Errors of the token are those of TokenSource, within a [url.Error].
-// The client is for the life of the request: make a new one each time. It uses the
-// transport of the client that ctx has for [oauth2.HTTPClient], or else that of
-// [Config.HTTPClient], and bounds nothing that it sends and receives.
+// A request to another host returns an error, and so does a redirect to one: list every
+// host that a redirect may lead to. Without hosts, every request returns an error. Errors
+// of TokenSource are wrapped in a [url.Error].
+//
+// The client is valid for one request: create a new one each time. It uses the transport
+// of the client that ctx has for [oauth2.HTTPClient], or else that of
+// [Config.HTTPClient]. It sets no timeout, and does not limit the size of requests and
+// responses.
 func Client(ctx context.Context, hosts ...string) *http.Client {
 	transport := &bearerTransport{base: apiTransport(ctx), source: TokenSource(ctx), hosts: slices.Clone(hosts)}
 	return &http.Client{Transport: transport, CheckRedirect: transport.redirect}
 }
 
-// apiTransport is what x/oauth2 would take, or that of the Config.
+// apiTransport returns the transport that x/oauth2 would use, or that of the Config.
 func apiTransport(ctx context.Context) http.RoundTripper {
 	var custom *http.Client
 	if found := innermost(ctx); found != nil && found.by != nil {
@@ -207,8 +208,8 @@ func apiTransport(ctx context.Context) http.RoundTripper {
 	return http.DefaultTransport
 }
 
-// bearerTransport sends an access token in the Authorization header (RFC 6750
-// section 2.1), where it may go.
+// bearerTransport sends an access token in the Authorization header (RFC 6750 section
+// 2.1), to the given hosts only.
 type bearerTransport struct {
 	base   http.RoundTripper
 	source oauth2.TokenSource
@@ -225,17 +226,17 @@ func (t *bearerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		closeBody(r)
 		return nil, err
 	}
-	r = r.Clone(r.Context()) // which is the caller's
-	r.Host = ""              // whoever is named is who is asked
+	r = r.Clone(r.Context()) // r belongs to the caller
+	r.Host = ""              // the Host header must be the checked host
 	r.Header.Set("Authorization", "Bearer "+token.AccessToken)
 	return t.base.RoundTrip(r)
 }
 
-// maxRedirects is net/http's own limit.
+// maxRedirects is the limit of net/http.
 const maxRedirects = 10
 
-// redirect follows redirects among the named hosts. What another host would be
-// asked is left out of its URL, which RoundTrip refuses and the error shows.
+// redirect follows redirects to the given hosts. For another host it removes path and
+// query from the URL, because RoundTrip refuses the request and the error shows the URL.
 func (t *bearerTransport) redirect(r *http.Request, via []*http.Request) error {
 	if len(via) >= maxRedirects {
 		return fmt.Errorf("pixy: stopped after %d redirects", maxRedirects)
@@ -246,13 +247,13 @@ func (t *bearerTransport) redirect(r *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// errUnnamed names the host and nothing else of the URL.
+// errUnnamed names only the host of the URL.
 func errUnnamed(r *http.Request) error {
 	host := r.URL.Host
 	if r.Response != nil {
-		return fmt.Errorf("pixy: a redirect to %s://%s was not followed; name %q among the hosts of Client if the access token may go there, and use https", r.URL.Scheme, host, host)
+		return fmt.Errorf("pixy: a redirect to %s://%s was not followed; if the access token may go there, add %q to the hosts of Client, and use https", r.URL.Scheme, host, host)
 	}
-	return fmt.Errorf("pixy: the access token is not for %s://%s; name %q among the hosts of Client, and use https", r.URL.Scheme, host, host)
+	return fmt.Errorf("pixy: the access token is not sent to %s://%s; add %q to the hosts of Client, and use https", r.URL.Scheme, host, host)
 }
 
 func (t *bearerTransport) named(u *url.URL) bool {
@@ -260,7 +261,7 @@ func (t *bearerTransport) named(u *url.URL) bool {
 	return secure && slices.ContainsFunc(t.hosts, func(host string) bool { return equalHost(u, host) })
 }
 
-// usualPorts need not be said, and browsers do not.
+// usualPorts are the default ports, which browsers omit.
 var usualPorts = map[string]string{"https": ":443", "http": ":80"}
 
 func equalHost(u *url.URL, host string) bool {
@@ -268,7 +269,7 @@ func equalHost(u *url.URL, host string) bool {
 	return strings.EqualFold(strings.TrimSuffix(u.Host, usual), strings.TrimSuffix(host, usual))
 }
 
-// closeBody does what a RoundTripper has to also in case of an error.
+// closeBody closes the body, as a RoundTripper must do even if it returns an error.
 func closeBody(r *http.Request) {
 	if r.Body != nil {
 		r.Body.Close()

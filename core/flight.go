@@ -10,43 +10,43 @@ import (
 )
 
 const (
-	// outcomeLifetime is how long the outcome of a login is remembered: for a double
-	// click, a reload, and a browser that asks again because it has seen no answer.
+	// outcomeLifetime is how long a login's outcome is remembered: for double clicks,
+	// reloads, and browsers that did not receive the response.
 	outcomeLifetime = time.Minute
 
-	// At most this many outcomes are remembered, and this many bytes of them. The
-	// oldest goes when another comes.
+	// These are the maximum number and the maximum size of remembered outcomes. The
+	// oldest is dropped first.
 	maxOutcomes     = 4096
 	maxOutcomeBytes = 16 << 20
 )
 
-// flights lets the callbacks of one login share one outcome. A double click, or a
-// reload, would otherwise send the code twice: the provider refuses the second, and
-// may then revoke what it gave for the first (RFC 6749 section 4.1.2).
+// flights lets all callbacks of one login share one outcome. Otherwise a double click or
+// a reload would send the code twice. The provider refuses the second request, and may
+// revoke the tokens of the first (RFC 6749 section 4.1.2).
 //
-// It knows what is being redeemed in this process, and what has been within
-// outcomeLifetime. Only an attempt that has been opened gets in here, so anonymous
-// requests take no room. If the second callback reaches another replica, or comes
-// after its outcome has made room, the provider decides.
+// It knows the logins of this process that are in progress, or ended within
+// outcomeLifetime. Only callbacks whose attempt was opened get here, so anonymous
+// requests use no memory. If the second callback reaches another replica, or its outcome
+// was dropped, the code is sent again and the provider decides.
 type flights struct {
 	now     func() time.Time
 	mu      sync.Mutex
 	byState map[string]*flight
-	landed  []*flight // in the order of landing
-	bytes   int       // of those
+	landed  []*flight // oldest first
+	bytes   int       // size of landed
 }
 
-// flight is one code being redeemed, or one that has been.
+// A flight is the exchange of one code, in progress or completed.
 type flight struct {
 	state  string
-	landed chan struct{} // closed when the outcome is there
-	login  *login        // shared: nobody may change it
+	landed chan struct{} // closed when the outcome is known
+	login  *login        // shared, so it must not be changed
 	err    error
 	until  time.Time
-	timer  *time.Timer // frees the memory; until is what counts
+	timer  *time.Timer // frees memory; until decides whether the outcome is valid
 }
 
-// A login is what comes of a code: a session, and what its cookies are made of.
+// A login is the result of a code: a session, and the contents of its cookies.
 type login struct {
 	session  session
 	tokens   *tokens // nil if they are not kept
@@ -54,12 +54,11 @@ type login struct {
 	returnTo string
 }
 
-var errNotLanded = errors.New("the callback that was redeeming this login's code broke off")
+var errNotLanded = errors.New("another callback of this login was exchanging the code, and did not finish; log in again")
 
-// join returns what redeem returns, calling it unless another callback with
-// the same state is doing so, or has. The context that redeem gets does not end
-// with the request: once the code is sent it is spent, and if the browser has
-// left, it may be back already and be waiting here.
+// join returns the result of redeem. If another callback with the same state has called
+// redeem, join waits for that call's result. The context of redeem does not end with the
+// request: the code works once, and the browser may already wait in a second request.
 func (f *flights) join(ctx context.Context, state string, redeem func(context.Context) (*login, error)) (*login, error) {
 	f.mu.Lock()
 	f.prune()
@@ -72,7 +71,7 @@ func (f *flights) join(ctx context.Context, state string, redeem func(context.Co
 			return nil, errProviderDown(ctx.Err())
 		}
 	}
-	// A state of its own: the attempt's shares memory with the verifier.
+	// Clone the state: the attempt's state shares its memory with the verifier.
 	mine := &flight{state: strings.Clone(state), landed: make(chan struct{}), err: errNotLanded}
 	if f.byState == nil {
 		f.byState = make(map[string]*flight)
@@ -81,20 +80,20 @@ func (f *flights) join(ctx context.Context, state string, redeem func(context.Co
 	f.mu.Unlock()
 	var login *login
 	err := errNotLanded
-	defer func() { f.land(mine, login, err) }() // also if OnLogin panics
+	defer func() { f.land(mine, login, err) }() // even if OnLogin panics
 	login, err = redeem(context.WithoutCancel(ctx))
 	return login, err
 }
 
-// outcome returns that of a flight that has landed.
+// outcome returns the outcome of a flight that has landed.
 func (f *flights) outcome(of *flight) (*login, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return of.login, of.err
 }
 
-// land makes an outcome known. All are remembered, also errors: the code may have
-// been sent.
+// land publishes an outcome. Errors are remembered, too, because the code may have been
+// sent.
 func (f *flights) land(mine *flight, login *login, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -113,14 +112,14 @@ func (f *flights) land(mine *flight, login *login, err error) {
 	close(mine.landed)
 }
 
-// prune drops what is over. The caller holds the lock.
+// prune drops expired outcomes. The caller holds the lock.
 func (f *flights) prune() {
 	for len(f.landed) > 0 && !f.now().Before(f.landed[0].until) {
 		f.drop(f.landed[0])
 	}
 }
 
-// drop forgets an outcome, if it is remembered. The caller holds the lock.
+// drop removes an outcome, if it is remembered. The caller holds the lock.
 func (f *flights) drop(of *flight) {
 	i := slices.Index(f.landed, of)
 	if i < 0 {
@@ -132,8 +131,8 @@ func (f *flights) drop(of *flight) {
 	delete(f.byState, of.state)
 }
 
-// returnTo is where the login of state has ended, if session is what it began, and
-// empty otherwise: only that session's browser may know.
+// returnTo returns the page where the login of state ended, if it started the given
+// session, and an empty string otherwise. Only that session's browser may learn the page.
 func (f *flights) returnTo(state string, session *session) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -144,7 +143,7 @@ func (f *flights) returnTo(state string, session *session) string {
 	return ""
 }
 
-// landedBefore reports whether the login of state has ended at returnTo before a time.
+// landedBefore reports whether the login of state ended at returnTo before t.
 func (f *flights) landedBefore(state, returnTo string, t time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -153,8 +152,8 @@ func (f *flights) landedBefore(state, returnTo string, t time.Time) bool {
 	return of != nil && of.login != nil && of.login.returnTo == returnTo && of.until.Add(-outcomeLifetime).Before(t)
 }
 
-// end is called when a session ends: no callback begins it again. Its code stays
-// known as spent.
+// end is called when a session ends, so that no further callback starts it again. The
+// code stays known as used.
 func (f *flights) end(session *session) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -173,7 +172,7 @@ func errLoginEnded() *Error {
 	return failure
 }
 
-// size is about how much memory an outcome takes.
+// size returns the approximate memory use of an outcome, in bytes.
 func (of *flight) size() int {
 	n := 1 << 10
 	if of.login == nil {

@@ -165,7 +165,7 @@ func TestCallbackHealsItself(t *testing.T) {
 			if got := g.provider.Count(logintest.Authorization) - begun; got != row.restarts {
 				t.Errorf("began %d logins by itself, want %d", got, row.restarts)
 			}
-			if got := strings.Count(g.log.String(), "login begun once more"); got != row.logged {
+			if got := strings.Count(g.log.String(), "login started again"); got != row.logged {
 				t.Errorf("%d lines say so, want %d", got, row.logged)
 			}
 			if got := g.redeemed(opened) - redeemed; got != row.redeems {

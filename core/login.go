@@ -13,23 +13,23 @@ import (
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
-// Login begins a login: it seals a new attempt into a cookie and sends the
-// browser to the provider with the S256 challenge of its verifier. Where the
-// person ends afterwards is the query parameter return_to, if it is a path of
-// this application, else [PageConfig.Home]. It does not look whether somebody is logged in.
-// [Authenticator.LoginWith] does it by what the application's own code says.
+// Login starts a login. It seals a new attempt into a cookie, and redirects the browser
+// to the provider with the S256 challenge of the attempt's verifier. After the login, the
+// user returns to the query parameter return_to if that is a path of this application,
+// and to [PageConfig.Home] otherwise. Login does not check whether the user is already
+// logged in. Use [Authenticator.LoginWith] to set the options in code.
 //
-// With several providers, the query parameter provider names one; without it,
-// the answer is a page on which the person chooses.
+// With several providers, the query parameter provider names one. Without it, Login
+// serves a page where the user chooses a provider.
 //
-// A third party, such as the provider's own portal, may begin a login (OpenID
-// Connect Core section 4), by GET or POST: iss must be the Issuer of a
-// configured OpenID provider, login_hint is passed on, and the person ends at
-// target_link_uri if that is on RedirectURL's origin.
+// A third party, such as the provider's portal, may start a login by GET or POST (OpenID
+// Connect Core section 4). iss must be the Issuer of a configured OpenID provider.
+// login_hint is passed on. The user returns to target_link_uri if that is on
+// RedirectURL's origin.
 //
-// Only a navigation begins a login. Prefetches, frames and fetch requests get
-// an [*Error] with status 403: each would leave an attempt that nobody ends.
-// While the provider is down and has never been up, it is [ErrUnavailable].
+// Only a navigation starts a login. Prefetches, frames and fetch requests get an [*Error]
+// with status 403, because they would leave attempts that are never completed. If the
+// provider is down and its metadata was never fetched, the error wraps [ErrUnavailable].
 func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
 	t := &turn{w: w, r: r}
 	return a.conclude(t, a.login(t))
@@ -51,24 +51,24 @@ func (a *Authenticator) login(t *turn) error {
 	return a.loginWith(t, options)
 }
 
-// misplaced reports whether a router serves the login under a prefix. Its paths are
-// whole: the callback would end in 404, after the user has logged in.
+// misplaced returns an error if a router serves the login under a prefix. Our paths are
+// complete, so the callback would get 404 after the user has logged in.
 func (a *Authenticator) misplaced(r *http.Request) error {
 	asked := r.URL.Path
-	if strings.HasPrefix(r.RequestURI, "/") { // without what a router has taken away
+	if strings.HasPrefix(r.RequestURI, "/") { // includes a prefix that a router has removed
 		asked, _, _ = strings.Cut(r.RequestURI, "?")
 	}
 	if prefix, ok := strings.CutSuffix(asked, a.config.Pages.LoginPath); ok && strings.HasPrefix(prefix, "/") {
 		failure := fail(codeInternal, fmt.Errorf(
-			"a router serves Pages.LoginPath %s under the prefix %q, so the callback would not be found; mount the routes where their paths are whole, "+
-				"and give a RedirectURL with the whole path of the callback", a.config.Pages.LoginPath, told.Clip(prefix)))
+			"a router serves Pages.LoginPath %s under the prefix %q, so the callback would not be found; mount the routes without a prefix, "+
+				"and set RedirectURL to the full URL of the callback, with the prefix if there is one", a.config.Pages.LoginPath, told.Clip(prefix)))
 		failure.Public, failure.operator = cannotLogIn, true
 		return failure
 	}
 	return nil
 }
 
-// sole returns the registration that needs no choice, or nil.
+// sole returns the only provider's registration, or nil if there are several.
 func (a *Authenticator) sole() *registration {
 	if len(a.registrations) == 1 {
 		return a.registrations[0]
@@ -76,8 +76,8 @@ func (a *Authenticator) sole() *registration {
 	return nil
 }
 
-// begin sends the browser to the provider with a new attempt, or, if it is not
-// said which, to where the person chooses one.
+// begin redirects the browser to the provider with a new attempt. Without a provider, it
+// redirects to the page where the user chooses one.
 func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error {
 	if t.at == nil {
 		redirect(t.w, a.loginURLWith(nil, options))
@@ -86,12 +86,12 @@ func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error
 	attempt := newAttempt(t.at.id, a.returnTo(options.ReturnTo), restart, a.now())
 	more, err := options.bind(&t.at.config, attempt)
 	if err != nil {
-		t.again = nil // it would be the same
+		t.again = nil // another login would fail as well
 		return err
 	}
 	to, err := t.at.authorizationURL(t.r.Context(), attempt, more)
 	if err != nil {
-		again := options // a copy, so that a login that begins allocates none
+		again := options // a copy, so that the common case does not allocate
 		t.again = &again
 		return err
 	}
@@ -100,9 +100,9 @@ func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error
 	return nil
 }
 
-// returnTo returns s, percent-encoded, if it is a place in this application, and Home
-// otherwise. One of the login's own routes is Home, too: that would be a circle.
-// Nothing else decides where a browser goes on our side.
+// returnTo returns s, percent-encoded, if it is a path of this application, and Home
+// otherwise. For the login's own routes it returns Home, because they would redirect in a
+// circle. No other function decides where this application redirects a browser.
 func (a *Authenticator) returnTo(s string) string {
 	s, ok := safeReturnTo(s)
 	if !ok {
@@ -115,13 +115,14 @@ func (a *Authenticator) returnTo(s string) string {
 	return s
 }
 
-// loginURL is where a login that ends at returnTo can be begun: at a certain
-// provider, or, if at is nil, at one that the person chooses.
+// loginURL returns the URL of the login path for a login that ends at returnTo. If at is
+// nil, the user chooses the provider.
 func (a *Authenticator) loginURL(at *registration, returnTo string) string {
 	return a.loginURLWith(at, LoginOptions{ReturnTo: returnTo})
 }
 
-// loginURLWith is loginURL with all options but Provider, which at stands for.
+// loginURLWith is like loginURL, with all options except Provider. The parameter at
+// replaces Provider.
 func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) string {
 	query := make(url.Values, 3)
 	if at != nil && len(a.registrations) > 1 {
@@ -139,9 +140,9 @@ func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) str
 	return a.config.Pages.LoginPath + "?" + query.Encode()
 }
 
-// mayNavigate reports whether r can be a page being opened at the top of a
-// window. Browsers say so (Fetch Metadata); what says nothing is given the
-// benefit of the doubt.
+// mayNavigate reports whether r may load a page at the top level of a window. Browsers
+// say so with Fetch Metadata. Requests without Fetch Metadata are accepted, except for
+// the headers of known scripts.
 func mayNavigate(r *http.Request) bool {
 	if isPrefetch(r) {
 		return false
@@ -168,13 +169,12 @@ func isPrefetch(r *http.Request) bool {
 	return false
 }
 
-// maxLoginHint is how long a login_hint of a third party's may be, in bytes.
+// maxLoginHint is the maximum length of a third party's login_hint, in bytes.
 const maxLoginHint = 256
 
-// loginByThirdParty begins a login because somebody else asks for it, such as the
-// provider's own portal (OpenID Connect Core section 4). It does no more than
-// begin one, which every link can: who logs in, and whether, is said by the
-// provider and by the person, in this browser.
+// loginByThirdParty starts a login for a third party, such as the provider's portal
+// (OpenID Connect Core section 4). Any link can start a login, so this adds no risk: the
+// provider and the user of this browser decide who logs in.
 func (a *Authenticator) loginByThirdParty(t *turn, query url.Values) error {
 	noStore(t.w)
 	issuer, _ := only(query["iss"])
@@ -190,9 +190,9 @@ func (a *Authenticator) loginByThirdParty(t *turn, query url.Values) error {
 	return a.loginWith(t, options)
 }
 
-// comeByGET has a POST of the login path come again as a GET: section 4 allows
-// both. To a POST of another site, browsers add no Lax cookies, so that nobody
-// could see to it that not too many logins are in flight; to the GET they do.
+// comeByGET redirects a POST of the login path to a GET, because section 4 allows both
+// methods. Browsers send no Lax cookies with another site's POST, so the number of
+// waiting attempts could not be limited. They send them with the GET.
 func (a *Authenticator) comeByGET(t *turn) error {
 	r := t.r
 	const most = 16 << 10 // bytes
@@ -219,14 +219,14 @@ func (a *Authenticator) comeByGET(t *turn) error {
 	return nil
 }
 
-// targetLink is the path of a target_link_uri that is a URL of this
-// application, by RedirectURL's origin, and else Home.
+// targetLink returns the path of a target_link_uri on RedirectURL's origin, and Home for
+// any other.
 func (a *Authenticator) targetLink(values []string) string {
 	uri, _ := only(values)
 	if len(uri) < len(a.origin) || !strings.EqualFold(uri[:len(a.origin)], a.origin) {
 		return a.config.Pages.Home
 	}
-	return a.returnTo(uri[len(a.origin):]) // which begins with a slash, or the host goes on
+	return a.returnTo(uri[len(a.origin):]) // returnTo requires a leading slash: otherwise the host continues
 }
 
 func validLoginHint(hint string) bool {

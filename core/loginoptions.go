@@ -14,32 +14,34 @@ import (
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
-// LoginOptions say how one login is to be, for [Authenticator.LoginWith]. The
-// zero value is what a GET of the login path does.
+// LoginOptions are the options of one login, for [Authenticator.LoginWith]. The zero
+// value does what a GET of the login path does.
 type LoginOptions struct {
-	// Provider is the Name of one. Empty: the only one, or that which the person
-	// chooses.
+	// Provider is the Name of a provider. If empty, it is the only provider, or the user
+	// chooses one.
 	Provider string
 
-	// ReturnTo is where the user ends: a path of this application, with a query and
-	// a fragment if need be. What is not ASCII, and blanks, are percent-encoded. Up
-	// to 2 KB are kept, as encoded. Anything else, and empty: [PageConfig.Home].
+	// ReturnTo is the page where the login ends: a path of this application, optionally
+	// with a query and a fragment. Spaces and non-ASCII characters are percent-encoded.
+	// The limit is 2 KB, after encoding. If it is empty, too long or not such a path, the
+	// login ends at [PageConfig.Home].
 	ReturnTo string
 
-	// AuthParams are more parameters for the authorization request: login_hint,
-	// prompt, ui_locales, acr_values, max_age, resource and so on. They win over
-	// those of [RequestConfig.AuthParams], by the same rules. A login that the person
-	// begins anew, after one that has failed, is without them.
+	// AuthParams are additional parameters of the authorization request, such as
+	// login_hint, prompt, ui_locales, acr_values, max_age and resource. They override
+	// [RequestConfig.AuthParams], and the same rules apply. They do not apply to a login
+	// that the user starts again after one that failed.
 	AuthParams url.Values
 
-	// Require is what the login has to be, or it fails and leaves the session as
-	// it was. It wins over AuthParams, but for a max_age that is less. Zero: nothing.
+	// Require is the requirement that the login must meet. If it does not, the login
+	// fails, and the user's session does not change. Require overrides AuthParams, except
+	// for a smaller max_age. The zero value requires nothing.
 	Require Requirement
 
-	guarded, excused bool // see attempt
+	guarded, excused bool // as in attempt
 }
 
-// prompt is the parameter prompt of a login at a provider.
+// prompt returns the login's parameter prompt at a provider.
 func (o LoginOptions) prompt(p *Provider) string {
 	if o.AuthParams.Has("prompt") {
 		return o.AuthParams.Get("prompt")
@@ -47,20 +49,21 @@ func (o LoginOptions) prompt(p *Provider) string {
 	return p.Requests.AuthParams.Get("prompt")
 }
 
-// LoginWith is [Authenticator.Login] with what the application has to say about
-// this one login, and takes nothing from the request's query. Put behind the
-// application's own route, for example, it has a person confirm who they are:
+// LoginWith is like [Authenticator.Login], but takes its options from the application and
+// ignores the request's query. For example, a route of the application can ask the user
+// to log in again:
 //
 //	auth.LoginWith(w, r, core.LoginOptions{
 //		ReturnTo:   "/settings",
 //		AuthParams: url.Values{"prompt": {"login"}, "login_hint": {email}},
 //	})
 //
-// It is no guard: whoever knows ReturnTo can go there without it. Guard that page
-// by [Authenticator.AuthenticateFor].
+// It does not protect the page at ReturnTo, which users can open without this login.
+// Guard that page with [Authenticator.AuthenticateFor].
 //
-// An option that cannot be is an [*Error] with status 500 that names it, and one
-// that the provider cannot fulfil is [ErrRefused]. Nothing is begun then.
+// If an option is invalid, LoginWith returns an [*Error] with status 500 that names the
+// option. If the provider cannot fulfil an option, the error wraps [ErrRefused]. No login
+// is started in either case.
 func (a *Authenticator) LoginWith(w http.ResponseWriter, r *http.Request, options LoginOptions) error {
 	t := &turn{w: w, r: r}
 	return a.conclude(t, a.loginWith(t, options))
@@ -72,7 +75,7 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 		return err
 	}
 	if !mayNavigate(t.r) {
-		again := options // a copy, so that a login that begins allocates none
+		again := options // a copy, so that the common case does not allocate
 		t.again = &again
 		return fail(codeNoNavigation, nil)
 	}
@@ -90,13 +93,13 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 	return a.begin(t, options, false)
 }
 
-// errUnknownProvider is a login at a provider that this application does not have.
-// The name comes from outside, and so it goes to the log, quoted and clipped.
+// errUnknownProvider is a login at a provider that is not configured. The value comes
+// from outside, so it is logged quoted and shortened.
 func errUnknownProvider(param, value string) *Error {
-	return fail(codeUnknownName, fmt.Errorf("the login asks for %s %q, which is none of Config.Providers", param, told.Clip(value)))
+	return fail(codeUnknownName, fmt.Errorf("the login asks for %s %q, which is not in Config.Providers", param, told.Clip(value)))
 }
 
-// check finds mistakes of the application's.
+// check returns an error for invalid options.
 func (o LoginOptions) check() error {
 	if len(o.AuthParams) > 0 {
 		if faults := paramFaults(o.AuthParams); len(faults) > 0 {
@@ -106,8 +109,8 @@ func (o LoginOptions) check() error {
 	return o.Require.check()
 }
 
-// bind returns the parameters of a login at a provider, and has attempt remember
-// what the answer must confirm.
+// bind returns the parameters of a login at a provider, and stores in attempt what the
+// response must confirm.
 func (o LoginOptions) bind(p *Provider, attempt *attempt) (url.Values, error) {
 	attempt.guarded, attempt.excused, attempt.silent = o.guarded, o.excused, o.prompt(p) == "none"
 	attempt.maxAge = p.Requests.AuthParams.Get("max_age")
@@ -131,7 +134,7 @@ func (o LoginOptions) bind(p *Provider, attempt *attempt) (url.Values, error) {
 	return params, nil
 }
 
-// lesserAge returns the stricter of two values of max_age, of which each may be empty.
+// lesserAge returns the stricter of two max_age values. Each may be empty.
 func lesserAge(one, two string) string {
 	a, err1 := strconv.ParseUint(one, 10, 31)
 	b, err2 := strconv.ParseUint(two, 10, 31)
@@ -141,7 +144,7 @@ func lesserAge(one, two string) string {
 	return one
 }
 
-// options are those of a login that takes the place of a's, as far as they are known.
+// options returns the options of a login that replaces a's.
 func (a *attempt) options() LoginOptions {
 	o := LoginOptions{ReturnTo: a.returnTo, guarded: a.guarded, excused: a.excused}
 	if a.required {
@@ -154,15 +157,14 @@ func (a *attempt) options() LoginOptions {
 	return o
 }
 
-// withSeal is the name that options are sealed under where they pass through the
-// browser, as the login's parameter with: in the chooser's links and in login_url.
-// What is sealed is the application's own; nobody else can make one.
+// withSeal is the name under which options are sealed in the login's parameter with, in
+// the chooser's links and in login_url. Only this application can create a valid value.
 //
-// It is good for attemptLifetime. A link that is older begins an ordinary login: what
-// the page requires is for its guard to check, which asks for another login then.
+// A value is valid for attemptLifetime. An older link starts an ordinary login. The
+// page's guard then asks for another login if the session does not meet its requirement.
 const withSeal = "with"
 
-// seal is the parameter with, or empty if there is nothing to say.
+// seal returns the parameter with. It is empty if the options are the defaults.
 func (o LoginOptions) seal(sealer *seal.Sealer, now time.Time) string {
 	if len(o.AuthParams) == 0 && o.Require.isZero() {
 		return ""
@@ -170,20 +172,20 @@ func (o LoginOptions) seal(sealer *seal.Sealer, now time.Time) string {
 	return sealer.Seal(withSeal, o.encode(now))
 }
 
-// open takes AuthParams and Require from the parameter with. One that is not
-// ours, of a former key, or too old, says nothing.
+// open takes AuthParams and Require from the parameter with. It ignores a value that is
+// not ours, was sealed with a former key, or is too old.
 func (o *LoginOptions) open(sealer *seal.Sealer, with string, now time.Time) {
 	record, ok := sealer.Open(withSeal, with)
 	if !ok {
 		return
 	}
 	sealed, at, ok := decodeOptions(record)
-	if ok && now.Sub(at).Abs() <= attemptLifetime { // replicas' clocks differ
+	if ok && now.Sub(at).Abs() <= attemptLifetime { // clocks of replicas may differ
 		o.AuthParams, o.Require = sealed.AuthParams, sealed.Require
 	}
 }
 
-// encode lays the time, AuthParams and Require out: seconds, and three
+// encode encodes the time in seconds, and then AuthParams and Require as three
 // length-prefixed strings.
 func (o LoginOptions) encode(now time.Time) []byte {
 	b := binary.BigEndian.AppendUint64(nil, uint64(now.Unix()))

@@ -13,22 +13,21 @@ import (
 	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
-// Logout ends the session here, then sends the browser to the provider to end
-// the session there (OpenID Connect RP-Initiated Logout). If the provider has no
-// place for that, or its metadata is not known and cannot be fetched, the browser
-// goes to Logout.After. Logout does not ask whether the provider is up: while its
-// metadata is known, the browser goes there, and may find it down. The session
-// here has ended in any case.
+// Logout ends the session here, and then redirects the browser to the provider to end the
+// session there (OpenID Connect RP-Initiated Logout). If the provider has no logout
+// endpoint, or its metadata is unknown and cannot be fetched, it redirects to
+// Logout.After. Logout does not check whether the provider is up: while its metadata is
+// known, the browser is redirected there. The session here has ended in any case.
 //
-// Kept tokens are revoked at the provider, if it supports that (RFC 7009). A
-// browser whose session is over goes to the provider as well, as long as it has
-// the hint of its last login: for Sessions.Lifetime and 30 days. An anonymous
-// request goes to Logout.After at once.
+// Logout also revokes kept tokens at the provider, if the provider supports that (RFC
+// 7009). If the session has already expired, the browser is still redirected to the
+// provider while it has the hint of its last login: for Sessions.Lifetime plus 30 days.
+// Any other anonymous request is redirected to Logout.After.
 //
-// It answers POST only, from a page of this application: put a button in a form
-// with method="post". A request that another site caused gets [ErrCrossOrigin],
-// and the session stays. If the Store is down, or Revocations are, it is
-// [ErrUnavailable] and the session stays as well.
+// Logout accepts only POST, from a page of this application: use a button in a form with
+// method="post". If another site caused the request, the error wraps [ErrCrossOrigin],
+// and the session continues. If the Store or Revocations are down, it wraps
+// [ErrUnavailable], and the session continues.
 func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
 	return a.report(w, r, a.logout(w, r))
@@ -66,8 +65,8 @@ func (a *Authenticator) logout(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// endSession forgets a browser's session, and returns the tokens that it had, if
-// any. An error means that the session goes on.
+// endSession ends a browser's session, and returns its tokens, or nil. If it returns an
+// error, the session continues.
 func (a *Authenticator) endSession(w http.ResponseWriter, r *http.Request, session *session) (*tokens, error) {
 	var held *tokens
 	if session != nil {
@@ -84,26 +83,26 @@ func (a *Authenticator) endSession(w http.ResponseWriter, r *http.Request, sessi
 		a.flights.end(session)
 	}
 	if err := a.tokens.end(w, r); err != nil {
-		a.log(r, asError(err)) // without their session they are of no use
+		a.log(r, asError(err)) // tokens are useless without their session
 	}
 	return held, nil
 }
 
-// revokeTokens has a provider revoke the tokens of a session that has ended. A
-// failure is logged and does no harm: nobody here has them any more.
+// revokeTokens revokes the tokens of an ended session at the provider. A failure is only
+// logged, because no copy of the tokens is left here.
 func (a *Authenticator) revokeTokens(r *http.Request, at *registration, held *tokens) {
 	if err := at.revoke(r.Context(), held); err != nil {
 		a.log(r, asError(err))
 	}
 }
 
-// revokeLater is revokeTokens for a request that does not wait for it. The goroutine
-// ends within seconds, if Client.SecretFunc heeds its context.
+// revokeLater is revokeTokens in the background. The goroutine ends within seconds, if
+// Client.SecretFunc respects its context.
 func (a *Authenticator) revokeLater(r *http.Request, at *registration, held *tokens) {
 	detached := r.WithContext(context.WithoutCancel(r.Context()))
 	go func() {
 		defer func() {
-			if cause := recover(); cause != nil { // in a goroutine of ours, a panic would end the program
+			if cause := recover(); cause != nil { // net/http does not recover panics here, so the program would end
 				failure := errProviderDown(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 				failure.from = at
 				a.log(detached, failure)
@@ -114,43 +113,42 @@ func (a *Authenticator) revokeLater(r *http.Request, at *registration, held *tok
 }
 
 // hintOutlives is how much longer than Sessions.Lifetime a logout hint is kept. The
-// provider's own session may last longer than the application's; few providers
-// keep one for more than a month.
+// provider's session may last longer than the application's. Few providers keep one for
+// more than a month.
 const hintOutlives = 30 * 24 * time.Hour
 
-// hintKeySize is the length of what names a hint's session: 132 bits.
+// hintKeySize is the length of a hint's key: 132 bits.
 const hintKeySize = 22
 
-// logoutHints keeps the ID token, which a provider wants to see again at logout
-// (OpenID Connect RP-Initiated Logout section 2). It is kept in a sealed cookie
-// that only the logout path receives, so it costs no other request anything. An
-// ID token that is too large for a cookie is kept in the Store, if there is one,
-// in a record of its own.
+// logoutHints keeps the ID token for the provider's logout, as id_token_hint (OpenID
+// Connect RP-Initiated Logout section 2). A sealed cookie holds it, which browsers send
+// to the logout path only, so that other requests stay small. An ID token that is too
+// large for a cookie is kept in the Store, if there is one, in a record of its own.
 //
-// A hint belongs to one session, and is sealed under that session's key. Another
-// host of the domain can plant a cookie with the prefix __Secure-, and with it a
-// hint of its own login: the provider would end the wrong session. The prefix
-// __Host- prevents that, but demands Path=/, and the hint is too large to be sent
-// with each request. So a cookie of 22 characters with that prefix keeps the key
-// when the session is over. While there is a session, its key comes from its id.
+// A hint belongs to one session, and is sealed under that session's key. The reason:
+// another host of the domain can set a cookie with the prefix __Secure-, with the hint of
+// another login. The provider would then end the wrong session. The prefix __Host-
+// prevents that, but requires Path=/, and the hint is too large to be sent with each
+// request. So a cookie of 22 characters with the prefix __Host- keeps the key after the
+// session has ended. During the session, the key is derived from its id.
 type logoutHints struct {
 	sealer        *seal.Sealer
 	name          string        // of the cookie with the hint
 	last          string        // of the cookie with the key of the last session
-	registrations registrations // whose id it is sealed under: a token is shown to no other provider
+	registrations registrations // a hint is sealed under its provider's id, so that no other provider gets it
 	cookies       vault.Kind    // of the logout path
 	everywhere    vault.Kind
-	store         vault.Vault // for hints that are too large for a cookie; nil: there is none
+	store         vault.Vault // for hints that are too large for a cookie; nil: no Store
 	lifetime      time.Duration
 	log           func(*http.Request, *Error)
 	logger        *slog.Logger
 }
 
-// hintKey names a session in cookies and seals, and does not tell its id.
+// hintKey returns a session's key for cookies and seals. It does not reveal the session's
+// id.
 func hintKey(of *session) string { return opaqueKey("logout", string(of.id[:]))[:hintKeySize] }
 
-// save keeps the hint of a session that has just begun, and forgets that of any
-// earlier login.
+// save keeps the hint of a new session, and removes that of an earlier login.
 func (h *logoutHints) save(w http.ResponseWriter, r *http.Request, of *session, idToken string) {
 	if idToken == "" {
 		h.drop(w, r)
@@ -160,14 +158,14 @@ func (h *logoutHints) save(w http.ResponseWriter, r *http.Request, of *session, 
 	h.keep(w, r, of, idToken, h.replace)
 }
 
-// renew replaces the hint of a session by its latest ID token: some providers
-// refuse one that has expired.
+// renew replaces the hint of a session with the latest ID token, because some providers
+// refuse an expired one.
 func (h *logoutHints) renew(w http.ResponseWriter, r *http.Request, of *session, idToken string) {
 	h.keep(w, r, of, idToken, func(w http.ResponseWriter, r *http.Request, value string) error {
 		if old, err := h.store.Read(r); err != nil || old == "" {
 			return h.replace(w, r, value)
 		}
-		return h.store.Renew(w, r, value, h.lifetime) // many requests may bring one ID token
+		return h.store.Renew(w, r, value, h.lifetime) // concurrent requests may renew the same ID token
 	})
 }
 
@@ -185,15 +183,15 @@ func (h *logoutHints) keep(w http.ResponseWriter, r *http.Request, of *session, 
 	}
 	switch err := inStore(w, r, value); {
 	case errors.Is(err, vault.ErrTooLarge):
-		h.tellTooLarge(r, of.registration, len(idToken), "use a Store that takes larger values")
+		h.tellTooLarge(r, of.registration, len(idToken), "use a Store that accepts larger values")
 	case err != nil:
-		failure := errStoreDown(err) // logout works without
+		failure := errStoreDown(err) // logout works without a hint
 		failure.from = of.registration
 		h.log(r, failure)
 	}
 }
 
-// replace puts a new record into the Store, and forgets the browser's former one.
+// replace creates a new record in the Store, and deletes the browser's previous one.
 func (h *logoutHints) replace(w http.ResponseWriter, r *http.Request, value string) error {
 	if err := h.store.Create(w, r, value, h.lifetime); err != nil {
 		return err
@@ -201,8 +199,8 @@ func (h *logoutHints) replace(w http.ResponseWriter, r *http.Request, value stri
 	return h.store.Forget(r)
 }
 
-// take removes the hint and returns it, and whose it is. With a session, only the
-// hint of that session counts. It returns nothing if there is none.
+// take removes the hint, and returns its registration and ID token. With a session, it
+// accepts only the hint of that session. It returns nil and "" if there is no hint.
 func (h *logoutHints) take(w http.ResponseWriter, r *http.Request, of *session) (*registration, string) {
 	defer h.dropCarried(w, r)
 	key, _ := vault.Value(r, h.last)
@@ -219,12 +217,13 @@ func (h *logoutHints) take(w http.ResponseWriter, r *http.Request, of *session) 
 	}
 	value, err := h.store.Read(r)
 	if err != nil {
-		h.log(r, errStoreDown(err)) // logout works without
+		h.log(r, errStoreDown(err)) // logout works without a hint
 	}
 	return h.open(may, key, value)
 }
 
-// open returns what is sealed in value for the session of key, or nothing.
+// open returns the registration and the ID token that are sealed in value under key. It
+// returns nil and "" if value does not open.
 func (h *logoutHints) open(may registrations, key, value string) (*registration, string) {
 	for _, at := range may {
 		record, ok := h.sealer.Open(hintName(at, key), value)
@@ -240,13 +239,13 @@ func (h *logoutHints) open(may registrations, key, value string) (*registration,
 
 func hintName(at *registration, key string) string { return key + " " + at.id }
 
-// drop removes all that may be there. A callback does not see the hint's cookie.
+// drop removes all hints that may exist. A callback does not receive the hint's cookie.
 func (h *logoutHints) drop(w http.ResponseWriter, r *http.Request) {
 	h.dropCarried(w, r)
 	h.cookies.Remove(w, h.name)
 }
 
-// dropCarried removes what a request carries.
+// dropCarried removes the hints that the request carries.
 func (h *logoutHints) dropCarried(w http.ResponseWriter, r *http.Request) {
 	if vault.Has(r, h.name) {
 		h.cookies.Remove(w, h.name)
@@ -257,25 +256,25 @@ func (h *logoutHints) dropCarried(w http.ResponseWriter, r *http.Request) {
 	h.erase(w, r)
 }
 
-// erase removes the hint in the Store, if the browser has one there.
+// erase removes the browser's hint from the Store.
 func (h *logoutHints) erase(w http.ResponseWriter, r *http.Request) {
 	if h.store == nil {
 		return
 	}
 	if err := h.store.Erase(w, r); err != nil {
-		h.log(r, errStoreDown(err)) // nothing depends on it
+		h.log(r, errStoreDown(err)) // an unused record does no harm
 	}
 }
 
-// tellTooLarge logs, once for each provider, that logouts go without a hint.
+// tellTooLarge logs, once for each provider, that logouts have no hint.
 func (h *logoutHints) tellTooLarge(r *http.Request, at *registration, size int, remedy string) {
 	if at.toldNoHint.Swap(true) {
 		return
 	}
-	h.logger.LogAttrs(r.Context(), slog.LevelWarn, "pixy: an ID token is too large to be kept for logout, so logouts at the provider go without id_token_hint",
+	h.logger.LogAttrs(r.Context(), slog.LevelWarn, "pixy: an ID token is too large to keep for the logout, so logout requests to the provider have no id_token_hint",
 		slog.String("provider", at.config.Name),
 		slog.String("issuer", at.config.Issuer),
 		slog.Int("bytes", size),
-		slog.String("hint", fmt.Sprintf("some providers then ask the user, or refuse; %s, or have the provider put fewer claims into the ID token", remedy)),
+		slog.String("hint", fmt.Sprintf("without it, some providers ask the user to confirm, or refuse; %s, or configure the provider to put fewer claims into the ID token", remedy)),
 	)
 }

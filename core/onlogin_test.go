@@ -49,7 +49,7 @@ func TestOnLoginSaysWhatItIs(t *testing.T) {
 		{"a refusal in its own words", &core.Error{Status: 409, Code: "no_seat", Public: "No seat is left."}, 409, "no_seat", "no_seat"},
 		{"words for the person alone", &core.Error{Public: "Your account is closed."}, 403, "login_refused", "Your account is closed."},
 		{"words for the log, too", &core.Error{Public: "Your account is closed.", Err: errors.New("ada is banned")}, 403, "login_refused", "ada is banned"},
-		{"an error of another kind of request", core.ErrNoSession, 403, "login_refused", "nobody is logged in"},
+		{"an error of another kind of request", core.ErrNoSession, 403, "login_refused", "the request is anonymous"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -12,17 +12,17 @@ import (
 	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
-// ServeError is the default answer to an error of this package: a plain page
-// for a person and problem details (RFC 9457) for a program, both with the
-// error's status, code, public text and reference, and, for [ErrNoSession] and
-// [ErrNoToken], where to log in. An error of another kind is a 500 with a public
-// text of ours, and is logged. It writes the whole answer.
+// ServeError writes the default response for an error of this package: an HTML page for
+// browsers, and problem details (RFC 9457) for other clients. Both have the error's
+// status, code, public text and reference. For [ErrNoSession] and [ErrNoToken], they also
+// have the login's URL. An error of another type is logged, and answered with status 500
+// and a fixed public text.
 func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err error) {
 	failure := asError(a.report(w, r, err))
 	if failure.loginURL == "" && (errors.Is(failure, ErrNoSession) || errors.Is(failure, ErrNoToken) && a.tokens.kept) {
 		failure.loginURL = a.loginURL(nil, a.pageOf(r))
 	}
-	if acceptsHTML(r) && failure.Code != provider.CodeLogoutToken { // whose reader is a provider
+	if acceptsHTML(r) && failure.Code != provider.CodeLogoutToken { // which a provider reads
 		servePage(w, failure.Status, page{title: pageTitle(failure), main: a.errorPage(failure, r)})
 		return
 	}
@@ -30,12 +30,11 @@ func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err e
 	serve(w, failure.Status, "application/problem+json", append(body, '\n'))
 }
 
-// errorPage is what a person reads below the title. Every text is escaped, also
-// our own.
+// errorPage returns the page's HTML below the title. Every text is escaped, even our own.
 func (a *Authenticator) errorPage(failure *Error, r *http.Request) string {
 	again := failure.loginURL
-	if again == "" && r.Method == http.MethodGet && failure.Status >= 500 && !failure.operator { // whose URL may hold a code
-		again = a.returnTo(requestedURL(r))
+	if again == "" && r.Method == http.MethodGet && failure.Status >= 500 && !failure.operator {
+		again = a.returnTo(requestedURL(r)) // Home for a callback, whose URL may contain a code
 	}
 	action := "Try again"
 	if failure.Status == http.StatusUnauthorized || failure.operator {
@@ -57,7 +56,7 @@ func (a *Authenticator) homeLink() string {
 	return `<a href="` + html.EscapeString(a.config.Pages.Home) + `">Home</a>`
 }
 
-// serveChooser lets the person choose a provider for a login.
+// serveChooser serves the page where the user chooses a provider.
 func (a *Authenticator) serveChooser(w http.ResponseWriter, options LoginOptions) {
 	var list strings.Builder
 	for _, at := range a.registrations {
@@ -67,11 +66,11 @@ func (a *Authenticator) serveChooser(w http.ResponseWriter, options LoginOptions
 	servePage(w, http.StatusOK, page{title: "Log in with", main: "<ul>" + list.String() + "\n</ul>\n<nav>" + a.homeLink() + "</nav>"})
 }
 
-// A page is what differs between our pages: a title in plain text, and HTML.
+// A page is the part that differs between our pages: a title in plain text, and HTML.
 type page struct{ title, head, main string }
 
-// servePage answers with a page of ours. It does without html/template, which
-// would keep every method of a program alive and add two megabytes to it.
+// servePage writes a page. It does not use html/template, which would keep every exported
+// method of a program alive, and add two megabytes to its binary.
 func servePage(w http.ResponseWriter, status int, p page) {
 	w.Header().Set("Content-Security-Policy", pagePolicy)
 	serve(w, status, "text/html; charset=utf-8", []byte(strings.NewReplacer(
@@ -82,7 +81,7 @@ func servePage(w http.ResponseWriter, status int, p page) {
 	).Replace(pageHTML)))
 }
 
-// serve writes a whole answer.
+// serve writes a whole response.
 func serve(w http.ResponseWriter, status int, contentType string, body []byte) {
 	noStore(w)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -108,13 +107,13 @@ func pageTitle(failure *Error) string {
 	case http.StatusBadRequest, http.StatusBadGateway:
 		return "You were not logged in"
 	case http.StatusServiceUnavailable:
-		return "Back in a moment"
+		return "Temporarily unavailable"
 	}
 	return "That did not work"
 }
 
-// pagePolicy allows this page its own style and nothing else: no script, no
-// image, no frame around it.
+// pagePolicy allows the page its own style and nothing else: no script, no image and no
+// frame around it.
 var pagePolicy = func() string {
 	sum := sha256.Sum256([]byte(pageStyle))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +

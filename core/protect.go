@@ -8,30 +8,29 @@ import (
 	"strings"
 )
 
-// Authenticate returns r with its user in the context, for [UserFromContext].
-// It uses no network, unless Store or Revocations do, and talks to the provider
-// only to refresh tokens when it is time (see [TokenConfig.Keep]). The error
-// wraps [ErrNoSession] if nobody is logged in, which is not logged, or
-// [ErrUnavailable] if Store or Revocations are down, which logs nobody out. Beside
-// an error, the request is r, unchanged. A user that another Authenticator has let
-// pass is not logged in here. A request that this Authenticator has let pass
-// already, or a test by [ContextWithUser], passes.
+// Authenticate returns r with its user in the context, for [UserFromContext]. It uses the
+// network only for Store and Revocations, and to refresh tokens in time (see
+// [TokenConfig.Keep]). A request that this Authenticator has already passed, or that has
+// a user from [ContextWithUser], passes. A user of another Authenticator is not logged in
+// here.
 //
-// It may set cookies, so call it before the handler writes anything. It marks
-// the answer as private to this user (Cache-Control, Vary), and overrides what was
-// set before if that is less strict. A handler may be stricter, and must never say
-// public.
+// The error wraps [ErrNoSession] if r is anonymous; this error is not logged. It wraps
+// [ErrUnavailable] if Store or Revocations are down; an outage ends no session. With an
+// error, Authenticate returns r unchanged.
+//
+// Authenticate may set cookies, so call it before the handler writes anything. It marks
+// the response as private (Cache-Control, Vary), and overrides earlier values that are
+// less strict. A handler may set stricter values, and must never set public.
 //
 // For a page that anonymous requests may see, use [Authenticator.LoadUser].
 func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	return a.AuthenticateFor(w, r, Requirement{})
 }
 
-// LoadUser is [Authenticator.Authenticate] for pages that anonymous requests may
-// see. If nobody is logged in, it returns a request whose user is nil, and no
-// error: also if another Authenticator has found a user. The error wraps
-// [ErrUnavailable] if Store or Revocations are down. Beside an error, the request
-// is r, unchanged.
+// LoadUser is like [Authenticator.Authenticate], for pages that anonymous requests may
+// see. If r is anonymous, it returns a request whose user is nil, and no error, even if
+// another Authenticator has found a user. The error wraps [ErrUnavailable] if Store or
+// Revocations are down. With an error, LoadUser returns r unchanged.
 func (a *Authenticator) LoadUser(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	loaded, err := a.Authenticate(w, r)
 	if errors.Is(err, ErrNoSession) {
@@ -40,12 +39,11 @@ func (a *Authenticator) LoadUser(w http.ResponseWriter, r *http.Request) (*http.
 	return loaded, err
 }
 
-// AuthenticateFor is [Authenticator.Authenticate] for a page that needs more
-// than some login. The error wraps [ErrStepUp] if somebody is logged in whose
-// login does not meet need, which is not logged, and [ErrRefused] if no login
-// would: their provider has no OpenID Connect, or they come from a step-up to
-// this very page. A need that cannot be is an error of status 500. Beside an
-// error, the request is r, unchanged.
+// AuthenticateFor is like [Authenticator.Authenticate], for a page with a requirement.
+// The error wraps [ErrStepUp] if the user's login does not meet need; this error is not
+// logged. It wraps [ErrRefused] if another login would not help: the provider has no
+// OpenID Connect, or the user has just completed a step-up for this page. An invalid need
+// returns an error with status 500. With an error, AuthenticateFor returns r unchanged.
 func (a *Authenticator) AuthenticateFor(w http.ResponseWriter, r *http.Request, need Requirement) (*http.Request, error) {
 	passed, err := a.authenticate(w, r, need)
 	if err != nil {
@@ -84,7 +82,7 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nee
 		return nil, err
 	}
 	if err := a.sessions.touch(w, r, session); err != nil {
-		a.log(r, asError(err)) // the session is good for a while yet
+		a.log(r, asError(err)) // the session is still valid
 	}
 	if err := a.meet(r, session, need); err != nil {
 		return nil, err
@@ -93,7 +91,8 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nee
 	return r.WithContext(session.attached.in(r.Context())), nil
 }
 
-// errNoSession turns a stranger away, who may log in with what is needed at once.
+// errNoSession is the error for an anonymous request. Its login URL asks for a login that
+// meets need.
 func (a *Authenticator) errNoSession(need Requirement) *Error {
 	err := errNoSession(a.config.Pages.LoginPath)
 	if !need.isZero() {
@@ -103,16 +102,16 @@ func (a *Authenticator) errNoSession(need Requirement) *Error {
 	return err
 }
 
-// Challenge answers a request that Authenticate or AuthenticateFor has turned
-// away with err. A person who opens a page is sent to log in, and comes back to
-// the page afterwards; for [ErrStepUp] that is at their own provider, which is
-// asked for what is needed. Everybody else gets err back, for the caller to
-// answer with: programs cannot log in, and a redirect to another site means
-// nothing to them. Its [Error.LoginURL] comes back to the page that made the
-// request, as far as Referer tells. For htmx it sets HX-Redirect to that URL.
+// Challenge answers a request for which Authenticate or AuthenticateFor returned err. It
+// redirects page loads to the login, which returns to the page. For [ErrStepUp], the
+// login is at the user's provider, which is asked to meet the requirement. For all other
+// requests Challenge returns err, because scripts cannot log in and cannot follow a
+// redirect to another site. The caller writes the response. The error's [Error.LoginURL]
+// returns to the page that made the request, as far as Referer tells. For htmx, Challenge
+// sets HX-Redirect to that URL.
 //
-// A guard in front of the login's own routes would send people around in circles.
-// Challenge answers status 500 there, login_guarded. Logout may be guarded.
+// A guard in front of the login's own routes would redirect users in circles. There,
+// Challenge returns an error with status 500, login_guarded. Logout may be guarded.
 func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err error) error {
 	t := &turn{w: w, r: r}
 	return a.conclude(t, a.challenge(t, err))
@@ -158,24 +157,24 @@ func (a *Authenticator) challenge(t *turn, err error) error {
 	return err
 }
 
-// sendsForm reports whether r is a form that a page has sent: a redirect to log in
-// would lose what is in it without a word.
+// sendsForm reports whether r is a form that a page has sent. A redirect to the login
+// would lose the form's values without telling the user.
 func sendsForm(r *http.Request) bool {
 	return r.Method != http.MethodGet && r.Method != http.MethodHead && acceptsHTML(r) && mayNavigate(r)
 }
 
-// withLostInput tells the user that a form was not taken.
+// withLostInput tells the user that the form was not processed.
 func withLostInput(err error) error {
 	failure := asError(err)
 	failure.Public += " What you entered was not saved. After the login, go back to the form, and send it again."
 	return failure
 }
 
-// circles reports whether whoever is sent to log in for r would be back at r, still
-// a stranger: at the login's own routes, but not at the logout, nor at the login if
-// there is nothing to choose there, because Challenge takes its place.
+// circles reports whether a redirect to the login would lead back to r without a session:
+// if r is for one of the login's own routes. The logout is not such a route. Nor is the
+// login if there is one provider, because Challenge starts the login itself.
 func (a *Authenticator) circles(r *http.Request) bool {
-	path := r.URL.EscapedPath() // an escaped one is another's: routes have no escapes
+	path := r.URL.EscapedPath() // a path with escapes is not ours: our routes have none
 	if path == a.config.Logout.Path || path == a.config.Pages.LoginPath && a.sole() != nil {
 		return false
 	}
@@ -183,10 +182,10 @@ func (a *Authenticator) circles(r *http.Request) bool {
 }
 
 func errGuarded(r *http.Request) *Error {
-	return fail(codeGuarded, fmt.Errorf("a guard stands in front of %s, which is the login's own; mount the login outside of what is guarded", r.URL.Path))
+	return fail(codeGuarded, fmt.Errorf("a guard is in front of %s, which is a route of the login; mount the login's routes outside of the guard", r.URL.Path))
 }
 
-// pageOf is the page of this application that somebody sees whose request is r.
+// pageOf returns the page of this application that the user sees when r is sent.
 func (a *Authenticator) pageOf(r *http.Request) string {
 	if isNavigation(r) {
 		return requestedURL(r)
@@ -194,7 +193,8 @@ func (a *Authenticator) pageOf(r *http.Request) string {
 	return a.pageBefore(r)
 }
 
-// pageBefore is the page of this application that made a request, or empty.
+// pageBefore returns the page of this application that made the request, or an empty
+// string.
 func (a *Authenticator) pageBefore(r *http.Request) string {
 	if page, ok := strings.CutPrefix(r.Header.Get("Referer"), a.origin); ok && strings.HasPrefix(page, "/") {
 		return page
@@ -202,9 +202,8 @@ func (a *Authenticator) pageBefore(r *http.Request) string {
 	return ""
 }
 
-// isNavigation reports whether r is a page being opened, by somebody who can
-// read a login page. Browsers that do not say so (Fetch Metadata) accept HTML
-// for pages and not for data.
+// isNavigation reports whether r loads a page, so that the user sees the response.
+// Browsers without Fetch Metadata accept HTML for pages, and not for data.
 func isNavigation(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || !mayNavigate(r) {
 		return false
@@ -218,9 +217,8 @@ func acceptsHTML(r *http.Request) bool {
 	})
 }
 
-// localPart is a URL without its scheme and host, which do not matter here, or
-// empty.
-// Nothing else of it is changed, as url.URL would.
+// localPart returns a URL without scheme and host, which do not matter here, or an empty
+// string. It does not change the rest, as url.URL would.
 func localPart(from string) string {
 	if _, rest, ok := strings.Cut(from, "://"); ok {
 		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
@@ -231,8 +229,8 @@ func localPart(from string) string {
 	return from
 }
 
-// markPrivate keeps shared caches away from an answer for one user. What was set
-// before stays if it is as strict.
+// markPrivate marks a response as private to one user, so that shared caches do not keep
+// it. Earlier values that are as strict remain.
 func markPrivate(header http.Header) {
 	values := [...]string{"private", "Cookie"} // one allocation for both
 	switch control := header["Cache-Control"]; {
@@ -252,12 +250,12 @@ func markPrivate(header http.Header) {
 	}
 }
 
-// cdnCacheControl is the field that shared caches of a CDN heed instead of
+// cdnCacheControl is the header field that a CDN's shared caches use instead of
 // Cache-Control (RFC 9213).
 const cdnCacheControl = "Cdn-Cache-Control"
 
-// isPrivate reports whether Cache-Control keeps an answer from being served to
-// another user (RFC 9111 section 5.2.2).
+// isPrivate reports whether Cache-Control prevents shared caches from serving the
+// response to another user (RFC 9111 section 5.2.2).
 func isPrivate(control []string) bool {
 	private := false
 	for _, directive := range cacheDirectives(control) {
@@ -270,13 +268,14 @@ func isPrivate(control []string) bool {
 	return private
 }
 
-// keepsPrivate does not know directives that name header fields: those are about
-// the fields alone.
+// keepsPrivate reports whether a directive does so. Directives that name header fields do
+// not count, because they apply to those fields only.
 func keepsPrivate(directive string) bool {
 	return directive == "private" || directive == "no-store" || directive == "no-cache"
 }
 
-// privately returns control without what lets shared caches keep an answer.
+// privately returns control as private, without the directives that let shared caches
+// keep the response.
 func privately(control []string) []string {
 	kept := []string{"private"}
 	for _, directive := range cacheDirectives(control) {
@@ -289,7 +288,8 @@ func privately(control []string) []string {
 	return []string{strings.Join(kept, ", ")}
 }
 
-// cacheDirectives are in small letters, because their names are the same in any.
+// cacheDirectives returns the directives in lower case, because their names are
+// case-insensitive.
 func cacheDirectives(control []string) []string {
 	directives := strings.Split(strings.ToLower(strings.Join(control, ",")), ",")
 	for i, directive := range directives {

@@ -16,21 +16,20 @@ const (
 	maxLogoutToken = 16 << 10 // bytes
 )
 
-// BackChannelLogout ends sessions because a provider says so, which posts a
-// logout token to it from server to server (OpenID Connect Back-Channel Logout
-// 1.0): those that began in one session at the provider, or all of a user's. It
-// is one place for all providers: whose the token is, is in the token, and then
-// everything is verified against that provider. A token that comes again ends
-// nothing again.
+// BackChannelLogout ends sessions at the request of a provider, which posts a logout
+// token from server to server (OpenID Connect Back-Channel Logout 1.0). It ends the
+// sessions that began in one session at the provider, or all sessions of a user. It is
+// one endpoint for all providers: the token's iss names the provider, and the token is
+// verified against that provider. A token that was seen before ends no sessions.
 //
-// It answers POST only: 200 without a body if the sessions are ended, or there
-// were none. A token that fails a check gets an error of status 400, and one that
-// cannot be checked or remembered now, one that wraps [ErrUnavailable]; no
-// session ends in either case. Each success is one line in the log, at Info. It
-// needs [LogoutConfig.Revocations].
+// It accepts only POST. It answers 200 without a body if the sessions were ended, or if
+// there were none. If the token fails a check, the error has status 400. If the token
+// cannot be checked or remembered now, the error wraps [ErrUnavailable]. No session ends
+// in either case. Each success is logged once, at Info. It needs
+// [LogoutConfig.Revocations].
 //
-// The request comes without cookies and from no page: whatever demands a token
-// against forgery in front of the application must let it through.
+// The request has no cookies and comes from no page. Exclude this route from any CSRF
+// protection that requires a token.
 func (a *Authenticator) BackChannelLogout(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
 	t := &turn{w: w, r: r}
@@ -55,7 +54,7 @@ func (a *Authenticator) endByToken(t *turn) error {
 	issuer, _ := claimed.Text("iss")
 	t.at = a.registrations.issuedBy(issuer)
 	if t.at == nil {
-		return errBadLogoutToken(fmt.Errorf("iss is no OpenID provider of this application: %q", told.Clip(issuer)))
+		return errBadLogoutToken(fmt.Errorf("iss is not the Issuer of a configured OpenID provider: %q", told.Clip(issuer)))
 	}
 	token, err := t.at.logoutToken(t.r.Context(), raw, claimed)
 	if err != nil {
@@ -77,10 +76,10 @@ func (a *Authenticator) endByToken(t *turn) error {
 	return nil
 }
 
-// logProviderLogout writes the line of a logout that the provider asked for and that
-// did not fail. It names neither user nor session.
+// logProviderLogout logs a successful logout request of a provider. The log line names
+// neither user nor session.
 func (a *Authenticator) logProviderLogout(r *http.Request, channel string, at *registration, about, outcome string) {
-	var provider Provider // none, if it is none of this application
+	var provider Provider // zero if iss is not a configured provider
 	if at != nil {
 		provider = at.config
 	}
@@ -93,32 +92,32 @@ func (a *Authenticator) logProviderLogout(r *http.Request, channel string, at *r
 	)
 }
 
-// postedLogoutToken is the one parameter of the form that counts (section 2.5).
+// postedLogoutToken returns the form's only relevant parameter (section 2.5).
 func postedLogoutToken(w http.ResponseWriter, r *http.Request) (string, error) {
 	if err := readForm(w, r); err != nil {
 		return "", err
 	}
 	token, ok := only(r.PostForm["logout_token"])
 	if !ok {
-		return "", fmt.Errorf("%d parameters logout_token, or an empty one", len(r.PostForm["logout_token"]))
+		return "", fmt.Errorf("want one logout_token parameter that is not empty, got %d", len(r.PostForm["logout_token"]))
 	}
 	if len(token) > maxLogoutToken {
-		return "", fmt.Errorf("it is %d bytes long; at most %d are accepted", len(token), maxLogoutToken)
+		return "", fmt.Errorf("its size is %d bytes; the limit is %d", len(token), maxLogoutToken)
 	}
 	return token, nil
 }
 
-// endBy ends the sessions that a logout token of client's is about (section 2.7):
-// those of its sid, or all of the user's if it has none. The token is remembered
-// for as long as it could come again, and last, so that one that did not get as
-// far can. Repeated tells that it was remembered already, and ended nothing.
+// endBy ends the sessions that a logout token of client names (section 2.7): those of its
+// sid, or all sessions of the user if there is no sid. It remembers the token for as long
+// as it is valid. It does so last, so that a provider can send the token again after a
+// failure. Repeated reports that the token was seen before, and ended no session.
 func (s *sessionKeeper) endBy(ctx context.Context, client string, token *provider.LogoutToken) (repeated bool, err error) {
 	seen := opaqueKey("jti", token.Issuer, client, token.JTI)
 	switch at, err := s.revocations.RevokedAt(ctx, seen); {
 	case err != nil:
 		return false, errRevocationsDown(err)
 	case !at.IsZero():
-		return true, nil // sessions that began since then stay
+		return true, nil // sessions that began since then continue
 	}
 	key := userKey(token.Issuer, client, token.Subject)
 	if token.SID != "" {
@@ -137,23 +136,21 @@ func errBadLogoutToken(err error) *Error {
 	return fail(provider.CodeLogoutToken, fmt.Errorf("logout token: %w", err))
 }
 
-// FrontChannelLogout ends the session of the browser that opens it, because the
-// provider's logout page has it do so in a frame (OpenID Connect Front-Channel
-// Logout 1.0). The parameters iss and sid must be those of the session, or
-// nothing ends: who does not know the sid, which the provider and this application
-// do, logs nobody out. Copies of the session, and what else began in that session
-// at the provider, end with it.
+// FrontChannelLogout ends the session of the browser that opens it in a frame of the
+// provider's logout page (OpenID Connect Front-Channel Logout 1.0). The parameters iss
+// and sid must be those of the session, or no session ends. Only the provider and this
+// application know the sid, so other sites cannot log users out. Copies of the session
+// end too, and so do other sessions that began in the same session at the provider.
 //
-// The session's cookie is SameSite=Lax: browsers send it to a frame only if
-// provider and application share a site, as id.example.com and app.example.com
-// do. In a frame of another site's there is no session to end, and nothing
-// happens. [Authenticator.BackChannelLogout] works for all.
+// The session's cookie is SameSite=Lax. Browsers send it to a frame only if provider and
+// application are on the same site, as id.example.com and app.example.com are. In a frame
+// of another site, the request has no session, and nothing happens.
+// [Authenticator.BackChannelLogout] works for all providers.
 //
-// It answers GET only, and always with the same empty page, which only the
-// provider's own pages may frame: nobody reads it, and another site that opens it
-// must not learn who is logged in. The log has one line for each, at Info, which
-// says what came of it. It is an error, which wraps [ErrUnavailable],
-// if the Store or Revocations are down. It needs [LogoutConfig.Revocations].
+// It accepts only GET. It always answers with the same empty page, which only the
+// provider's pages may frame, so that other sites cannot learn whether a user is logged
+// in. Each request is logged once, at Info, with its outcome. If the Store or Revocations
+// are down, the error wraps [ErrUnavailable]. It needs [LogoutConfig.Revocations].
 func (a *Authenticator) FrontChannelLogout(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
 	return a.report(w, r, a.logoutInFrame(w, r))
@@ -177,8 +174,8 @@ func (a *Authenticator) logoutInFrame(w http.ResponseWriter, r *http.Request) er
 	return nil
 }
 
-// endHere ends the browser's session if it is the one of issuer and sid. The
-// outcome is for the log.
+// endHere ends the browser's session if it matches issuer and sid. The outcome is for the
+// log.
 func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, sid string) (outcome string, err error) {
 	if a.config.Logout.Revocations == nil {
 		return "", fmt.Errorf("FrontChannelLogout: %w", errNoRevocations)
@@ -194,17 +191,17 @@ func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, 
 		return "nothing: the request has no session; is the provider on another site?", nil
 	}
 	if session.user.Issuer != issuer || subtle.ConstantTimeCompare([]byte(session.sid), []byte(sid)) != 1 {
-		return "nothing: the request has another session", nil
+		return "nothing: the request's session has another iss or sid", nil
 	}
 	if err := a.sessions.revoke(r.Context(), providerSessionKey(issuer, session.client, sid)); err != nil {
 		return "", err
 	}
-	_, err = a.endSession(w, r, session) // its tokens are the provider's to end
+	_, err = a.endSession(w, r, session) // the provider revokes the tokens itself
 	return "ended", err
 }
 
-// framePolicy lets the pages of a provider's origin frame the answer, and nobody
-// else. There is nothing in it to load.
+// framePolicy allows only pages of the provider's origin to frame the response, which
+// loads nothing.
 func framePolicy(at *registration) string {
 	framedBy := "'none'"
 	if at != nil {

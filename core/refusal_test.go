@@ -28,7 +28,7 @@ func (g *rig) refusedBy(code string) *logintest.Page {
 // What only the operator can mend says so, and does not have users try again.
 func TestWhoCanMendIt(t *testing.T) {
 	t.Parallel()
-	const tellUs, again, cancelled = "tell us.", "Please try again", "The login was cancelled"
+	const tellUs, again, cancelled = "tell us.", "Please try again", "The login was canceled"
 	for _, test := range []struct {
 		words string // error codes, with spaces between
 		says  string

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// maxReturnTo is how long a return-to may be, in bytes, once it is percent-encoded.
-// It travels in the attempt's cookie, which has to stay small.
+// maxReturnTo is the maximum length of a return-to, in bytes, after percent-encoding. It
+// is part of the attempt's cookie, which must stay small.
 const maxReturnTo = 2 << 10
 
-// home is where a login ends when nothing better is known.
+// home is the default page where a login ends.
 const home = "/"
 
-// safeReturnTo returns returnTo percent-encoded, or false if it is no place in
-// this application. It is the whole defence against open redirects (RFC 9700
-// section 4.11). The result is ASCII, begins with exactly one slash, and is its
-// own safe return-to.
+// safeReturnTo returns returnTo percent-encoded, or false if it is not a path of this
+// application. It is the only defense against open redirects (RFC 9700 section 4.11). The
+// result is ASCII, begins with exactly one slash, and does not change if it is passed to
+// safeReturnTo again.
 func safeReturnTo(returnTo string) (string, bool) {
 	path, rest := returnTo, ""
 	if i := strings.IndexAny(path, "?#"); i >= 0 {
@@ -37,13 +37,13 @@ func pathOf(safe string) string {
 	if i := strings.IndexAny(safe, "?#"); i >= 0 {
 		safe = safe[:i]
 	}
-	path, _ := url.PathUnescape(safe) // which safeReturnTo has done
+	path, _ := url.PathUnescape(safe) // safeReturnTo has checked this
 	return path
 }
 
-// isLocalPath reports whether a path stays on this host: as written, and decoded
-// once, as servers and proxies may read it. A browser drops control characters
-// and takes a backslash for a slash (URL Standard section 4.4).
+// isLocalPath reports whether a path stays on this host. It checks the path as written,
+// and decoded once, as servers and proxies may read it. A browser drops control
+// characters, and treats a backslash as a slash (URL Standard section 4.4).
 func isLocalPath(path string) bool {
 	decoded, err := url.PathUnescape(path)
 	return err == nil && strings.HasPrefix(path, "/") && !strings.HasPrefix(decoded, "//") &&
@@ -55,8 +55,8 @@ func hasControl(s string) bool {
 	return strings.ContainsFunc(s, func(c rune) bool { return c < 0x20 || c == 0x7f })
 }
 
-// hasDotSegment reports whether a path has "." or ".." in it, which no browser
-// asks for: it resolves them first, and "/.//host" would become "//host".
+// hasDotSegment reports whether a path has a segment "." or "..". Browsers resolve these
+// before a request, and "/.//host" would become "//host".
 func hasDotSegment(path string) bool {
 	for segment := range strings.SplitSeq(path, "/") {
 		if segment == "." || segment == ".." {
@@ -66,9 +66,9 @@ func hasDotSegment(path string) bool {
 	return false
 }
 
-// percentEncode encodes the bytes that a Location cannot have (RFC 3986 section 2):
-// blanks, those that are not ASCII, and a few that browsers encode as well. It
-// leaves escapes as they are, and other characters that browsers send unencoded.
+// percentEncode encodes the bytes that a Location must not contain (RFC 3986 section 2):
+// spaces, non-ASCII bytes, and a few others that browsers encode. It does not change
+// existing escapes, or other characters that browsers send unencoded.
 func percentEncode(s string) string {
 	const hex = "0123456789ABCDEF"
 	first := 0
@@ -76,7 +76,7 @@ func percentEncode(s string) string {
 		first++
 	}
 	if first == len(s) {
-		return s // as nearly all are
+		return s // the common case
 	}
 	b := append(make([]byte, 0, len(s)+32), s[:first]...)
 	for _, c := range []byte(s[first:]) {
@@ -93,8 +93,8 @@ func mustEncode(c byte) bool {
 	return c <= 0x20 || c >= 0x7f || c == '"' || c == '<' || c == '>' || c == '\\'
 }
 
-// requestedURL is what the browser has asked for, without the host: a router
-// may have taken a prefix away from r.URL.
+// requestedURL returns the URL that the browser requested, without the host. It prefers
+// RequestURI, because a router may have removed a prefix from r.URL.
 func requestedURL(r *http.Request) string {
 	if strings.HasPrefix(r.RequestURI, "/") {
 		return r.RequestURI

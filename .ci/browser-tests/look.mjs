@@ -70,7 +70,7 @@ async function walk(ada, down, look) {
   await ada.reads(page, `Hello, ${longName}`);
   await look(page, 'home-long');
   await ada.open(page, `${down}/me`);
-  await ada.reads(page, 'Back in a moment');
+  await ada.reads(page, 'Temporarily unavailable');
   await look(page, '503-provider-unavailable');
 }
 
