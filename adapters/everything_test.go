@@ -117,7 +117,7 @@ func TestGuardAroundEverything(t *testing.T) {
 			if err != nil || page.Status != http.StatusInternalServerError || !strings.Contains(string(page.Body), "login_guarded") {
 				t.Fatalf("around the login: got %v, %v", page, err)
 			}
-			if !strings.Contains(log.String(), "mount the login outside of what is guarded") || provider.Count(logintest.Token) != 0 {
+			if !strings.Contains(log.String(), "mount the login's routes outside of the guard") || provider.Count(logintest.Token) != 0 {
 				t.Errorf("%d token requests, and logged as %s", provider.Count(logintest.Token), log.String())
 			}
 			browser.Serve(origin, whole.outside(auth))

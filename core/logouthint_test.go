@@ -137,7 +137,7 @@ func TestLogoutHint(t *testing.T) {
 // An ID token that is too large for a cookie.
 func TestLargeLogoutHint(t *testing.T) {
 	t.Parallel()
-	told := "too large to be kept for logout"
+	told := "too large to keep for the logout"
 	logIn := func(g *rig) {
 		g.t.Helper()
 		g.provider.Misbehave(manyIDGroups)

@@ -134,7 +134,7 @@ func TestErrorsSayWhatTheyAre(t *testing.T) {
 		t.Errorf("something was written: %d %s", w.Code, w.Body)
 	}
 	public, jsonErr := json.Marshal(err)
-	if jsonErr != nil || !strings.Contains(string(public), failure.Reference) || strings.Contains(string(public), "attempt in this browser") {
+	if jsonErr != nil || !strings.Contains(string(public), failure.Reference) || strings.Contains(string(public), "no such login attempt") {
 		t.Errorf("got %s, %v", public, jsonErr)
 	}
 

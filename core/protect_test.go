@@ -207,7 +207,7 @@ func TestGuardInFrontOfTheLogin(t *testing.T) {
 	if got := g.provider.Count(logintest.Authorization); got != begun {
 		t.Errorf("%d logins were begun", got-begun)
 	}
-	if log := g.log.String(); strings.Count(log, "mount the login outside of what is guarded") != 1 || strings.Contains(log, "code=a") {
+	if log := g.log.String(); strings.Count(log, "mount the login's routes outside of the guard") != 1 || strings.Contains(log, "code=a") {
 		t.Errorf("logged as %s", log)
 	}
 }
