@@ -210,3 +210,24 @@ func TestCallbackTwiceAroundAnOutage(t *testing.T) {
 		t.Errorf("then it gets %d: %s", w.Code, w.Body)
 	}
 }
+
+// A user whose second login failed reopens its callback. There is nothing to come
+// back to: the session goes on, and the user ends at home.
+func TestACallbackOfALoginThatFailedIsReopened(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	g.login()
+	callback := g.toCallback().String()
+	g.provider.Misbehave(logintest.Faults{Token: func(answer map[string]any) { delete(answer, "id_token") }})
+	if page := g.get(callback); page.Status != http.StatusBadGateway {
+		t.Fatalf("the login that fails gets %d: %s", page.Status, page.Body)
+	}
+	g.provider.Misbehave(logintest.Faults{})
+	if page := g.visit(callback); page.Status != http.StatusSeeOther || page.Header.Get("Location") != "/" {
+		t.Errorf("reopened, it gets %d to %q", page.Status, page.Header.Get("Location"))
+	}
+	if got := g.provider.Count(logintest.Token); got != 2 {
+		t.Errorf("%d token requests, want 2", got)
+	}
+	g.login()
+}

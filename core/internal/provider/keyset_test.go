@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -281,6 +282,41 @@ func TestWhyNoKeyVerifies(t *testing.T) {
 		_, err := new(keys).verifyWith(t.Context(), keysIn(t, test.list...), signed)
 		if got := fmt.Sprint(err); test.want != got && (test.want != "" || err != nil) {
 			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
+// An RSA key verifies both kinds of RSA signature, and no other key does.
+func TestEachAlgorithmHasItsKindOfKey(t *testing.T) {
+	t.Parallel()
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := keysIn(t, jose.JSONWebKey{Key: &rsaKey.PublicKey}, jose.JSONWebKey{Key: &ecKey.PublicKey})
+	for alg, key := range map[jose.SignatureAlgorithm]any{jose.RS256: rsaKey, jose.PS256: rsaKey, jose.PS512: rsaKey, jose.ES256: ecKey} {
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := signer.Sign([]byte(hostile.Payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := made.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := jose.ParseSignedCompact(token, Asymmetric)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := new(keys).verifyWith(t.Context(), set, signed); err != nil {
+			t.Errorf("%s: %v", alg, err)
 		}
 	}
 }
