@@ -243,7 +243,7 @@ func TestLoginWithErrors(t *testing.T) {
 	if !errors.As(err, &failure) || failure.Status != 500 || strings.Contains(failure.Public, "state") || failure.Reference == "" {
 		t.Fatalf("got %#v", err)
 	}
-	want := "pixy: internal_error: LoginOptions.AuthParams sets scope, which belongs to the protocol; leave it out; LoginOptions.AuthParams sets state, which belongs to the protocol; leave it out"
+	want := "pixy: internal_error: LoginOptions.AuthParams sets scope, which this library sets itself; remove it; LoginOptions.AuthParams sets state, which this library sets itself; remove it"
 	if err.Error() != want {
 		t.Errorf("got %s", err)
 	}

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// maxLate bounds how many answers in a row may have been lost.
+// maxLate is how many responses in a row a browser may have lost.
 const maxLate = 4
 
-// refresher has tokens refreshed when it is time to (RFC 6749 section 6).
+// refresher refreshes tokens when that is due, or on demand (RFC 6749 section 6).
 type refresher struct {
 	flights  refreshFlights
 	shared   Refreshes
@@ -20,24 +20,25 @@ type refresher struct {
 	log      func(*http.Request, *Error)
 	now      func() time.Time
 
-	lazy sync.Mutex // of all attached.tokens that the guard has left out
+	lazy sync.Mutex // guards attached.tokens of all requests, which of sets on first use
 }
 
-// requestTokens are the tokens of one request, for whatever runs behind the guard.
+// requestTokens are the tokens of one request, for the handlers behind the guard.
 type requestTokens struct {
 	keeper  *tokenKeeper
 	request *http.Request
 	session *session
-	turn    sync.Mutex // of refreshes on demand
+	turn    sync.Mutex // one refresh on demand at a time
 
 	mu     sync.Mutex
 	read   bool
-	came   *tokens // what was read
-	tokens *tokens // nil: not read yet, or none
+	came   *tokens // as the request carried them
+	tokens *tokens // the current ones; nil: not read yet, or none
 	err    error
 }
 
-// get reads the tokens, once. After that they are what a refresh has left here.
+// get returns the tokens. It reads them once; later calls return those of set, if it
+// was called.
 func (t *requestTokens) get() (*tokens, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -49,14 +50,15 @@ func (t *requestTokens) get() (*tokens, error) {
 	return t.tokens, t.err
 }
 
-// set puts what has come of a refresh into the place of what was read.
+// set replaces the tokens by the result of a refresh.
 func (t *requestTokens) set(fresh *tokens, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.tokens, t.err = fresh, err
 }
 
-// of returns the tokens of a request. Most need none, and the guard has made none.
+// of returns the tokens of a request. It creates them on first use, because most
+// requests need none.
 func (f *refresher) of(found *attached) *requestTokens {
 	f.lazy.Lock()
 	defer f.lazy.Unlock()
@@ -66,11 +68,11 @@ func (f *refresher) of(found *attached) *requestTokens {
 	return found.tokens
 }
 
-// guard refreshes the tokens of found if that is due, before anything is written:
-// new tokens are kept before anybody uses them. An outage is no error as long as
-// the session goes on: [TokenSource] tells whoever needs a token. [ErrNoSession]
-// says that the session has ended. Without an error and without tokens, nobody has
-// had a look at them.
+// guard refreshes the tokens of found if that is due. It runs before the response is
+// written, so new tokens are stored before a handler uses them. An outage is not an
+// error here, because the session continues; [TokenSource] returns that error.
+// [ErrNoSession] means that the session has ended. If both results are nil, the tokens
+// were not read.
 func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session) (*requestTokens, error) {
 	if !f.tokens.kept || found.refreshDue == 0 || found.opened < found.refreshDue {
 		return nil, nil
@@ -79,10 +81,10 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 	held, err := mine.get()
 	switch {
 	case err != nil:
-		return mine, nil // and get says why
+		return mine, nil // get returns the error again
 	case held == nil || held.Refresh == "":
 		return nil, f.lost(w, r, found)
-	case f.now().Before(held.RefreshDue): // the session is behind its tokens
+	case f.now().Before(held.RefreshDue): // another request has refreshed the tokens already
 		found.refreshDue = instantOf(held.RefreshDue)
 		f.report(r, found, f.sessions.renew(w, r, found))
 		return mine, nil
@@ -94,9 +96,10 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 	return mine, nil
 }
 
-// lost is for a session whose refresh is due and whose tokens are not there, or do
-// not open. It ends: without them the provider is never asked whether the login
-// goes on. One whose tokens another request has given up, or refreshed, does not.
+// lost handles a session whose refresh is due and whose tokens are missing or do not
+// open. It ends the session, because without tokens the provider could not end it by
+// refusing a refresh. If another request has refreshed or given up the tokens
+// meanwhile, the session continues.
 func (f *refresher) lost(w http.ResponseWriter, r *http.Request, found *session) error {
 	switch now, err := f.sessions.load(r); {
 	case err != nil:
@@ -111,9 +114,9 @@ func (f *refresher) lost(w http.ResponseWriter, r *http.Request, found *session)
 	return f.end(w, r, found)
 }
 
-// settle puts what has come of a refresh where the next requests find it. The
-// refresh may have taken long enough for a logout, and for another login: an error
-// says that the session has ended, or that nobody knows.
+// settle stores the result of a refresh for the next requests. A logout or another
+// login may have happened during the refresh. Then the error says that the session has
+// ended, or that it cannot be read.
 func (f *refresher) settle(w http.ResponseWriter, r *http.Request, found *session, mine *requestTokens, fresh *tokens, failed error) error {
 	gone, err := f.sessions.gone(r, found)
 	switch {
@@ -134,25 +137,25 @@ func (f *refresher) settle(w http.ResponseWriter, r *http.Request, found *sessio
 	return nil
 }
 
-// refreshRest is how old tokens of a refresh are before another is made on demand.
+// refreshRest is the age below which refreshed tokens are not refreshed on demand.
 const refreshRest = 5 * time.Second
 
-// Refresh refreshes the tokens of a request's user now, however long they may have
-// left. Call it in a handler to which an API has answered 401 although the guard
-// found the access token good. The request must have passed a guard of a: Refresh
-// may be called from behind [Authenticator.Authenticate], too. Afterwards
-// [TokenSource] and [Client] of the same request give the new token.
+// Refresh refreshes the tokens of the request's user now, even if they have not
+// expired. Call it when an API answers 401 to an access token that has not expired.
+// The request must have passed a guard of a, such as [Authenticator.Authenticate].
+// Afterwards [TokenSource] and [Client] of the same request use the new token.
 //
-// Call it before the handler writes anything: without a Store, it sets cookies.
-// Requests that call it at the same time share one refresh, also among replicas
-// with [TokenConfig.Refreshes], and one that comes late with the former token gets the
-// new one without another. Tokens that were refreshed less than 5 seconds ago are
-// not refreshed again: Refresh returns nil, and the token is the same. So call the
-// API once more afterwards, and not in a loop.
+// Call Refresh before the handler writes the response: without a Store, it sets cookies.
+// Concurrent calls for the same tokens share one refresh. With [TokenConfig.Refreshes],
+// they share it across replicas. A late request with the old token gets the new one.
 //
-// The error wraps [ErrNoToken] if no tokens are kept for this request, or there is
-// no refresh token; [ErrNoSession] if the provider refuses the refresh, which ends
-// the session; and [ErrUnavailable] if the tokens cannot be refreshed at the moment.
+// Refresh does not refresh tokens that are less than 5 seconds old. It then returns nil,
+// and the token stays the same. So repeat the API call once, and not in a loop.
+//
+// The error wraps [ErrNoToken] if no tokens are kept for this request, or if there is
+// no refresh token. It wraps [ErrNoSession] if the session has ended, for example
+// because the provider refuses the refresh. It wraps [ErrUnavailable] if the tokens
+// cannot be refreshed now.
 func (a *Authenticator) Refresh(w http.ResponseWriter, r *http.Request) error {
 	found := innermost(r.Context()).passed(a)
 	var err error
@@ -172,8 +175,8 @@ func (a *Authenticator) Refresh(w http.ResponseWriter, r *http.Request) error {
 	return a.report(w, r, err)
 }
 
-// demand refreshes what a request has, unless that is new or has been replaced by
-// another request.
+// demand refreshes the tokens of a request, unless they are new or another request
+// has replaced them.
 func (f *refresher) demand(w http.ResponseWriter, r *http.Request, found *attached) error {
 	mine := f.of(found)
 	mine.turn.Lock()
@@ -196,7 +199,7 @@ func (f *refresher) demand(w http.ResponseWriter, r *http.Request, found *attach
 }
 
 // latest returns the tokens of a request, or newer ones that another request has
-// put into their place in a Store.
+// stored in a Store.
 func (f *refresher) latest(r *http.Request, of *session, mine *requestTokens) (held *tokens, newer bool, err error) {
 	held, err = mine.get()
 	if held == nil && err != nil {

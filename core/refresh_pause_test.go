@@ -184,7 +184,7 @@ func TestReplicasPauseTogether(t *testing.T) {
 		shared.outcomes[key] = "failed.sealed by nobody"
 	}
 	g.log.reset()
-	if w := ask(other, cookies); codeIn(t, w.Body.Bytes()) != "provider_unavailable" || !strings.Contains(g.log.String(), "after one that failed elsewhere") {
+	if w := ask(other, cookies); codeIn(t, w.Body.Bytes()) != "provider_unavailable" || !strings.Contains(g.log.String(), "after a refresh failed in another replica") {
 		t.Errorf("a failure that does not open: got %s, logged as %s", w.Body, g.log.String())
 	}
 }

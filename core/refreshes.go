@@ -10,46 +10,48 @@ import (
 	"time"
 )
 
-// Refreshes let the replicas of an application share one refresh of a user's
-// tokens: whoever comes first makes it, and everybody who has the old tokens
-// gets its outcome. Without them, replicas would each use the same refresh token,
-// and a provider that sees one twice takes it for stolen (RFC 9700 section
-// 4.14.2). redislogin has some; what else there may be is the application's to
-// write. Implementations are safe for concurrent use.
+// Refreshes lets the replicas of an application share one refresh of a user's tokens.
+// The first request makes the refresh. All requests with the old tokens get its outcome.
+// Without Refreshes, each replica would use the same refresh token. A provider that sees
+// a refresh token twice treats it as stolen (RFC 9700 section 4.14.2).
 //
-// Keys and outcomes are opaque, and of no use to whoever reads them.
+// Package redislogin has an implementation, and an application can write its own.
+// Implementations must be safe for concurrent use. Keys and outcomes are opaque, and of
+// no use to a reader of the storage.
 type Refreshes interface {
-	// Begin claims the refresh that key stands for, for as long as claim at most.
-	// If another has claimed it, Begin waits until that one has finished, or its
-	// claim is over, or ctx is. The outcome is what Finish has kept; if it is
-	// empty, the refresh is now the caller's to make.
+	// Begin claims the refresh of key for at most the duration claim. If another
+	// caller has claimed it, Begin waits until that caller calls Finish, its claim
+	// expires, or ctx is done. The outcome is the one that Finish kept. If it is
+	// empty and the error is nil, the caller holds the claim and makes the refresh.
 	Begin(ctx context.Context, key string, claim time.Duration) (outcome string, err error)
 
-	// Finish ends a claim, and keeps the outcome for a while, for those who come
-	// late. An empty outcome says that nothing came of it: whoever is next may try.
+	// Finish ends a claim, and keeps the outcome for the duration keep, for late
+	// requests. An empty outcome means that the refresh had no result: the next caller
+	// may try.
 	Finish(ctx context.Context, key, outcome string, keep time.Duration) error
 }
 
 const (
-	// A refresh is over before its claim is, and so is what follows: to put the new
-	// tokens away and to tell the others, refreshPatience each.
+	// A refresh ends before its claim does. The claim also covers the two steps that
+	// follow, of refreshPatience each: storing the new tokens, and calling Finish.
 	refreshTimeout = 22 * time.Second
 	refreshClaim   = 30 * time.Second
 
-	// refreshPatience is how long a request waits for what it could do without.
+	// refreshPatience is how long a request waits for something it does not need.
 	refreshPatience = 3 * time.Second
 
-	// outcomeKept is how long requests that carry the old tokens get the new ones:
-	// those that were under way, and those of a browser that the answer with the
-	// new cookie did not reach.
+	// outcomeKept is how long requests with the old tokens get the new ones: requests
+	// that were already under way, and requests of a browser that did not receive the
+	// response with the new cookie.
 	outcomeKept = 5 * time.Minute
 
-	// outcomeRefused is that the provider takes the refresh token no more.
+	// outcomeRefused means that the provider refuses the refresh token.
 	outcomeRefused = "refused"
 )
 
-// keptAfter is how long those who have held get fresh. If the refresh token is the
-// same, so may be all that a key is made of, and the next refresh is another.
+// keptAfter returns how long requests with held get fresh. If the refresh token did
+// not change, the key of the next refresh may be the same, so the outcome must not
+// outlast the time when that refresh is due.
 func (fresh *tokens) keptAfter(held *tokens, now time.Time) time.Duration {
 	if fresh.Refresh == held.Refresh && !fresh.RefreshDue.IsZero() {
 		return min(outcomeKept, fresh.RefreshDue.Sub(now))
@@ -57,28 +59,29 @@ func (fresh *tokens) keptAfter(held *tokens, now time.Time) time.Duration {
 	return outcomeKept
 }
 
-// refreshKey stands for the refresh of these very tokens. It changes with each of
-// them, also where the provider leaves the refresh token as it is.
+// refreshKey identifies the refresh of exactly these tokens. It changes if either
+// token changes, so also if the provider keeps the refresh token.
 func refreshKey(at *registration, t *tokens) string {
 	return opaqueKey("refresh", at.id, t.Access, t.Refresh)
 }
 
-// refreshFlights are the refreshes under way in this process. Each has a
-// goroutine of its own: the browser that caused it may leave, and with it would
-// go a refresh token that the provider has given already.
+// refreshFlights are the refreshes under way in this process. Each has its own
+// goroutine: if the browser cancels its request, the refresh must not be canceled, or
+// the new refresh token would be lost.
 type refreshFlights struct {
 	mu      sync.Mutex
 	running map[string]*refreshFlight // by key
 }
 
-// A refreshFlight is waited for by all who need its outcome.
+// A refreshFlight is one refresh under way. All requests that need its outcome wait
+// for it.
 type refreshFlight struct {
 	done    chan struct{} // closed when outcome and err are final
 	outcome string
 	err     error
 }
 
-// wait returns the outcome, unless ctx is over before.
+// wait returns the outcome, or an error if ctx is done first.
 func (f *refreshFlight) wait(ctx context.Context) (string, error) {
 	select {
 	case <-f.done:
@@ -90,8 +93,8 @@ func (f *refreshFlight) wait(ctx context.Context) (string, error) {
 
 var errRefreshBroken = errors.New("the refresh broke off")
 
-// join returns the refresh under way, or begins one. Its outcome is never empty
-// without an error.
+// join returns the refresh under way, or begins one. If the outcome of a flight is
+// empty, its error is not nil.
 func (f *refreshFlights) join(key string, run func() (string, error)) *refreshFlight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -125,16 +128,16 @@ func errRefreshesDown(err error) *Error {
 	return fail(codeRefreshes, fmt.Errorf("refreshes: %w", err))
 }
 
-// What memoryRefreshes keep at most. More than that within five minutes is no
-// ordinary day: then the oldest outcomes go, and a request that still carries those
-// tokens uses its refresh token once more.
+// The limits of memoryRefreshes. More outcomes than that within five minutes are not
+// normal load. Then the oldest outcomes are dropped, and a request that still has
+// those tokens uses its refresh token again.
 const (
 	maxRefreshes    = 1 << 16
 	maxRefreshBytes = 64 << 20
 )
 
-// memoryRefreshes are those of one process, where refreshFlights see to it that
-// nobody begins what is under way.
+// memoryRefreshes implements [Refreshes] for one process. It has no claims, because
+// refreshFlights already make one refresh at a time.
 type memoryRefreshes struct {
 	now   func() time.Time
 	mu    sync.Mutex

@@ -15,10 +15,10 @@ import (
 	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
-// refreshed returns the tokens that have come of held, or held and why none have.
-// [ErrNoSession] says that the provider takes the refresh token no more. An
-// outcome that was kept for who comes late may have expired meanwhile, and is
-// refreshed in its turn.
+// refreshed refreshes held and returns the new tokens. On failure it returns held and
+// an error. [ErrNoSession] means that the provider refuses the refresh. The outcome may
+// be an old one that was kept for late requests. If its access token has expired,
+// refreshed refreshes it again.
 func (f *refresher) refreshed(r *http.Request, found *session, held *tokens, wait bool) (*tokens, error) {
 	for range maxLate {
 		fresh, err := f.refreshOnce(r, found, held, wait)
@@ -47,14 +47,14 @@ func (f *refresher) refreshOnce(r *http.Request, found *session, held *tokens, w
 	}
 	fresh := f.tokens.open(key, outcome)
 	if fresh == nil {
-		return nil, errRefreshesDown(errors.New("an outcome does not open; do all replicas have each other's session keys?"))
+		return nil, errRefreshesDown(errors.New("an outcome does not open; check that all replicas have each other's session keys"))
 	}
 	return fresh, nil
 }
 
-// join waits for the refresh of held: as long as it takes if the access token is
-// of no use any more, or if wait says so, and not so long if the request can do
-// with it.
+// join waits for the refresh of held. If the access token has expired, or wait is set,
+// it waits until the refresh ends. Otherwise the request can use the old access token,
+// and join waits for refreshPatience only.
 func (f *refresher) join(r *http.Request, key string, found *session, held *tokens, wait bool) (string, error) {
 	ctx := r.Context()
 	if !wait && !held.expired(f.now()) {
@@ -67,13 +67,13 @@ func (f *refresher) join(r *http.Request, key string, found *session, held *toke
 	of := *found // the refresh may outlive the request
 	return f.flights.join(key, func() (string, error) {
 		outcome, err := f.run(detached, key, &of, held)
-		return outcome, f.report(detached, &of, err) // who shows it shows the line's reference
+		return outcome, f.report(detached, &of, err) // the error has the reference of its log line
 	}).wait(ctx)
 }
 
-// run refreshes, unless another replica has done so, and keeps what came of it
-// before it tells anybody. However long the claim took to get, there is time for
-// what the provider says: the refresh token is spent by then.
+// run refreshes, unless another replica has done so. It stores the new tokens before it
+// calls Finish. The time limit of the token request does not include the wait for the
+// claim: once the request is sent, the refresh token is used up.
 func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) (string, error) {
 	waiting, cancel := context.WithTimeout(r.Context(), refreshClaim)
 	defer cancel()
@@ -94,13 +94,13 @@ func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) 
 	telling, cancel := context.WithTimeout(r.Context(), refreshPatience)
 	defer cancel()
 	if err := f.shared.Finish(telling, key, outcome, keep); err != nil {
-		f.report(r, of, errRefreshesDown(err)) // whoever waits here has it all the same
+		f.report(r, of, errRefreshesDown(err)) // requests of this process get the outcome anyway
 	}
 	return outcome, err
 }
 
-// redeem asks the provider, and says for how long the outcome is to be kept. A
-// refusal is an outcome, too, and logged here.
+// redeem asks the provider, and returns the outcome and how long to keep it. A refusal
+// is also an outcome. It is logged here.
 func (f *refresher) redeem(r *http.Request, key string, of *session, held *tokens) (string, time.Duration, error) {
 	at := of.registration
 	fresh, err := at.refresh(r.Context(), held, of)
@@ -120,21 +120,22 @@ func (f *refresher) redeem(r *http.Request, key string, of *session, held *token
 	return f.failed(key, err), refreshPause, err
 }
 
-// keep puts new tokens away, for all requests if they are in a Store.
+// keep stores new tokens in the Store, if there is one, for all requests. Without a
+// Store it has no effect: adopt sets the cookies.
 func (f *refresher) keep(r *http.Request, of *session, fresh *tokens) {
 	if fresh == nil {
 		return // refused
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), refreshPatience) // a Store that hangs must not keep the outcome from the others
+	// A Store that hangs must not delay the outcome for other requests.
+	ctx, cancel := context.WithTimeout(r.Context(), refreshPatience)
 	defer cancel()
 	f.store(vault.Hold(), r.WithContext(ctx), of, fresh)
 }
 
-// adopt has the browser of r go on with fresh tokens, if it still has those that it
-// came with: what is in cookies is for each request to set, also if a Store put it
-// there.
+// adopt sets fresh tokens for the browser of r, if the tokens are still those that the
+// request carried. Each request has to set its own cookies, also those of a Store.
 func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, mine *requestTokens, fresh *tokens) {
-	if fresh.IDToken != "" { // in a Store the tokens may be new already; the hint is for this answer to set
+	if fresh.IDToken != "" { // even if the Store has the new tokens already, this response must set the hint
 		f.hints.renew(w, r, found, fresh.IDToken)
 	}
 	found.refreshDue = instantOf(fresh.RefreshDue)
@@ -143,9 +144,9 @@ func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session
 	}
 }
 
-// store puts tokens away, and when their session has to refresh them. If they
-// were smaller at login and do not fit any more, it goes on without: the former
-// ones are of no use.
+// store stores tokens, and in their session the time of the next refresh. If the new
+// tokens are too large, the session continues without tokens, because the old ones are
+// of no use.
 func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, fresh *tokens) {
 	of.refreshDue = instantOf(fresh.RefreshDue)
 	held := vault.Hold()
@@ -162,7 +163,7 @@ func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, f
 		}
 	}
 	f.report(r, of, errTokensTooLarge(err))
-	of.refreshDue = 0 // never: otherwise a session without tokens ends
+	of.refreshDue = 0 // never: when a refresh is due, a session without tokens ends
 	if err := f.sessions.renew(w, r, of); err != nil {
 		f.report(r, of, err)
 		return
@@ -170,17 +171,18 @@ func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, f
 	f.report(r, of, f.tokens.end(w, r))
 }
 
-// end is for a session whose user the provider does not vouch for any more.
+// end ends a session after the provider has refused a refresh, or after its tokens were
+// lost.
 func (f *refresher) end(w http.ResponseWriter, r *http.Request, found *session) error {
 	if err := f.sessions.end(w, r, found); err != nil {
 		return err
 	}
-	f.report(r, found, f.tokens.end(w, r)) // what may be left is of no use
+	f.report(r, found, f.tokens.end(w, r)) // without their session, the tokens are of no use
 	return ErrNoSession
 }
 
-// report logs what does not stop the request of a session, and returns it with its
-// reference.
+// report logs an error that does not end the request, and returns it with its
+// reference. It returns nil for nil.
 func (f *refresher) report(r *http.Request, of *session, err error) error {
 	if err == nil {
 		return nil
@@ -192,18 +194,19 @@ func (f *refresher) report(r *http.Request, of *session, err error) error {
 }
 
 const (
-	// refreshPause follows a refresh that failed: for the same tokens, and for all of
-	// a provider's if it is down.
+	// refreshPause is the time without refreshes after one that failed: of the same
+	// tokens, or, if the provider is down, of all its tokens.
 	refreshPause = 10 * time.Second
 
-	// outcomeFailed begins an outcome that is no tokens. What follows is why.
+	// outcomeFailed is the prefix of an outcome without tokens. The sealed reason
+	// follows.
 	outcomeFailed = "failed."
 )
 
-// An outage is what refreshes have found out about a provider. One that fails says
-// little: the provider may have something against that one token. If two of
-// different tokens fail for an outage within refreshPause, and none succeeds
-// between them, refreshes of all users pause.
+// An outage records failed refreshes at one provider. A single failure is not enough:
+// its cause may be that one token. If two refreshes of different tokens fail because of
+// an outage within refreshPause, and none succeeds between them, the refreshes of all
+// users pause.
 type outage struct {
 	mu    sync.Mutex
 	key   string    // of the refresh that failed last; empty: none has, or one has succeeded since
@@ -237,8 +240,8 @@ func (o *outage) pauses(now time.Time) error {
 	return errProviderDown(errors.New(pauseText("refreshes of all users", o.until, o.cause)))
 }
 
-// saysOutage reports whether err is about the whole provider: a connection that
-// failed, or a gateway's answer. Anything else may be about one token.
+// saysOutage reports whether err is about the whole provider: a failed connection or
+// an error of a gateway. Other errors may be about one token.
 func saysOutage(err error) bool {
 	failure := new(Error)
 	if !errors.As(err, &failure) || failure.Code != provider.CodeUnavailable {
@@ -259,7 +262,8 @@ func pauseText(whose string, until time.Time, cause string) string {
 	return fmt.Sprintf("%s pause until %s, after this failure: %s", whose, until.UTC().Format(time.RFC3339), cause)
 }
 
-// pauseCause is the text of err without the kinds of errors that it wraps.
+// pauseCause returns the text of err without the prefixes of ErrUnavailable,
+// ErrUntrusted and ErrRefused.
 func pauseCause(err error) string {
 	text := asError(err).Err.Error()
 	for _, kind := range []error{ErrUnavailable, ErrUntrusted, ErrRefused} {
@@ -268,14 +272,15 @@ func pauseCause(err error) string {
 	return told.Clip(text)
 }
 
-// failed returns the outcome of a refresh that err has ended. It is sealed, as
-// tokens are.
+// failed returns the outcome of a refresh that failed with err. It is sealed, like
+// tokens.
 func (f *refresher) failed(key string, err error) string {
 	text := pauseText("refreshes of these tokens", f.now().Add(refreshPause), pauseCause(err))
 	return outcomeFailed + f.tokens.sealer.Seal(outcomeFailed+key, []byte(text))
 }
 
-// failure returns why an outcome has no tokens, or nil if it may have some.
+// failure returns the error of an outcome without tokens, or nil if the outcome may
+// have tokens.
 func (f *refresher) failure(key, outcome string) error {
 	if outcome == outcomeRefused {
 		return ErrNoSession
@@ -286,7 +291,7 @@ func (f *refresher) failure(key, outcome string) error {
 	}
 	text, ok := f.tokens.sealer.Open(outcomeFailed+key, sealed)
 	if !ok {
-		text = "refreshes of these tokens pause, after one that failed elsewhere"
+		text = "refreshes of these tokens pause, after a refresh failed in another replica"
 	}
 	return errProviderDown(errors.New(text))
 }

@@ -13,27 +13,26 @@ import (
 	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
-// A registration is what this application has with one provider: a client id,
-// and a callback of its own (RFC 9700 section 4.4.2).
+// A registration is the registration of this application with one provider. Each has
+// its own client id and its own callback (RFC 9700 section 4.4.2).
 type registration struct {
 	provider     provider.Provider
 	config       Provider
 	callbackPath string
 
-	// id is what attempts and logout hints are bound to: whoever changes a
-	// provider or a client in a rolling deployment gets no answer meant for the
-	// former.
+	// id binds attempts and logout hints to the registration. If a rolling deployment
+	// changes the provider or the client, responses for the old one are not accepted.
 	id string
 
-	toldNoHint atomic.Bool // that ID tokens are too large; see logoutHints
+	toldNoHint atomic.Bool // whether the log says that ID tokens are too large; see logoutHints
 	outage     outage
 }
 
-// registrations are all of them, in the order of Config.Providers.
+// registrations are all registrations, in the order of Config.Providers.
 type registrations []*registration
 
-// register makes them. With several providers, each one's callback ends in its
-// name.
+// register makes the registrations of config. With several providers, each callback
+// ends in the provider's name.
 func register(config Config, callbackPath string, now func() time.Time) registrations {
 	all := make(registrations, len(config.Providers))
 	client := provider.NewClient(config.HTTPClient)
@@ -58,7 +57,7 @@ func register(config Config, callbackPath string, now func() time.Time) registra
 	return all
 }
 
-// find returns the first one that is so, or nil.
+// find returns the first registration for which so returns true, or nil.
 func (all registrations) find(so func(*registration) bool) *registration {
 	for _, r := range all {
 		if so(r) {
@@ -68,34 +67,35 @@ func (all registrations) find(so func(*registration) bool) *registration {
 	return nil
 }
 
-// named returns the one with a name, or nil.
+// named returns the registration with a name, or nil.
 func (all registrations) named(name string) *registration {
 	return all.find(func(r *registration) bool { return r.config.Name == name })
 }
 
-// of returns the one whose provider let a user in, or nil if there is none any more.
+// of returns the registration of issuer and client, or nil if it is not configured.
 func (all registrations) of(issuer, client string) *registration {
 	return all.find(func(r *registration) bool { return r.issues(issuer) && r.config.ClientID == client })
 }
 
-// issuing returns the one that is issuer, or has it as a tenant, or nil.
+// issuing returns the registration whose provider is issuer, or has it as a tenant, or
+// nil.
 func (all registrations) issuing(issuer string) *registration {
 	return all.find(func(r *registration) bool { return r.issues(issuer) })
 }
 
-// issuedBy is issuing for OpenID providers alone.
+// issuedBy is issuing for OpenID providers only.
 func (all registrations) issuedBy(issuer string) *registration {
 	return all.find(func(r *registration) bool { return r.config.OAuth2 == nil && r.issues(issuer) })
 }
 
-// withID returns the one that an attempt is bound to, or nil.
+// withID returns the registration that an attempt is bound to, or nil.
 func (all registrations) withID(id string) *registration {
 	return all.find(func(r *registration) bool { return r.id == id })
 }
 
-// calledBack returns the one whose callback a request is for. Several differ in
-// the last segment of the path, which is the provider's name; what comes before
-// it, a router may have taken away.
+// calledBack returns the registration whose callback the request is for, or nil.
+// Several callbacks differ in the last segment of the path, which is the provider's
+// name. It ignores the segments before, because a router may have removed them.
 func (all registrations) calledBack(r *http.Request) *registration {
 	if len(all) == 1 {
 		return all[0]
@@ -116,8 +116,8 @@ func (all registrations) discover(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// What follows asks the provider of a registration. Each error is an [*Error], and
-// knows whose it is.
+// The following methods call the provider of a registration. Each error is an [*Error]
+// with the registration that it came from.
 
 func (r *registration) discover(ctx context.Context) error {
 	return r.failure(r.provider.Discover(ctx))
@@ -158,8 +158,8 @@ func (r *registration) logoutToken(ctx context.Context, raw string, claimed prov
 	return token, r.failure(err)
 }
 
-// failure makes an [*Error] of an error of the provider's. One of FetchUser's own
-// stays what it is.
+// failure converts an error of the provider to an [*Error]. If FetchUser returned an
+// *Error, failure copies that one.
 func (r *registration) failure(err error) error {
 	if err == nil {
 		return nil
@@ -182,10 +182,10 @@ func (r *registration) failure(err error) error {
 	return failure
 }
 
-// confidential reports whether this application proves itself by a secret.
+// confidential reports whether the client has a secret.
 func (p *Provider) confidential() bool { return p.ClientSecret != "" || p.Client.SecretFunc != nil }
 
-// secret returns what makes the client secret, or nil for a public client.
+// secret returns a function that returns the client secret, or nil for a public client.
 func (p *Provider) secret() func(context.Context) (string, error) {
 	if !p.confidential() {
 		return nil
@@ -197,7 +197,7 @@ func (p *Provider) secret() func(context.Context) (string, error) {
 		}
 		secret, err := ask(ctx)
 		if err == nil && secret == "" {
-			err = errors.New("it is empty")
+			err = errors.New("the secret is empty")
 		}
 		if err != nil {
 			return "", fmt.Errorf("Client.SecretFunc: %w", err)
@@ -206,7 +206,7 @@ func (p *Provider) secret() func(context.Context) (string, error) {
 	}
 }
 
-// forRoom is what the provider's room needs of o.
+// forRoom returns o in the form that package provider takes.
 func (o *OAuth2) forRoom() *provider.OAuth2 {
 	if o == nil {
 		return nil
@@ -214,7 +214,7 @@ func (o *OAuth2) forRoom() *provider.OAuth2 {
 	return &provider.OAuth2{AuthURL: o.AuthURL, TokenURL: o.TokenURL, AuthMethod: o.AuthMethod, FetchUser: o.fetchUser}
 }
 
-// fetchUser calls FetchUser and says what kind of error it returns.
+// fetchUser calls FetchUser and marks the kind of error that it returns.
 func (o *OAuth2) fetchUser(ctx context.Context, client *http.Client, with *provider.Tokens) (map[string]any, error) {
 	claims, err := o.FetchUser(ContextWithToken(ctx, (*tokens)(with).bearer()), client)
 	switch {

@@ -14,36 +14,36 @@ import (
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
-// Revocations remember which sessions have to end before their time, for all
-// replicas of an application. [MemoryRevocations] does for one process, and
-// redislogin for many; what else there may be is the application's to write.
-// Implementations are safe for concurrent use, and an error means that they are
-// out of order.
+// Revocations remembers which sessions end early, for all replicas of an application.
+// [MemoryRevocations] is for one process, and package redislogin for several replicas.
+// An application can implement its own.
 //
-// Keys are opaque: 43 characters of base64url, from which nobody learns who it
-// is about.
+// Implementations must be safe for concurrent use. An error means that the storage is
+// unavailable.
+//
+// Keys are opaque: 43 characters of base64url that do not reveal the user.
 type Revocations interface {
-	// Revoke remembers that what key stands for was revoked at a time. The latest
-	// such time counts. It may be forgotten after until.
+	// Revoke records that key was revoked at the time at. If key was revoked before,
+	// the later time counts. The record may be dropped after until.
 	Revoke(ctx context.Context, key string, at, until time.Time) error
 
-	// RevokedAt returns the latest time at which one of keys was revoked, or the
-	// zero time if none was. Each request of a user who is logged in asks once.
+	// RevokedAt returns the latest time at which one of keys was revoked, or the zero
+	// time if none was. It is called once for each request with a session.
 	RevokedAt(ctx context.Context, keys ...string) (time.Time, error)
 }
 
-// MemoryRevocations are those of one process. What they remember ends with it,
-// and what they need grows with the logouts within Sessions.Lifetime. The zero
-// value is ready, and safe for concurrent use.
+// MemoryRevocations implements [Revocations] in the memory of one process. Its records
+// are lost when the process ends. Its memory grows with the number of logouts within
+// Sessions.Lifetime. The zero value is ready to use, and safe for concurrent use.
 type MemoryRevocations struct {
 	mu      sync.RWMutex
 	revoked map[string]revocation
-	pruneAt int // so many of them
+	pruneAt int // drop old records above this number
 }
 
 type revocation struct{ at, until time.Time }
 
-// Revoke implements [Revocations]. The error is nil.
+// Revoke implements [Revocations]. It always returns a nil error.
 func (m *MemoryRevocations) Revoke(_ context.Context, key string, at, until time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -64,7 +64,7 @@ func (m *MemoryRevocations) Revoke(_ context.Context, key string, at, until time
 	return nil
 }
 
-// RevokedAt implements [Revocations]. The error is nil.
+// RevokedAt implements [Revocations]. It always returns a nil error.
 func (m *MemoryRevocations) RevokedAt(_ context.Context, keys ...string) (latest time.Time, _ error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -76,9 +76,9 @@ func (m *MemoryRevocations) RevokedAt(_ context.Context, keys ...string) (latest
 	return latest, nil
 }
 
-// The keys of what can be revoked: one session, all of a user's, and all that
-// began in one session at the provider. They are of one client, so that
-// applications may share what remembers them.
+// The keys that can be revoked: one session, all sessions of a user, and all sessions
+// that belong to one session at the provider. Except for that of one session, they
+// contain the client, so several applications can share one Revocations.
 
 func (s *session) key() string { return opaqueKey("session", string(s.id[:])) }
 
@@ -90,7 +90,7 @@ func providerSessionKey(issuer, client, sid string) string {
 	return opaqueKey("sid", issuer, client, sid)
 }
 
-// opaqueKey stands for something and does not tell what: for where others may look.
+// opaqueKey returns a hash of parts. It identifies them without revealing them.
 func opaqueKey(parts ...string) string {
 	var text []byte
 	for _, part := range parts {
@@ -100,8 +100,8 @@ func opaqueKey(parts ...string) string {
 	return base64url.Encode(sum[:])
 }
 
-// revoked reports whether found has been ended from outside. Whoever logs in
-// after that has another session, which began later.
+// revoked reports whether found has been revoked. A login after the revocation starts
+// a session that began later, which is not revoked.
 func (s *sessionKeeper) revoked(ctx context.Context, found *session) (bool, error) {
 	if s.revocations == nil {
 		return false, nil
@@ -118,8 +118,8 @@ func (s *sessionKeeper) revoked(ctx context.Context, found *session) (bool, erro
 	return !at.IsZero() && found.started <= instantOf(at), nil
 }
 
-// void ends one session, whenever it began: by a clock that is ahead, that may be
-// later than now.
+// void revokes one session. If the clock of another replica is ahead, the session may
+// have begun later than now.
 func (s *sessionKeeper) void(ctx context.Context, one *session) error {
 	at := s.now()
 	if one.started > instantOf(at) {
@@ -128,7 +128,7 @@ func (s *sessionKeeper) void(ctx context.Context, one *session) error {
 	return s.revokeAt(ctx, one.key(), at)
 }
 
-// revoke ends what key stands for, as it is now.
+// revoke ends the sessions of key that exist now.
 func (s *sessionKeeper) revoke(ctx context.Context, key string) error {
 	return s.revokeAt(ctx, key, s.now())
 }
@@ -137,7 +137,7 @@ func (s *sessionKeeper) revokeAt(ctx context.Context, key string, at time.Time) 
 	if s.revocations == nil {
 		return nil
 	}
-	// A session that began just now, by a clock that is ahead, ends last.
+	// The last session to end began just now, on a replica whose clock is ahead.
 	if err := s.revocations.Revoke(ctx, key, at, s.now().Add(s.lifetime+provider.ClockSkew)); err != nil {
 		return errRevocationsDown(err)
 	}
@@ -146,18 +146,19 @@ func (s *sessionKeeper) revokeAt(ctx context.Context, key string, at time.Time) 
 
 var errNoRevocations = errors.New("Config.Logout.Revocations is not set; set it to end sessions from outside their browser")
 
-// LogoutEverywhere ends all sessions that the user of a provider has in this
-// application now, in every browser: after a stolen device, a changed password,
-// an account that was closed. Issuer and subject are those of [User]. Who logs
-// in again is let in again; refusing that is for OnLogin.
+// LogoutEverywhere ends all current sessions of one user in this application, in every
+// browser. Use it after a device was stolen, a password was changed or an account was
+// closed. Issuer and subject are those of [User]. The user can log in again; to reject a
+// user, return an error from OnLogin.
 //
-// It needs [LogoutConfig.Revocations], and takes effect as soon as these answer by it.
-// The provider's own session goes on: the next login there may ask for nothing. Kept
-// tokens are not revoked, and are of no use here any more.
+// LogoutEverywhere needs [LogoutConfig.Revocations], and takes effect as soon as they
+// report the revocation. It does not end the session at the provider, so the next login
+// may not ask for a password. It does not revoke kept tokens at the provider; this
+// application no longer uses them.
 //
-// An error wraps [ErrUnavailable] if Revocations are out of order, in which case the
-// sessions go on. Others, of status 500, tell that there are none, or no such
-// provider. It is not logged.
+// The error wraps [ErrUnavailable] if Revocations fail; the sessions then continue. An
+// error of status 500 means that Revocations are not set, or that no provider has this
+// issuer. Errors are not logged.
 func (a *Authenticator) LogoutEverywhere(ctx context.Context, issuer, subject string) error {
 	at := a.registrations.issuing(issuer)
 	switch {

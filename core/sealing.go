@@ -19,8 +19,8 @@ const (
 )
 
 // A keyring derives the keys of one Authenticator from its session keys. Each key
-// depends on its purpose, on RedirectURL, on Sessions.CookieName, and, for what a vault
-// carries, on the kind of vault. A value that was sealed with other ones does not
+// depends on its purpose, on RedirectURL and on Sessions.CookieName. Keys for the values
+// in a vault also depend on the kind of vault. If one of these differs, a value does not
 // open, even if the session keys are equal.
 type keyring struct {
 	redirectURL string // as configured
@@ -29,18 +29,18 @@ type keyring struct {
 	sessionKeys [][]byte
 }
 
-// sealer returns the sealer for what does not depend on the kind of vault.
+// sealer returns the sealer for values that do not depend on the kind of vault.
 func (k keyring) sealer(purpose string) (*seal.Sealer, error) {
 	return seal.New(k.info(purpose, ""), k.sessionKeys...)
 }
 
-// vaultSealer returns the sealer for what a vault carries.
+// vaultSealer returns the sealer for values in a vault.
 func (k keyring) vaultSealer(purpose string) (*seal.Sealer, error) {
 	return seal.New(k.info(purpose, k.vault), k.sessionKeys...)
 }
 
-// info is the context of a derivation (RFC 5869 section 3.2). Each part has its
-// length before it, so that no two lists of parts give the same bytes.
+// info is the context of a derivation (RFC 5869 section 3.2). Each part is preceded by
+// its length, so that different parts never give the same bytes.
 func (k keyring) info(purpose, vault string) string {
 	var b []byte
 	for _, part := range [...]string{purpose, k.redirectURL, k.cookieName, vault} {
@@ -49,17 +49,17 @@ func (k keyring) info(purpose, vault string) string {
 	return string(b)
 }
 
-// A sessionSealer makes one value of a session, and a session of such a value:
+// A sessionSealer encodes a session as one sealed value, and decodes it:
 //
 //	sealed record "." sealed claims
 //
-// The claims are most of a session, and few requests ask for them. So they are
-// sealed by themselves, and a request that does not ask leaves them as they
-// came. The record is sealed under the text of the claims: whoever changes a
-// character of either, or puts two sessions together, has no session.
+// The claims are the largest part of a session, and few requests need them. So they
+// are sealed separately, and most requests do not open them. The sealed claims are
+// the additional data of the record: if one character of either part changes, or if the
+// parts are of two sessions, nothing opens.
 //
-// Both are sealed by the same key, always: while the one opens, so does the
-// other.
+// Both parts are always sealed with the same session key, so if one opens, the other
+// does too.
 type sessionSealer struct{ record, claims *seal.Sealer }
 
 func newSessionSealer(keys keyring) (sessionSealer, error) {
@@ -69,7 +69,7 @@ func newSessionSealer(keys keyring) (sessionSealer, error) {
 }
 
 func (s sessionSealer) seal(of *session) (string, error) {
-	object, err := of.user.claims.open() // of an older key, it may be
+	object, err := of.user.claims.open() // they may be sealed with an old key
 	if err != nil {
 		return "", err
 	}
@@ -80,7 +80,7 @@ func (s sessionSealer) seal(of *session) (string, error) {
 	return s.record.Seal(claims, of.encode()) + "." + claims, nil
 }
 
-// open returns what was sealed, or false for everything else.
+// open returns the session that was sealed. It returns false if value does not open.
 func (s sessionSealer) open(value string) (*session, bool) {
 	sealed, claims, ok := strings.Cut(value, ".")
 	if !ok {
@@ -100,17 +100,18 @@ func (s sessionSealer) open(value string) (*session, bool) {
 	return found, true
 }
 
-// sessionClaims are what a session keeps for [User.Claims]. A User has a pointer
-// to them, so that printing a User does not print half of its cookie, and not to
-// their session, which would keep a request in memory for each copy of a User.
+// sessionClaims are the claims that a session keeps for [User.Claims]. A User has a
+// pointer to them, so that printing a User does not print half of its cookie. The
+// pointer is not to the session, which would keep the request of each copy of a User in
+// memory.
 type sessionClaims struct {
-	object string // a JSON object, as a login has it; empty: one without members
+	object string // a JSON object, set at login; empty: no claims
 
-	sealed string // or the same as a request has it; empty: see object
+	sealed string // the same object, sealed, set for a request; empty: see object
 	sealer *seal.Sealer
 }
 
-// open returns the object. Nil has an empty one.
+// open returns the JSON object, or "" if there are no claims. A nil c has none.
 func (c *sessionClaims) open() (string, error) {
 	if c == nil {
 		return "", nil
@@ -120,7 +121,7 @@ func (c *sessionClaims) open() (string, error) {
 	}
 	object, ok := c.sealer.Open("", c.sealed)
 	if !ok {
-		return "", errors.New("pixy: the claims do not open, though their session did")
+		return "", errors.New("pixy: the session opens, but its claims do not")
 	}
 	return object, nil
 }

@@ -21,35 +21,35 @@ const (
 	flagEmailVerified = 1 << 0
 )
 
-// A session is what is remembered after a login: claims, see [sessionSealer], and
-// a record of everything else:
+// A session is what the application remembers after a login: claims, see
+// [sessionSealer], and a record of everything else:
 //
 //	version ‖ ends ‖ last seen ‖ authenticated ‖ started ‖ refresh due ‖ raised ‖
 //	flags ‖ id ‖ issuer ‖ client ‖ subject ‖ sid ‖ acr ‖ name ‖ email ‖ picture
 //
-// Times are milliseconds since 1970, strings have their length before them. Both
-// limits are in here, under the seal, and not only in the cookie's attributes,
-// which a browser or a thief may ignore.
+// Times are milliseconds since 1970. Strings are preceded by their length. Both limits
+// are in the sealed record, because a browser or a thief can ignore the attributes of
+// the cookie.
 type session struct {
 	id         sessionID
-	started    instant // what is revoked are the sessions that began before
+	started    instant // a revocation ends the sessions that started before it
 	ends       instant // absolute: nothing extends it
 	seen       instant // last renewal, for the idle limit
 	refreshDue instant // when the tokens have to be refreshed; zero: never
-	raised     uint32  // fingerprint of the page for which the login was stepped up; 0: for none
-	client     string  // whom the provider let the user in to
-	sid        string  // the provider's own session, if it tells (Back-Channel Logout section 2.1)
+	raised     uint32  // fingerprint of the page that the step-up was made for; 0: no step-up
+	client     string  // the client id that the user logged in with
+	sid        string  // id of the session at the provider, if known (Back-Channel Logout section 2.1)
 	user       User
 	provider.Authentication
 
 	// Not in the record:
-	registration *registration // that of issuer and client
-	opened       instant       // when this request came; reading the clock costs
+	registration *registration // of issuer and client
+	opened       instant       // time of this request, to read the clock once only
 	attached     attached      // for the request's context
 }
 
-// An instant is a time in milliseconds since 1970; zero is none. It takes a third
-// of what a time.Time takes of each request's memory, and holds no pointer.
+// An instant is a time in milliseconds since 1970. Zero means no time. It needs a
+// third of the memory of a time.Time, and holds no pointer.
 type instant int64
 
 func instantOf(t time.Time) instant {
@@ -70,8 +70,8 @@ func (i instant) since(earlier instant) time.Duration {
 	return time.Duration(i-earlier) * time.Millisecond
 }
 
-// A sessionID is drawn at login and stays through renewals. It is under the seal:
-// knowing it is of no use.
+// A sessionID is random. It is made at login, and renewals keep it. It is sealed, and
+// of no use to an attacker who knows it.
 type sessionID [sessionIDSize]byte
 
 func (s *session) encode() []byte {
@@ -93,7 +93,7 @@ func (s *session) encode() []byte {
 	return b
 }
 
-// decodeSession reads a record. One copy of it serves all strings of the user.
+// decodeSession reads a record. All strings of the result share its memory.
 func decodeSession(b string) (*session, bool) {
 	if len(b) < sessionFixed || b[0] != sessionVersion {
 		return nil, false
@@ -121,15 +121,15 @@ type sessionKeeper struct {
 	cookie        string // name of the first one
 	vault         vault.Vault
 	sealer        sessionSealer
-	registrations registrations // sessions of others are a stranger's
+	registrations registrations // a session of no registration counts as none
 	revocations   Revocations   // nil: none
 	lifetime      time.Duration // absolute
 	idle          time.Duration // zero: none
 	now           func() time.Time
 }
 
-// load returns the session of a request, or nil if nobody is logged in. A value
-// that does not open, is over, or has been revoked, is a stranger's.
+// load returns the session of a request, or nil for an anonymous request. A session
+// that does not open, has expired or has been revoked counts as none.
 func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	sealed, err := s.vault.Read(r)
 	if err != nil {
@@ -142,7 +142,7 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	if !ok {
 		return nil, nil
 	}
-	// A lifetime that was shortened since the login reaches sessions that exist.
+	// If the configured lifetime was shortened since the login, this session ends earlier.
 	found.ends = min(found.ends, instantOf(found.started.time().Add(s.lifetime)))
 	if found.opened = instantOf(s.now()); s.over(found) {
 		return nil, nil
@@ -159,8 +159,8 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	return found, nil
 }
 
-// gone reports whether found has been ended since load has found it. Its time may
-// be over by now: who came in time is in time.
+// gone reports whether found was ended after load returned it. It ignores expiry,
+// because the session was valid when the request arrived.
 func (s *sessionKeeper) gone(r *http.Request, found *session) (bool, error) {
 	sealed, err := s.vault.Read(r)
 	if err != nil {
@@ -176,8 +176,8 @@ func (s *sessionKeeper) over(found *session) bool {
 	return found.opened >= found.ends || s.idle > 0 && found.opened.since(found.seen) >= s.idle
 }
 
-// begin makes the session of somebody whom the provider of at knows. It is a new
-// one: its id was never seen before (RFC 6265bis section 8.4).
+// begin makes the session of a user who has logged in at the provider of at. Its id is
+// new (RFC 6265bis section 8.4).
 func (s *sessionKeeper) begin(at *registration, who *identity) *session {
 	now := s.now()
 	fresh := &session{
@@ -189,8 +189,7 @@ func (s *sessionKeeper) begin(at *registration, who *identity) *session {
 	return fresh
 }
 
-// start keeps a session that has begun: if the store has ids, under one that is
-// new.
+// start stores the session of begin. If the store has ids, it uses a new one.
 func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *session) error {
 	sealed, err := s.sealer.seal(fresh)
 	if err != nil {
@@ -205,8 +204,8 @@ func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *ses
 	return nil
 }
 
-// touch renews found when a quarter of the idle limit has passed, so that not
-// every request writes a cookie. The absolute end stays where it is.
+// touch renews found if a quarter of the idle limit has passed, so that not every
+// request writes a cookie. The absolute end does not change.
 func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *session) error {
 	renewed := s.used(found)
 	if renewed.seen == found.seen {
@@ -215,7 +214,7 @@ func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *ses
 	return s.renew(w, r, &renewed)
 }
 
-// used returns found as it is after this request.
+// used returns found as it is to be stored after this request.
 func (s *sessionKeeper) used(found *session) session {
 	renewed := *found
 	if s.idle > 0 && found.opened.since(found.seen) >= s.idle/4 {
@@ -224,7 +223,7 @@ func (s *sessionKeeper) used(found *session) session {
 	return renewed
 }
 
-// renew keeps what has changed of a session.
+// renew stores a changed session.
 func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *session) error {
 	sealed, err := s.sealer.seal(found)
 	if err != nil {
@@ -237,16 +236,16 @@ func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *ses
 	return nil
 }
 
-// keepFromCaches is for an answer that sets a session: a shared cache that keeps it
-// hands out somebody's session. The second header (RFC 9213) is for handlers that
-// drop the first, as net/http's file server does for an error.
+// keepFromCaches prevents shared caches from storing a response that sets a session,
+// which would give the session to other users. The second header (RFC 9213) is for
+// handlers that remove the first, as net/http's file server does for an error.
 func keepFromCaches(header http.Header) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("CDN-Cache-Control", "no-store")
 }
 
-// end forgets the session of a browser. If it is not nil, copies of it are void
-// from now on, too, where there are revocations.
+// end deletes the session of a browser. If found is not nil, end also revokes it, so
+// that copies of it end too. Without Revocations, copies continue.
 func (s *sessionKeeper) end(w http.ResponseWriter, r *http.Request, found *session) error {
 	if found != nil {
 		if err := s.void(r.Context(), found); err != nil {

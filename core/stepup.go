@@ -18,25 +18,27 @@ const (
 	maxRequiredAge = 1<<31 - 1 // seconds; some 68 years
 	maxRequiredACR = 512       // bytes: they travel in the attempt's cookie
 
-	// stepUpPause is how long a page cannot send anybody to a step-up again that
-	// has just come back from one: what did not help would not help now, and
-	// browsers are fast.
+	// stepUpPause is the time after a step-up in which the same page does not start
+	// another one. A step-up that did not help would not help now, and the browser
+	// would go in circles.
 	stepUpPause = 10 * time.Second
 )
 
-// Requirement is what a guard asks of a login beyond that there is one: that it
-// is recent, or strong, or both. The zero value asks for nothing. It takes an
-// OpenID provider to meet one, and is checked by what the ID token says.
+// Requirement is what a guard requires of a login: that it is recent, or strong, or
+// both. The zero value requires nothing. A Requirement is checked against the ID token,
+// so a provider without OpenID Connect cannot meet one.
 type Requirement struct {
-	// MaxAge is how long ago the person may have proved to the provider who they
-	// are (auth_time), by password or whatever it asks for. It is sent as max_age,
-	// in whole seconds. A minute more is allowed, for clocks that differ. Zero: any
-	// time.
+	// MaxAge is the longest time since the user authenticated at the provider
+	// (auth_time). Zero means no limit. It is sent as max_age, in whole seconds. One
+	// more minute is allowed for clocks that differ. A negative value, or one of more
+	// than 68 years, is an error.
 	MaxAge time.Duration
 
-	// ACR are authentication context classes (acr) of which any one will do, the
-	// preferred one first. They are the provider's to define, and compared to the
-	// letter: none is stronger than another unless it is in the list. Empty: any.
+	// ACR lists the accepted authentication context classes (acr), the preferred one
+	// first. Empty means any. The provider defines the names. They are compared
+	// exactly, without an order: a stronger class is accepted only if it is in the list.
+	// A name that is empty, has a space or is not printable ASCII is an error, and so
+	// are more than 512 bytes in total.
 	ACR []string
 }
 
@@ -53,7 +55,7 @@ func (q Requirement) maxAge() string {
 // acrValues is acr_values, or empty.
 func (q Requirement) acrValues() string { return strings.Join(q.ACR, " ") }
 
-// check finds mistakes of the application's.
+// check reports mistakes of the application.
 func (q Requirement) check() error {
 	if q.MaxAge < 0 || q.MaxAge/time.Second > maxRequiredAge {
 		return fmt.Errorf("Requirement.MaxAge is %s; give a time between 0 and 68 years", q.MaxAge)
@@ -77,9 +79,8 @@ func (q Requirement) weakFor(how provider.Authentication) bool {
 	return len(q.ACR) > 0 && !slices.Contains(q.ACR, how.ACR)
 }
 
-// meet reports whether the login of found is good enough for the page that r
-// asks for. If it is not, the error says what a login has to ask for, or that
-// none would help.
+// meet returns nil if the login of found meets need. Otherwise the error says what a
+// new login has to ask for, or that no login would help.
 func (a *Authenticator) meet(r *http.Request, found *session, need Requirement) error {
 	if need.isZero() {
 		return nil
@@ -93,7 +94,7 @@ func (a *Authenticator) meet(r *http.Request, found *session, need Requirement) 
 	return failure
 }
 
-// errStepUp is what is wrong with a login that does not meet need.
+// errStepUp returns the error for a login that does not meet need.
 func (a *Authenticator) errStepUp(r *http.Request, found *session, need Requirement, stale bool) *Error {
 	at := found.registration
 	if at.config.OAuth2 != nil {
@@ -101,8 +102,8 @@ func (a *Authenticator) errStepUp(r *http.Request, found *session, need Requirem
 	}
 	needs := LoginOptions{Require: need}
 	if stale {
-		// Providers that do not heed max_age heed this, and somebody who has just
-		// authenticated there elsewhere can do so again.
+		// Some providers ignore max_age and respect prompt=login. It asks the user again
+		// even after a recent login for another application.
 		needs.AuthParams = promptLogin()
 	}
 	if found.raised == fingerprint(a.returnTo(requestedURL(r))) && instantOf(a.now()).since(found.seen) < stepUpPause {
@@ -110,21 +111,21 @@ func (a *Authenticator) errStepUp(r *http.Request, found *session, need Requirem
 		failure.loginURL = a.loginURLWith(at, LoginOptions{ReturnTo: requestedURL(r), AuthParams: needs.AuthParams, Require: need})
 		return failure
 	}
-	// The status is that of RFC 9470 section 3, whose challenge is in the problem
-	// details. There is no WWW-Authenticate, whose only registered scheme for this is
-	// Bearer: what is asked for here is not another token but another login.
+	// The status is that of RFC 9470 section 3. The problem details have its challenge.
+	// There is no WWW-Authenticate header: the only registered scheme for it is Bearer,
+	// and this asks for another login, not for another token.
 	failure := fail(codeStepUp, nil)
 	failure.loginURL, failure.needs = a.loginURLWith(at, needs), needs
 	return failure
 }
 
-// fingerprint tells the pages apart for which logins are stepped up. It is never
-// 0, which is that of no page.
+// fingerprint identifies the page that a step-up was made for. It is never 0, which
+// means no page.
 func fingerprint(page string) uint32 { return max(1, crc32.ChecksumIEEE([]byte(page))) }
 
 func promptLogin() url.Values { return url.Values{"prompt": {"login"}} }
 
-// errNoStepUp is a requirement at a provider that can meet none.
+// errNoStepUp returns the error for a Requirement at a provider that cannot meet any.
 func errNoStepUp() *Error {
 	err := fail(provider.CodeStepUpFailed, errors.New("Provider.OAuth2 has no ID token to confirm max_age or acr"))
 	err.Public, err.operator = "This page needs a login that your login provider cannot confirm. Please tell us.", true

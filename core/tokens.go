@@ -19,19 +19,19 @@ const (
 	tokensFixed   = 1 + 8*4 + 1 // version, times, flag
 )
 
-// tokens are what a provider has issued with a login (RFC 6749 section 1.4 and
-// 1.5), and what a refreshed ID token has to agree with. Their record is one of
-// its own, sealed under the id of the session that they belong to: a guarded
-// request that does not need them does not open it, and those of another session
-// cannot be put in their place.
+// tokens are the tokens that a provider issued with a login (RFC 6749 section 1.4 and
+// 1.5), and the claims that a refreshed ID token must match. They have their own
+// record, so a request that does not need them does not open it. The session id is its
+// additional data, so the tokens of another session cannot replace them.
 //
 //	version ‖ expires ‖ refresh due ‖ auth_time ‖ refreshed ‖ assumed ‖ access ‖ refresh ‖ nonce ‖ ID token
 type tokens provider.Tokens
 
-// expired reports whether the access token is known, or assumed, to be of no use.
+// expired reports whether the access token has expired, by the provider's lifetime or
+// by the assumed one.
 func (t *tokens) expired(now time.Time) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) }
 
-// bearer is the access token, as [TokenSource] gives it.
+// bearer returns the access token in the form that [TokenSource] returns.
 func (t *tokens) bearer() *oauth2.Token {
 	token := &oauth2.Token{AccessToken: t.Access, TokenType: "Bearer"}
 	if !t.Assumed {
@@ -40,14 +40,14 @@ func (t *tokens) bearer() *oauth2.Token {
 	return token
 }
 
-// kept are the tokens as a session keeps them.
+// kept returns the tokens in the form that a session stores, without the ID token.
 func (t *tokens) kept() *tokens {
 	kept := *t
 	kept.IDToken = ""
 	return &kept
 }
 
-// isNew reports whether a refresh has just brought t.
+// isNew reports whether t came from a refresh less than refreshRest ago.
 func (t *tokens) isNew(now time.Time) bool {
 	age := now.Sub(t.Refreshed)
 	return 0 <= age && age < refreshRest
@@ -87,7 +87,7 @@ func decodeTokens(b string) (*tokens, bool) {
 type tokenKeeper struct {
 	vault  vault.Vault
 	sealer *seal.Sealer
-	kept   bool // false: by the configuration, there are none
+	kept   bool // Tokens.Keep; false: there are no tokens
 }
 
 // load returns the tokens of a session, or nil if there are none.
@@ -102,7 +102,7 @@ func (k *tokenKeeper) load(r *http.Request, of *session) (*tokens, error) {
 	return k.open(string(of.id[:]), sealed), nil
 }
 
-// open returns what was sealed under name, or nil.
+// open returns the tokens that were sealed under name, or nil if sealed does not open.
 func (k *tokenKeeper) open(name, sealed string) *tokens {
 	record, ok := k.sealer.Open(name, sealed)
 	if !ok {
@@ -119,8 +119,8 @@ func (k *tokenKeeper) seal(of *session, t *tokens) string {
 	return k.sealer.Seal(string(of.id[:]), t.kept().encode())
 }
 
-// start keeps the tokens of a session that is about to begin, or forgets those
-// of the one before.
+// start stores the tokens of a session that is about to begin. If tokens are not kept,
+// it deletes those of the session before.
 func (k *tokenKeeper) start(w http.ResponseWriter, r *http.Request, of *session, t *tokens, lifetime time.Duration) error {
 	if !k.kept {
 		return k.end(w, r)
@@ -142,10 +142,10 @@ func (k *tokenKeeper) end(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// errTokensLost is logged when a session ends because the tokens that have to be
-// refreshed are not there.
+// errTokensLost is logged when a session ends because a refresh is due and its tokens
+// are missing.
 func errTokensLost() *Error {
-	return fail(codeTokensLost, errors.New("a refresh is due, and the session's tokens are missing or do not open, so it has ended; does the browser keep all cookies, and the Store all records?"))
+	return fail(codeTokensLost, errors.New("the session has ended: a refresh is due, and its tokens are missing or do not open; check that the browser keeps all cookies, and the Store all records"))
 }
 
 func errTokensTooLarge(err error) *Error {

@@ -12,37 +12,36 @@ import (
 	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
-// User is the person who is logged in, as the provider described them at login.
+// User is the user who is logged in, as the provider described them at login.
 //
-// Issuer and Subject together are the [User.Key], and nothing else is: both
-// are stable, while names and e-mail addresses change hands (OpenID Connect
-// Core section 5.7). The other fields are what the provider chose to tell, and
-// empty when it did not.
+// Only Issuer and Subject together identify the user: see [User.Key]. Both are
+// stable. Names and e-mail addresses can pass to another user (OpenID Connect Core
+// section 5.7). The other fields are empty if the provider did not send them.
 //
-// A User that came from a request must not be modified: other goroutines may
-// read it. Two are the same person if their Keys are equal; == says nothing.
+// Do not modify a User that came from a request: other goroutines may read it. Two
+// Users are the same user if their Keys are equal. Do not compare them with ==.
 type User struct {
-	Issuer  string // the provider, exactly as it spells itself
-	Subject string // the user at that provider: 1 to 255 ASCII characters
+	Issuer  string // the provider's issuer, exactly as the provider spells it
+	Subject string // the user's id at that provider: 1 to 255 ASCII characters
 
 	Name    string
 	Email   string
 	Picture string // URL
 
-	// EmailVerified is true only if the provider said literally true. Never
-	// match an account by an Email for which it is false, and think twice even
-	// when it is true: the provider verified it, not you.
+	// EmailVerified is true only if the claim email_verified is the JSON value true.
+	// Never match an account by Email if it is false. Be careful even if it is true:
+	// the provider verified the address, not you.
 	EmailVerified bool
 
-	claims *sessionClaims // opened and parsed only when asked for; nil: none
+	claims *sessionClaims // opened and parsed on demand; nil: none
 }
 
-// NewUser returns the user whom a login at issuer would make of claims: what
-// their names stand for in OpenID Connect Core section 5.1, and the rest for
-// [User.Claims], as if [SessionConfig.Claims] were nil. It is meant for tests,
-// and checks nothing but that there could be such a user. The error says what
-// is wrong: no issuer, a sub that is missing or not 1 to 255 ASCII characters,
-// or claims that JSON cannot say.
+// NewUser returns the User that a login at issuer with these claims would have. It
+// is meant for tests. It sets the fields from the standard claims (OpenID Connect Core
+// section 5.1), and keeps the claims as if [SessionConfig.Claims] were nil.
+//
+// NewUser returns an error if issuer is empty, if sub is missing or not 1 to 255 ASCII
+// characters, or if the claims cannot be encoded as JSON. It checks nothing else.
 func NewUser(issuer string, claims map[string]any) (*User, error) {
 	encoded, err := json.Marshal(claims)
 	if err != nil {
@@ -64,20 +63,23 @@ func NewUser(issuer string, claims map[string]any) (*User, error) {
 	return &user, err
 }
 
-// Key is Issuer and Subject as one string, with a space between them, to find
-// the user's account by. No two users have the same.
+// Key returns Issuer and Subject as one string, with a space between them. Use it to
+// find the user's account. It is different for each user.
 func (u *User) Key() string { return u.Issuer + " " + u.Subject }
 
-// Claims decodes all claims that the session kept (see [SessionConfig.Claims])
-// into v, like [json.Unmarshal], which does not tell upper from lower case: a field
-// of a struct takes a claim "ROLES" for "roles" if there is no other. To read one
-// claim by its exact name, use [User.Claim] or [User.Has]. Each call decrypts and
-// parses them anew; a request that does not call it does neither. A User without claims, such as one
-// that is written down in a test, has the empty object; [NewUser] makes one with.
+// Claims decodes all claims that the session keeps (see [SessionConfig.Claims])
+// into v, like [json.Unmarshal].
+//
+// json.Unmarshal ignores case: a struct field "roles" takes a claim "ROLES" if there is
+// no claim "roles". To read one claim by its exact name, use [User.Claim] or [User.Has].
+//
+// Each call decrypts and parses the claims again. A request without a call does
+// neither. A User without claims, such as a composite literal in a test, decodes as the
+// empty object. [NewUser] returns a User with claims.
 func (u *User) Claims(v any) error { return u.claims.decode(v) }
 
-// userOf interprets the standard claims (OpenID Connect Core section 5.1). One
-// that has the wrong type says nothing: none of them is worth a failed login.
+// userOf reads the standard claims (OpenID Connect Core section 5.1). It ignores a
+// claim of the wrong type: none of them is worth a failed login.
 func userOf(c provider.Claims, issuer, subject string) User {
 	u := User{Issuer: issuer, Subject: subject}
 	u.Name, _ = c.Text("name")
@@ -88,12 +90,14 @@ func userOf(c provider.Claims, issuer, subject string) User {
 }
 
 // Claim decodes the value of one claim into v, like [json.Unmarshal]. The name is
-// compared exactly: Claim("roles", …) never reads a claim "Roles". If the session
-// kept no such claim (see [SessionConfig.Claims]), v stays as it is and the error is
-// nil, so pass a zero value. The error tells that the value does not fit v.
+// compared exactly: Claim("roles", …) never reads a claim "Roles".
 //
-// Inside the value, encoding/json takes members whose names differ in case for one
-// field of a struct. Decode an object into a map where that matters.
+// If the session keeps no such claim (see [SessionConfig.Claims]), Claim leaves v
+// unchanged and returns nil, so pass a zero value. It returns an error if the value
+// does not fit v.
+//
+// Inside the value, encoding/json ignores the case of names. If case matters there,
+// decode an object into a map, not into a struct.
 func (u *User) Claim(name string, v any) error {
 	value, err := u.claims.member(name)
 	if err != nil || value == "" {
@@ -105,9 +109,9 @@ func (u *User) Claim(name string, v any) error {
 	return nil
 }
 
-// Has reports whether a claim is value, or a list of strings that holds value.
-// Name and value are compared exactly. It is false for claims of other types and
-// for lists with other elements than strings.
+// Has reports whether a claim is the string value, or a list of strings that contains
+// value. Name and value are compared exactly. Has returns false for claims of other
+// types, and for lists with an element that is not a string.
 func (u *User) Has(claim, value string) bool {
 	raw, err := u.claims.member(claim)
 	if err != nil || raw == "" {
@@ -146,14 +150,14 @@ func member(object, name string) string {
 	}
 }
 
-// cutElement cuts what stands before the next separator of valid JSON: a name
-// before its colon, or a value before a comma or the end of its object.
+// cutElement cuts valid JSON at the next separator: a name before its colon, or a
+// value before a comma or the end of its object.
 func cutElement(s string) (element, rest string) {
 	depth, quoted := 0, false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case quoted && c == '\\':
-			i++ // whatever is escaped
+			i++ // skip the escaped character
 		case c == '"':
 			quoted = !quoted
 		case quoted:
@@ -170,22 +174,22 @@ func cutElement(s string) (element, rest string) {
 
 func trimJSON(s string) string { return strings.Trim(s, " \t\r\n") }
 
-// isNamed reports whether key, a JSON string, stands for name.
+// isNamed reports whether key, a JSON string, decodes to name.
 func isNamed(key, name string) bool {
 	if !strings.Contains(key, `\`) && utf8.ValidString(key) {
-		return key[1:len(key)-1] == name // as nearly all are
+		return key[1:len(key)-1] == name // the usual case: nothing to decode
 	}
 	var decoded string
 	return json.Unmarshal([]byte(key), &decoded) == nil && decoded == name
 }
 
-// protocolClaims are about the token and not about the person.
+// protocolClaims describe the token, not the user.
 var protocolClaims = []string{
 	"iss", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "sid", "at_hash", "c_hash", "s_hash", "typ",
 }
 
 // keptClaims returns the claims that a session keeps: those in names, or, if names
-// is nil, all but the protocol's own. Ambiguous ones are never kept.
+// is nil, all but protocolClaims. It never keeps ambiguous ones.
 func keptClaims(c provider.Claims, names []string) (*sessionClaims, error) {
 	kept, dropped := make(provider.Claims), ambiguous(c)
 	for name, value := range c {
@@ -203,10 +207,10 @@ func keptClaims(c provider.Claims, names []string) (*sessionClaims, error) {
 	return &sessionClaims{object: string(object)}, err
 }
 
-// ambiguous returns the claims that are dropped because encoding/json would take
-// another one for them: of names that differ in case alone, all but the one in
-// lower-case ASCII. A provider may let users add claims of their own, and "ROLES"
-// or "roleſ" must not be read as "roles". Nil: none, which costs nothing.
+// ambiguous returns the names of claims to drop because encoding/json would confuse
+// them with another claim. Of names that differ only in case, it keeps the one in
+// lower-case ASCII. A provider may let users add their own claims, and "ROLES" or
+// "roleſ" must not be read as "roles". Nil means none, and allocates nothing.
 func ambiguous(c provider.Claims) map[string]bool {
 	var odd map[string]bool
 	for name := range c {
@@ -234,8 +238,8 @@ func isLowerASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' })
 }
 
-// folded returns name with one rune for all that differ in case alone, as
-// encoding/json compares names.
+// folded returns name in a form that is equal for names that differ only in case, as
+// encoding/json compares them.
 func folded(name string) string {
 	return strings.Map(func(c rune) rune {
 		least := c

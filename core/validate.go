@@ -17,8 +17,8 @@ import (
 	"github.com/pixyauth/pixy/core/internal/seal"
 )
 
-// withDefaults checks c and fills in what was left out. It reports all faults
-// at once, each with the field and the remedy.
+// withDefaults checks c and sets the defaults of zero fields. It reports all faults at
+// once, each with the field and the remedy.
 func (c Config) withDefaults() (Config, error) {
 	var faults faults
 	c.Providers = slices.Clone(c.Providers)
@@ -32,7 +32,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.checkPlainHTTP(&faults)
 	c.Sessions.CookieName = cmp.Or(c.Sessions.CookieName, "pixy")
 	if !validName(c.Sessions.CookieName) || len(c.Sessions.CookieName) > 32 || c.Sessions.CookieName[0] == '_' || strings.Contains(c.Sessions.CookieName, "-") {
-		faults.add("Sessions.CookieName cannot begin the name of a cookie; give letters, digits or _, but no _ first, and 32 of them at most")
+		faults.add("Sessions.CookieName cannot begin the name of a cookie; give at most 32 letters, digits or _, not beginning with _")
 	}
 	c.checkKeys(&faults)
 	c.completePaths(&faults)
@@ -41,7 +41,7 @@ func (c Config) withDefaults() (Config, error) {
 	} else if c.Sessions.Lifetime == 0 {
 		c.Sessions.Lifetime = defaultSessionLifetime
 	} else if c.Sessions.Lifetime < time.Second {
-		faults.add("Sessions.Lifetime is %s; cookies count whole seconds", c.Sessions.Lifetime)
+		faults.add("Sessions.Lifetime is %s; give a second or more, because cookies count whole seconds", c.Sessions.Lifetime)
 	}
 	if c.Sessions.Idle < 0 || 0 < c.Sessions.Idle && c.Sessions.Idle < time.Second {
 		faults.add("Sessions.Idle is %s; give a second or more, or zero for no limit", c.Sessions.Idle)
@@ -57,15 +57,15 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(faults...)
 }
 
-// faults collects what is wrong with a Config.
+// faults are the mistakes in a Config.
 type faults []error
 
 func (f *faults) add(format string, args ...any) {
 	*f = append(*f, fmt.Errorf("pixy: Config."+format, args...))
 }
 
-// checkNames tells several providers apart: by name, because callbacks differ
-// in it, and by issuer, because answers do (RFC 9207 section 4).
+// checkNames checks that several providers differ in their names, which are in the
+// callbacks, and in their issuers, which are in the responses (RFC 9207 section 4).
 func (c *Config) checkNames(faults *faults) {
 	if len(c.Providers) == 1 {
 		p := &c.Providers[0]
@@ -82,12 +82,12 @@ func (c *Config) checkNames(faults *faults) {
 		}
 		for j, other := range c.Providers[:i] {
 			if p.Name != "" && strings.EqualFold(p.Name, other.Name) {
-				faults.add("Providers[%d].Name is that of Providers[%d]; give each its own", i, j)
+				faults.add("Providers[%d].Name is that of Providers[%d]; give each provider its own name", i, j)
 			}
 			if p.Issuer != "" && (p.Issuer == other.Issuer || p.issues(other.Issuer) || other.issues(p.Issuer)) {
-				remedy := "one issuer can be one provider only (RFC 9207 section 4)"
+				remedy := "one issuer can be one provider only (RFC 9207 section 4); give each provider its own issuer"
 				if p.issuerOfAuthURL() || other.issuerOfAuthURL() {
-					remedy = "an empty Issuer is made of AuthURL's host, so set Issuer on both, to two URLs of that host"
+					remedy = "an empty Issuer is made of AuthURL's host, so set Issuer on both, to two different URLs of that host"
 				}
 				faults.add("Providers[%d].Issuer is that of Providers[%d]; %s", i, j, remedy)
 			}
@@ -101,7 +101,7 @@ func (p *Provider) issues(issuer string) bool {
 	return room.Issues(issuer)
 }
 
-// issuerOfAuthURL reports whether Issuer is what it is made of if it is left out.
+// issuerOfAuthURL reports whether Issuer is the default that is made of AuthURL.
 func (p *Provider) issuerOfAuthURL() bool {
 	if p.OAuth2 == nil || p.OAuth2.AuthURL == "" {
 		return false
@@ -110,8 +110,9 @@ func (p *Provider) issuerOfAuthURL() bool {
 	return err == nil && p.Issuer == u.Scheme+"://"+u.Host
 }
 
-// checkPlainHTTP keeps what is for development out of an application on https: its
-// users would send codes to whatever listens on a port of the host.
+// checkPlainHTTP rejects a provider on plain http for an application on https. Plain
+// http is for development: in production, any program that listens on that port would
+// get the codes.
 func (c *Config) checkPlainHTTP(faults *faults) {
 	if !isPlainHTTP(c.RedirectURL) {
 		for i, p := range c.Providers {
@@ -121,7 +122,7 @@ func (c *Config) checkPlainHTTP(faults *faults) {
 			}
 			for _, name := range slices.Sorted(maps.Keys(places)) {
 				if isPlainHTTP(places[name]) && provider.CheckEndpoint(places[name], true) == nil {
-					faults.add("Providers[%d].%s is plain http, and RedirectURL is not; use https for the provider, or, to develop, http://localhost or http://127.0.0.1 for both", i, name)
+					faults.add("Providers[%d].%s is plain http, and RedirectURL is not; use https for the provider, or, for development, http://localhost or http://127.0.0.1 for both", i, name)
 				}
 			}
 		}
@@ -146,7 +147,7 @@ func (c *Config) checkKeys(faults *faults) {
 			faults.add("%s is empty; is its variable set? Give %d or more random bytes, for example from `openssl rand -base64 32`", name, seal.MinKeyBytes)
 		case len(key) < seal.MinKeyBytes:
 			faults.add("%s has %d bytes; give %d or more random ones, for example from `openssl rand -base64 32`", name, len(key), seal.MinKeyBytes)
-		case bytes.Count(key, key[:1]) == len(key): // such as one that was made, and never filled
+		case bytes.Count(key, key[:1]) == len(key): // such as a new slice that was never filled
 			faults.add("%s is one byte, repeated; give random bytes, for example from `openssl rand -base64 32`", name)
 		}
 	}
@@ -162,12 +163,12 @@ func (c *Config) completePaths(faults *faults) {
 	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
 		faults.add("RedirectURL is not an absolute https URL; give the registered one, such as https://app.example.com/auth/callback")
 		return
-	case provider.HasForeignHost(c.RedirectURL): // a redirect_uri is ASCII, and compared to the byte
+	case provider.HasForeignHost(c.RedirectURL): // a redirect_uri is ASCII, and compared byte by byte
 		faults.add("RedirectURL has a host that is not ASCII; give it in its xn-- form (punycode), as browsers send it, and register that")
 	case u.Scheme == "http" && !provider.IsLoopback(u.Hostname()):
 		faults.add("RedirectURL is plain http; use https (http is for localhost, 127.0.0.0/8 and ::1 only)")
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(c.RedirectURL, "#"):
-		faults.add("RedirectURL has a user name, query or fragment; leave it out (RFC 6749 section 3.1.2)")
+		faults.add("RedirectURL has a user name, query or fragment; remove it (RFC 6749 section 3.1.2)")
 	}
 	beside := path.Dir(path.Clean("/" + u.Path))
 	c.Pages.LoginPath = cmp.Or(c.Pages.LoginPath, path.Join(beside, "login"))
@@ -193,16 +194,16 @@ func (c *Config) completePaths(faults *faults) {
 	if home, ok := safeReturnTo(c.Pages.Home); ok && !slices.Contains(routes, pathOf(home)) {
 		c.Pages.Home = home
 	} else {
-		faults.add("Pages.Home is not a page of this application; give the path of one, such as /reader, which is none of the login's own routes")
+		faults.add("Pages.Home is not a page of this application; give the path of one, such as /reader, and not a route of the login")
 	}
 	slices.Sort(routes)
 	if len(slices.Compact(routes)) < len(routes) {
-		faults.add("Pages.LoginPath, Logout.Path, Logout.BackChannelPath, Logout.FrontChannelPath and RedirectURL's path must be different paths, and two of them are the same")
+		faults.add("Pages.LoginPath, Logout.Path, Logout.BackChannelPath, Logout.FrontChannelPath and RedirectURL's path must be different paths, and two of them are equal; change one")
 	}
 }
 
-// completeProviderLogout returns the paths of the logouts that a provider starts,
-// of which there are none without Revocations.
+// completeProviderLogout returns the routes of the logouts that a provider starts.
+// There are none without Revocations.
 func (c *Config) completeProviderLogout(beside string, faults *faults) (routes []string) {
 	for _, route := range [...]struct {
 		name, standard string
@@ -213,7 +214,7 @@ func (c *Config) completeProviderLogout(beside string, faults *faults) (routes [
 	} {
 		if c.Logout.Revocations == nil {
 			if *route.path != "" {
-				faults.add("%s needs Logout.Revocations, which are not set; set them, or leave it out", route.name)
+				faults.add("%s needs Logout.Revocations, which are not set; set them, or leave %[1]s empty", route.name)
 			}
 			continue
 		}
@@ -224,7 +225,8 @@ func (c *Config) completeProviderLogout(beside string, faults *faults) (routes [
 	return routes
 }
 
-// checkRoute accepts what all routers, and the Path of a cookie, take as it is.
+// checkRoute accepts paths that all routers, and the Path attribute of a cookie, take
+// literally.
 func checkRoute(faults *faults, name, p, such string) {
 	if len(p) < 2 || path.Clean(p) != p || p[0] != '/' || strings.ContainsAny(p, `{}:*%?#\;, `) || !provider.IsPrintable(p) {
 		faults.add("%s cannot be a route; give a plain path such as %s, without a final slash, escapes or wildcards", name, such)

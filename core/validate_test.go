@@ -134,7 +134,7 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"tenants of OAuth 2.0", func(c *Config) {
 			c.Providers[0] = oauth2Example()
 			c.Providers[0].Checks.Tenants = tenantExample().Checks.Tenants
-		}, "Checks.Tenants is of OpenID Connect; leave it out"},
+		}, "Checks.Tenants is for OpenID Connect only; leave it out"},
 		{"an issuer that is no URL", func(c *Config) { c.Providers[0].Issuer = "http://[::1" }, "Providers[0].Issuer is not an https URL"},
 		{"a template of another kind", func(c *Config) {
 			c.Providers[0] = tenantExample()
@@ -177,7 +177,7 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 			c.Providers[0].OAuth2.AuthURL = "http://id.example.test/a"
 		}, "OAuth2.AuthURL is not https"},
 		{"OAuth 2.0 without FetchUser", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.FetchUser = nil }, "OAuth2.FetchUser is missing"},
-		{"OAuth 2.0 with UserInfo", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].Requests.UserInfo = true }, "UserInfo is of OpenID Connect"},
+		{"OAuth 2.0 with UserInfo", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].Requests.UserInfo = true }, "UserInfo is for OpenID Connect only"},
 		{"OAuth 2.0 with max_age", func(c *Config) {
 			c.Providers[0] = oauth2Example()
 			c.Providers[0].Requests.AuthParams = url.Values{"max_age": {"1"}}

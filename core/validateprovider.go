@@ -25,22 +25,22 @@ func (p *Provider) complete(prefix string, faults *faults) {
 		faults.add("%sClientSecret and Client.SecretFunc are both set; give one of them", prefix)
 	}
 	if strings.ContainsFunc(p.ClientSecret, unicode.IsControl) {
-		faults.add("%sClientSecret has a line break or another control character; trim what comes from a file (RFC 6749 appendix A.2)", prefix)
+		faults.add("%sClientSecret has a line break or another control character; trim a secret that is read from a file (RFC 6749 appendix A.2)", prefix)
 	}
 	if slices.Contains([]string{"client_id", "id_token_hint", "state"}, p.Requests.LogoutRedirectParam) {
-		faults.add("%sRequests.LogoutRedirectParam is %s, which the logout has already; leave it empty, or give the provider's own", prefix, p.Requests.LogoutRedirectParam)
+		faults.add("%sRequests.LogoutRedirectParam is %s, which the logout request uses already; leave it empty, or give the name that the provider documents", prefix, p.Requests.LogoutRedirectParam)
 	}
 	p.checkSigning(prefix, faults)
 	p.Checks.TrustedAudiences = slices.Clone(p.Checks.TrustedAudiences)
 	switch {
 	case p.Issuer == "" && p.OAuth2 == nil:
-		faults.add("%sIssuer is missing; give the provider's URL, exactly as it spells it", prefix)
+		faults.add("%sIssuer is missing; give the provider's URL, exactly as the provider spells it", prefix)
 	case provider.HasForeignHost(p.Issuer):
 		faults.add("%sIssuer has a host that is not ASCII; give it in its xn-- form (punycode)", prefix)
 	case p.Issuer != "" && (provider.CheckEndpoint(p.Issuer, true) != nil || strings.ContainsAny(p.Issuer, "?#")):
-		faults.add("%sIssuer is not an https URL without query and fragment; give the provider's URL, exactly as it spells it (http is for loopback only)", prefix)
+		faults.add("%sIssuer is not an https URL without query and fragment; give the provider's URL, exactly as the provider spells it (http is for loopback only)", prefix)
 	case strings.Contains(p.Issuer, "/.well-known/"):
-		faults.add("%sIssuer is where its metadata is; leave out /.well-known and what follows", prefix)
+		faults.add("%sIssuer is where its metadata is; remove /.well-known and the rest of the path after it", prefix)
 	}
 	if p.ClientID == "" {
 		faults.add("%sClientID is missing; the provider gives it to you when you register the application", prefix)
@@ -51,7 +51,7 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	case p.Scopes == nil:
 		p.Scopes = []string{"openid", "profile", "email"}
 	case strings.Contains(strings.Join(p.Scopes, ""), " "):
-		faults.add("%sScopes has several in one element; give each its own", prefix)
+		faults.add("%sScopes has several in one element; give each scope its own element", prefix)
 	case !slices.Contains(p.Scopes, "openid"):
 		faults.add("%sScopes lacks openid; add it, or leave Scopes nil (OpenID Connect Core section 3.1.2.1)", prefix)
 	}
@@ -65,18 +65,18 @@ func (p *Provider) checkSigning(prefix string, faults *faults) {
 	switch {
 	case p.Checks.SigningAlg == "":
 	case p.OAuth2 != nil:
-		faults.add("%sChecks.SigningAlg is of OpenID Connect; leave it out", prefix)
+		faults.add("%sChecks.SigningAlg is for OpenID Connect only; leave it empty", prefix)
 	case !slices.Contains(provider.Asymmetric, jose.SignatureAlgorithm(p.Checks.SigningAlg)):
-		faults.add("%sChecks.SigningAlg is %q; give one of %q, or leave it empty for what the provider announces", prefix, p.Checks.SigningAlg, provider.Asymmetric)
+		faults.add("%sChecks.SigningAlg is %q; give one of %q, or leave it empty to accept the algorithms that the provider announces", prefix, p.Checks.SigningAlg, provider.Asymmetric)
 	}
 }
 
-// paramFaults says what is wrong with parameters for the authorization request.
+// paramFaults returns the mistakes in parameters for the authorization request.
 func paramFaults(params url.Values) (faults []string) {
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		switch values := params[name]; {
 		case provider.ReservedParam(name):
-			faults = append(faults, fmt.Sprintf("sets %s, which belongs to the protocol; leave it out", name))
+			faults = append(faults, fmt.Sprintf("sets %s, which this library sets itself; remove it", name))
 		case len(values) != 1 && name != "resource":
 			faults = append(faults, fmt.Sprintf("has %d values for %s; give one (RFC 6749 section 3.1)", len(values), name))
 		case name == "max_age" && !provider.IsSeconds(values[0]):
@@ -86,18 +86,19 @@ func paramFaults(params url.Values) (faults []string) {
 	return faults
 }
 
-// completeOAuth2 checks what a provider without OpenID Connect needs.
+// completeOAuth2 checks the configuration of a provider without OpenID Connect, and
+// sets its Issuer if it is empty.
 func (p *Provider) completeOAuth2(prefix string, faults *faults) {
 	c := *p.OAuth2
 	p.OAuth2 = &c
 	if c.FetchUser == nil {
-		faults.add("%sOAuth2.FetchUser is missing; it has to ask the provider who it is", prefix)
+		faults.add("%sOAuth2.FetchUser is missing; set a function that asks the provider for the user", prefix)
 	}
 	if p.Requests.UserInfo {
-		faults.add("%sRequests.UserInfo is of OpenID Connect; leave it out and ask in OAuth2.FetchUser", prefix)
+		faults.add("%sRequests.UserInfo is for OpenID Connect only; leave it false, and ask the provider in OAuth2.FetchUser", prefix)
 	}
 	if p.Requests.AuthParams.Has("max_age") {
-		faults.add("%sRequests.AuthParams has max_age, which only an ID token can confirm; leave it out", prefix)
+		faults.add("%sRequests.AuthParams has max_age, which only an ID token can confirm; remove it", prefix)
 	}
 	if c.AuthMethod != "" && c.AuthMethod != "client_secret_basic" && c.AuthMethod != "client_secret_post" {
 		faults.add("%sOAuth2.AuthMethod is %q; give client_secret_basic or client_secret_post", prefix, c.AuthMethod)
@@ -114,22 +115,22 @@ func (p *Provider) completeOAuth2(prefix string, faults *faults) {
 		}
 	}
 	if err := provider.CheckOwnParams(c.AuthURL); err != nil {
-		faults.add("%sOAuth2.AuthURL %v; leave it out", prefix, err)
+		faults.add("%sOAuth2.AuthURL %v; remove it", prefix, err)
 	}
 	if u, err := url.Parse(c.AuthURL); err == nil && p.Issuer == "" && provider.CheckEndpoint(c.AuthURL, true) == nil {
 		p.Issuer = u.Scheme + "://" + u.Host
 	}
 }
 
-// completeTenants checks Issuer and Checks.Tenants, which need each other.
+// completeTenants checks Issuer and Checks.Tenants, which must be set together.
 func (p *Provider) completeTenants(prefix string, faults *faults) {
 	p.Checks.Tenants = slices.Clone(p.Checks.Tenants)
 	template := strings.Count(p.Issuer, "/"+provider.TenantPlaceholder+"/") == 1 && strings.Count(p.Issuer, "{") == 1
 	switch {
 	case len(p.Checks.Tenants) == 0 && strings.ContainsAny(p.Issuer, "{}"):
-		faults.add("%sChecks.Tenants is empty, and Issuer is for many tenants; name those whose users may log in: anybody can make a tenant", prefix)
+		faults.add("%sChecks.Tenants is empty, and Issuer is for many tenants; list the tenants whose users may log in, because anyone can create a tenant", prefix)
 	case len(p.Checks.Tenants) > 0 && p.OAuth2 != nil:
-		faults.add("%sChecks.Tenants is of OpenID Connect; leave it out, and look at the tenant in OAuth2.FetchUser", prefix)
+		faults.add("%sChecks.Tenants is for OpenID Connect only; leave it out, and check the tenant in OAuth2.FetchUser", prefix)
 	case len(p.Checks.Tenants) > 0 && !template:
 		faults.add("%sChecks.Tenants needs an Issuer with /%s/ in it, as the provider's metadata spells it", prefix, provider.TenantPlaceholder)
 	}

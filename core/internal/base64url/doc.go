@@ -1,7 +1,7 @@
-// Package base64url writes bytes as text, and reads them back. It knows base64url
-// without padding (RFC 4648 section 5), and must not know what the bytes mean.
+// Package base64url encodes bytes as text, and decodes them. It knows base64url
+// without padding (RFC 4648 section 5). It must not know what the bytes mean.
 //
-// Each sequence of bytes has one spelling. Every other text is an error: padding,
-// line breaks, other alphabets, and bits at the end that stand for nothing. So two
-// texts that differ never stand for the same bytes.
+// Each sequence of bytes has exactly one encoding. Every other text is an error: one
+// with padding, line breaks, another alphabet, or unused bits at the end that are not
+// zero. So two different texts never decode to the same bytes.
 package base64url

@@ -1,4 +1,4 @@
-// Package hostile makes what hostile senders send: tokens, key sets and claims, by one
-// fixed key, and it measures what they cost. It is for tests alone. It knows JSON Web
-// Tokens, and must not know how they are checked.
+// Package hostile makes hostile input for tests: tokens, key sets and claims, signed
+// by one fixed key. It also measures what the input costs. Only tests use it. It knows
+// JSON Web Tokens. It must not know how they are checked.
 package hostile

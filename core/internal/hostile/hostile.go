@@ -17,20 +17,20 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Issuer is the provider, and "app" its client.
+// Issuer is the issuer of the provider. Its client is "app".
 const Issuer = "https://id.example.test"
 
-const answerBytes = 1 << 20 // what an answer may have
+const answerBytes = 1 << 20 // limit of a response
 
-// The provider of these targets signs by Ed25519 with a fixed key: all processes
-// of the fuzzer agree about what is genuine.
+// The provider signs with a fixed Ed25519 key, so that all processes of the fuzzer
+// agree on which tokens are genuine.
 var (
 	Key     = ed25519.NewKeyFromSeed([]byte("0123456789abcdef0123456789abcdef"))
 	Time    = time.Unix(1_700_000_000, 0)
 	Payload = Claims("sub", `"ada"`)
 )
 
-// Claims are claims that pass, with one that is set to value.
+// Claims returns valid claims of an ID token, with one of them set to value.
 func Claims(name, value string) []byte {
 	claims := map[string]json.RawMessage{
 		"iss": []byte(`"https://id.example.test"`), "aud": []byte(`"app"`), "sub": []byte(`"ada"`), "nonce": []byte(`"n"`),
@@ -44,6 +44,7 @@ func Claims(name, value string) []byte {
 	return encoded
 }
 
+// JWKS returns a key set with the public key of Key.
 func JWKS() []byte {
 	encoded, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: Key.Public(), KeyID: "1", Algorithm: "EdDSA", Use: "sig"}}})
 	if err != nil {
@@ -52,15 +53,16 @@ func JWKS() []byte {
 	return encoded
 }
 
-// Token is header.payload with a genuine signature.
+// Token returns a token of header and payload with a genuine signature.
 func Token(header string, payload []byte) string {
 	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString(payload)
 	return signed + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(Key, []byte(signed)))
 }
 
+// Header is the header of a valid ID token.
 const Header = `{"alg":"EdDSA","kid":"1"}`
 
-// Signed verifies a token without any library.
+// Signed reports whether Key has signed a token. It does not use a JWT library.
 func Signed(token string) bool {
 	at := strings.LastIndex(token, ".")
 	signature, err := base64.RawURLEncoding.DecodeString(token[at+1:])
@@ -68,16 +70,18 @@ func Signed(token string) bool {
 	return ok && err == nil && ed25519.Verify(public, []byte(token[:at]), signature)
 }
 
-// RSAKey is a key of so many bits. Nobody has to know its factors to read it.
+// RSAKey returns a public RSA key with a modulus of bits bits. Its modulus is not a
+// product of two known primes, which reading the key does not need.
 func RSAKey(bits int) map[string]any {
 	modulus := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
 	modulus.SetBit(modulus, 0, 1)
 	return map[string]any{"kty": "RSA", "kid": "k", "n": base64.RawURLEncoding.EncodeToString(modulus.Bytes()), "e": "AQAB"}
 }
 
+// LogoutHeader is the header of a valid logout token.
 const LogoutHeader = `{"alg":"EdDSA","kid":"1","typ":"logout+jwt"}`
 
-// LogoutClaims are claims of a logout token that pass, with one set to value.
+// LogoutClaims returns valid claims of a logout token, with one of them set to value.
 func LogoutClaims(name, value string) []byte {
 	claims := map[string]json.RawMessage{
 		"iss": []byte(`"https://id.example.test"`), "aud": []byte(`"app"`), "sub": []byte(`"ada"`), "sid": []byte(`"s"`), "jti": []byte(`"j"`),
@@ -91,12 +95,14 @@ func LogoutClaims(name, value string) []byte {
 	return encoded
 }
 
+// RoundTrip is a function that implements [http.RoundTripper].
 type RoundTrip func(*http.Request) (*http.Response, error)
 
+// RoundTrip calls f.
 func (f RoundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // Costs runs f, and fails the test if f allocates more than most bytes, times
-// [Slack]. The limit of time is for slow machines; f usually takes a hundredth of it.
+// [Slack]. The time limit allows for slow machines: f usually takes a hundredth of it.
 func Costs(t *testing.T, name string, most uint64, f func()) {
 	t.Helper()
 	var before, after runtime.MemStats
@@ -112,14 +118,13 @@ func Costs(t *testing.T, name string, most uint64, f func()) {
 	}
 }
 
-// fill repeats a piece until what it makes has nearly 1 MB, which is what an
-// answer may have.
+// fill repeats piece between begin and end, up to nearly answerBytes.
 func fill(begin, piece, end string) []byte {
 	n := (answerBytes - len(begin) - len(end)) / len(piece)
 	return []byte(begin + strings.Repeat(piece, n) + end)
 }
 
-// KeySets are as large as an answer may be.
+// KeySets returns hostile key sets by name, as large as a response may be.
 func KeySets(t testing.TB) map[string][]byte {
 	t.Helper()
 	key := func(edit func(map[string]any)) string {
@@ -152,7 +157,7 @@ func KeySets(t testing.TB) map[string][]byte {
 	}
 }
 
-// Forged is a token whose signature has the length that one by the largest key has.
+// Forged returns a token with a wrong signature, as long as one by the largest key.
 func Forged(header string, payload []byte) string {
 	length := 512
 	if strings.Contains(header, "ES512") {
@@ -162,6 +167,7 @@ func Forged(header string, payload []byte) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString(payload) + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
+// Members returns n members of a JSON object, each after a comma.
 func Members(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -170,6 +176,7 @@ func Members(n int) string {
 	return b.String()
 }
 
+// ManyMembers returns valid claims of a logout token with n further members.
 func ManyMembers(n int) []byte {
 	p := string(LogoutClaims("sub", `"ada"`))
 	return []byte(p[:len(p)-1] + Members(n) + "}")

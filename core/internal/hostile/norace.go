@@ -2,5 +2,5 @@
 
 package hostile
 
-// Slack is by how much a measured cost may exceed its bound.
+// Slack is the factor by which a measured cost may exceed its limit.
 const Slack = 1

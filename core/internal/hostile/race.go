@@ -2,6 +2,6 @@
 
 package hostile
 
-// Slack is by how much a measured cost may exceed its bound. The race detector
+// Slack is the factor by which a measured cost may exceed its limit. The race detector
 // allocates memory of its own and is slow.
 const Slack = 4

@@ -7,9 +7,9 @@ import (
 	"github.com/pixyauth/pixy/core/internal/base64url"
 )
 
-// Sealed records are laid out by hand: a version byte, fixed fields, then
-// strings with their length before them. Reading one field costs no more than
-// finding it, which is why a guarded request is cheap.
+// Sealed records have a layout of their own: a version byte, fixed fields, then
+// strings, each preceded by its length. Reading a field allocates nothing, which keeps
+// guarded requests cheap.
 
 // AppendString appends the length of s as a uvarint, then s.
 func AppendString(b []byte, s string) []byte {
@@ -24,11 +24,11 @@ func AppendFlag(b []byte, flag bool) []byte {
 	return append(b, 0)
 }
 
-// Uint64At reads the eight bytes of record that begin at i.
+// Uint64At returns the big-endian number in the eight bytes of record at i.
 func Uint64At(record string, i int) uint64 { return binary.BigEndian.Uint64([]byte(record[i : i+8])) }
 
-// CutString cuts the string that [AppendString] put at the beginning of record.
-// What it returns shares memory with record.
+// CutString returns the string that [AppendString] put at the beginning of record, and
+// the rest. Both share memory with record.
 func CutString(record string) (s, rest string, ok bool) {
 	length, rest, ok := cutUvarint(record)
 	if !ok || length > len(rest) {
@@ -37,9 +37,9 @@ func CutString(record string) (s, rest string, ok bool) {
 	return rest[:length], rest[length:], true
 }
 
-// cutUvarint cuts a number at the beginning of record.
+// cutUvarint returns the number at the beginning of record, and the rest.
 func cutUvarint(record string) (n int, rest string, ok bool) {
-	for i := 0; i < len(record) && i < 3; i++ { // 2^21 bytes are plenty
+	for i := 0; i < len(record) && i < 3; i++ { // up to 2^21, which is enough
 		c := record[i]
 		n |= int(c&0x7f) << (7 * i)
 		if c < 0x80 {
@@ -49,10 +49,11 @@ func cutUvarint(record string) (n int, rest string, ok bool) {
 	return 0, "", false
 }
 
-// AppendToken appends a token a quarter shorter than it is: most of them are
-// base64url, in pieces with dots between them (RFC 7515 section 3.1), and sealing
-// makes base64 of everything once more. A piece that is base64url goes as what it
-// stands for, with a flag before it, and every other as it is.
+// AppendToken appends a token in a compact form, which saves a quarter for most tokens.
+// Most tokens are base64url parts with dots between them (RFC 7515 section 3.1), and
+// sealing encodes the record as base64url again. So AppendToken decodes each part that
+// is base64url, and appends the other parts as they are. A flag before each part says
+// which.
 func AppendToken(b []byte, token string) []byte {
 	b = binary.AppendUvarint(b, uint64(1+strings.Count(token, ".")))
 	for piece := range strings.SplitSeq(token, ".") {
@@ -66,7 +67,8 @@ func AppendToken(b []byte, token string) []byte {
 	return b
 }
 
-// CutToken cuts the token that [AppendToken] put at the beginning of record.
+// CutToken returns the token that [AppendToken] put at the beginning of record, and the
+// rest.
 func CutToken(record string) (token, rest string, ok bool) {
 	count, rest, ok := cutUvarint(record)
 	var pieces []string

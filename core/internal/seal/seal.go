@@ -10,24 +10,23 @@ import (
 	"github.com/pixyauth/pixy/core/internal/base64url"
 )
 
-// MinKeyBytes is the least that a session key may hold: the strength of AES-256.
+// MinKeyBytes is the minimum length of a session key: the key length of AES-256.
 const MinKeyBytes = 32
 
-// sealOverhead is what sealing adds before base64: key id, nonce, tag.
+// sealOverhead is the bytes that sealing adds, before base64: key id, nonce, tag.
 const sealOverhead = keyIDSize + 12 + 16
 
 const keyIDSize = 2
 
 // A Sealer encrypts and authenticates small records for one purpose with
-// AES-256-GCM. The first key seals, all of them open. A sealed value is the
-// base64url of
+// AES-256-GCM. The first key seals; all keys open. A sealed value is the base64url of
 //
 //	key id (2 bytes) ‖ nonce (12 bytes) ‖ ciphertext ‖ tag (16 bytes)
 //
-// The key id, derived from the key, picks the key that opens a value, so that
-// rotation costs one comparison for each key and not one decryption.
-// Nonces are random: one key should seal no more than 2^32 values (NIST SP
-// 800-38D, section 8.3), which is a thousand logins a second for 49 days.
+// The key id is derived from the key, and selects the key that opens a value. So an old
+// key costs one comparison, not one decryption. Nonces are random. One key should seal
+// no more than 2^32 values (NIST SP 800-38D, section 8.3): a thousand logins per second
+// for 49 days.
 //
 // A Sealer is safe for concurrent use and holds no lock.
 type Sealer struct {
@@ -39,7 +38,7 @@ type sealKey struct {
 	aead cipher.AEAD
 }
 
-// New derives the key of info from each session key (RFC 5869).
+// New returns a Sealer. It derives one key from info and each session key (RFC 5869).
 func New(info string, sessionKeys ...[]byte) (*Sealer, error) {
 	s := new(Sealer)
 	for _, sessionKey := range sessionKeys {
@@ -60,8 +59,8 @@ func New(info string, sessionKeys ...[]byte) (*Sealer, error) {
 	return s, nil
 }
 
-// Seal returns plaintext sealed under name: only open with the same name,
-// purpose and key gives it back.
+// Seal encrypts plaintext. Only Open with the same name, purpose and key returns it: the
+// name is the additional data.
 func (s *Sealer) Seal(name string, plaintext []byte) string {
 	key := s.keys[0]
 	sealed := make([]byte, 0, sealOverhead+len(plaintext))
@@ -70,9 +69,9 @@ func (s *Sealer) Seal(name string, plaintext []byte) string {
 	return base64url.Encode(sealed)
 }
 
-// Open returns what was sealed under name, or false for everything else:
-// tampered, cut short, sealed by a stranger's key, under another name or for
-// another purpose. It says no more than that on purpose.
+// Open returns the plaintext that was sealed under name. It returns false for every
+// other value: modified, cut off, or sealed with another key, under another name or for
+// another purpose. It does not say which, so that an attacker learns nothing.
 func (s *Sealer) Open(name, value string) (plaintext string, ok bool) {
 	if len(value) < base64url.EncodedLen(sealOverhead) {
 		return "", false
@@ -84,7 +83,7 @@ func (s *Sealer) Open(name, value string) (plaintext string, ok bool) {
 	}
 	for _, key := range s.keys {
 		if key.id != [keyIDSize]byte(beginning) {
-			continue // two keys share an id once in 65,536 pairs: then both are tried
+			continue // one in 65,536 pairs of keys shares an id: then both are tried
 		}
 		if plaintext, ok := key.open(name, value); ok {
 			return plaintext, true
@@ -93,21 +92,21 @@ func (s *Sealer) Open(name, value string) (plaintext string, ok bool) {
 	return "", false
 }
 
-// workspaces are where values are decoded and decrypted. What is left of each is
-// one string; without them, a guarded request would leave twice as much garbage.
+// workspaces are buffers for decoding and decryption. With them, only the resulting
+// string is allocated: half of the garbage of a guarded request.
 var workspaces = sync.Pool{New: func() any { return new([]byte) }}
 
 func (k sealKey) open(name, value string) (string, bool) {
 	workspace := workspaces.Get().(*[]byte)
 	defer workspaces.Put(workspace)
-	// The name goes there, too: as bytes of its own it would be garbage, and as
-	// much of it as a session has claims.
+	// The name is in the buffer too. A separate copy of it would be garbage, as large as
+	// the claims of a session.
 	work, err := base64url.AppendDecode(append((*workspace)[:0], name...), value)
 	if err != nil {
 		return "", false
 	}
 	*workspace = work
-	defer clear(work) // of what was in it
+	defer clear(work) // the plaintext must not stay in the pool
 	body := work[len(name)+keyIDSize:]
 	plaintext, err := k.aead.Open(body[:0], nil, body, work[:len(name)]) // in place
 	return string(plaintext), err == nil

@@ -1,3 +1,3 @@
-// Package told makes texts from outside fit for a log: it bounds them, and hides
-// secrets in them. It knows strings, and must not know where a text comes from.
+// Package told prepares texts from outside for a log: it limits their length, and
+// redacts secrets. It knows strings. It must not know where a text comes from.
 package told

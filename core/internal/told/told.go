@@ -6,18 +6,18 @@ import (
 )
 
 const (
-	// Max is how many bytes of one text from outside a log line may have.
+	// Max is the most bytes of one text from outside in a log line.
 	Max = 500
 
-	minSecret = 8 // bytes of a secret that can be hidden in a text
+	minSecret = 8 // bytes; shorter secrets are not redacted
 )
 
-// Redact returns the beginning of a text from outside, without secrets: neither
-// as they are nor percent-encoded. The text is cut first and read once, so that
-// the cost is bounded by Max, and what replaces a secret is not read again.
+// Redact returns the first Max bytes of text, with each secret replaced. It finds
+// secrets as they are and percent-encoded. It cuts the text first and reads it once, so
+// Max bounds the cost, and the replacement of a secret is not read again.
 //
-// A secret of less than minSecret bytes stays: a text that lacks each "a" shows
-// what the secret is, and helps nobody.
+// Redact does not replace secrets of less than minSecret bytes. If it replaced each "a",
+// the gaps would reveal the secret, and the text would be useless.
 func Redact(text string, secrets ...string) string {
 	told := cut(text, Max)
 	var out strings.Builder
@@ -40,8 +40,7 @@ func Redact(text string, secrets ...string) string {
 	return out.String()
 }
 
-// cut returns the beginning of text, at most so many bytes of it, and no part of a
-// character at its end.
+// cut returns the first most bytes of text, or fewer, so that no character is split.
 func cut(text string, most int) string {
 	if len(text) <= most {
 		return text
@@ -53,8 +52,8 @@ func cut(text string, most int) string {
 	return text[:end]
 }
 
-// spells returns how many bytes at the beginning of text are secret. A secret that
-// is longer than text counts if text has minSecret bytes of it.
+// spells returns how many bytes at the beginning of text are the secret, or 0. If text
+// ends within the secret, the part counts if it has at least minSecret bytes.
 func spells(text, secret string) int {
 	if len(secret) < minSecret {
 		return 0
@@ -72,7 +71,7 @@ func spells(text, secret string) int {
 		if n > 0 && c != secret[matched] && (text[at] != '+' || secret[matched] != ' ') {
 			return 0
 		}
-		if n == 0 { // an escape that is cut off
+		if n == 0 { // the text ends within an escape
 			at = len(text)
 			break
 		}
@@ -85,8 +84,8 @@ func spells(text, secret string) int {
 	return 0
 }
 
-// unescapeByte reads one byte of a percent-encoded text, and says how many bytes
-// stand for it: none if an escape is cut off.
+// unescapeByte decodes the first byte of a percent-encoded text. n is the number of
+// bytes that encode it, or 0 if the text ends within an escape.
 func unescapeByte(text string) (c byte, n int) {
 	switch {
 	case text[0] != '%':
@@ -114,11 +113,11 @@ func unhex(c byte) (byte, bool) {
 	return 0, false
 }
 
-// Clip bounds a text from outside before it goes to a log.
+// Clip returns at most the first 200 bytes of a text from outside, for a log.
 func Clip(s string) string { return ClipTo(s, 200) }
 
-// ClipTo is clip to so many bytes. The remedy that a provider gives comes last in its
-// description, which needs more.
+// ClipTo is like [Clip] with another limit. A provider's description needs more than
+// 200 bytes, because the remedy comes last.
 func ClipTo(s string, most int) string {
 	if len(s) > most {
 		return cut(s, most) + "…"

@@ -9,12 +9,14 @@ import (
 	"time"
 )
 
-// cookies yields the cookies of a request, each as name=value; what is neither is
-// among them as it is. It scans the header instead of parsing it: a guarded
-// request needs one cookie among many. Only blanks and tabs are trimmed, as
-// browsers do (RFC 6265bis section 5.6): another site of the domain can plant a
-// cookie whose name is ours but for a Unicode space before it, which no prefix of
-// ours stops a browser from taking.
+// cookies yields the cookies of a request, each as name=value. It also yields elements
+// without "=". It scans the header instead of parsing it, because a guarded request
+// needs one cookie among many.
+//
+// It trims only spaces and tabs, as browsers do (RFC 6265bis section 5.6). Another site
+// of the domain can set a cookie whose name is a Unicode space and then our name, and
+// the prefix in our name does not prevent that. Trimming Unicode spaces would take that
+// cookie for ours.
 func cookies(r *http.Request) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, header := range r.Header["Cookie"] {
@@ -28,7 +30,7 @@ func cookies(r *http.Request) iter.Seq[string] {
 	}
 }
 
-// valueOf returns the value of a cookie, if it is called name.
+// valueOf returns the value of a cookie, if its name is name.
 func valueOf(cookie, name string) (value string, ok bool) {
 	if value, ok = strings.CutPrefix(cookie, name); !ok {
 		return "", false
@@ -36,8 +38,8 @@ func valueOf(cookie, name string) (value string, ok bool) {
 	return strings.CutPrefix(value, "=")
 }
 
-// trimBlanks is [strings.Trim] of blanks and tabs, without making a set of them
-// for each cookie.
+// trimBlanks is [strings.Trim] for spaces and tabs. It does not build a set of
+// characters for each cookie.
 func trimBlanks(s string) string {
 	for s != "" && (s[0] == ' ' || s[0] == '\t') {
 		s = s[1:]
@@ -48,9 +50,9 @@ func trimBlanks(s string) string {
 	return s
 }
 
-// Value returns the value of the only cookie called name. If there are
-// two, somebody has planted one of them (RFC 6265bis section 8.6) and there is
-// no telling which: neither counts.
+// Value returns the value of the only cookie called name. If there are two, another
+// site may have set one of them (RFC 6265bis section 8.6). Nothing shows which, so
+// Value returns neither.
 func Value(r *http.Request, name string) (value string, ok bool) {
 	for cookie := range cookies(r) {
 		v, mine := valueOf(cookie, name)
@@ -65,7 +67,7 @@ func Value(r *http.Request, name string) (value string, ok bool) {
 	return value, ok
 }
 
-// Has reports whether a request carries a cookie called name at all.
+// Has reports whether a request has at least one cookie called name.
 func Has(r *http.Request, name string) bool {
 	for cookie := range cookies(r) {
 		if _, ok := valueOf(cookie, name); ok {
@@ -75,7 +77,8 @@ func Has(r *http.Request, name string) bool {
 	return false
 }
 
-// WithPrefix yields each cookie whose name begins with prefix, once.
+// WithPrefix yields the name and value of each cookie whose name begins with prefix. Of
+// several cookies with one name, it yields the first.
 func WithPrefix(r *http.Request, prefix string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		seen := make(map[string]bool)
@@ -92,19 +95,19 @@ func WithPrefix(r *http.Request, prefix string) iter.Seq2[string, string] {
 	}
 }
 
-// A Kind is what cookies have in common but for name, value and age.
+// A Kind is the attributes that cookies share.
 type Kind struct {
 	Path   string
 	Secure bool
 }
 
-// Set gives the browser a cookie, or takes it away if maxAge is not positive.
-// It writes what http.SetCookie would, at a fraction of the cost: names, paths
-// and values are this package's own and need no checking.
+// Set sets a cookie, or removes it if maxAge is less than a second. It writes what
+// http.SetCookie would, at a fraction of the cost: names, paths and values are our own
+// and need no check.
 //
-// SameSite is Lax and not Strict: a Strict cookie is not sent on the navigation
-// that follows the provider's redirect, nor on a link in an e-mail, and the
-// person would look logged out.
+// SameSite is Lax, not Strict. Browsers do not send a Strict cookie with the redirect
+// from the provider, nor with a link in an e-mail, so the user would seem to be logged
+// out.
 func (k Kind) Set(w http.ResponseWriter, name, value string, maxAge time.Duration) {
 	age := strconv.Itoa(max(0, int(maxAge/time.Second)))
 	secure := ""
@@ -116,11 +119,11 @@ func (k Kind) Set(w http.ResponseWriter, name, value string, maxAge time.Duratio
 		name+"="+value+"; Path="+k.Path+"; Max-Age="+age+"; HttpOnly"+secure+"; SameSite=Lax")
 }
 
-// Remove takes a cookie away.
+// Remove removes a cookie from the browser.
 func (k Kind) Remove(w http.ResponseWriter, name string) { k.Set(w, name, "", 0) }
 
-// unset takes back what this answer has set under a name so far: no answer
-// may set a cookie twice (RFC 6265bis section 4.1.1).
+// unset removes the Set-Cookie lines for name from a response header. A response must
+// not set a cookie twice (RFC 6265bis section 4.1.1).
 func unset(header http.Header, name string) {
 	if lines, ok := header["Set-Cookie"]; ok {
 		header["Set-Cookie"] = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+"=") })

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// cookieStore is the vault that needs nothing to run: the sealed value is in
-// the browser's cookies, in parts when it is large. The first character of the
-// first part says how many there are. The parts are sealed as one value, so a
-// part that is missing, doubled, swapped or foreign spoils the whole.
+// cookieStore is the vault that needs no server. The sealed value is in the browser's
+// cookies, in parts if it is large. The first character of the first part is the number
+// of parts. The parts are sealed as one value, so it does not open if a part is missing,
+// doubled, swapped or of another value.
 type cookieStore struct {
 	name    string
 	cookies Kind
 }
 
-// InCookies returns the vault that keeps a value in cookies of one kind, the first of
-// which is called name.
+// InCookies returns a vault that stores a value in cookies of one kind. The name of the
+// first one is name.
 func InCookies(name string, cookies Kind) Vault {
 	return &cookieStore{name: name, cookies: cookies}
 }
@@ -35,7 +35,7 @@ func (s *cookieStore) Read(r *http.Request) (string, error) {
 	if !ok || value == "" || len(value) > MaxValue {
 		return "", nil
 	}
-	parts := int(value[0]) - '0' // capped before anything else is read
+	parts := int(value[0]) - '0' // checked before anything else is read
 	if parts < 1 || parts > maxParts {
 		return "", nil
 	}
@@ -65,10 +65,10 @@ func (s *cookieStore) Create(w http.ResponseWriter, r *http.Request, sealed stri
 	return nil
 }
 
-// Forget has nothing to do: what is new is in the place of the former.
+// Forget does nothing: Create has replaced the former cookies.
 func (s *cookieStore) Forget(*http.Request) error { return nil }
 
-// Renew is create: a sealed cookie has no id.
+// Renew is Create, because a sealed cookie has no id.
 func (s *cookieStore) Renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
 	return s.Create(w, r, sealed, maxAge)
 }
@@ -78,7 +78,7 @@ func (s *cookieStore) Erase(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// expire removes the browser's parts from the first-th on.
+// expire removes the parts of the browser from number first on.
 func (s *cookieStore) expire(w http.ResponseWriter, r *http.Request, first int) {
 	for i := first; i <= maxParts; i++ {
 		if name := s.partName(i); Has(r, name) {

@@ -12,26 +12,26 @@ import (
 	gorilla "github.com/gorilla/sessions"
 )
 
-// storeKey is the one key under which a Store carries the sealed session. Key
-// and value are strings, so that gob and JSON stores both carry them.
+// storeKey is the key of the sealed value in a gorilla session. Key and value are
+// strings, so that stores with gob and stores with JSON can both encode them.
 const storeKey = "pixy"
 
-// gorillaStore is the vault in any gorilla sessions.Store. It asks the store
-// and not gorilla's registry: the registry changes the request under its reader
-// and would show a session that this very request has ended.
+// gorillaStore is the vault in any gorilla sessions.Store. It calls the store directly,
+// not through gorilla's registry. The registry modifies the request while others read
+// it, and would return a session that this request has ended.
 type gorillaStore struct {
 	store  gorilla.Store
 	name   string
 	secure bool
 }
 
-// InStore returns the vault that keeps a value in a store, under the cookie name.
+// InStore returns a vault that stores a value in store, with its id in the cookie name.
 func InStore(store gorilla.Store, name string, secure bool) Vault {
 	return &gorillaStore{store: store, name: name, secure: secure}
 }
 
-// open returns the store's session: a new one for a stranger, that is for
-// whoever carries no cookie or one that the store does not know.
+// open returns the store's session. It is new if the request has no cookie, or one that
+// the store does not know.
 func (s *gorillaStore) open(r *http.Request) (*gorilla.Session, error) {
 	found, err := s.store.New(r, s.name)
 	if found == nil {
@@ -40,19 +40,19 @@ func (s *gorillaStore) open(r *http.Request) (*gorilla.Session, error) {
 		}
 		return nil, err
 	}
-	if err != nil && !isStranger(err) {
+	if err != nil && !isUnknown(err) {
 		return nil, err
 	}
 	return found, nil
 }
 
-// isStranger tells a cookie that means nothing to the store from a store that
-// is out of order.
-func isStranger(err error) bool {
+// isUnknown reports whether err means that the store does not know the cookie. Other
+// errors mean that the store is unavailable.
+func isUnknown(err error) bool {
 	var single securecookie.Error
 	var several securecookie.MultiError
 	switch {
-	case errors.As(err, &several): // one for each key that did not fit; not all are typed
+	case errors.As(err, &several): // one error for each key that did not fit; not all are typed
 		return !several.IsUsage() && !several.IsInternal()
 	case errors.As(err, &single):
 		return single.IsDecode()
@@ -60,15 +60,15 @@ func isStranger(err error) bool {
 	return isMissingFile(err)
 }
 
-// isMissingFile recognises the file store's word for an ended session. The error
-// must be about a file: a server whose socket is gone does not exist either.
+// isMissingFile recognizes the error of gorilla's file store for an ended session. The
+// error must be an [fs.PathError]: a missing socket of a server is also fs.ErrNotExist.
 func isMissingFile(err error) bool {
 	var file *fs.PathError
 	return errors.As(err, &file) && errors.Is(file, fs.ErrNotExist)
 }
 
-// carried reports whether the request has one cookie that can be the store's:
-// no browser keeps one of more than 4096 bytes.
+// carried reports whether the request has one cookie that can be the store's. No
+// browser keeps a cookie of more than 4096 bytes.
 func (s *gorillaStore) carried(r *http.Request) bool {
 	value, ok := Value(r, s.name)
 	return ok && len(value) <= 4096
@@ -76,7 +76,7 @@ func (s *gorillaStore) carried(r *http.Request) bool {
 
 func (s *gorillaStore) Read(r *http.Request) (string, error) {
 	if !s.carried(r) {
-		return "", nil // a stranger costs the store nothing
+		return "", nil // anonymous requests never reach the store
 	}
 	found, err := s.open(r)
 	if err != nil {
@@ -86,8 +86,8 @@ func (s *gorillaStore) Read(r *http.Request) (string, error) {
 	return sealed, nil
 }
 
-// Create shows the store no cookie: some would take the id from there, and the
-// new session would have the old one's id, and end with it.
+// Create gives the store a request without cookies. Some stores would take the id from
+// the cookie, and the new session would have the id of the old one and end with it.
 func (s *gorillaStore) Create(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
 	fresh := gorilla.NewSession(s.store, s.name)
 	fresh.IsNew = true
@@ -102,16 +102,16 @@ func (s *gorillaStore) Forget(r *http.Request) error {
 	return s.delete(Hold(), r)
 }
 
-// Renew does not bring a session back that has ended. A Store has no way to save
-// only what still exists, so a logout between New and Save is undone: Revocations
-// close that gap.
+// Renew does not restore a session that has ended. A Store cannot save a session only
+// if it still exists, so Renew undoes a logout between New and Save. Revocations close
+// that gap.
 func (s *gorillaStore) Renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
 	found, err := s.open(r)
 	if err != nil {
 		return err
 	}
 	if found.IsNew {
-		return nil // ended meanwhile: do not bring it back
+		return nil // the session has ended meanwhile: do not restore it
 	}
 	found.Values[storeKey] = sealed
 	found.Options = s.options(maxAge)
@@ -125,7 +125,7 @@ func (s *gorillaStore) Erase(w http.ResponseWriter, r *http.Request) error {
 	if err := s.Forget(r); err != nil {
 		return err
 	}
-	// Also for a cookie that the store does not know.
+	// Remove the cookie also if the store does not know it.
 	unset(w.Header(), s.name)
 	http.SetCookie(w, gorilla.NewCookie(s.name, "", s.options(-time.Second)))
 	return nil
@@ -148,8 +148,8 @@ func (s *gorillaStore) delete(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// options sets all of them, each time: the defaults of gorilla's own stores
-// are SameSite=None and not HttpOnly.
+// options returns complete options, so that no default of a store applies: those of
+// gorilla's own stores are SameSite=None and not HttpOnly.
 func (s *gorillaStore) options(maxAge time.Duration) *gorilla.Options {
 	return &gorilla.Options{
 		Path: "/", MaxAge: int(maxAge.Seconds()),
@@ -157,9 +157,9 @@ func (s *gorillaStore) options(maxAge time.Duration) *gorilla.Options {
 	}
 }
 
-// tooLarge recognises what stores say of a session that does not fit. None has a
-// type of its own for it: securecookie's error is one among those of its keys,
-// and redistore's is a text.
+// tooLarge recognizes the errors of stores for a session that does not fit, and wraps
+// them in [ErrTooLarge]. No store has a type for it: securecookie's error is one of
+// those of its keys, and redistore's is a text.
 func tooLarge(err error) error {
 	if err == nil {
 		return nil

@@ -6,17 +6,18 @@ import (
 	"strings"
 )
 
-// HeldResponse collects the cookies of an answer that may yet turn out otherwise.
+// HeldResponse is a ResponseWriter that collects cookies. The caller then sets them
+// with Release, or drops them.
 type HeldResponse struct{ header http.Header }
 
-// Hold returns one without cookies.
+// Hold returns a HeldResponse without cookies.
 func Hold() HeldResponse { return HeldResponse{header: make(http.Header)} }
 
 func (h HeldResponse) Header() http.Header         { return h.header }
 func (h HeldResponse) Write(b []byte) (int, error) { return len(b), nil }
 func (h HeldResponse) WriteHeader(int)             {}
 
-// size is how many bytes the cookies will take in each request.
+// size returns how many bytes the cookies take in each request.
 func (h HeldResponse) size() int {
 	bytes := 0
 	for _, line := range h.header["Set-Cookie"] {
@@ -26,7 +27,8 @@ func (h HeldResponse) size() int {
 	return bytes
 }
 
-// CheckSize reports whether a session and its tokens fit into a browser together.
+// CheckSize returns an error if the cookies of a session and of its tokens are too large
+// together. It wraps [ErrTooLarge].
 func (h HeldResponse) CheckSize() error {
 	if size := h.size(); size > maxBytes {
 		return fmt.Errorf("%w the browser's cookies together with the session: %d bytes", ErrTooLarge, size)
@@ -34,7 +36,7 @@ func (h HeldResponse) CheckSize() error {
 	return nil
 }
 
-// Release sets the cookies after all.
+// Release sets the collected cookies on w.
 func (h HeldResponse) Release(w http.ResponseWriter) {
 	for _, line := range h.header["Set-Cookie"] {
 		name, _, _ := strings.Cut(line, "=")

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// A Vault carries one sealed value of a browser: its session, its tokens. It
-// knows nothing of what they mean.
+// A Vault stores one sealed value for a browser: its session, or its tokens. It does
+// not know what the value means.
 type Vault interface {
-	// Read returns the sealed value, or "" if there is none that could be one.
-	// An error means that the vault is out of order, not that nobody is there.
+	// Read returns the sealed value, or "" if the request has none. An error means
+	// that the vault is unavailable, not that the request is anonymous.
 	Read(r *http.Request) (string, error)
-	// Create keeps a value under a new id. What was there before is there until
-	// Forget.
+	// Create stores a value under a new id. The former value exists until Forget.
 	Create(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
-	// Forget gives up what the browser came with.
+	// Forget deletes the value that the request carries.
 	Forget(r *http.Request) error
-	// Renew keeps a new value under the same id.
+	// Renew stores a new value under the same id.
 	Renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
-	// Erase forgets the value. It writes nothing for those who have none.
+	// Erase deletes the value and its cookies. It writes nothing if the request has
+	// none.
 	Erase(w http.ResponseWriter, r *http.Request) error
 }
 
@@ -28,16 +28,16 @@ const (
 	// accept (RFC 6265bis section 5.6).
 	MaxValue = 3900
 
-	// maxParts keeps a session under the 8 KB that common proxies accept as a
-	// Cookie header: one that they refuse would lock its user out of the whole site,
-	// with an error page that says nothing. Logins in flight come on top, and at the
-	// logout path the hint; the README says what to allow for.
+	// maxParts keeps a session below the 8 KB that common proxies accept as a Cookie
+	// header. A larger header would lock the user out of the whole site, with an error
+	// page that does not explain it. Logins in progress add to it, and at the logout
+	// path the hint; the README says what to allow for.
 	maxParts = 2
 
-	// maxBytes is the same for a session and its tokens together.
+	// maxBytes is the limit for the cookies of a session and its tokens together.
 	maxBytes = 8000
 )
 
-// ErrTooLarge is wrapped by what Create and Renew return for a value that does not
-// fit. Its text goes on with what it is too large for.
+// ErrTooLarge is wrapped by the errors of Create and Renew for a value that does not
+// fit. The text of such an error continues with what the value is too large for.
 var ErrTooLarge = errors.New("too large for")
