@@ -18,9 +18,9 @@ import (
 // maxMoves is how many redirects the request for a document follows.
 const maxMoves = 3
 
-// getJSON fetches a document of the provider. The request carries no secret, so it
-// follows redirects within the document's own origin. The errors are typed; they
-// never hold the body, which may be a page of somebody else.
+// getJSON fetches a document of the provider. The request has no secret, so getJSON
+// follows redirects within the document's own origin. The errors are typed. They never
+// contain the body, which may be an unrelated page.
 func getJSON(ctx context.Context, client *http.Client, from string, into any) error {
 	bad := func(err error) *Error {
 		return badMetadata("%s: %w; check Issuer", told.Clip(from), err)
@@ -33,14 +33,14 @@ func getJSON(ctx context.Context, client *http.Client, from string, into any) er
 	moving := *client
 	moving.CheckRedirect = withinOrigin
 	if capped, ok := client.Transport.(cappedTransport); ok {
-		moving.Timeout = capped.timeout // for all of them together
+		moving.Timeout = capped.timeout // for all redirects together
 	}
 	body, _, err := answerTo(&moving, request, bad)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return bad(fmt.Errorf("it is not the JSON it should be: %w", err))
+		return bad(fmt.Errorf("it is not the expected JSON: %w", err))
 	}
 	return nil
 }
@@ -50,8 +50,8 @@ type movedError struct{ text string }
 
 func (e *movedError) Error() string { return e.text }
 
-// withinOrigin is a CheckRedirect that stays at scheme, host and port of the first
-// request.
+// withinOrigin is a CheckRedirect that allows redirects to the scheme, host and port of
+// the first request only.
 func withinOrigin(next *http.Request, via []*http.Request) error {
 	if to := originOf(next.URL); to != originOf(via[0].URL) || next.URL.User != nil {
 		return &movedError{fmt.Sprintf("it redirects to %q, and redirects are followed within its own origin only", told.Clip(to))}
@@ -62,7 +62,7 @@ func withinOrigin(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// originOf is the origin of an http URL (RFC 6454 section 4).
+// originOf returns the origin of an http or https URL (RFC 6454 section 4).
 func originOf(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -71,8 +71,8 @@ func originOf(u *url.URL) string {
 	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }
 
-// answerTo returns the body and the kind of an answer with status 200. Every
-// other answer is an outage, or bad.
+// answerTo returns the body and the media type of a response with status 200. For every
+// other response it returns an outage, or the error that bad makes.
 func answerTo(client *http.Client, request *http.Request, bad func(error) *Error) (body []byte, kind string, err error) {
 	token := strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer ")
 	response, err := client.Do(request)
@@ -100,17 +100,18 @@ func answerTo(client *http.Client, request *http.Request, bad func(error) *Error
 	return body, kind, nil
 }
 
-// A StatusError remembers by which status a provider has said that it is down or busy.
+// A StatusError has the status of a response that means that the provider is down or
+// busy.
 type StatusError struct {
 	Status int
 	error
 }
 
-// Unwrap gives errors.Is and errors.As the cause.
+// Unwrap returns the cause.
 func (e StatusError) Unwrap() error { return e.error }
 
-// isOutage reports whether a status says that a provider is down or busy, and
-// nothing about what it was asked.
+// isOutage reports whether a status means that the provider is down or busy. Other
+// statuses are about the request.
 func isOutage(status int) bool {
 	return status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// secret returns the client secret for one request, or none for a public client. A
-// secret that cannot be made never turns a client into a public one.
+// secret returns the client secret for one request, or "" for a public client. An error
+// or an empty secret of a confidential client never makes it a public client.
 func (c *Config) secret(ctx context.Context) (string, error) {
 	if c.Secret == nil {
 		return "", nil

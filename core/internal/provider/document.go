@@ -11,23 +11,22 @@ import (
 )
 
 const (
-	documentFresh = time.Hour       // then it is fetched anew, on use
-	documentRetry = time.Minute     // after a refresh that failed
-	outagePause   = 2 * time.Second // after a first fetch that failed
-	patience      = 3 * time.Second // how long a request waits for what it could do without
+	documentFresh = time.Hour       // after that, the next use fetches it again
+	documentRetry = time.Minute     // after a failed fetch, if there is an old copy
+	outagePause   = 2 * time.Second // after a failed fetch, if there is none
+	patience      = 3 * time.Second // how long a request waits for something it does not need
 )
 
-// A document is something that the provider publishes: its metadata, its keys.
-// It is fetched on first use and kept; when it is stale, the next request that
-// uses it has it fetched anew, and if that fails the last good copy stays.
+// A document is a document that the provider publishes: its metadata or its keys. It is
+// fetched on first use and kept. When it is stale, the next use fetches it again. If
+// that fails, the last good copy stays.
 //
-// There is one fetch at a time. It belongs to nobody: it has a goroutine and a
-// context of its own, so that a browser which goes away spoils nothing for the
-// others who wait, and each of them waits no longer than the fetch. It ends by
-// itself within the client's time-out: there is nothing to close. Safe for
-// concurrent use; reading a fresh copy takes no lock.
+// There is one fetch at a time. It has its own goroutine and context, so a canceled
+// request does not cancel the fetch that other requests wait for. It ends within the
+// client's timeout, so there is nothing to close. A document is safe for concurrent use.
+// Reading a fresh copy takes no lock.
 type document[T any] struct {
-	load func(context.Context) (*T, error) // never called twice at a time
+	load func(context.Context) (*T, error) // one call at a time
 	now  func() time.Time
 	last atomic.Pointer[fetched[T]]
 
@@ -35,16 +34,17 @@ type document[T any] struct {
 	fetch *fetch[T]  // under way, or nil
 }
 
-// fetched is what the last fetch left. The value, if there was one ever, stays.
+// fetched is the result of the last fetch. A failed fetch keeps the value of the last
+// good one.
 type fetched[T any] struct {
 	value *T
-	err   error     // only without a value
+	err   error     // nil if there is a value
 	due   time.Time // when to fetch again
 }
 
 func (f *fetched[T]) usable() bool { return f != nil && f.value != nil }
 
-// A fetch is waited for by all who need it.
+// A fetch is one fetch of a document. All requests that need it wait for it.
 type fetch[T any] struct {
 	done  chan struct{} // closed when value and err are final
 	value *T
@@ -55,7 +55,7 @@ func newDocument[T any](now func() time.Time, load func(context.Context) (*T, er
 	return &document[T]{load: load, now: now}
 }
 
-// get returns the document, fetching it if it must.
+// get returns the document. It fetches it if it is missing or stale.
 func (d *document[T]) get(ctx context.Context) (*T, error) {
 	last := d.last.Load()
 	if last != nil && d.now().Before(last.due) {
@@ -76,9 +76,8 @@ func (d *document[T]) get(ctx context.Context) (*T, error) {
 	return last.value, nil
 }
 
-// renew returns a document that is newer than seen, which get has returned, or
-// says why there is none. Mine tells that it was fetched for this call, and
-// not for one that came before.
+// renew returns a document that is newer than seen, a result of get, or an error. mine
+// reports whether the fetch began with this call, not before it.
 func (d *document[T]) renew(ctx context.Context, seen *T) (value *T, mine bool, err error) {
 	last := d.last.Load()
 	if last.value != seen {
@@ -89,8 +88,8 @@ func (d *document[T]) renew(ctx context.Context, seen *T) (value *T, mine bool, 
 	return value, mine, err
 }
 
-// join returns the fetch under way, or begins one. If one has ended since last
-// was there, it is that one.
+// join returns the fetch under way, or begins one. If a fetch has ended since last was
+// read, join returns its result.
 func (d *document[T]) join(ctx context.Context, last *fetched[T]) (f *fetch[T], mine bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -108,7 +107,7 @@ func (d *document[T]) join(ctx context.Context, last *fetched[T]) (f *fetch[T], 
 	return f, true
 }
 
-// run fetches, and keeps what came of it.
+// run makes the fetch and stores its result.
 func (d *document[T]) run(ctx context.Context, f *fetch[T], last *fetched[T]) {
 	defer d.end(f, last)
 	defer func() { // in a goroutine of ours, a panic would end the program
@@ -135,7 +134,7 @@ func (d *document[T]) end(f *fetch[T], last *fetched[T]) {
 	close(f.done)
 }
 
-// wait returns what came of f, unless ctx is over before.
+// wait returns the result of f, or an error if ctx is done first.
 func (f *fetch[T]) wait(ctx context.Context) (*T, error) {
 	select {
 	case <-f.done:

@@ -6,15 +6,15 @@ import (
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
-// The codes of what can go wrong, by which the caller sorts it.
+// The codes of an [Error]. The caller chooses its response by them.
 const (
-	// The provider, or its keys, cannot be had at the moment.
+	// The provider or its keys are unavailable.
 	CodeUnavailable = "provider_unavailable"
 
-	// The client secret cannot be had at the moment.
+	// The client secret is unavailable.
 	CodeSecret = "client_secret_unavailable"
 
-	// An answer failed a check, and nothing of it was used.
+	// A response failed a check, and nothing of it was used.
 	CodeMetadata      = "provider_metadata_invalid"
 	CodeTokenResponse = "token_response_untrusted"
 	CodeIDToken       = "id_token_untrusted"
@@ -22,25 +22,25 @@ const (
 	CodeLogoutToken   = "logout_token_untrusted"
 	CodeCallback      = "callback_untrusted"
 
-	// The user logs in as they may not: of another tenant, or too long ago or too
-	// weakly for what was required.
+	// The login is genuine and not accepted: its tenant is not allowed, or it is too
+	// old or too weak for a Requirement.
 	CodeTenant       = "tenant_refused"
 	CodeStepUpFailed = "step_up_failed"
 
-	// The provider refuses a grant, at a login and later; this client; the request.
+	// The provider refuses the code, the refresh token, this client, or the request.
 	CodeGrantRefused   = "code_refused"
 	CodeRefreshRefused = "refresh_refused"
 	CodeClientRefused  = "client_refused"
 	CodeTokenRefused   = "token_request_refused"
 
-	// FetchUser has an error of its own, which is the whole of it.
+	// FetchUser returned an error that the caller shows unchanged.
 	CodeFetchUser = "fetch_user"
 )
 
-// Error is what a Provider says went wrong.
+// Error is an error of a [Provider].
 type Error struct {
 	Code string
-	Err  error // fit for a log
+	Err  error // without secrets, for a log
 }
 
 // Error returns the text of Err.
@@ -49,8 +49,7 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Reported is an error that the provider itself reported. Both texts come from
-// outside.
+// Reported is an error that the provider reported. Both texts come from outside.
 type Reported struct {
 	Code        string
 	Description string
@@ -64,12 +63,12 @@ func (e *Reported) Error() string {
 	return fmt.Sprintf("provider reports %q: %q", told.Clip(e.Code), told.ClipTo(e.Description, told.Max))
 }
 
-// bad is an answer that failed a check.
+// bad returns the error for a response that failed a check.
 func bad(code, format string, args ...any) *Error {
 	return &Error{code, fmt.Errorf(format, args...)}
 }
 
-// badMetadata is metadata, or a setting, with which nobody can log in.
+// badMetadata returns the error for metadata, or a setting, that prevents all logins.
 func badMetadata(format string, args ...any) *Error {
 	return bad(CodeMetadata, format, args...)
 }
@@ -82,7 +81,7 @@ func badLogoutToken(err error) *Error { return bad(CodeLogoutToken, "logout toke
 
 func unavailable(err error) *Error { return &Error{CodeUnavailable, err} }
 
-// A toldError has a text that is fit for the log, in place of its cause's.
+// A toldError replaces the text of its cause by one without secrets.
 type toldError struct {
 	text  string
 	cause error
@@ -91,8 +90,8 @@ type toldError struct {
 func (e *toldError) Error() string { return e.text }
 func (e *toldError) Unwrap() error { return e.cause }
 
-// unreachable is a request that brought no answer. net/http quotes answers that it
-// cannot read, and these may repeat what was sent.
+// unreachable returns the error for a request without a complete response. net/http
+// quotes responses that it cannot read, and these may repeat secrets of the request.
 func unreachable(err error, secrets ...string) *Error {
 	return unavailable(&toldError{told.Redact(err.Error(), secrets...), err})
 }

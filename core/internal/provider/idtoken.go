@@ -19,21 +19,21 @@ import (
 
 const (
 	ClockSkew     = 5 * time.Minute // how far ahead the provider's clock may be
-	maxIDTokenAge = time.Hour       // a token just redeemed was not issued long ago
+	maxIDTokenAge = time.Hour       // by iat: the token was issued for this login
 	maxIDToken    = 64 << 10        // bytes
 	maxSubject    = 255             // OpenID Connect Core section 2
 )
 
-// idTokens checks ID tokens. The signature is go-jose's to verify; everything
-// else that OpenID Connect Core section 3.1.3.7 asks for is here.
+// idTokens checks ID tokens. go-jose verifies the signature. idTokens makes all other
+// checks of OpenID Connect Core section 3.1.3.7.
 type idTokens struct {
 	config *Config
 	keys   *keys
 	now    func() time.Time
 }
 
-// verify returns the claims of a genuine token, signed by one of algs, that
-// answers the login with nonce and came with accessToken.
+// verify returns the claims of a token, after all checks: it is signed by one of algs,
+// has the nonce of the login, and belongs to accessToken.
 func (t *idTokens) verify(ctx context.Context, token, accessToken, nonce string, algs []jose.SignatureAlgorithm) (Claims, error) {
 	return t.genuine(ctx, token, accessToken, algs, func(c Claims) error {
 		if got, _ := c.Text("nonce"); subtle.ConstantTimeCompare([]byte(got), []byte(nonce)) != 1 {
@@ -43,10 +43,10 @@ func (t *idTokens) verify(ctx context.Context, token, accessToken, nonce string,
 	})
 }
 
-// verifyRefreshed checks a token that came with refreshed ones: it is of the
-// session's user and login (OpenID Connect Core section 12.2). It returns its
-// auth_time, or that of before. A later one is no contradiction: the user has
-// authenticated at the provider once more, for another application.
+// verifyRefreshed checks an ID token from a refresh: it belongs to the user and the
+// login of the session (OpenID Connect Core section 12.2). It returns the token's
+// auth_time, or the former one if the token has none. A later auth_time is accepted: the
+// user may have authenticated again, for another application.
 func (t *idTokens) verifyRefreshed(ctx context.Context, token, accessToken string, held *Tokens, ofIssuer, ofSubject string, algs []jose.SignatureAlgorithm) (time.Time, error) {
 	c, err := t.genuine(ctx, token, accessToken, algs, func(c Claims) error {
 		issuer, _ := c.Text("iss")
@@ -73,8 +73,8 @@ func (t *idTokens) verifyRefreshed(ctx context.Context, token, accessToken strin
 	return held.AuthTime, err
 }
 
-// genuine returns the claims of a token for this client that the provider has
-// just signed, and that passes one more check.
+// genuine returns the claims of a token that the provider has just issued to this
+// client. more is an additional check.
 func (t *idTokens) genuine(ctx context.Context, token, accessToken string, algs []jose.SignatureAlgorithm, more func(Claims) error) (Claims, error) {
 	c, header, err := t.open(ctx, token, algs)
 	if err == nil {
@@ -95,12 +95,12 @@ func (t *idTokens) genuine(ctx context.Context, token, accessToken string, algs 
 	return nil, badIDToken(err)
 }
 
-// open returns what one of the provider's keys has signed by one of algs. An
-// [*roomError] means that the keys could not be had, which says nothing about the
-// token.
+// open verifies the signature, by one of the provider's keys and one of algs, and
+// returns the claims and the header. An [*Error] means that the keys are unavailable,
+// which says nothing about the token.
 func (t *idTokens) open(ctx context.Context, token string, algs []jose.SignatureAlgorithm) (Claims, jose.Header, error) {
 	if len(token) > maxIDToken {
-		return nil, jose.Header{}, fmt.Errorf("%d bytes long", len(token))
+		return nil, jose.Header{}, fmt.Errorf("it has %d bytes, which is more than %d", len(token), maxIDToken)
 	}
 	signed, err := jose.ParseSignedCompact(token, algs)
 	if foreign := new(jose.ErrUnexpectedSignatureAlgorithm); errors.As(err, &foreign) {
@@ -113,7 +113,7 @@ func (t *idTokens) open(ctx context.Context, token string, algs []jose.Signature
 		return nil, jose.Header{}, errors.New(told.Clip(err.Error()))
 	}
 	if !canonical(token) {
-		return nil, jose.Header{}, errors.New("it is not spelled as base64url spells it")
+		return nil, jose.Header{}, errors.New("it is not canonical base64url")
 	}
 	payload, err := t.keys.verify(ctx, signed)
 	if err != nil {
@@ -123,9 +123,9 @@ func (t *idTokens) open(ctx context.Context, token string, algs []jose.Signature
 	return c, signed.Signatures[0].Protected, err
 }
 
-// canonical reports whether each part of a token has the one spelling that its
-// bytes have in base64url (RFC 4648 section 3.5). go-jose encodes what it has
-// decoded before it verifies it, and so takes spellings that nobody has signed.
+// canonical reports whether each part of a token is the canonical base64url encoding of
+// its bytes (RFC 4648 section 3.5). go-jose verifies the bytes after it has encoded
+// them again, so it accepts other encodings, which were not signed.
 func canonical(token string) bool {
 	for part := range strings.SplitSeq(token, ".") {
 		if _, err := base64url.Decode(part); err != nil {
@@ -135,8 +135,8 @@ func canonical(token string) bool {
 	return true
 }
 
-// check compares the claims, each as it is spelled: "ISS" is not "iss", and a
-// quoted number is no number.
+// check checks the claims of an ID token. Names are compared exactly: "ISS" is not
+// "iss". A number in quotes is not a number.
 func (t *idTokens) check(c Claims) error {
 	if err := t.checkIssue(c); err != nil {
 		return err
@@ -151,8 +151,8 @@ func (t *idTokens) check(c Claims) error {
 	return nil
 }
 
-// checkIssue: the provider has issued the token, to this client, just now. Logout
-// tokens are held to the same.
+// checkIssue checks that the provider has issued the token to this client, and
+// recently. It checks ID tokens and logout tokens.
 func (t *idTokens) checkIssue(c Claims) error {
 	now := t.now()
 	expires, expiresOK := c.date("exp")
@@ -166,22 +166,22 @@ func (t *idTokens) checkIssue(c Claims) error {
 	}
 	switch {
 	case !expiresOK:
-		return errors.New("exp is missing or no number")
+		return errors.New("exp is missing or not a number")
 	case !now.Before(expires):
 		return errTime("exp", expires, now)
 	case !issuedOK:
-		return errors.New("iat is missing or no number")
+		return errors.New("iat is missing or not a number")
 	case issued.After(now.Add(ClockSkew)) || issued.Before(now.Add(-maxIDTokenAge)):
 		return errTime("iat", issued, now)
 	case c["nbf"] != nil && !notBeforeOK:
-		return errors.New("nbf is no number")
+		return errors.New("nbf is not a number")
 	case notBefore.After(now.Add(ClockSkew)):
 		return errTime("nbf", notBefore, now)
 	}
 	return nil
 }
 
-// errTime says what clocks are to be compared by.
+// errTime returns an error with both times, so that the operator can compare clocks.
 func errTime(claim string, said, now time.Time) error {
 	return fmt.Errorf("%s is %s, and it is %s here; is this clock right, and the provider's?",
 		claim, utc(said), utc(now))
@@ -189,7 +189,8 @@ func errTime(claim string, said, now time.Time) error {
 
 func utc(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// checkIssuer: the provider, to the byte, or the tenant that the token is of.
+// checkIssuer checks that iss equals the issuer exactly, or that it is the issuer of the
+// token's tenant.
 func (t *idTokens) checkIssuer(c Claims) error {
 	if len(t.config.Tenants) > 0 {
 		return checkTenant(t.config.Issuer, c)
@@ -200,8 +201,8 @@ func (t *idTokens) checkIssuer(c Claims) error {
 	return nil
 }
 
-// checkAudience: the token is for this client and for nobody else but those who
-// are trusted, and in their company it says that this client asked for it.
+// checkAudience checks that aud is this client. Additional audiences must be trusted,
+// and then azp must be this client.
 func (t *idTokens) checkAudience(c Claims) error {
 	audience, client := c.audience(), t.config.ClientID
 	if !slices.Contains(audience, client) {
@@ -210,7 +211,7 @@ func (t *idTokens) checkAudience(c Claims) error {
 	others := slices.DeleteFunc(audience, func(a string) bool { return a == client })
 	for _, other := range others {
 		if !slices.Contains(t.config.TrustedAudiences, other) {
-			return fmt.Errorf("aud names others, whom nobody has said to trust: %q", told.Clip(other))
+			return fmt.Errorf("aud has %q, which is not in Checks.TrustedAudiences", told.Clip(other))
 		}
 	}
 	if party, _ := c.Text("azp"); party != client && (c["azp"] != nil || len(others) > 0) {
@@ -219,8 +220,8 @@ func (t *idTokens) checkAudience(c Claims) error {
 	return nil
 }
 
-// checkType refuses tokens that say to be of another kind than these (RFC 8725
-// section 3.11). Many do not say what they are.
+// checkType returns an error for a token whose typ is none of kinds (RFC 8725 section
+// 3.11). It accepts a token without typ, because many providers do not send it.
 func checkType(header jose.Header, kinds ...string) error {
 	value := header.ExtraHeaders[jose.HeaderType]
 	if value == nil {
@@ -233,8 +234,8 @@ func checkType(header jose.Header, kinds ...string) error {
 	return fmt.Errorf("it is of type %q; typ may be missing or one of %q", told.Clip(fmt.Sprint(value)), kinds)
 }
 
-// checkAccessToken compares at_hash, if there is one: half of the access token's
-// hash, by the hash function of the ID token's algorithm (section 3.1.3.8).
+// checkAccessToken compares at_hash, if it is present, with half of the access token's
+// hash. The ID token's algorithm determines the hash function (section 3.1.3.8).
 func checkAccessToken(c Claims, alg, accessToken string) error {
 	if c["at_hash"] == nil {
 		return nil
@@ -257,6 +258,8 @@ func checkAccessToken(c Claims, alg, accessToken string) error {
 	return nil
 }
 
+// ValidSubject reports whether sub is 1 to 255 printable ASCII characters (OpenID
+// Connect Core section 2).
 func ValidSubject(sub string) bool {
 	return sub != "" && len(sub) <= maxSubject && IsPrintable(sub)
 }

@@ -16,35 +16,34 @@ import (
 )
 
 const (
-	// A token that no key verifies has the key set fetched at once, because the
-	// provider may just have changed its keys. A flood of such tokens waits: after
-	// so many fetches, there is one each time the pause is over.
+	// A token that no key verifies causes a fetch of the key set at once, because the
+	// provider may have changed its keys. To limit a flood of such tokens, there is one
+	// fetch per keyFetchPause after the first keyFetchBurst.
 	keyFetchBurst = 5
 	keyFetchPause = time.Second
 
-	// maxKeyTries is how many keys are tried for one token: those of its key id, or,
-	// if it names none, those that fit its algorithm.
+	// maxKeyTries is how many keys are tried for one token. A key is tried if it fits
+	// the token's algorithm and, if the token has a key id, has the same id.
 	maxKeyTries = 8
 )
 
-// keys are the provider's signing keys (RFC 7517), the only ones that an ID
-// token is ever verified with: keys in the token's own header do not count.
+// keys are the provider's signing keys (RFC 7517). ID tokens are verified with these
+// only, never with keys in the header of a token.
 type keys struct {
 	set *document[keySet]
 	now func() time.Time
 	log *slog.Logger
 
-	// bound makes the issuer that a key names one that its tokens must be of,
-	// whatever it is. Without it, only a URL counts.
+	// bound means that the member issuer of a key, whatever its value, must match its
+	// tokens. If bound is false, that applies only to a value that is a URL.
 	bound bool
 
-	paid    time.Time // until when fetches are paid for, one pause each; only for the fetch under way
+	paid    time.Time // end of the pauses of all fetches so far, one each; only for the fetch under way
 	skipped []string  // of the set that was fetched last; only for the fetch under way
 }
 
-// mayIssue reports whether a token that the key has signed is of the issuer
-// that the key is for. Without it, a tenant with a key of its own could speak
-// for another.
+// mayIssue reports whether the key may sign tokens of the token's issuer. Without this
+// check, a tenant with its own key could sign tokens for another tenant.
 func (k *keys) mayIssue(key *publicKey, payload []byte) bool {
 	if key.issuer == "" || !k.bound && !strings.Contains(key.issuer, "://") {
 		return true
@@ -75,7 +74,7 @@ func newKeys(now func() time.Time, client *http.Client, uri func(context.Context
 	return k
 }
 
-// report logs which keys are not used, if they are others than at the last fetch.
+// report logs which keys are not used, if that has changed since the last fetch.
 func (k *keys) report(ctx context.Context, from string, skipped []string) {
 	if len(skipped) > 0 && !slices.Equal(skipped, k.skipped) {
 		const most = 10
@@ -88,29 +87,28 @@ func (k *keys) report(ctx context.Context, from string, skipped []string) {
 	k.skipped = skipped
 }
 
-// pause is how long the next fetch has to wait. Everybody whose token no key
-// verifies waits for that one fetch, so that even in a flood nobody is
-// turned away whose key is a new one of the provider's.
+// pause returns how long the next fetch has to wait. All requests whose token no key
+// verifies wait for that one fetch. So even during a flood, a token that is signed by a
+// new key of the provider is accepted.
 func (k *keys) pause() time.Duration {
 	now := k.now()
 	if ahead := k.paid.Sub(now); ahead < 0 || ahead > (keyFetchBurst+1)*keyFetchPause {
-		k.paid = now // nothing is paid for, or the clock has been set back
+		k.paid = now // all pauses are over, or the clock was set back
 	}
 	k.paid = k.paid.Add(keyFetchPause)
 	return k.paid.Sub(now) - keyFetchBurst*keyFetchPause
 }
 
-// verify returns the payload of a token that one of the provider's keys has
-// signed. An [*roomError] means that the keys could not be had.
+// verify returns the payload of a token that one of the provider's keys has signed. An
+// [*Error] means that the keys are unavailable.
 func (k *keys) verify(ctx context.Context, signed *jose.JSONWebSignature) ([]byte, error) {
 	set, err := k.set.get(ctx)
 	if err != nil {
 		return nil, err
 	}
 	payload, err := k.verifyWith(ctx, set, signed)
-	// The key may be a new one, also under a key id that is known. Twice at most: the
-	// fetch that ends first may have begun before the provider changed its keys, the
-	// one after it has not.
+	// The key may be new, even if its key id is known. Two fetches are enough: the first
+	// may have begun before the provider changed its keys, the second begins after.
 	for mine, tries := false, 0; err != nil && !mine && tries < 2; tries++ {
 		if ctx.Err() != nil {
 			return nil, unavailable(ctx.Err())
@@ -123,9 +121,9 @@ func (k *keys) verify(ctx context.Context, signed *jose.JSONWebSignature) ([]byt
 	return payload, err
 }
 
-// verifyWith tries the keys that fit: of the token's key id, or all of them if
-// it names none, and of its algorithm. It tries a few only, and none when ctx is
-// over: what a token costs must not depend on how many keys there are.
+// verifyWith tries the keys that fit the token's algorithm and its key id, if it has
+// one. It tries at most maxKeyTries, and stops when ctx is done, because the cost of a
+// token must not depend on the number of keys.
 func (k *keys) verifyWith(ctx context.Context, set *keySet, signed *jose.JSONWebSignature) ([]byte, error) {
 	header := signed.Signatures[0].Protected
 	tries, named, foreign := 0, false, false
@@ -139,7 +137,7 @@ func (k *keys) verifyWith(ctx context.Context, set *keySet, signed *jose.JSONWeb
 			continue
 		}
 		if tries++; tries > maxKeyTries {
-			return nil, fmt.Errorf("more than %d keys of the provider fit, and none of the first %[1]d verifies the signature; the provider has to name the key, by a kid of its own", maxKeyTries)
+			return nil, fmt.Errorf("more than %d keys of the provider fit, and none of the first %[1]d verifies the signature; the provider has to give each key its own kid", maxKeyTries)
 		}
 		if ctx.Err() != nil {
 			return nil, unavailable(ctx.Err())
@@ -156,7 +154,7 @@ func (k *keys) verifyWith(ctx context.Context, set *keySet, signed *jose.JSONWeb
 	case tries == 0:
 		return nil, fmt.Errorf("no key of the provider with kid %q is for %s", told.Clip(header.KeyID), told.Clip(header.Algorithm))
 	case foreign:
-		return nil, errors.New("it is signed by a key that the provider publishes for another issuer than the token's iss and tid")
+		return nil, errors.New("it is signed by a key that is for another issuer than the token's iss and tid")
 	}
 	return nil, errors.New("no key of the provider verifies the signature")
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// oidcProvider is an OpenID provider that is found by discovery.
+// oidcProvider is an OpenID provider. Its endpoints come from discovery.
 type oidcProvider struct {
 	codeGrant
 	idTokens *idTokens
@@ -56,8 +56,8 @@ func (p *oidcProvider) AuthorizationURL(ctx context.Context, a Request, more url
 	return p.authorizationRequest(m, a, more) + "&nonce=" + a.Nonce, nil
 }
 
-// Redeem sends the code once, with the verifier, and believes nothing of the
-// answer until the ID token has been checked.
+// Redeem sends the code once, with the verifier. It uses nothing of the response until
+// it has checked the ID token.
 func (p *oidcProvider) Redeem(ctx context.Context, code string, a Request) (*Identity, error) {
 	m, err := p.metadata.get(ctx)
 	if err != nil {
@@ -81,7 +81,7 @@ func (p *oidcProvider) Redeem(ctx context.Context, code string, a Request) (*Ide
 	}
 	subject, _ := claims.Text("sub")
 	issuer, _ := claims.Text("iss")
-	sid, _ := claims.Text("sid") // of the ID token, and of nobody else
+	sid, _ := claims.Text("sid") // from the ID token only, not from UserInfo
 	if !p.config.Issues(issuer) {
 		return nil, errTenant(issuer)
 	}
@@ -90,7 +90,7 @@ func (p *oidcProvider) Redeem(ctx context.Context, code string, a Request) (*Ide
 		if err != nil {
 			return nil, err
 		}
-		claims.add(more) // what is signed comes first
+		claims.add(more) // the claims of the ID token win
 	}
 	tokens := p.tokensOf(token)
 	tokens.Nonce, _ = claims.Text("nonce")
@@ -100,10 +100,9 @@ func (p *oidcProvider) Redeem(ctx context.Context, code string, a Request) (*Ide
 	}, nil
 }
 
-// Refresh also checks the ID token, if there is a new one (OpenID Connect Core
-// section 12.2). The session goes on with what it knows, also about when the user
-// has authenticated. Without keys to check it with, the refresh token would be
-// spent for nothing.
+// Refresh also checks the new ID token, if there is one (OpenID Connect Core section
+// 12.2). The session keeps the claims of the login. Refresh fetches the keys first:
+// without them it could not check the ID token, and the refresh token would be used up.
 func (p *oidcProvider) Refresh(ctx context.Context, held *Tokens, issuer, subject string) (*Tokens, error) {
 	m, err := p.metadata.get(ctx)
 	if err != nil {
@@ -129,11 +128,11 @@ func (p *oidcProvider) Refresh(ctx context.Context, held *Tokens, issuer, subjec
 	return fresh, nil
 }
 
-// LogoutURL is the request of OpenID Connect RP-Initiated Logout section 2. It has
-// no state, which is optional: nothing depends on what comes back, and it would
-// stay in the address bar.
+// LogoutURL returns the request of OpenID Connect RP-Initiated Logout section 2. It has
+// no state, which is optional: nothing depends on the response, and the state would stay
+// in the address bar.
 func (p *oidcProvider) LogoutURL(ctx context.Context, idTokenHint, returnURL string) string {
-	ctx, cancel := context.WithTimeout(ctx, patience) // a logout can do without it
+	ctx, cancel := context.WithTimeout(ctx, patience) // the logout here does not need it
 	defer cancel()
 	m, err := p.metadata.get(ctx)
 	if err != nil || m.EndSessionEndpoint == "" {
@@ -149,9 +148,9 @@ func (p *oidcProvider) LogoutURL(ctx context.Context, idTokenHint, returnURL str
 	return WithQuery(m.EndSessionEndpoint, query)
 }
 
-// stillSigned reports whether the provider can verify its own signature of a hint.
-// Some providers answer an error page if the key is gone; without a hint they
-// ask the user. If the keys cannot be had, nothing is known against the hint.
+// stillSigned reports whether the provider can still verify the signature of a hint. If
+// the key is gone, some providers answer with an error page; without a hint they ask the
+// user. stillSigned returns true if the keys are unavailable.
 func (p *oidcProvider) stillSigned(ctx context.Context, m *metadata, hint string) bool {
 	_, _, err := p.idTokens.open(ctx, hint, p.config.algorithms(m.SigningAlgs))
 	return err == nil || errors.As(err, new(*Error))

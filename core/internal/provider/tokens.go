@@ -8,32 +8,31 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// refreshAhead is how long before it expires an access token is refreshed, or when three
-// quarters of its life are over, if that is later: a handler that gets it has that
-// much time left.
+// refreshAhead is how long before its expiry an access token is refreshed. A token with
+// a lifetime of less than four minutes is refreshed after three quarters of it. A handler
+// has the rest of the time to use the token.
 const refreshAhead = time.Minute
 
-// Tokens are what a provider has issued with a login (RFC 6749 section 1.4 and 1.5),
-// and what a refreshed ID token has to agree with.
+// Tokens are the tokens that a provider issued with a login (RFC 6749 section 1.4 and
+// 1.5), and the claims that a refreshed ID token must match.
 type Tokens struct {
 	Access     string
 	Refresh    string    // empty: there is none
-	Expires    time.Time // of the access token; zero: nobody knows
-	Assumed    bool      // expires is Config.Tokens.Lifetime's, and not the provider's
+	Expires    time.Time // of the access token; zero: unknown
+	Assumed    bool      // Expires is from Config.TokenLifetime, not from the provider
 	RefreshDue time.Time // zero: never
-	Refreshed  time.Time // when a refresh brought them; zero: they came with the login
+	Refreshed  time.Time // time of the refresh that issued them; zero: issued with the login
 	Nonce      string    // of the login
-	AuthTime   time.Time // auth_time as the ID token had it; zero: it had none
+	AuthTime   time.Time // auth_time of the last ID token; zero: it had none
 
-	// IDToken has come with a refresh, and is the logout hint from then on. It is in
-	// the outcome of a refresh, and not in what is kept of a session.
+	// IDToken is the ID token of a refresh, and the new logout hint. It is in the
+	// outcome of a refresh. A session does not keep it here.
 	IDToken string
 }
 
-// newTokens are those of a token response that has come now. If the provider does
-// not say how long the access token lives (RFC 6749 section 5.1 recommends it), a
-// life of assumed is what a refresh goes by; without one, the token is good until
-// an API says otherwise.
+// newTokens returns the tokens of a token response that was received now. If the
+// response has no lifetime (RFC 6749 section 5.1 recommends one) but a refresh token,
+// the lifetime is assumed. Without a refresh token, the expiry stays unknown.
 func newTokens(response *oauth2.Token, now time.Time, assumed time.Duration) *Tokens {
 	t := &Tokens{Access: response.AccessToken, Refresh: response.RefreshToken}
 	lifetime := lifetimeOf(response, now)
@@ -50,10 +49,10 @@ func newTokens(response *oauth2.Token, now time.Time, assumed time.Duration) *To
 	return t
 }
 
-// lifetimeOf returns how long an access token lives by what the provider says, or
-// no positive number if it says nothing. Of an answer that is a form, x/oauth2
-// reports Expiry alone, and it does not know the member expires, which some
-// providers have in place of expires_in: seconds, or a date if they are many.
+// lifetimeOf returns the lifetime of an access token in the response. The result is not
+// positive if the response has none. For a response that is a form, x/oauth2 sets only
+// Expiry. Some providers send expires instead of expires_in, which x/oauth2 does not
+// know: it is a number of seconds, or a date if it is large.
 func lifetimeOf(response *oauth2.Token, now time.Time) time.Duration {
 	if response.ExpiresIn > 0 {
 		return time.Duration(response.ExpiresIn) * time.Second
@@ -72,7 +71,7 @@ func lifetimeOf(response *oauth2.Token, now time.Time) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// tokensOf are those of a response that has come now.
+// tokensOf returns the tokens of a response that was received now.
 func (g *codeGrant) tokensOf(response *oauth2.Token) *Tokens {
 	return newTokens(response, g.config.Now(), g.config.TokenLifetime)
 }

@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	providerTimeout   = 10 * time.Second // for a whole answer, drips included
-	maxProviderBytes  = 1 << 20          // of one answer
-	maxProviderHeader = 64 << 10         // bytes of its header, if the transport is ours
+	providerTimeout   = 10 * time.Second // for a whole response, body included
+	maxProviderBytes  = 1 << 20          // of one response
+	maxProviderHeader = 64 << 10         // bytes of its header, with the default transport
 )
 
-// NewClient returns a client for the provider's endpoints, made from
-// custom if there is one. It follows no redirects, because a code, a secret or
-// a token would go along, and bounds every answer in time and size: getJSON, which
-// sends none of them, has it follow some. The caller's client is not changed.
+// NewClient returns a client for the provider's endpoints. It is a copy of custom, if
+// custom is not nil. The client limits the time and size of each response. It follows no
+// redirects, because they would take a code, a secret or a token along. Only getJSON,
+// which sends none of these, follows some.
 func NewClient(custom *http.Client) *http.Client {
 	client := new(http.Client)
 	if custom != nil {
@@ -31,26 +31,27 @@ func NewClient(custom *http.Client) *http.Client {
 	if capped.base == nil {
 		capped.base = defaultTransport()
 	}
-	// The client's own time-out would take a goroutine for each request.
+	// The client's own Timeout would need a goroutine for each request.
 	client.Transport, client.Timeout = capped, 0
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return client
 }
 
-// defaultTransport is [http.DefaultTransport] that takes a smaller header: its
-// 10 MB of short lines would become more than 100 MB of map, for each request.
+// defaultTransport returns a copy of [http.DefaultTransport] with a smaller limit for
+// headers. Its default of 10 MB in short lines would become a map of more than 100 MB,
+// for each request.
 func defaultTransport() http.RoundTripper {
 	standard, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
-		return http.DefaultTransport // the program has put in one of its own
+		return http.DefaultTransport // the program has replaced it
 	}
 	ours := standard.Clone()
 	ours.MaxResponseHeaderBytes = maxProviderHeader
 	return ours
 }
 
-// cappedTransport ends an answer that takes longer than timeout, body included,
-// and makes reading more than maxProviderBytes of it an [http.MaxBytesError].
+// cappedTransport cancels a response that takes longer than timeout, body included.
+// Reading more than maxProviderBytes returns an [http.MaxBytesError].
 type cappedTransport struct {
 	base    http.RoundTripper
 	timeout time.Duration
@@ -63,7 +64,8 @@ func (t cappedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		cancel()
 		return nil, err
 	}
-	// net/http quotes a Location that is no URL in its error, and it may repeat a secret.
+	// For a Location that is not a URL, net/http returns an error that quotes it. It may
+	// repeat a secret, so remove it.
 	if _, err := response.Location(); err != nil {
 		response.Header.Del("Location")
 	}
@@ -71,7 +73,7 @@ func (t cappedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// timedBody is a body whose time is over when it is closed.
+// timedBody is a body that releases its timeout when it is closed.
 type timedBody struct {
 	io.ReadCloser
 	cancel context.CancelFunc
@@ -82,24 +84,25 @@ func (b timedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// A tokenAnswer is the answer to one token request. It is read here, because
-// x/oauth2 goes by the Content-Type, which providers get wrong, and passes on
-// only the text of what ended the reading.
+// A tokenAnswer is the response to one token request. It is read here for two reasons:
+// x/oauth2 relies on the Content-Type, which some providers set wrong, and of a read
+// error it returns only the text.
 type tokenAnswer struct {
 	base   http.RoundTripper
-	status int // 0: there was no answer
+	status int // 0: there was no response
 	body   []byte
-	err    error // that ended the reading
+	err    error // of reading the body
 }
 
-// watch returns a copy of client for one token request, and its answer.
+// watch returns a copy of client for one token request, and the response that it will
+// record.
 func watch(client *http.Client) (*http.Client, *tokenAnswer) {
 	watched, answer := *client, &tokenAnswer{base: client.Transport}
 	watched.Transport = answer
 	return &watched, answer
 }
 
-// RoundTrip reads the body, which the base bounds, and labels it by its content.
+// RoundTrip reads the body, which base limits, and sets the Content-Type by its content.
 func (a *tokenAnswer) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := a.base.RoundTrip(r)
 	if err != nil {

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// userInfo asks the UserInfo endpoint about the person whom the ID token names
-// (OpenID Connect Core section 5.3). An answer about anybody else, or about
-// nobody, fails the login: nothing of it is used.
+// userInfo asks the UserInfo endpoint for claims of the user (OpenID Connect Core
+// section 5.3). A response with another sub than the ID token, or without one, fails the
+// login.
 func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *oauth2.Token, issuer, subject string) (Claims, error) {
 	if m.UserInfoEndpoint == "" {
-		return nil, nil // then the ID token has all there is
+		return nil, nil // the ID token has all claims
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.UserInfoEndpoint, nil)
 	if err != nil {
@@ -36,8 +36,8 @@ func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *oauth2.
 	return c, nil
 }
 
-// userInfoClaims reads an answer: a JSON object, or one that is signed, which
-// must be so by the provider and for this client (section 5.3.2).
+// userInfoClaims reads a response: a JSON object, or a JWT that the provider has signed
+// for this client (section 5.3.2).
 func (p *oidcProvider) userInfoClaims(ctx context.Context, m *metadata, issuer, kind string, body []byte) (Claims, error) {
 	if kind != "application/jwt" {
 		c, err := DecodeClaims(body)
