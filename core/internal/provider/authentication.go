@@ -10,18 +10,19 @@ import (
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
-// MaxAgeLeeway is how far the provider's clock may be behind where an age counts.
+// MaxAgeLeeway is how far the provider's clock may be behind, in checks of auth_time.
 const MaxAgeLeeway = time.Minute
 
-// Authentication is how the person has proved to the provider who they are, as
-// the ID token says.
+// Authentication is when and how the user authenticated at the provider, as the ID token
+// says.
 type Authentication struct {
-	Time time.Time // auth_time; zero if it does not say
-	ACR  string    // empty if it does not say
+	Time time.Time // auth_time; zero: not in the token
+	ACR  string    // acr; empty: not in the token
 }
 
-// authentication reads the claims of an ID token. Nobody has authenticated in
-// the future: whose clock is ahead must not stay fresh for longer.
+// authentication reads the claims of an ID token. It replaces an auth_time in the future
+// by now. Otherwise a login would count as recent for longer if the provider's clock is
+// ahead.
 func (c Claims) authentication(now time.Time) Authentication {
 	var how Authentication
 	how.ACR, _ = c.Text("acr")
@@ -34,16 +35,16 @@ func (c Claims) authentication(now time.Time) Authentication {
 	return how
 }
 
-// answers holds the provider to the max_age and acr_values that the login asked
-// for, if it did (OpenID Connect Core section 3.1.3.7 (12) and (13)): the request
-// goes through the browser, whose user could have taken them out.
+// answers checks the result against the max_age and acr_values of the login, if it sent
+// them (OpenID Connect Core section 3.1.3.7 (12) and (13)). The request goes through the
+// browser, so the user can remove them.
 func (how Authentication) answers(a Request, said Claims) error {
 	var fault error
 	if a.MaxAge != "" {
 		fault = how.checkAge(a, said)
 	}
 	if a.ACR != "" && !slices.Contains(strings.Fields(a.ACR), how.ACR) {
-		fault = fmt.Errorf("acr is %q, and one of %q is needed", told.Clip(how.ACR), a.ACR)
+		fault = fmt.Errorf("acr is %q, and one of %q is required", told.Clip(how.ACR), a.ACR)
 	}
 	switch {
 	case fault == nil:
@@ -55,7 +56,7 @@ func (how Authentication) answers(a Request, said Claims) error {
 }
 
 func (how Authentication) checkAge(a Request, said Claims) error {
-	seconds, _ := strconv.ParseUint(a.MaxAge, 10, 31) // isSeconds
+	seconds, _ := strconv.ParseUint(a.MaxAge, 10, 31) // valid: see IsSeconds
 	earliest := a.Begun.Add(-MaxAgeLeeway - time.Duration(seconds)*time.Second)
 	switch {
 	case said["auth_time"] == nil:
@@ -68,6 +69,7 @@ func (how Authentication) checkAge(a Request, said Claims) error {
 	return nil
 }
 
+// IsSeconds reports whether maxAge is a valid max_age: seconds, less than 2^31.
 func IsSeconds(maxAge string) bool {
 	_, err := strconv.ParseUint(maxAge, 10, 31)
 	return err == nil

@@ -10,13 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// Claims is a JSON object whose members nobody has interpreted yet. Unlike what
-// encoding/json makes of a struct, names are matched to the letter, so that two
-// readers of one token cannot see two different things.
+// Claims is a JSON object with undecoded members. Names are compared exactly, unlike in
+// encoding/json with a struct. So two readers of one token always read the same claim.
 type Claims map[string]json.RawMessage
 
-// DecodeClaims refuses what RFC 8725 section 2.4 warns of: doubled members and
-// anything after the object. A member that is null says nothing, and is left out.
+// DecodeClaims decodes a JSON object. It returns an error for a member that occurs
+// twice, and for data after the object (RFC 8725 section 2.4). It drops members that are
+// null.
 func DecodeClaims(payload []byte) (Claims, error) {
 	var c Claims
 	if err := json.Unmarshal(payload, &c); err != nil || c == nil {
@@ -37,14 +37,14 @@ func dropNulls(c Claims) {
 	}
 }
 
-// countMembers counts the members of a JSON object that is known to be valid:
-// the colons that are neither in a string nor in a value.
+// countMembers returns the number of members of a valid JSON object. It counts the
+// colons outside of strings and nested values.
 func countMembers(object []byte) int {
 	count, depth, quoted := 0, 0, false
 	for i := 0; i < len(object); i++ {
 		switch c := object[i]; {
 		case quoted && c == '\\':
-			i++ // whatever is escaped
+			i++ // skip the escaped character
 		case c == '"':
 			quoted = !quoted
 		case quoted:
@@ -66,15 +66,15 @@ func (c Claims) Text(name string) (string, bool) {
 		return "", false
 	}
 	if bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
-		return string(raw[1 : len(raw)-1]), true // as nearly all are
+		return string(raw[1 : len(raw)-1]), true // the usual case: nothing to decode
 	}
 	var s string
 	err := json.Unmarshal(raw, &s)
 	return s, err == nil
 }
 
-// date returns a NumericDate claim (RFC 7519 section 2): a number, and one that
-// a float64 holds exactly.
+// date returns a NumericDate claim (RFC 7519 section 2). It must be a number whose
+// integer part a float64 represents exactly.
 func (c Claims) date(name string) (time.Time, bool) {
 	raw := c[name]
 	if len(raw) == 0 || raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
@@ -99,8 +99,8 @@ func (c Claims) audience() []string {
 	return many
 }
 
-// add puts in the claims of more that c lacks. Whether an address or a number
-// is verified is said by whoever gave it, and by nobody else.
+// add adds the claims of more that c lacks. email_verified and phone_number_verified
+// always come from the same source as the address or number.
 func (c Claims) add(more Claims) {
 	for _, pair := range [...][2]string{{"email", "email_verified"}, {"phone_number", "phone_number_verified"}} {
 		switch value, verified := pair[0], pair[1]; {

@@ -16,11 +16,11 @@ import (
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
-// A codeGrant makes the two requests of the authorization code grant (RFC 6749
-// section 4.1) with PKCE, for one registration.
+// A codeGrant makes the requests of the authorization code grant with PKCE (RFC 6749
+// section 4.1), for one registration.
 type codeGrant struct {
 	config   Config
-	metadata *document[metadata] // how to come by it, the provider says
+	metadata *document[metadata] // set by newOIDCProvider or newOAuth2Provider
 }
 
 func (g *codeGrant) Discover(ctx context.Context) error {
@@ -38,7 +38,7 @@ func (g *codeGrant) CheckIssuer(ctx context.Context, iss []string) error {
 
 func (g *codeGrant) Issues(issuer string) bool { return g.config.Issues(issuer) }
 
-// ReservedParam reports whether an authorization parameter is this library's to set.
+// ReservedParam reports whether only this library may set an authorization parameter.
 func ReservedParam(name string) bool {
 	return slices.Contains([]string{
 		"client_id", "client_secret", "code", "code_challenge", "code_challenge_method", "nonce",
@@ -46,8 +46,8 @@ func ReservedParam(name string) bool {
 	}, name)
 }
 
-// commonRequest is what all authorization requests have in common (RFC 6749
-// section 4.1.1), and more, which wins over AuthParams.
+// commonRequest returns the part of the authorization request that does not depend on
+// the attempt (RFC 6749 section 4.1.1). Parameters in more replace those of AuthParams.
 func (g *codeGrant) commonRequest(endpoint string, more url.Values) string {
 	query := url.Values{
 		"response_type": {"code"},
@@ -65,9 +65,9 @@ func (g *codeGrant) commonRequest(endpoint string, more url.Values) string {
 	return WithQuery(endpoint, query)
 }
 
-// authorizationRequest adds what is of this attempt: the challenge of RFC 7636
-// section 4.3, whatever the metadata says about PKCE. It is base64url and stands
-// in a query as it is.
+// authorizationRequest adds the parameters of the attempt: state, and the challenge of
+// RFC 7636 section 4.3, whatever the metadata says about PKCE. The values are base64url
+// and need no escapes in a query.
 func (g *codeGrant) authorizationRequest(m *metadata, a Request, more url.Values) string {
 	common := m.commonRequest
 	if len(more) > 0 {
@@ -76,15 +76,16 @@ func (g *codeGrant) authorizationRequest(m *metadata, a Request, more url.Values
 	return common + "&state=" + a.State + "&code_challenge_method=S256&code_challenge=" + a.Challenge()
 }
 
-// prepare finds out now, and not when a person comes back, whether this client
-// can use the provider's endpoints.
+// prepare checks that this client can use the provider's endpoints. So such a fault is
+// found before a user is sent to the provider.
 func (g *codeGrant) prepare(m *metadata) error {
 	m.commonRequest = g.commonRequest(m.AuthorizationEndpoint, nil)
 	_, err := m.authStyle(g.config.Secret != nil)
 	return err
 }
 
-// WithQuery adds to a query that the endpoint may have already (RFC 6749 section 3.1).
+// WithQuery appends a query to endpoint, which may have one already (RFC 6749 section
+// 3.1).
 func WithQuery(endpoint string, query url.Values) string {
 	if strings.Contains(endpoint, "?") {
 		return endpoint + "&" + query.Encode()
@@ -92,17 +93,17 @@ func WithQuery(endpoint string, query url.Values) string {
 	return endpoint + "?" + query.Encode()
 }
 
-// exchange is the token request of RFC 6749 section 4.1.3 and RFC 7636 section 4.5.
-// The code is sent once, with the verifier.
+// exchange makes the token request of RFC 6749 section 4.1.3 and RFC 7636 section 4.5.
+// It sends the code once, with the verifier.
 func (g *codeGrant) exchange(ctx context.Context, m *metadata, code, verifier string) (*oauth2.Token, error) {
 	return g.requestToken(ctx, m, []string{code, verifier}, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
 		return config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
 	})
 }
 
-// refreshToken is the token request of RFC 6749 section 6. It names no scope,
-// which asks for what there was. If the answer has no new refresh token, the
-// former one goes on.
+// refreshToken makes the token request of RFC 6749 section 6. It sends no scope, which
+// means the scope of the login. If the response has no new refresh token, the result has
+// the old one.
 func (g *codeGrant) refreshToken(ctx context.Context, m *metadata, refresh string) (*oauth2.Token, error) {
 	token, err := g.requestToken(ctx, m, []string{refresh}, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
 		return config.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh}).Token()
@@ -113,8 +114,9 @@ func (g *codeGrant) refreshToken(ctx context.Context, m *metadata, refresh strin
 	return token, err
 }
 
-// requestToken makes a token request, with the client authentication that the
-// metadata names. An answer may repeat secrets, which are those of the request.
+// requestToken makes a token request, with the client authentication of the metadata.
+// secrets are the secrets in the request. The response may repeat them, so they are
+// redacted in errors.
 func (g *codeGrant) requestToken(ctx context.Context, m *metadata, secrets []string, request func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*oauth2.Token, error) {
 	style, err := m.authStyle(g.config.Secret != nil)
 	if err != nil {
@@ -152,11 +154,11 @@ func (g *codeGrant) requestToken(ctx context.Context, m *metadata, secrets []str
 	return token, nil
 }
 
-// maxToken bounds an access token and a refresh token, in bytes. Each may be kept in
-// memory, and goes along with each request to an API.
+// maxToken is the limit for an access token and for a refresh token, in bytes. Tokens
+// may be kept in memory, and each request to an API sends the access token.
 const maxToken = 64 << 10
 
-// proofs are the spellings of the client secret in a request: as it is, and in an
+// proofs returns the forms that the client secret has in a request: plain, and in an
 // Authorization header (RFC 6749 section 2.3.1).
 func (g *codeGrant) proofs(secret string) []string {
 	if secret == "" {

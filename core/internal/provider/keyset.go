@@ -19,30 +19,31 @@ import (
 )
 
 const (
-	maxKeys    = 100  // of a set; further ones are ignored
+	maxKeys    = 100  // of a set; the rest is ignored
 	minRSABits = 2048 // RFC 7518 section 3.3
 )
 
-// A publicKey is one of the set.
+// A publicKey is one key of a set.
 type publicKey struct {
 	jose.JSONWebKey
 
-	// issuer is the template or the tenant that the key is for, at a provider with
-	// tenants: Microsoft Entra's set has keys of everybody's and keys of one
-	// tenant's own. Empty: nobody in particular.
+	// issuer is the issuer template or the issuer of a tenant that the key is for.
+	// Microsoft Entra's set has shared keys and keys of single tenants. Empty means
+	// any issuer.
 	issuer string
 }
 
-// A keySet is what a provider publishes, as far as it can verify signatures.
+// A keySet is the keys in a provider's key set that can verify signatures.
 type keySet struct {
 	keys []publicKey // maxKeys at most
 
-	// skipped says which keys are not used, and why. Keys of a kind that is not for
-	// ID tokens are normal (RFC 7517 section 5) and not in it.
+	// skipped lists the keys that are not used, with the reason. It does not list keys
+	// of a kind that is not for ID tokens, which are normal (RFC 7517 section 5).
 	skipped []string
 }
 
-// fetchKeys reads a key set, key by key: one that cannot be used costs no other.
+// fetchKeys reads a key set, key by key. A key that cannot be used does not affect the
+// others.
 func fetchKeys(ctx context.Context, client *http.Client, from string) (*keySet, error) {
 	var document struct {
 		Keys json.RawMessage `json:"keys"`
@@ -61,7 +62,7 @@ func fetchKeys(ctx context.Context, client *http.Client, from string) (*keySet, 
 			break
 		}
 		if list.Decode(&raw) != nil {
-			break // cannot be: getJSON has read the whole
+			break // impossible: getJSON has parsed the document
 		}
 		set.add(raw)
 	}
@@ -83,16 +84,16 @@ func (s *keySet) add(raw json.RawMessage) {
 	}
 }
 
-// keyMembers make a public key of each kind (RFC 7518 section 6, RFC 8037 section 2).
+// keyMembers are the members of a public key, by kind (RFC 7518 section 6, RFC 8037
+// section 2).
 var keyMembers = map[string][]string{"RSA": {"n", "e"}, "EC": {"crv", "x", "y"}, "OKP": {"crv", "x"}}
 
-// secretMembers are those of private keys.
+// secretMembers are the members that only private and symmetric keys have.
 var secretMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
-// readKey makes a key of the members that are needed to verify a signature. All
-// others, such as certificates, are ignored, and so are kid, alg, use and key_ops
-// of another type than they should be. It returns nil and no error for a key that
-// is for something else.
+// readKey makes a key from the members that a signature check needs. It ignores all
+// other members, such as certificates. It also ignores kid, alg, use and key_ops if they
+// have a wrong type. It returns nil and no error for a key for another purpose.
 func readKey(members Claims) (*publicKey, error) {
 	kind, _ := members.Text("kty")
 	curve, _ := members.Text("crv")
@@ -102,7 +103,7 @@ func readKey(members Claims) (*publicKey, error) {
 	case !known, useOK && use != "sig":
 		return nil, nil
 	case slices.ContainsFunc(secretMembers, func(name string) bool { return members[name] != nil }):
-		return nil, errors.New("its private key is published, so anybody can sign with it")
+		return nil, errors.New("its private key is published, so anyone can sign with it")
 	case !mayVerify(members["key_ops"]):
 		return nil, errors.New("key_ops is without verify (RFC 7517 section 4.3)")
 	}
@@ -126,8 +127,8 @@ func readKey(members Claims) (*publicKey, error) {
 	return key, key.checkSize()
 }
 
-// mayVerify reports whether key_ops lets a key verify signatures. Without key_ops,
-// or if it is no array, the key may.
+// mayVerify reports whether key_ops allows a key to verify signatures. It does if
+// key_ops is missing or not an array.
 func mayVerify(operations json.RawMessage) bool {
 	var list []any
 	if json.Unmarshal(operations, &list) != nil {
@@ -136,8 +137,8 @@ func mayVerify(operations json.RawMessage) bool {
 	return slices.Contains(list, any("verify"))
 }
 
-// checkSize refuses RSA keys that are too weak. Those that are so large that a
-// signature takes long to verify, of more than 4096 bits, go-jose does not read.
+// checkSize returns an error for an RSA key that is too weak. go-jose does not read
+// keys of more than 4096 bits, whose signatures take long to verify.
 func (k *publicKey) checkSize() error {
 	public, ok := k.Key.(*rsa.PublicKey)
 	if !ok {
@@ -147,7 +148,7 @@ func (k *publicKey) checkSize() error {
 	case bits < minRSABits:
 		return fmt.Errorf("an RSA key of %d bits; at least %d are needed (RFC 7518 section 3.3)", bits, minRSABits)
 	case public.E < 3 || public.E%2 == 0 || public.E > 1<<31-1:
-		return errors.New("an RSA key whose exponent e is not odd or not from 3 to 2^31-1")
+		return errors.New("an RSA key whose exponent e is not an odd number from 3 to 2^31-1")
 	}
 	return nil
 }

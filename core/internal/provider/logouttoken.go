@@ -12,39 +12,39 @@ import (
 )
 
 const (
-	// logoutEvent is what a logout token says has happened.
+	// logoutEvent is the event in a logout token (Back-Channel Logout section 2.4).
 	logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
 	maxJTI = 1 << 10 // bytes
 )
 
-// ClaimedBy is what a token says. It is not verified yet; what will be verified is
-// the same text.
+// ClaimedBy returns the claims of a token without verifying it. Use them only to choose
+// a provider, and to reject a token early.
 func ClaimedBy(token string) (Claims, error) {
 	_, rest, _ := strings.Cut(token, ".")
 	payload, _, _ := strings.Cut(rest, ".")
 	decoded, err := base64url.Decode(payload)
 	if err != nil {
-		return nil, errors.New("it is not spelled as base64url spells it")
+		return nil, errors.New("it is not canonical base64url")
 	}
 	return DecodeClaims(decoded)
 }
 
-// A LogoutToken is what a genuine one says.
+// A LogoutToken has the claims of a verified logout token.
 type LogoutToken struct {
 	Issuer  string // of the tenant, if the provider has tenants
 	JTI     string
 	issued  time.Time
-	SID     string // empty: all sessions of subject
+	SID     string // empty: all sessions of Subject
 	Subject string
 }
 
-// Until is how long the token could come again.
+// Until returns the time after which the token is no longer valid if it is sent again.
 func (t *LogoutToken) Until() time.Time { return t.issued.Add(maxIDTokenAge + ClockSkew) }
 
-// LogoutToken verifies a token with the provider's keys as they are now. An
-// anonymous request can send any token: one that could not pass whoever has signed
-// it, as claimed shows, costs no signature, and no request to the provider.
+// LogoutToken verifies a token with the provider's current keys. An anonymous request
+// can send any token, so LogoutToken checks the unverified claims first. If these fail,
+// it verifies no signature and sends no request to the provider.
 func (p *oidcProvider) LogoutToken(ctx context.Context, raw string, claimed Claims) (*LogoutToken, error) {
 	if err := p.idTokens.checkLogout(claimed); err != nil {
 		return nil, badLogoutToken(err)
@@ -56,8 +56,7 @@ func (p *oidcProvider) LogoutToken(ctx context.Context, raw string, claimed Clai
 	return p.idTokens.verifyLogout(ctx, raw, p.config.algorithms(m.SigningAlgs))
 }
 
-// verifyLogout returns what a genuine logout token says, which one of algs has
-// signed.
+// verifyLogout verifies a logout token, signed by one of algs, and returns its claims.
 func (t *idTokens) verifyLogout(ctx context.Context, token string, algs []jose.SignatureAlgorithm) (*LogoutToken, error) {
 	c, header, err := t.open(ctx, token, algs)
 	if down := new(Error); errors.As(err, &down) {
@@ -81,8 +80,8 @@ func (t *idTokens) verifyLogout(ctx context.Context, token string, algs []jose.S
 	return said, nil
 }
 
-// checkLogout compares the claims (section 2.6). An ID token fails here: it has
-// no event.
+// checkLogout checks the claims of a logout token (section 2.6). An ID token fails this
+// check, because it has no event.
 func (t *idTokens) checkLogout(c Claims) error {
 	if err := t.checkIssue(c); err != nil {
 		return err
@@ -90,16 +89,17 @@ func (t *idTokens) checkLogout(c Claims) error {
 	jti, _ := c.Text("jti")
 	switch {
 	case jti == "" || len(jti) > maxJTI:
-		return errors.New("jti is missing, no string, or too long")
+		return errors.New("jti is missing, not a string, or too long")
 	case !c.hasLogoutEvent():
-		return errors.New("events has no logout")
+		return errors.New("events has no logout event")
 	case c["nonce"] != nil:
-		return errors.New("it has a nonce, as ID tokens have")
+		return errors.New("it has a nonce, which only ID tokens have")
 	}
 	return c.checkWhom()
 }
 
-// hasLogoutEvent: events is an object, of which the logout's member is one, too.
+// hasLogoutEvent reports whether events is an object, and its member for the logout
+// event is an object.
 func (c Claims) hasLogoutEvent() bool {
 	events, err := DecodeClaims(c["events"])
 	if err != nil {
@@ -109,23 +109,23 @@ func (c Claims) hasLogoutEvent() bool {
 	return err == nil
 }
 
-// checkWhom: the token is about a user or a session, or both.
+// checkWhom checks that the token names a user or a session, or both.
 func (c Claims) checkWhom() error {
 	subject, _ := c.Text("sub")
 	sid, _ := c.Text("sid")
 	switch {
 	case c["sub"] == nil && c["sid"] == nil:
-		return errors.New("neither sub nor sid")
+		return errors.New("it has neither sub nor sid")
 	case c["sub"] != nil && !ValidSubject(subject):
 		return errors.New("sub is not 1 to 255 ASCII characters")
 	case c["sid"] != nil && sid == "":
-		return errors.New("sid is no string or empty")
+		return errors.New("sid is not a string, or empty")
 	}
 	return nil
 }
 
-// notNow: without the provider's keys nothing can be said about a token. It may be
-// genuine, and should come again.
+// notNow converts err to an outage. If the keys are unavailable, the token may be
+// genuine, and the provider should send it again.
 func notNow(err error) error {
 	if known := new(Error); errors.As(err, &known) && known.Code == CodeUnavailable {
 		return err

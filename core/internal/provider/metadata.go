@@ -17,8 +17,8 @@ import (
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
-// metadata is what a provider says about itself (OpenID Connect Discovery
-// section 3, RFC 8414 section 2), as far as this package uses it.
+// metadata is the part of a provider's metadata that this package uses (OpenID Connect
+// Discovery section 3, RFC 8414 section 2).
 type metadata struct {
 	Issuer                string   `json:"issuer"`
 	AuthorizationEndpoint string   `json:"authorization_endpoint"`
@@ -33,15 +33,15 @@ type metadata struct {
 	UserInfoAlgs          []string `json:"userinfo_signing_alg_values_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
 
-	commonRequest string // made of the endpoint and the configuration
+	commonRequest string // see codeGrant.commonRequest
 }
 
 const (
-	maxEndpoint = 4096 // bytes of an endpoint's URL, which is sent to anonymous browsers
+	maxEndpoint = 4096 // bytes of an endpoint's URL, which responses to anonymous requests contain
 	maxListed   = 100  // values of a list in the metadata
 )
 
-// fetchMetadata asks for an issuer's metadata and checks it.
+// fetchMetadata fetches an issuer's metadata and checks it.
 func fetchMetadata(ctx context.Context, client *http.Client, issuer, from string) (*metadata, error) {
 	var m metadata
 	if err := getJSON(ctx, client, from, &m); err != nil {
@@ -54,7 +54,7 @@ func fetchMetadata(ctx context.Context, client *http.Client, issuer, from string
 }
 
 func (m *metadata) check(issuer string) error {
-	if m.Issuer != issuer { // section 4.3: identical, to the byte
+	if m.Issuer != issuer { // section 4.3: identical, byte by byte
 		return fmt.Errorf("the provider calls itself %q, and Issuer is %q: they must be equal, also in a final slash",
 			told.Clip(m.Issuer), issuer)
 	}
@@ -69,8 +69,8 @@ func (m *metadata) check(issuer string) error {
 		"id_token_signing_alg_values_supported": m.SigningAlgs,
 		"userinfo_signing_alg_values_supported": m.UserInfoAlgs,
 	} {
-		if len(list) > maxListed { // they are looked through at each login
-			faults = append(faults, fmt.Errorf("%s has %d values; this library takes %d", name, len(list), maxListed))
+		if len(list) > maxListed { // each login searches them
+			faults = append(faults, fmt.Errorf("%s has %d values; this library accepts at most %d", name, len(list), maxListed))
 		}
 	}
 	for _, endpoint := range []struct {
@@ -96,12 +96,12 @@ func (m *metadata) check(issuer string) error {
 	return errors.Join(faults...)
 }
 
-// CheckOwnParams: an authorization endpoint may have a query (RFC 6749 section
-// 3.1), but no parameter that is this library's to set.
+// CheckOwnParams returns an error if the query of an authorization endpoint has a
+// [ReservedParam]. The endpoint may have other parameters (RFC 6749 section 3.1).
 func CheckOwnParams(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil {
-		return nil // which checkEndpoint says
+		return nil // CheckEndpoint returns that error
 	}
 	for _, name := range slices.Sorted(maps.Keys(u.Query())) {
 		if ReservedParam(name) {
@@ -111,24 +111,27 @@ func CheckOwnParams(endpoint string) error {
 	return nil
 }
 
-// allowHTTP: config allows an http issuer on loopback only.
+// allowHTTP reports whether endpoints may be http on loopback. They may if the issuer is
+// http, which Config allows on loopback only.
 func (m *metadata) allowHTTP() bool { return strings.HasPrefix(m.Issuer, "http:") }
 
-// checkIssuer: compared whenever it is there, and demanded if the metadata
-// promises it. Simple string comparison, as RFC 9207 section 2.4 asks.
+// checkIssuer checks the iss parameter. If it is present, it must be the provider. It
+// must be present if the metadata announces it. RFC 9207 section 2.4 requires a simple
+// string comparison.
 func (m *metadata) checkIssuer(iss []string, c *Config) error {
 	switch {
 	case len(iss) > 1:
 		return bad(CodeCallback, "%d iss parameters", len(iss))
 	case len(iss) == 0 && m.IssParameter:
-		return bad(CodeCallback, "no iss parameter, although the provider promises one (RFC 9207)")
+		return bad(CodeCallback, "no iss parameter, although the provider announces one (RFC 9207)")
 	case len(iss) == 1 && !c.mayAnswer(iss[0]):
 		return bad(CodeCallback, "the iss parameter is not the provider (RFC 9207)")
 	}
 	return nil
 }
 
-// CheckEndpoint accepts https, and http on loopback if that is allowed.
+// CheckEndpoint returns an error if endpoint is not an https URL, or, with allowHTTP, an
+// http URL on loopback. The text of the error begins with a verb, for a name before it.
 func CheckEndpoint(endpoint string, allowHTTP bool) error {
 	if endpoint == "" {
 		return errors.New("is missing")
@@ -152,16 +155,17 @@ func CheckEndpoint(endpoint string, allowHTTP bool) error {
 	return errors.New("is not https (http is for loopback only)")
 }
 
+// IsLoopback reports whether host is localhost or a loopback IP address.
 func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// authStyle is how the application proves itself at the token endpoint. It is
-// taken from the metadata and never found out by trying: a code is sent once.
+// authStyle returns the client authentication for the token endpoint. It comes from the
+// metadata. It is never found by trying, because a code is sent only once.
 func (m *metadata) authStyle(confidential bool) (oauth2.AuthStyle, error) {
 	switch {
-	case !confidential: // a public client only names itself (RFC 6749 section 3.2.1)
+	case !confidential: // a public client sends only its client_id (RFC 6749 section 3.2.1)
 		return oauth2.AuthStyleInParams, nil
 	case len(m.AuthMethods) == 0, slices.Contains(m.AuthMethods, "client_secret_basic"):
 		return oauth2.AuthStyleInHeader, nil // the default of Discovery section 3
@@ -169,18 +173,18 @@ func (m *metadata) authStyle(confidential bool) (oauth2.AuthStyle, error) {
 		return oauth2.AuthStyleInParams, nil
 	}
 	return 0, badMetadata(
-		"discovery: the token endpoint takes %q, and this library client_secret_basic and client_secret_post",
+		"discovery: the token endpoint accepts %q, and this library supports client_secret_basic and client_secret_post only",
 		told.Clip(strings.Join(m.AuthMethods, " ")))
 }
 
-// Asymmetric are the signature algorithms that a token may have: never
-// none, and no HMAC, whose key would be the client secret.
+// Asymmetric are the accepted signature algorithms of tokens. none is never accepted, nor
+// HMAC, whose key would be the client secret.
 var Asymmetric = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.EdDSA,
 }
 
-// checkSigningAlg finds a registration and a provider that disagree before a user
-// is sent there.
+// checkSigningAlg returns an error if the provider does not announce Checks.SigningAlg.
+// So the mistake is found before a user is sent to the provider.
 func (c *Config) checkSigningAlg(announced []string) error {
 	if c.SigningAlg == "" || len(announced) == 0 || slices.Contains(announced, c.SigningAlg) {
 		return nil
@@ -189,10 +193,9 @@ func (c *Config) checkSigningAlg(announced []string) error {
 		c.SigningAlg, told.Clip(strings.Join(announced, " ")))
 }
 
-// algorithms are those that a signed answer may have: the registered one, or, if
-// none is configured, what the provider announces, less what is not acceptable.
-// The fallback is the algorithm that every provider must support (Discovery
-// section 3).
+// algorithms returns the accepted algorithms of a signed response: Checks.SigningAlg, or,
+// if it is empty, those of Asymmetric that the provider announces. If there are none, it
+// is RS256, which every provider must support (Discovery section 3).
 func (c *Config) algorithms(announced []string) []jose.SignatureAlgorithm {
 	if c.SigningAlg != "" {
 		return []jose.SignatureAlgorithm{jose.SignatureAlgorithm(c.SigningAlg)}
@@ -210,13 +213,14 @@ func (c *Config) algorithms(announced []string) []jose.SignatureAlgorithm {
 }
 
 // HasForeignHost reports whether a URL has a host that is not ASCII. Providers and
-// browsers know such a host by its xn-- form alone (RFC 5890 section 2.3.2.1).
+// browsers use only the xn-- form of such a host (RFC 5890 section 2.3.2.1).
 func HasForeignHost(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && !IsPrintable(u.Hostname())
 }
 
-// IsPrintable reports whether s is printable ASCII: VSCHAR in RFC 6749 appendix A.
+// IsPrintable reports whether s has only printable ASCII characters: VSCHAR in RFC 6749
+// appendix A.
 func IsPrintable(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c < 0x20 || c > 0x7e })
 }

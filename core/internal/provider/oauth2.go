@@ -13,8 +13,8 @@ import (
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
-// oauth2Provider is a provider without OpenID Connect: it issues access tokens
-// and says nothing about who is there, so the application has to ask.
+// oauth2Provider is a provider without OpenID Connect. It issues access tokens and no ID
+// token, so FetchUser of the application fetches the user.
 type oauth2Provider struct {
 	codeGrant
 }
@@ -31,7 +31,7 @@ func newOAuth2Provider(config Config) *oauth2Provider {
 	return p
 }
 
-// endpoints are those of the configuration, or those of the metadata.
+// endpoints returns the endpoints of the configuration, or those of the metadata.
 func (p *oauth2Provider) endpoints(ctx context.Context) (*metadata, error) {
 	if c := p.config.OAuth2; c.AuthURL != "" {
 		m := &metadata{Issuer: p.config.Issuer, AuthorizationEndpoint: c.AuthURL, TokenEndpoint: c.TokenURL}
@@ -43,12 +43,12 @@ func (p *oauth2Provider) endpoints(ctx context.Context) (*metadata, error) {
 	return fetchMetadata(ctx, p.config.Client, p.config.Issuer, oauth2MetadataURL(p.config.Issuer))
 }
 
-// oauth2MetadataURL puts the well-known segment before the issuer's path (RFC
-// 8414 section 3.1).
+// oauth2MetadataURL returns the URL of the metadata, with the well-known segment before
+// the issuer's path (RFC 8414 section 3.1).
 func oauth2MetadataURL(issuer string) string {
 	u, err := url.Parse(issuer)
 	if err != nil {
-		return issuer // Config was checked
+		return issuer // impossible: Config was checked
 	}
 	u.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(u.Path, "/")
 	return u.String()
@@ -62,8 +62,7 @@ func (p *oauth2Provider) AuthorizationURL(ctx context.Context, a Request, more u
 	return p.authorizationRequest(m, a, more), nil
 }
 
-// Redeem sends the code once, with the verifier, and has the application's
-// FetchUser ask who it is.
+// Redeem sends the code once, with the verifier, and calls FetchUser of the application.
 func (p *oauth2Provider) Redeem(ctx context.Context, code string, a Request) (*Identity, error) {
 	m, err := p.metadata.get(ctx)
 	if err != nil {
@@ -90,7 +89,7 @@ func (p *oauth2Provider) Redeem(ctx context.Context, code string, a Request) (*I
 	}
 	subject, _ := c.Text("sub")
 	if !ValidSubject(subject) {
-		return nil, badUserInfo(errors.New(`FetchUser gave no "sub": a string of 1 to 255 ASCII characters that never changes and is never given to somebody else`))
+		return nil, badUserInfo(errors.New(`FetchUser returned no valid "sub"; return a string of 1 to 255 ASCII characters that never changes and never passes to another user`))
 	}
 	return &Identity{Issuer: p.config.Issuer, Subject: subject, Claims: c, Tokens: tokens}, nil
 }
@@ -107,8 +106,7 @@ func (p *oauth2Provider) Refresh(ctx context.Context, held *Tokens, _, _ string)
 	return p.tokensOf(token), nil
 }
 
-// fetchUserError sorts what FetchUser reports. A connection that failed is an outage,
-// too.
+// fetchUserError converts an error of FetchUser. A failed connection is an outage.
 func fetchUserError(err error, accessToken string) error {
 	var connection *url.Error
 	known := new(Error)
@@ -122,10 +120,10 @@ func fetchUserError(err error, accessToken string) error {
 	return badUserInfo(text)
 }
 
-// LogoutURL: OAuth 2.0 has no such place.
+// LogoutURL returns "", because OAuth 2.0 has no logout endpoint.
 func (p *oauth2Provider) LogoutURL(context.Context, string, string) string { return "" }
 
-// LogoutToken: OAuth 2.0 has none.
+// LogoutToken returns an error, because OAuth 2.0 has no logout tokens.
 func (p *oauth2Provider) LogoutToken(context.Context, string, Claims) (*LogoutToken, error) {
 	return nil, badLogoutToken(errors.New("the provider has no OpenID Connect"))
 }

@@ -8,30 +8,30 @@ import (
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
-// Microsoft Entra has one metadata document for many tenants, each of which is
-// an issuer of its own. The document's issuer is a template, to the letter:
+// Microsoft Entra has one metadata document for many tenants. Each tenant has its own
+// issuer. The issuer in the document is literally this template:
 //
 //	https://login.microsoftonline.com/{tenantid}/v2.0
 //
-// What stands in the document's URL in the place of the id is said in
+// In the URL of the document, a name such as organizations replaces the id. See
 // https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc.
 const (
 	TenantPlaceholder = "{tenantid}"
-	organizations     = "organizations" // all tenants but that of personal accounts
+	organizations     = "organizations" // all tenants except personalTenant
 	common            = "common"        // all tenants
 
-	// personalTenant is that of everybody's personal Microsoft account.
+	// personalTenant is the tenant of all personal Microsoft accounts.
 	personalTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
 )
 
-// issuerOf fills a tenant into an issuer template. Those of keys may have it twice,
-// as Entra External ID's do.
+// issuerOf replaces the placeholder in an issuer template by a tenant. Templates of keys
+// may have it twice, as those of Entra External ID do.
 func issuerOf(template, tenant string) string {
 	return strings.ReplaceAll(template, TenantPlaceholder, tenant)
 }
 
-// Issues reports whether issuer is this provider or, if it has tenants, one of
-// those that may log in. It is asked on guarded requests, and allocates nothing.
+// Issues reports whether issuer is this provider, or an allowed tenant of it. Guarded
+// requests call it, so it allocates nothing.
 func (c *Config) Issues(issuer string) bool {
 	if len(c.Tenants) == 0 {
 		return issuer == c.Issuer
@@ -40,7 +40,7 @@ func (c *Config) Issues(issuer string) bool {
 	return ok && slices.Contains(c.Tenants, tenant)
 }
 
-// tenantOf takes the tenant out of an issuer that fits the template.
+// tenantOf returns the tenant in an issuer that matches the template.
 func (c *Config) tenantOf(issuer string) (string, bool) {
 	before, after, _ := strings.Cut(c.Issuer, TenantPlaceholder)
 	rest, begins := strings.CutPrefix(issuer, before)
@@ -48,9 +48,9 @@ func (c *Config) tenantOf(issuer string) (string, bool) {
 	return tenant, begins && ends && ValidTenant(tenant)
 }
 
-// mayAnswer reports whether issuer can be in the iss parameter of this
-// provider's callback (RFC 9207). Whether the tenant is allowed is said by the
-// ID token, later.
+// mayAnswer reports whether issuer can be the iss parameter of this provider's callback
+// (RFC 9207). It accepts all tenants: Redeem checks later whether the tenant in the ID
+// token is allowed.
 func (c *Config) mayAnswer(issuer string) bool {
 	if len(c.Tenants) == 0 {
 		return issuer == c.Issuer
@@ -59,7 +59,7 @@ func (c *Config) mayAnswer(issuer string) bool {
 	return ok
 }
 
-// metadataIssuer is the issuer under which the metadata is.
+// metadataIssuer returns the issuer whose URL the metadata is at.
 func (c *Config) metadataIssuer() string {
 	switch {
 	case len(c.Tenants) == 0:
@@ -70,26 +70,26 @@ func (c *Config) metadataIssuer() string {
 	return issuerOf(c.Issuer, organizations)
 }
 
-// checkTenant compares an ID token's issuer with the template and the token's
-// own tenant, in tid.
+// checkTenant checks that the token's issuer is the template with the token's tenant,
+// tid.
 func checkTenant(template string, c Claims) error {
 	issuer, _ := c.Text("iss")
 	tenant, _ := c.Text("tid")
 	switch {
 	case !ValidTenant(tenant):
-		return errors.New("tid is missing or no tenant's id")
+		return errors.New("tid is missing or not a tenant's id")
 	case issuer != issuerOf(template, tenant):
 		return errors.New("iss is not that of the tenant in tid")
 	}
 	return nil
 }
 
-// errTenant is a genuine login of somebody from a tenant that nobody has allowed.
+// errTenant returns the error for a genuine login from a tenant that is not allowed.
 func errTenant(issuer string) *Error {
 	return bad(CodeTenant, "%q is not among Checks.Tenants", told.Clip(issuer))
 }
 
-// ValidTenant reports whether s is a GUID, in small letters as tid has it.
+// ValidTenant reports whether s is a GUID in lower case, the form that tid has.
 func ValidTenant(s string) bool {
 	if len(s) != 36 {
 		return false

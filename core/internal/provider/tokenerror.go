@@ -14,9 +14,9 @@ import (
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
-// What the error codes of token endpoints are about. Those of RFC 6749 section 5.2
-// come first, then those of GitHub, Slack, and Facebook (see facebookError). A
-// code that is in no list is about the request.
+// The error codes of token endpoints, by meaning. In each list, those of RFC 6749
+// section 5.2 come first, then those of GitHub, Slack, and Facebook (see
+// facebookError). A code in no list is about the request.
 var (
 	grantErrors = []string{
 		"invalid_grant",
@@ -31,23 +31,23 @@ var (
 		"OAuthException 1", "OAuthException 101",
 	}
 	outageErrors = []string{
-		"temporarily_unavailable", "server_error", // of section 4.1.2.1, but some give them here
+		"temporarily_unavailable", "server_error", // of section 4.1.2.1; some providers send them here
 		"ratelimited", "service_unavailable", "internal_error", "fatal_error", "request_timeout",
 		"OAuthException 2", "OAuthException 4",
 	}
 )
 
-// isJSON reports whether a body, without blanks around it, can only be a JSON object.
+// isJSON reports whether a trimmed body can only be a JSON object.
 func isJSON(body []byte) bool { return bytes.HasPrefix(body, []byte("{")) }
 
-// isForm reports whether a body can be a form: percent-encoded, without blanks, with a
-// parameter. A page is none, whatever its links have in them.
+// isForm reports whether a body can be a form: percent-encoded, without white space, and
+// with a parameter. It returns false for an HTML page, even if its links have parameters.
 func isForm(body []byte) bool {
 	return bytes.Contains(body, []byte("=")) && !bytes.ContainsAny(body, "<>{}\" \t\r\n")
 }
 
-// providerErrorOf finds the error in an answer of the token endpoint, in each of the
-// shapes that providers have. Without one, the code is empty.
+// providerErrorOf returns the error in a response of the token endpoint, in any of the
+// formats that providers use. The code is empty if there is none.
 func providerErrorOf(body []byte) Reported {
 	switch body = bytes.TrimSpace(body); {
 	case isJSON(body):
@@ -62,7 +62,7 @@ func providerErrorOf(body []byte) Reported {
 			return facebookError(answer.Error)
 		}
 		var e Reported
-		_ = json.Unmarshal(answer.Error, &e.Code) // of another type: says nothing
+		_ = json.Unmarshal(answer.Error, &e.Code) // ignored if it has another type
 		_ = json.Unmarshal(answer.Description, &e.Description)
 		return e
 	case isForm(body):
@@ -76,7 +76,7 @@ func providerErrorOf(body []byte) Reported {
 }
 
 // facebookError reads an error of the Graph API, which is an object. Its code is a
-// number: type and number together are the code here.
+// number, so the code here is its type and its number.
 func facebookError(body []byte) Reported {
 	var e struct {
 		Message string `json:"message"`
@@ -89,8 +89,8 @@ func facebookError(body []byte) Reported {
 	return Reported{Code: e.Type + " " + strconv.Itoa(e.Code), Description: e.Message}
 }
 
-// tokenRefusal sorts an answer that grants nothing by what it is about, whatever its
-// Content-Type. Endpoint and client are for the log.
+// tokenRefusal returns the error for an error response, by its meaning. It ignores the
+// Content-Type. endpoint and client are for the log.
 func tokenRefusal(endpoint string, status int, body []byte, client string, secrets ...string) *Error {
 	said := providerErrorOf(body)
 	var cause error = &Reported{Code: told.Redact(said.Code, secrets...), Description: told.Redact(said.Description, secrets...)}
@@ -111,8 +111,8 @@ func tokenRefusal(endpoint string, status int, body []byte, client string, secre
 	return bad(CodeTokenResponse, "%w", text)
 }
 
-// calledItself says how a client that is refused has named and proved itself. Style
-// is that of the request.
+// calledItself describes the client authentication of a request, for the log: the
+// client id and the method.
 func (g *codeGrant) calledItself(style oauth2.AuthStyle, secret string) string {
 	id := told.Clip(g.config.ClientID)
 	switch {

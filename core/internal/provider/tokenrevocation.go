@@ -11,12 +11,11 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Revoke tells the provider that the tokens of a session which has ended are not
-// needed any more (RFC 7009): the refresh token, and the access token that goes
-// with it, or the access token alone. A provider that has no place for that is
-// not told.
+// Revoke revokes the tokens of a session that has ended (RFC 7009). It sends the refresh
+// token, which also revokes the access token, or the access token if there is no refresh
+// token. It does nothing if the provider has no revocation endpoint.
 func (g *codeGrant) Revoke(ctx context.Context, held *Tokens) error {
-	ctx, cancel := context.WithTimeout(ctx, patience) // a logout can do without it
+	ctx, cancel := context.WithTimeout(ctx, patience) // the logout does not need it
 	defer cancel()
 	m, err := g.metadata.get(ctx)
 	if err != nil || m.RevocationEndpoint == "" {
@@ -36,19 +35,19 @@ func (g *codeGrant) Revoke(ctx context.Context, held *Tokens) error {
 		return unreachable(err, secrets...)
 	}
 	defer response.Body.Close()
-	if response.StatusCode == http.StatusOK { // also for a token that it does not know (section 2.2)
+	if response.StatusCode == http.StatusOK { // also for an unknown token (section 2.2)
 		return nil
 	}
-	body, _ := io.ReadAll(response.Body) // without it, the status says enough
+	body, _ := io.ReadAll(response.Body) // on an error, the status is enough
 	refused := tokenRefusal("revocation endpoint", response.StatusCode, body, g.calledItself(style, secret), secrets...)
 	if refused.Code == CodeGrantRefused {
-		return nil // a token that it does not know, again
+		return nil // another response for an unknown token
 	}
 	return refused
 }
 
-// authenticated is a request by which this client proves itself as it does at
-// the token endpoint (RFC 6749 section 2.3.1): in which style, by which secret.
+// authenticated returns a request with the client authentication of the token endpoint
+// (RFC 6749 section 2.3.1), and the style and the secret that it uses.
 func (g *codeGrant) authenticated(ctx context.Context, m *metadata, endpoint string, form url.Values) (request *http.Request, style oauth2.AuthStyle, secret string, err error) {
 	if style, err = m.authStyle(g.config.Secret != nil); err != nil {
 		return nil, 0, "", err
