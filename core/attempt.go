@@ -29,10 +29,11 @@ const (
 	maxAttempts     = 8
 	maxAttemptBytes = 4 << 10
 
-	// A longer return-to goes into a cookie that all attempts share, unless the cookie is
-	// in use and the attempts still have room. Otherwise tabs that a browser restores at
-	// once would add 3 KB each, and a proxy would refuse all requests. The last of these
-	// logins returns to its page; the others end at Home.
+	// maxShortReturnTo is the maximum size of a return-to in the attempt's own cookie, in
+	// bytes. A longer one goes into a cookie that all attempts share, unless that cookie
+	// is in use and the attempts still have room. Otherwise tabs that a browser restores
+	// at once would add 3 KB each, and a proxy would refuse all requests. The last of
+	// these logins returns to its page; the others end at Home.
 	maxShortReturnTo = 256
 
 	// maxEvictions limits how many cookies one response removes, so that a request with
@@ -42,8 +43,8 @@ const (
 	attemptVersion = 1
 
 	// restartMark ends the state of an attempt that replaces a lost one. It is in the
-	// state and not in a cookie, because it must also stop circles in browsers that keep
-	// no cookies.
+	// state and not in a cookie, because it must stop a second restart in browsers that
+	// keep no cookies.
 	restartMark = "-r"
 )
 

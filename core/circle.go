@@ -24,8 +24,8 @@ const (
 	// never ends.
 	maxReopened = 3
 
-	// maxSpent is how many used attempts for the page a browser may still have. A
-	// response that removes an attempt may be lost.
+	// maxSpent is how many used attempts for the page indicate that cookies are dropped.
+	// A single one may remain because a response was lost.
 	maxSpent = 2
 
 	// maxSilent is how many logins with prompt=none may follow one another without a
