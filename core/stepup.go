@@ -62,7 +62,7 @@ func (q Requirement) check() error {
 	}
 	for _, acr := range q.ACR {
 		if acr == "" || strings.Contains(acr, " ") || !provider.IsPrintable(acr) {
-			return fmt.Errorf("Requirement.ACR has %q; give names without spaces, each an element of its own", acr)
+			return fmt.Errorf("Requirement.ACR has %q; give names without spaces, each in its own element", acr)
 		}
 	}
 	if len(q.acrValues()) > maxRequiredACR {

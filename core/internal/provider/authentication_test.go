@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The error says which of three things is wrong, and with the times.
+// The error says which of three checks failed, with the times.
 func TestWhatIsWrongWithAuthTime(t *testing.T) {
 	t.Parallel()
 	begun := time.Date(2026, 3, 4, 5, 6, 0, 0, time.UTC)

@@ -22,7 +22,7 @@ func keysFrom(body []byte) *keys {
 	return newKeys(time.Now, answering(body), func(context.Context) (string, error) { return "https://id.example.test/jwks", nil })
 }
 
-// A token that nobody has signed is not believed, however it is spelled.
+// A token without a genuine signature is never accepted, in any encoding.
 func FuzzIDToken(f *testing.F) {
 	good := hostile.Token(hostile.Header, hostile.Payload)
 	parts := strings.Split(good, ".")
@@ -41,7 +41,7 @@ func FuzzIDToken(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, token string) {
 		if strings.Count(token, ".") != 2 {
-			// Nothing is fetched for what cannot be a token.
+			// Nothing is fetched for a text that cannot be a token.
 			checkNoToken(t, token)
 			return
 		}
@@ -51,7 +51,7 @@ func FuzzIDToken(f *testing.F) {
 			t.Fatalf("%q: got %v and %v", token, got, err)
 		}
 		if err == nil && !hostile.Signed(token) {
-			t.Fatalf("%q passes, and nobody has signed it", token)
+			t.Fatalf("%q passes without a genuine signature", token)
 		}
 		if err == nil && !maps.EqualFunc(got, want, func(a, b json.RawMessage) bool { return string(a) == string(b) }) {
 			t.Fatalf("%q passes with %v", token, got)
@@ -73,8 +73,8 @@ func checkNoToken(t *testing.T, token string) {
 	}
 }
 
-// What is genuinely signed is held to the claims: whatever passes says who it is
-// for and who it is about, once, and in time.
+// The claims of a genuinely signed token are checked: a token that passes has one
+// audience and one subject, and is valid now.
 func FuzzIDTokenClaims(f *testing.F) {
 	f.Add(hostile.Header, hostile.Payload)
 	for _, typ := range []string{`"at+jwt"`, `"JWT"`, `"application/jwt"`, `null`, `7`, `""`, `"example+jwt"`} {
@@ -104,7 +104,7 @@ func FuzzIDTokenClaims(f *testing.F) {
 		if typ, _ := kind["typ"].(string); kind["typ"] != nil && strings.TrimPrefix(strings.ToLower(typ), "application/") != "jwt" {
 			t.Fatalf("header %q passes", header)
 		}
-		// A reader of another kind: names without regard to case, the last of two.
+		// Another kind of reader: it ignores the case of names, and takes the last of two.
 		var said struct {
 			Issuer   string          `json:"iss"`
 			Audience json.RawMessage `json:"aud"`
@@ -134,8 +134,8 @@ func FuzzIDTokenClaims(f *testing.F) {
 	})
 }
 
-// Whatever a key set says, its keys are public and for signatures, and a token
-// is believed only if the key that signed it is among them.
+// All keys that are read from any key set are public and for signatures. A token is
+// accepted only if the key that signed it is among them.
 func FuzzKeySet(f *testing.F) {
 	genuine := string(hostile.JWKS())
 	for _, seed := range []string{

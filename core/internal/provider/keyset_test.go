@@ -34,8 +34,8 @@ func keysIn(t testing.TB, list ...any) *keySet {
 	return set
 }
 
-// What is odd beside a sound key does not cost the key; what is wrong with it is
-// said; and what is for something else is passed over.
+// A key with odd additional members is used. A faulty key is skipped with a reason. A key
+// for another purpose is ignored.
 func TestKeysOfASet(t *testing.T) {
 	t.Parallel()
 	const used, passedOver = "used", "passed over"
@@ -140,8 +140,8 @@ func TestSetsThatAreOdd(t *testing.T) {
 	}
 }
 
-// Which keys are skipped is logged once, however often the set is fetched, and
-// again if it changes.
+// The skipped keys are logged once, even if the set is fetched often, and again if they
+// change.
 func TestSkippedKeysAreLoggedOnce(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
@@ -181,7 +181,7 @@ func TestSkippedKeysAreLoggedOnce(t *testing.T) {
 	}
 }
 
-// signedBy signs by a new key, which it returns as a member of a set.
+// signedBy signs with a new key, and returns that key as a member of a set.
 func signedBy(t testing.TB, kid string) (*jose.JSONWebSignature, map[string]any) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -219,8 +219,7 @@ func signedBy(t testing.TB, kid string) (*jose.JSONWebSignature, map[string]any)
 	return parsed, key
 }
 
-// A few keys are tried for a token, and no more, whatever their number is: those
-// of one key id, or those without one.
+// At most maxKeyTries keys are tried for a token, with and without key ids.
 func TestFewKeysAreTriedForAToken(t *testing.T) {
 	t.Parallel()
 	for _, kid := range []string{"", "same"} {

@@ -9,8 +9,8 @@ import (
 	"github.com/pixyauth/pixy/core/internal/hostile"
 )
 
-// What is genuinely signed is held to the claims: whatever passes says, once,
-// that it is a logout, for whom, of whom, and when.
+// The claims of a genuinely signed token are checked: a token that passes has the logout
+// event, one audience, a user or session, and a time.
 func FuzzLogoutTokenClaims(f *testing.F) {
 	for _, header := range []string{hostile.LogoutHeader, hostile.Header, `{"alg":"EdDSA","typ":"JWT"}`, `{"alg":"EdDSA","typ":"at+jwt"}`, `{"alg":"EdDSA","typ":null}`, `{"alg":"EdDSA","crit":["b64"],"b64":false}`} {
 		f.Add(header, hostile.LogoutClaims("sub", `"ada"`))
@@ -38,7 +38,7 @@ func FuzzLogoutTokenClaims(f *testing.F) {
 	})
 }
 
-// checkLogoutSaid reads the token in another way: names without regard to case,
+// checkLogoutSaid reads the token in another way: it ignores the case of names, and takes
 // the last of two.
 func checkLogoutSaid(t *testing.T, header string, payload []byte, token *LogoutToken) {
 	t.Helper()

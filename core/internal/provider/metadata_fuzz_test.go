@@ -16,7 +16,7 @@ import (
 	"github.com/pixyauth/pixy/core/internal/hostile"
 )
 
-// answering is a client for which every answer is body.
+// answering returns a client that gets body as every response.
 func answering(body []byte) *http.Client {
 	return NewClient(&http.Client{Transport: hostile.RoundTrip(func(r *http.Request) (*http.Response, error) {
 		return &http.Response{
@@ -25,9 +25,8 @@ func answering(body []byte) *http.Client {
 	})})
 }
 
-// Metadata that is accepted sends the browser to the endpoint that it names,
-// with this library's parameters, each of them once; and the client's secret
-// goes nowhere but over https.
+// Accepted metadata sends the browser to the endpoint that it names, with each parameter
+// of this library once. The client secret is sent over https only.
 func FuzzMetadata(f *testing.F) {
 	const issuer = "https://id.example.test"
 	for _, seed := range []string{`{}`, `null`, `[]`, `{"issuer":"https://id.example.test"}`} {

@@ -9,8 +9,8 @@ import (
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
-// FuzzTokenRefusal: whatever a token endpoint answers, what comes of it is one of the
-// failures that there are, its text is short, and no secret is in it.
+// FuzzTokenRefusal checks that each response of a token endpoint gives a known code, and
+// a short text without secrets.
 func FuzzTokenRefusal(f *testing.F) {
 	for _, body := range []string{
 		`{"error":"invalid_grant","error_description":"canary-secret"}`, `{"error":"invalid_client"}`, `{"error":null}`, `{"error":7}`,

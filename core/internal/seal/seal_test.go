@@ -87,7 +87,7 @@ func TestSealOpensWhenKeyIDsCollide(t *testing.T) {
 	}
 }
 
-// A key whose id is nought must not take nothing for it.
+// A key whose id is zero must not match an empty value.
 func TestSealOpensNoLineBreaks(t *testing.T) {
 	t.Parallel()
 	s := sealerOf(t, "session", key1)
@@ -112,7 +112,7 @@ func TestSealNeverRepeats(t *testing.T) {
 	}
 }
 
-// What is opened is in memory that is used again, and must not stay there.
+// A plaintext must not stay in a buffer of the pool.
 func TestOpenLeavesNoPlaintextBehind(t *testing.T) {
 	t.Parallel()
 	s := sealerOf(t, "session", key1)

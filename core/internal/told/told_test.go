@@ -50,7 +50,7 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// A megabyte from the provider, with the secrets that cost the most: a fraction of a
+// A megabyte from the provider with the most expensive secrets takes a fraction of a
 // second and a few kilobytes.
 func TestRedactIsBounded(t *testing.T) {
 	const megabyte = 1 << 20
@@ -77,7 +77,7 @@ func TestRedactIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzRedact: whatever the text, no secret is left in it as it is or decoded.
+// FuzzRedact checks that no secret remains in any text, plain or decoded.
 func FuzzRedact(f *testing.F) {
 	f.Add("no canary%2bsecret", "canary+secret", "[redacted]")
 	f.Add(strings.Repeat("canary12", 99), "canary12", "12canary")
@@ -98,11 +98,11 @@ func FuzzRedact(f *testing.F) {
 	})
 }
 
-// overlaps reports whether a secret has a part of what replaces secrets, so that it
-// can come to be beside one.
+// overlaps reports whether a secret contains a part of the replacement text, so that a
+// replacement can complete it.
 func overlaps(secret string) bool { return strings.ContainsAny(secret, "[]…") }
 
-// allocated returns how many bytes f takes, freed or not.
+// allocated returns how many bytes f allocates, freed or not.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// The scanner of the Cookie header and net/http see the same cookies, but for
-// what net/http drops.
+// The scanner of the Cookie header and net/http find the same cookies, except those that
+// net/http drops.
 func FuzzCookieHeader(f *testing.F) {
 	for _, seed := range []string{
 		"", "a=b", "a=b; c=d", "a=b;c=d", "a=b; a=c", "a=\"b\"", "a", "=b", ";;=;", "a=b=c", " a = b ", "\ta=b", "\u00a0a=b",
@@ -46,7 +46,7 @@ func FuzzCookieHeader(f *testing.F) {
 				value = `"` + value + `"`
 			}
 			if value == "" {
-				continue // may have had no =, and is no pair then
+				continue // it may have had no =, and then it is not a pair
 			}
 			i := slices.Index(rest, pair{theirs.Name, value})
 			if i < 0 {
@@ -73,7 +73,7 @@ func FuzzCookieHeader(f *testing.F) {
 	})
 }
 
-// edged has blanks and semicolons look alike, and one at each end.
+// edged replaces spaces and tabs by semicolons, and adds one at each end.
 func edged(s string) string { return ";" + strings.NewReplacer(" ", ";", "\t", ";").Replace(s) + ";" }
 
 func occurrences[T any](all []T, is func(T) bool) (n int) {
@@ -85,8 +85,8 @@ func occurrences[T any](all []T, is func(T) bool) (n int) {
 	return n
 }
 
-// Whatever the browser held before, what the cookie store writes is what it
-// reads; and what it reads is bounded.
+// The cookie store reads what it wrote, whatever cookies the browser had before. The size
+// that it reads is limited.
 func FuzzCookieParts(f *testing.F) {
 	f.Add("", []byte("sealed"), uint16(1))
 	f.Add("s=2AAA; s-2=BBB", []byte("sealed"), uint16(1))
@@ -115,7 +115,7 @@ func FuzzCookieParts(f *testing.F) {
 		after := httptest.NewRequest("GET", "/", nil)
 		held := browserAfter(t, r, w)
 		if _, second := held[store.partName(2)]; second && len(sealed) < MaxValue {
-			t.Fatalf("%q keeps a part that nobody needs", header)
+			t.Fatalf("%q keeps a part that is not needed", header)
 		}
 		for name, value := range held {
 			after.Header.Add("Cookie", name+"="+value)
@@ -135,7 +135,7 @@ func FuzzCookieParts(f *testing.F) {
 	})
 }
 
-// browserAfter is what a browser that has sent r holds once it has got w.
+// browserAfter returns the cookies of a browser that has sent r and received w.
 func browserAfter(t *testing.T, r *http.Request, w *httptest.ResponseRecorder) map[string]string {
 	t.Helper()
 	held := make(map[string]string)

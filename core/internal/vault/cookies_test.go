@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Whatever fits in the browser's cookies comes back as it was, and what does not
-// is refused before a cookie is set.
+// A value that fits in the browser's cookies is read back unchanged. For a larger one,
+// Create returns an error and sets no cookie.
 func TestCookieStoreAroundItsLimits(t *testing.T) {
 	t.Parallel()
 	store := &cookieStore{name: "__Host-pixy-session", cookies: Kind{Path: "/", Secure: true}}
@@ -48,7 +48,7 @@ func TestCookieStoreAroundItsLimits(t *testing.T) {
 	}
 }
 
-// What is longer than any part that was ever set is none of ours.
+// A cookie that is longer than MaxValue was not set by us, so it is not read.
 func TestCookieStoreReadsNoPartThatIsTooLong(t *testing.T) {
 	t.Parallel()
 	store := &cookieStore{name: "s", cookies: Kind{Path: "/"}}
@@ -77,7 +77,7 @@ func TestCookieStoreReadsNoPartThatIsTooLong(t *testing.T) {
 	}
 }
 
-// No browser was ever given more parts than maxParts, so more are not read.
+// More parts than maxParts are never set, so they are not read.
 func TestCookieStoreReadsNoMorePartsThanItSets(t *testing.T) {
 	t.Parallel()
 	store := &cookieStore{name: "s", cookies: Kind{Path: "/"}}
@@ -97,7 +97,7 @@ func TestCookieStoreReadsNoMorePartsThanItSets(t *testing.T) {
 	}
 }
 
-// What is held replaces what the answer has set before, and nothing else of it.
+// Release replaces the cookies of the same names in the response, and no others.
 func TestReleaseReplacesCookiesOfItsNames(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
