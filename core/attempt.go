@@ -269,3 +269,24 @@ func (s *attempts) remove(w http.ResponseWriter, r *http.Request, state string) 
 	s.evict(w, r, name, 0, len(page))
 	s.cookies.Remove(w, name)
 }
+
+// spentAttempts counts the logins for the same page that ended in this process before
+// attempt began, and whose attempts the browser still has. If there are many, something
+// drops all cookies of the callback's responses, because these remove the attempts.
+func (a *Authenticator) spentAttempts(r *http.Request, attempt *attempt) (spent int) {
+	page, left := a.returnTo(attempt.returnTo), maxEvictions
+	for name, value := range vault.WithPrefix(r, a.attempts.prefix) {
+		if left--; left < 0 {
+			return spent
+		}
+		record, ok := a.attempts.sealer.Open(name, value)
+		if !ok {
+			continue
+		}
+		other, ok := decodeAttempt(record)
+		if ok && other.guarded && a.flights.landedBefore(other.state, page, attempt.begun) {
+			spent++
+		}
+	}
+	return spent
+}

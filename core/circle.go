@@ -28,6 +28,10 @@ const (
 	// A single one may remain because a response was lost.
 	maxSpent = 2
 
+	// maxEnded is how often a session may be revoked after it began, within a minute of
+	// its login for the same page. If a clock is slow, each new session is revoked.
+	maxEnded = 4
+
 	// maxSilent is how many logins with prompt=none may follow one another without a
 	// user.
 	maxSilent = 4
@@ -42,7 +46,8 @@ const (
 	notKept         // a cookie without a record in the Store, or two cookies of that name
 	unreadable      // the cookie does not open
 	over            // expired
-	revoked         // revoked, or its provider is no longer configured
+	ended           // revoked on purpose: by the user, the application or the provider
+	revoked         // revoked from the start, or its provider is no longer configured
 )
 
 // likelyCauses are the causes that the log gives for a session that did not last.
@@ -55,9 +60,12 @@ var likelyCauses = map[fate]string{
 		"a part of the cookie was dropped, or another application on this host sets a cookie of that name",
 	unreadable: "the session's cookie came back, but cannot be opened: a replica has another SessionKey, RedirectURL or kind of Store, " +
 		"or another Authenticator on this host has the same Sessions.CookieName",
+	ended:   revokedAtOnce,
 	over:    "the session has expired already: clocks of replicas differ, or Sessions.Lifetime or Sessions.Idle is too short",
-	revoked: "the session is revoked as soon as it begins: clocks of replicas differ, or the clock of a program that calls Revocations",
+	revoked: revokedAtOnce,
 }
+
+const revokedAtOnce = "the session is revoked as soon as it begins: clocks of replicas differ, or the clock of a program that calls Revocations"
 
 // fate returns why load finds no session, or good if it finds one.
 func (s *sessionKeeper) fate(r *http.Request) (fate, error) {
@@ -81,7 +89,11 @@ func (s *sessionKeeper) fate(r *http.Request) (fate, error) {
 	if found.opened = instantOf(s.now()); s.over(found) {
 		return over, nil
 	}
-	return revoked, nil
+	at, err := s.revokedAt(r.Context(), found)
+	if err == nil && !at.IsZero() && instantOf(at) <= found.opened {
+		return ended, nil
+	}
+	return revoked, err
 }
 
 // challengeAgain returns an error if a guard with an anonymous request would send the
@@ -98,7 +110,7 @@ func (a *Authenticator) challengeAgain(w http.ResponseWriter, r *http.Request, o
 		return nil
 	}
 	why, err := a.sessions.fate(r)
-	if err != nil {
+	if err != nil || why == ended && last.count < maxEnded {
 		return err
 	}
 	return a.errSessionLost(w, r, why)
@@ -122,6 +134,8 @@ func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *at
 		return next, err
 	case dropped:
 		return next, a.errSessionLost(w, r, why)
+	case why == ended && last.count < maxEnded:
+		next.count = last.count + 1
 	case attempt.guarded:
 		// Tabs that are restored together start their logins before the first one
 		// ends. If this login started later, its guard did not see the session.
@@ -135,27 +149,6 @@ func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *at
 		next.count = last.count + 1
 	}
 	return next, nil
-}
-
-// spentAttempts counts the logins for the same page that ended in this process before
-// attempt began, and whose attempts the browser still has. If there are many, something
-// drops all cookies of the callback's responses, because these remove the attempts.
-func (a *Authenticator) spentAttempts(r *http.Request, attempt *attempt) (spent int) {
-	page, left := a.returnTo(attempt.returnTo), maxEvictions
-	for name, value := range vault.WithPrefix(r, a.attempts.prefix) {
-		if left--; left < 0 {
-			return spent
-		}
-		record, ok := a.attempts.sealer.Open(name, value)
-		if !ok {
-			continue
-		}
-		other, ok := decodeAttempt(record)
-		if ok && other.guarded && a.flights.landedBefore(other.state, page, attempt.begun) {
-			spent++
-		}
-	}
-	return spent
 }
 
 // landAgain is land for a callback whose login has ended, while the request has a

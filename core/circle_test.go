@@ -68,6 +68,9 @@ var circles = []circle{
 		idle := func(c *core.Config) { c.Sessions.Idle = 2 * time.Minute }
 		g.split(g.newAuthAt(-3*time.Minute, idle), g.newAuth(idle))
 	}},
+	{name: "each session is revoked as soon as it begins", asked: 6, cause: "revoked as soon as it begins", setup: func(g *rig) {
+		g.serve(g.newAuth(func(c *core.Config) { c.Logout.Revocations = revokeAll{g.now} }))
+	}},
 	{name: "revocations of the future", cause: "revoked as soon as it begins", setup: func(g *rig) {
 		g.serve(g.newAuth(func(c *core.Config) { c.Logout.Revocations = revokesAll{} }))
 	}},
@@ -343,6 +346,16 @@ func TestNoCircleIsSeenWhereThereIsNone(t *testing.T) {
 			}
 			g.advance(time.Second)
 		},
+		"sessions that are revoked, one after another": func(g *rig) {
+			for range 4 {
+				g.login()
+				g.advance(time.Second)
+				if err := g.auth.LogoutEverywhere(g.t.Context(), issuer, "ada"); err != nil {
+					g.t.Error(err)
+				}
+				g.advance(time.Second)
+			}
+		},
 		"a session whose time is over": func(g *rig) {
 			for range 3 {
 				g.login()
@@ -595,3 +608,10 @@ func TestALandingIsSealed(t *testing.T) {
 		}
 	}
 }
+
+// revokeAll are Revocations by which everything has just been revoked.
+type revokeAll struct{ now func() time.Time }
+
+func (revokeAll) Revoke(context.Context, string, time.Time, time.Time) error { return nil }
+
+func (r revokeAll) RevokedAt(context.Context, ...string) (time.Time, error) { return r.now(), nil }

@@ -103,8 +103,14 @@ func opaqueKey(parts ...string) string {
 // revoked reports whether found has been revoked. A login after the revocation starts
 // a session that began later, which is not revoked.
 func (s *sessionKeeper) revoked(ctx context.Context, found *session) (bool, error) {
+	at, err := s.revokedAt(ctx, found)
+	return !at.IsZero() && found.started <= instantOf(at), err
+}
+
+// revokedAt returns the latest revocation that is about found, or the zero time.
+func (s *sessionKeeper) revokedAt(ctx context.Context, found *session) (time.Time, error) {
 	if s.revocations == nil {
-		return false, nil
+		return time.Time{}, nil
 	}
 	issuer, client := found.user.Issuer, found.client
 	keys := []string{found.key(), userKey(issuer, client, found.user.Subject)}
@@ -113,9 +119,9 @@ func (s *sessionKeeper) revoked(ctx context.Context, found *session) (bool, erro
 	}
 	at, err := s.revocations.RevokedAt(ctx, keys...)
 	if err != nil {
-		return false, errRevocationsDown(err)
+		return time.Time{}, errRevocationsDown(err)
 	}
-	return !at.IsZero() && found.started <= instantOf(at), nil
+	return at, nil
 }
 
 // void revokes one session. If the clock of another replica is ahead, the session may
