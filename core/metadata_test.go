@@ -86,7 +86,7 @@ func TestDiscoverChecksTheMetadata(t *testing.T) {
 		{"rule 51: a list of more methods", set("token_endpoint_auth_methods_supported", slices.Repeat([]string{"client_secret_basic"}, 101)), "token_endpoint_auth_methods_supported has 101 values"},
 		{"rule 51: a list of more challenges", set("code_challenge_methods_supported", slices.Repeat([]string{"S256"}, 101)), "code_challenge_methods_supported has 101 values"},
 		{"rule 51: a list of more algorithms of UserInfo", set("userinfo_signing_alg_values_supported", slices.Repeat([]string{"RS256"}, 101)), "userinfo_signing_alg_values_supported has 101 values"},
-		{"wrong type", set("token_endpoint", 7), "not the JSON it should be"},
+		{"wrong type", set("token_endpoint", 7), "not the expected JSON"},
 		{"members that are null", func(m map[string]any) {
 			for _, name := range []string{"code_challenge_methods_supported", "token_endpoint_auth_methods_supported", "id_token_signing_alg_values_supported",
 				"end_session_endpoint", "userinfo_endpoint", "revocation_endpoint", "authorization_response_iss_parameter_supported"} {
