@@ -36,7 +36,7 @@ func (s *gorillaStore) open(r *http.Request) (*gorilla.Session, error) {
 	found, err := s.store.New(r, s.name)
 	if found == nil {
 		if err == nil {
-			err = errors.New("New returned no session")
+			err = errors.New("the store's New returned no session")
 		}
 		return nil, err
 	}
