@@ -42,7 +42,7 @@ func ExampleConfig_onLogin() {
 		OnLogin: func(ctx context.Context, user *core.User) error {
 			account, err := accounts.Upsert(ctx, user.Key(), user.Name, user.Email)
 			if err != nil {
-				return fmt.Errorf("%w: %w", core.ErrUnavailable, err) // status 503; any other error rejects the user
+				return fmt.Errorf("%w: %w", core.ErrUnavailable, err) // status 503; any other error rejects the user with 403
 			}
 			if account.Closed {
 				return &core.Error{Public: "Your account is closed.", Err: errors.New("the account is closed: " + user.Key())}
