@@ -136,8 +136,8 @@ func (p *program) read(output io.Reader, found chan<- string) {
 		p.mu.Lock()
 		fmt.Fprintln(&p.printed, lines.Text())
 		p.mu.Unlock()
-		if _, rest, ok := strings.Cut(lines.Text(), "open "); ok {
-			found <- strings.TrimSuffix(strings.Fields(rest)[0], "/")
+		if _, address, ok := strings.Cut(lines.Text(), "open http://"); ok {
+			found <- "http://" + strings.TrimSuffix(strings.Fields(address)[0], "/")
 		}
 	}
 }
