@@ -207,7 +207,7 @@ func (brokenRevocations) RevokedAt(context.Context, ...string) (time.Time, error
 }
 
 // In OnLogin and FetchUser, the token is the new login's: also without Tokens.Keep,
-// and whoever was logged in before. The user in the context is still the former one.
+// and with a former user in the session. The user in the context is still that former user.
 func TestOnLoginGetsTheNewLoginsToken(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*core.Config){

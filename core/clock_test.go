@@ -188,7 +188,7 @@ func TestTheApplicationsClockIsSet(t *testing.T) {
 	})
 }
 
-// Whoever reads the log must see that it is the clock, and by how much.
+// The log says that it is the clock, and by how much.
 func TestAClockThatIsWrongIsInTheLog(t *testing.T) {
 	t.Parallel()
 	for ahead, want := range map[time.Duration]struct {

@@ -143,7 +143,7 @@ func TestHomeIsChecked(t *testing.T) {
 	}
 }
 
-// Whoever reads the log learns which provider it was.
+// The log names the provider.
 func TestTheProviderThatIsUnknownIsNamedInTheLog(t *testing.T) {
 	t.Parallel()
 	for query, want := range map[string]string{

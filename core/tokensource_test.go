@@ -252,7 +252,7 @@ func TestContextWithToken(t *testing.T) {
 	}
 }
 
-// Whoever reads "Please log in again" must be able to.
+// A user who reads "Please log in again" can do so.
 func TestAMissingTokenOffersALogin(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, keepTokens)
