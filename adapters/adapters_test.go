@@ -265,7 +265,7 @@ func TestErrorHandler(t *testing.T) {
 				got = append(got, failure.Code)
 			}}
 			s := newStage(t, a, build, func(c *core.Config) {
-				c.OnLogin = func(context.Context, *core.User) error { return errors.New("no") }
+				c.OnLogin = func(context.Context, *core.Login) error { return errors.New("no") }
 			})
 			for _, page := range []*logintest.Page{
 				s.do("GET", "/private", script),

@@ -235,7 +235,7 @@ func TestOnLoginGetsTheNewLoginsToken(t *testing.T) {
 			g = newTokenRig(t, func(c *core.Config) {
 				c.Tokens.Keep = false
 				change(c)
-				c.OnLogin = func(ctx context.Context, _ *core.User) error { look(ctx); return nil }
+				c.OnLogin = func(ctx context.Context, _ *core.Login) error { look(ctx); return nil }
 				if c.Providers[0].OAuth2 != nil {
 					c.Providers[0].OAuth2.FetchUser = func(ctx context.Context, _ *http.Client) (map[string]any, error) {
 						look(ctx)

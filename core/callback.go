@@ -1,9 +1,7 @@
 package core
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -112,12 +110,8 @@ func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) erro
 	if err != nil {
 		return err
 	}
-	login, err := a.flights.join(r.Context(), attempt.state, func(ctx context.Context) (*login, error) {
-		who, err := a.redeem(ctx, at, code, query["user"], attempt)
-		if err != nil {
-			return nil, err
-		}
-		return a.loginOf(at, who, attempt), nil
+	login, err := a.flights.join(r.Context(), attempt.state, func(ctx context.Context) (*outcome, error) {
+		return a.redeem(ctx, at, code, query["user"], attempt)
 	})
 	if err != nil {
 		return err
@@ -130,18 +124,6 @@ func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) erro
 	a.hints.save(w, r, &fresh, login.idToken)
 	a.landings.save(w, next)
 	return nil
-}
-
-// loginOf returns the session and tokens of a login, for all its callbacks.
-func (a *Authenticator) loginOf(at *registration, who *identity, attempt *attempt) *login {
-	l := &login{session: *a.sessions.begin(at, who), idToken: who.IDToken, returnTo: a.returnTo(attempt.returnTo)}
-	if attempt.required {
-		l.session.raised = fingerprint(l.returnTo)
-	}
-	if a.tokens.kept {
-		l.tokens = (*tokens)(who.Tokens)
-	}
-	return l
 }
 
 // start starts a session with its tokens, and replaces the previous session. If it fails,
@@ -209,9 +191,9 @@ type identity struct {
 	user User
 }
 
-// redeem exchanges the code for an identity that the provider confirms and OnLogin
-// accepts.
-func (a *Authenticator) redeem(ctx context.Context, at *registration, code string, posted []string, attempt *attempt) (*identity, error) {
+// redeem exchanges the code for a login that the provider confirms and OnLogin accepts.
+// The outcome is for all callbacks of this login.
+func (a *Authenticator) redeem(ctx context.Context, at *registration, code string, posted []string, attempt *attempt) (*outcome, error) {
 	ctx = a.contextOfLogin(ctx)
 	proven, err := at.redeem(ctx, code, attempt)
 	if err != nil {
@@ -221,20 +203,31 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 		addUser(proven.Claims, posted)
 	}
 	who := &identity{Identity: *proven, user: userOf(proven.Claims, proven.Issuer, proven.Subject)}
-	if who.user.claims, err = keptClaims(who.Claims, nil); err != nil {
+	if who.user.claims, err = keptClaims(who.Claims, nil); err != nil { // OnLogin sees all
 		return nil, err
 	}
-	if a.config.OnLogin != nil { // sees all claims, even those that are not kept
-		theirs := who.user
-		ctx := ContextWithToken(ctx, (*tokens)(who.Tokens).bearer())
-		if err := a.config.OnLogin(ctx, &theirs); err != nil {
-			return nil, errOnLogin(err)
-		}
+	login := a.newLogin(at, who, attempt)
+	if err := a.askApplication(ctx, login, who.Tokens); err != nil {
+		return nil, err
 	}
 	if a.config.Sessions.Claims != nil {
-		who.user.claims, err = keptClaims(who.Claims, a.config.Sessions.Claims)
+		if who.user.claims, err = keptClaims(who.Claims, a.config.Sessions.Claims); err != nil {
+			return nil, err
+		}
 	}
-	return who, err
+	return a.outcomeOf(at, who, attempt), nil
+}
+
+// outcomeOf returns the session and tokens of a login.
+func (a *Authenticator) outcomeOf(at *registration, who *identity, attempt *attempt) *outcome {
+	o := &outcome{session: *a.sessions.begin(at, who), idToken: who.IDToken, returnTo: a.returnTo(attempt.returnTo)}
+	if attempt.required {
+		o.session.raised = fingerprint(o.returnTo)
+	}
+	if a.tokens.kept {
+		o.tokens = (*tokens)(who.Tokens)
+	}
+	return o
 }
 
 // heal answers a callback whose attempt is missing or, if over is not nil, expired or of
@@ -279,20 +272,4 @@ func (a *Authenticator) logRestart(r *http.Request, at *registration) {
 		slog.String("issuer", at.config.Issuer),
 		slog.String("hint", "a few of these are normal; if every login starts again, check that users open the application on the host of RedirectURL, and that all replicas have the same SessionKey"),
 	)
-}
-
-// errOnLogin is a login that OnLogin refused, with the public text of OnLogin's *Error if
-// it returned one. If OnLogin's error wraps ErrUnavailable, it is an outage.
-func errOnLogin(err error) *Error {
-	code := codeLoginRefused
-	if errors.Is(err, ErrUnavailable) {
-		code = codeLoginLater
-	}
-	e := fail(code, fmt.Errorf("OnLogin: %w", err))
-	if theirs := new(Error); errors.As(err, &theirs) {
-		e.Status = cmp.Or(theirs.Status, e.Status)
-		e.Code = cmp.Or(theirs.Code, e.Code)
-		e.Public = cmp.Or(theirs.Public, e.Public)
-	}
-	return e
 }

@@ -76,8 +76,8 @@ func TestCallbackTwice(t *testing.T) {
 					row.change(c)
 				}
 				asked := c.OnLogin
-				c.OnLogin = func(ctx context.Context, user *core.User) error {
-					return errors.Join(row.onLogin, asked(ctx, user))
+				c.OnLogin = func(ctx context.Context, login *core.Login) error {
+					return errors.Join(row.onLogin, asked(ctx, login))
 				}
 			})
 			g.provider.Misbehave(row.faults)

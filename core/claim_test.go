@@ -147,8 +147,8 @@ func TestClaimsThatFoldToOneNameAreDropped(t *testing.T) {
 				seen := make(map[string]*core.User)
 				g := newRig(t, change, func(c *core.Config) {
 					c.Sessions.Claims = test.keep
-					c.OnLogin = func(_ context.Context, user *core.User) error {
-						seen[way+", OnLogin"] = user
+					c.OnLogin = func(_ context.Context, login *core.Login) error {
+						seen[way+", OnLogin"] = login.User
 						return nil
 					}
 				})
@@ -198,7 +198,7 @@ func TestAPostedUserDoesNotReplaceTheProviders(t *testing.T) {
 		var claims map[string]any
 		g := newRig(t, func(c *core.Config) {
 			c.Providers[0].Requests.FormPost, c.Providers[0].Requests.FormPostUser = true, true
-			c.OnLogin = func(_ context.Context, user *core.User) error { return user.Claims(&claims) }
+			c.OnLogin = func(_ context.Context, login *core.Login) error { return login.User.Claims(&claims) }
 		})
 		g.provider.Misbehave(logintest.Faults{
 			IDToken:       func(_, claims map[string]any) { claims[said] = "the provider's" },

@@ -48,10 +48,10 @@ type Config struct {
 	// or Store). Changing any of these logs all users out.
 	SessionKey []byte
 
-	// OnLogin is called after a login has passed all checks and before the session
-	// starts. Use it to create the account, or return an error to reject the user.
-	// An existing session survives a rejected login. The User has all claims, also
-	// those that Sessions.Claims leaves out. Changes to the User are not kept.
+	// OnLogin is called once for each login, after all checks and before the session
+	// starts. Use it to create the account, to choose what the session keeps and how
+	// long it lasts, or return an error to reject the user. An existing session survives
+	// a rejected login.
 	//
 	// An error rejects the login with status 403. An error that wraps
 	// [ErrUnavailable] means that a dependency is down, and gives status 503. Return
@@ -61,7 +61,7 @@ type Config struct {
 	// but is not canceled when the browser disconnects, because the code has been
 	// used by then. [TokenSource] of this context gives the access token of this
 	// login, even without Tokens.Keep. Nil: every user of the provider may log in.
-	OnLogin func(context.Context, *User) error
+	OnLogin func(context.Context, *Login) error
 
 	// Sessions configures what keeps a user logged in, and for how long.
 	Sessions SessionConfig

@@ -39,19 +39,19 @@ func (d database) Upsert(_ context.Context, key, name, email string) (account, e
 func ExampleConfig_onLogin() {
 	accounts := database{"https://id.example.com bob": {Closed: true}}
 	config := core.Config{
-		OnLogin: func(ctx context.Context, user *core.User) error {
-			account, err := accounts.Upsert(ctx, user.Key(), user.Name, user.Email)
+		OnLogin: func(ctx context.Context, login *core.Login) error {
+			account, err := accounts.Upsert(ctx, login.User.Key(), login.User.Name, login.User.Email)
 			if err != nil {
 				return fmt.Errorf("%w: %w", core.ErrUnavailable, err) // status 503; any other error rejects the user with 403
 			}
 			if account.Closed {
-				return &core.Error{Public: "Your account is closed.", Err: errors.New("the account is closed: " + user.Key())}
+				return &core.Error{Public: "Your account is closed.", Err: errors.New("the account is closed: " + login.User.Key())}
 			}
 			return nil
 		},
 	}
-	fmt.Println(config.OnLogin(context.Background(), &core.User{Issuer: "https://id.example.com", Subject: "ada"}))
-	fmt.Println(config.OnLogin(context.Background(), &core.User{Issuer: "https://id.example.com", Subject: "bob"}))
+	fmt.Println(config.OnLogin(context.Background(), &core.Login{User: &core.User{Issuer: "https://id.example.com", Subject: "ada"}}))
+	fmt.Println(config.OnLogin(context.Background(), &core.Login{User: &core.User{Issuer: "https://id.example.com", Subject: "bob"}}))
 	// Output:
 	// <nil>
 	// pixy: the account is closed: https://id.example.com bob

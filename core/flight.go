@@ -40,14 +40,14 @@ type flights struct {
 type flight struct {
 	state  string
 	landed chan struct{} // closed when the outcome is known
-	login  *login        // shared, so it must not be changed
+	login  *outcome      // shared, so it must not be changed
 	err    error
 	until  time.Time
 	timer  *time.Timer // frees memory; until decides whether the outcome is valid
 }
 
-// A login is the result of a code: a session, and the contents of its cookies.
-type login struct {
+// An outcome is the result of a code: a session, and the contents of its cookies.
+type outcome struct {
 	session  session
 	tokens   *tokens // nil if they are not kept
 	idToken  string
@@ -59,7 +59,7 @@ var errNotLanded = errors.New("another callback of this login was exchanging the
 // join returns the result of redeem. If another callback with the same state has called
 // redeem, join waits for that call's result. The context of redeem does not end with the
 // request: the code works once, and the browser may already wait in a second request.
-func (f *flights) join(ctx context.Context, state string, redeem func(context.Context) (*login, error)) (*login, error) {
+func (f *flights) join(ctx context.Context, state string, redeem func(context.Context) (*outcome, error)) (*outcome, error) {
 	f.mu.Lock()
 	f.prune()
 	if other := f.byState[state]; other != nil {
@@ -78,7 +78,7 @@ func (f *flights) join(ctx context.Context, state string, redeem func(context.Co
 	}
 	f.byState[mine.state] = mine
 	f.mu.Unlock()
-	var login *login
+	var login *outcome
 	err := errNotLanded
 	defer func() { f.land(mine, login, err) }() // even if OnLogin panics
 	login, err = redeem(context.WithoutCancel(ctx))
@@ -86,7 +86,7 @@ func (f *flights) join(ctx context.Context, state string, redeem func(context.Co
 }
 
 // outcome returns the outcome of a flight that has landed.
-func (f *flights) outcome(of *flight) (*login, error) {
+func (f *flights) outcome(of *flight) (*outcome, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return of.login, of.err
@@ -94,7 +94,7 @@ func (f *flights) outcome(of *flight) (*login, error) {
 
 // land publishes an outcome. Errors are remembered, too, because the code may have been
 // sent.
-func (f *flights) land(mine *flight, login *login, err error) {
+func (f *flights) land(mine *flight, login *outcome, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	mine.login, mine.err = login, err

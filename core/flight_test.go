@@ -28,10 +28,10 @@ func TestFlightsEnd(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := flights{now: time.Now}
 				goOn := make(chan struct{})
-				want := new(login)
+				want := new(outcome)
 				go func() {
 					defer func() { recover() }() // net/http does so
-					f.join(t.Context(), "state", func(context.Context) (*login, error) {
+					f.join(t.Context(), "state", func(context.Context) (*outcome, error) {
 						<-goOn
 						test.redeem()
 						return want, nil
@@ -40,10 +40,10 @@ func TestFlightsEnd(t *testing.T) {
 				synctest.Wait()
 				ctx, leave := context.WithCancel(t.Context())
 				defer leave()
-				var got *login
+				var got *outcome
 				var err error
 				go func() {
-					got, err = f.join(ctx, "state", func(context.Context) (*login, error) {
+					got, err = f.join(ctx, "state", func(context.Context) (*outcome, error) {
 						t.Error("the second redeems as well")
 						return nil, nil
 					})
@@ -58,7 +58,7 @@ func TestFlightsEnd(t *testing.T) {
 				if !errors.Is(err, test.want) || test.want == nil && got != want {
 					t.Errorf("the second gets %v, %v", got, err)
 				}
-				if _, err := f.join(t.Context(), "state", func(context.Context) (*login, error) {
+				if _, err := f.join(t.Context(), "state", func(context.Context) (*outcome, error) {
 					t.Error("the third redeems as well")
 					return nil, nil
 				}); (err == nil) != (test.want != errNotLanded) {
@@ -76,9 +76,9 @@ func TestFlightsEnd(t *testing.T) {
 	t.Run("another login does not wait", func(t *testing.T) {
 		t.Parallel()
 		f := flights{now: time.Now}
-		inner := new(login)
-		got, err := f.join(t.Context(), "one", func(ctx context.Context) (*login, error) {
-			return f.join(ctx, "two", func(context.Context) (*login, error) { return inner, nil })
+		inner := new(outcome)
+		got, err := f.join(t.Context(), "one", func(ctx context.Context) (*outcome, error) {
+			return f.join(ctx, "two", func(context.Context) (*outcome, error) { return inner, nil })
 		})
 		if got != inner || err != nil {
 			t.Errorf("got %v, %v", got, err)
@@ -87,9 +87,9 @@ func TestFlightsEnd(t *testing.T) {
 }
 
 // fly has a login land under state.
-func (f *flights) fly(t *testing.T, state string, l *login) {
+func (f *flights) fly(t *testing.T, state string, l *outcome) {
 	t.Helper()
-	if got, err := f.join(t.Context(), state, func(context.Context) (*login, error) { return l, nil }); got != l || err != nil {
+	if got, err := f.join(t.Context(), state, func(context.Context) (*outcome, error) { return l, nil }); got != l || err != nil {
 		t.Errorf("%s: got %v, %v", state, got, err)
 	}
 }
@@ -99,15 +99,15 @@ func TestOutcomesAreBounded(t *testing.T) {
 	long := strings.Repeat("x", maxOutcomeBytes/10)
 	for _, test := range []struct {
 		name         string
-		login        login
+		login        outcome
 		landed, left int
 	}{
-		{"by number", login{}, maxOutcomes + 10, maxOutcomes},
-		{"by bytes of the ID token", login{idToken: long}, 20, 9},
-		{"by bytes of claims", login{session: session{user: User{claims: &sessionClaims{object: long}}}}, 20, 9},
-		{"by bytes of tokens", login{tokens: &tokens{Access: long[:len(long)/2], Refresh: long[len(long)/2:]}}, 20, 9},
-		{"by bytes of a user", login{session: session{user: User{Name: long[:len(long)/2], Picture: long[len(long)/2:]}}}, 20, 9},
-		{"larger than all may be", login{idToken: strings.Repeat(long, 11)}, 3, 0},
+		{"by number", outcome{}, maxOutcomes + 10, maxOutcomes},
+		{"by bytes of the ID token", outcome{idToken: long}, 20, 9},
+		{"by bytes of claims", outcome{session: session{user: User{claims: &sessionClaims{object: long}}}}, 20, 9},
+		{"by bytes of tokens", outcome{tokens: &tokens{Access: long[:len(long)/2], Refresh: long[len(long)/2:]}}, 20, 9},
+		{"by bytes of a user", outcome{session: session{user: User{Name: long[:len(long)/2], Picture: long[len(long)/2:]}}}, 20, 9},
+		{"larger than all may be", outcome{idToken: strings.Repeat(long, 11)}, 3, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -133,7 +133,7 @@ func TestOutcomesEnd(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1e9, 0)
 	f := flights{now: func() time.Time { return now }}
-	one, two := &login{session: session{id: sessionID{1}}, returnTo: "/one"}, &login{session: session{id: sessionID{2}}, returnTo: "/two"}
+	one, two := &outcome{session: session{id: sessionID{1}}, returnTo: "/one"}, &outcome{session: session{id: sessionID{2}}, returnTo: "/two"}
 	f.fly(t, "one", one)
 	now = now.Add(outcomeLifetime / 2)
 	f.fly(t, "two", two)

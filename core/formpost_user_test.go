@@ -43,9 +43,9 @@ func TestPostedUser(t *testing.T) {
 			var seen core.User
 			var claims struct{ User json.RawMessage }
 			g := newRig(t, func(c *core.Config) {
-				c.OnLogin = func(_ context.Context, user *core.User) error {
-					seen = *user
-					return user.Claims(&claims)
+				c.OnLogin = func(_ context.Context, login *core.Login) error {
+					seen = *login.User
+					return login.User.Claims(&claims)
 				}
 				c.Providers[0].Requests.FormPost = !test.inQuery
 				c.Providers[0].Requests.FormPostUser = !test.inQuery && !test.others
@@ -79,7 +79,7 @@ func TestPostedUserOfOtherProvidersIsLeftOut(t *testing.T) {
 	var claims struct{ User json.RawMessage }
 	g := newRig(t, func(c *core.Config) {
 		c.Providers[0].Requests.FormPost = true
-		c.OnLogin = func(_ context.Context, user *core.User) error { return user.Claims(&claims) }
+		c.OnLogin = func(_ context.Context, login *core.Login) error { return login.User.Claims(&claims) }
 	})
 	form := g.toForm()
 	form.Set("user", `{"name":"Mallory"}`)

@@ -73,7 +73,7 @@ func TestNullSaysNothing(t *testing.T) {
 		t.Parallel()
 		var user core.User
 		g := newRig(t, askUserInfo, func(c *core.Config) {
-			c.OnLogin = func(_ context.Context, u *core.User) error { user = *u; return nil }
+			c.OnLogin = func(_ context.Context, login *core.Login) error { user = *login.User; return nil }
 		})
 		g.provider.Misbehave(logintest.Faults{
 			IDToken:  func(_, c map[string]any) { null(c, "name", "email", "email_verified", "picture") },

@@ -17,11 +17,11 @@ func TestOnLoginSeesAllClaims(t *testing.T) {
 	var groups []string
 	g := newRig(t, func(c *core.Config) {
 		c.Sessions.Claims = []string{}
-		c.OnLogin = func(_ context.Context, user *core.User) error {
+		c.OnLogin = func(_ context.Context, login *core.Login) error {
 			var claims struct{ Groups []string }
-			err := user.Claims(&claims)
+			err := login.User.Claims(&claims)
 			groups = claims.Groups
-			user.Subject = "somebody else" // which is not kept
+			login.User.Subject = "somebody else" // which is not kept
 			return err
 		}
 	})
@@ -54,7 +54,7 @@ func TestOnLoginSaysWhatItIs(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			g := newRig(t, func(c *core.Config) {
-				c.OnLogin = func(context.Context, *core.User) error { return test.err }
+				c.OnLogin = func(context.Context, *core.Login) error { return test.err }
 			})
 			page := g.get(origin + "/me")
 			if page.Status != test.status || !strings.Contains(string(page.Body), "<code>"+test.code+"</code>") {
@@ -74,9 +74,9 @@ func TestOnLoginSaysWhatItIs(t *testing.T) {
 }
 
 // remember is an OnLogin that keeps issuer and subject of everybody.
-func remember(seen *[]string) func(context.Context, *core.User) error {
-	return func(_ context.Context, user *core.User) error {
-		*seen = append(*seen, user.Key())
+func remember(seen *[]string) func(context.Context, *core.Login) error {
+	return func(_ context.Context, login *core.Login) error {
+		*seen = append(*seen, login.User.Key())
 		return nil
 	}
 }

@@ -334,7 +334,7 @@ func TestWhatIsNoBrowsersDoingIsLogged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newRig(t, func(c *core.Config) {
-				c.OnLogin = func(context.Context, *core.User) error {
+				c.OnLogin = func(context.Context, *core.Login) error {
 					if !left {
 						return fmt.Errorf("%w: %w", core.ErrUnavailable, broken)
 					}

@@ -86,7 +86,7 @@ func (g *rig) line() (line logLine) {
 func TestOnLoginsAccessDeniedIsLoggedAsEver(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, func(c *core.Config) {
-		c.OnLogin = func(context.Context, *core.User) error { return &core.Error{Code: "access_denied", Public: "No."} }
+		c.OnLogin = func(context.Context, *core.Login) error { return &core.Error{Code: "access_denied", Public: "No."} }
 	})
 	g.get(origin + "/me")
 	if line := g.line(); line.Level != "WARN" || line.Code != "access_denied" {

@@ -165,9 +165,9 @@ func lastRefusals() []refusal {
 	onLogin := func(err error) func(*core.Config) {
 		return func(c *core.Config) {
 			was := c.OnLogin
-			c.OnLogin = func(ctx context.Context, u *core.User) error {
-				if u.Subject == "before" {
-					return was(ctx, u)
+			c.OnLogin = func(ctx context.Context, login *core.Login) error {
+				if login.User.Subject == "before" {
+					return was(ctx, login)
 				}
 				return err
 			}
@@ -175,9 +175,9 @@ func lastRefusals() []refusal {
 	}
 	wantsGold := func(c *core.Config) {
 		c.Providers[0].Requests.AuthParams = url.Values{"acr_values": {"gold"}}
-		c.OnLogin = func(_ context.Context, u *core.User) error {
+		c.OnLogin = func(_ context.Context, login *core.Login) error {
 			var claims struct{ ACR string }
-			if err := u.Claims(&claims); err != nil || u.Subject == "after" && claims.ACR != "gold" {
+			if err := login.User.Claims(&claims); err != nil || login.User.Subject == "after" && claims.ACR != "gold" {
 				return errors.New("not gold")
 			}
 			return nil

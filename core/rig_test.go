@@ -76,7 +76,7 @@ func (g *rig) config() core.Config {
 		SessionKey:  sessionKey,
 		HTTPClient:  g.provider.HTTPClient(),
 		Logger:      slog.New(slog.NewJSONHandler(&g.log, nil)),
-		OnLogin: func(context.Context, *core.User) error {
+		OnLogin: func(context.Context, *core.Login) error {
 			g.logins.Add(1)
 			return nil
 		},

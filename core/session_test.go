@@ -164,8 +164,8 @@ func TestUsersAreKnownByIssuerAndSubject(t *testing.T) {
 			g.browser.Serve(issuer, provider)
 			g.auth = g.newAuth(func(c *core.Config) {
 				c.Providers = []core.Provider{{Issuer: issuer, ClientID: "app"}}
-				c.OnLogin = func(_ context.Context, u *core.User) error {
-					seen[core.User{Issuer: u.Issuer, Subject: u.Subject}] = true
+				c.OnLogin = func(_ context.Context, login *core.Login) error {
+					seen[core.User{Issuer: login.User.Issuer, Subject: login.User.Subject}] = true
 					return nil
 				}
 			})

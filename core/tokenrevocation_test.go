@@ -147,7 +147,7 @@ func TestALoginOverASessionRevokesItsTokens(t *testing.T) {
 		t.Parallel()
 		refuses := false
 		g := newTokenRig(t, func(c *core.Config) {
-			c.OnLogin = func(context.Context, *core.User) error {
+			c.OnLogin = func(context.Context, *core.Login) error {
 				if refuses {
 					return errors.New("not today")
 				}

@@ -147,12 +147,12 @@ type links interface {
 }
 
 func linkOnLogin(config core.Config, accounts links) core.Config {
-	config.OnLogin = func(ctx context.Context, user *core.User) error {
+	config.OnLogin = func(ctx context.Context, login *core.Login) error {
 		before := core.UserFromContext(ctx) // who was logged in when this login ended, or nil
-		if before == nil || before.Key() == user.Key() || !accounts.Wants(ctx, before.Key()) {
+		if before == nil || before.Key() == login.User.Key() || !accounts.Wants(ctx, before.Key()) {
 			return nil
 		}
-		if err := accounts.Link(ctx, before.Key(), user.Key()); err != nil {
+		if err := accounts.Link(ctx, before.Key(), login.User.Key()); err != nil {
 			return fmt.Errorf("%w: %w", core.ErrUnavailable, err)
 		}
 		return nil
@@ -201,8 +201,8 @@ func events(login *httplogin.Login, messages <-chan string) http.Handler {
 func auditLog(config core.Config, file io.Writer) core.Config {
 	audit := slog.New(slog.NewJSONHandler(file, nil))
 	config.Logger = audit // logins that fail, with a code and a reference
-	config.OnLogin = func(ctx context.Context, user *core.User) error {
-		audit.InfoContext(ctx, "login", "user", user.Key())
+	config.OnLogin = func(ctx context.Context, login *core.Login) error {
+		audit.InfoContext(ctx, "login", "user", login.User.Key())
 		return nil
 	}
 	return config

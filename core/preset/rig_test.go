@@ -66,12 +66,12 @@ func newApp(t *testing.T, provider core.Provider, web web) *app {
 		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
 		HTTPClient:  &http.Client{Transport: web},
 		Logger:      slog.New(slog.NewTextHandler(&a.log, nil)),
-		OnLogin: func(_ context.Context, user *core.User) error {
+		OnLogin: func(_ context.Context, login *core.Login) error {
 			var claims map[string]any
-			if err := user.Claims(&claims); err != nil {
+			if err := login.User.Claims(&claims); err != nil {
 				return err
 			}
-			a.users, a.claims = append(a.users, *user), append(a.claims, claims)
+			a.users, a.claims = append(a.users, *login.User), append(a.claims, claims)
 			return nil
 		},
 	})
