@@ -119,14 +119,14 @@ func TestAttackWithoutOpenIDConnect(t *testing.T) {
 		var user map[string]any
 		return user, json.NewDecoder(response.Body).Decode(&user)
 	}
-	for name, endpoints := range map[string]core.OAuth2{
-		"endpoints given":   {AuthURL: issuer + "/authorize", TokenURL: issuer + "/token", FetchUser: fetchUser},
-		"found by RFC 8414": {FetchUser: fetchUser},
+	for name, endpoints := range map[string]core.EndpointConfig{
+		"endpoints given":   {AuthURL: issuer + "/authorize", TokenURL: issuer + "/token"},
+		"found by RFC 8414": {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			attack(t, frameworks["httplogin"], origin+"/auth/callback", func(c *core.Config) {
-				c.Providers = []core.Provider{{Issuer: issuer, ClientID: "app", Scopes: []string{"profile"}, OAuth2: &endpoints}}
+				c.Providers = []core.Provider{{Issuer: issuer, ClientID: "app", Scopes: []string{"profile"}, Endpoints: endpoints, FetchUser: fetchUser}}
 			})
 		})
 	}
@@ -135,7 +135,7 @@ func TestAttackWithoutOpenIDConnect(t *testing.T) {
 func attack(t *testing.T, build func(*app, *core.Authenticator) http.Handler, redirectURL string, change ...func(*core.Config)) {
 	config := attackedConfig(append([]func(*core.Config){func(c *core.Config) { c.RedirectURL = redirectURL }}, change...)...)
 	stepUp := "/vault"
-	if config.Providers[0].OAuth2 != nil { // it cannot meet a Requirement
+	if config.Providers[0].FetchUser != nil { // it cannot meet a Requirement
 		stepUp = ""
 	}
 	backChannel, frontChannel := config.Logout.BackChannelPath, config.Logout.FrontChannelPath

@@ -162,7 +162,7 @@ func TestMetadataOfOAuth2(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t, plainOAuth2, func(c *core.Config) { c.Providers[0].OAuth2.AuthURL, c.Providers[0].OAuth2.TokenURL = "", "" })
+			g := newRig(t, plainOAuth2, func(c *core.Config) { c.Providers[0].Endpoints.AuthURL, c.Providers[0].Endpoints.TokenURL = "", "" })
 			g.provider.Misbehave(test.faults)
 			if err := g.auth.Discover(t.Context()); !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) {
 				t.Fatalf("got %v, want %q in it", err, test.says)

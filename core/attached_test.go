@@ -216,7 +216,8 @@ func TestOnLoginGetsTheNewLoginsToken(t *testing.T) {
 		"OAuth2": func(c *core.Config) {
 			keepTokens(c)
 			c.Providers[0].Scopes = nil
-			c.Providers[0].OAuth2 = &core.OAuth2{AuthURL: issuer + "/authorize", TokenURL: issuer + "/token"}
+			c.Providers[0].Endpoints = core.EndpointConfig{AuthURL: issuer + "/authorize", TokenURL: issuer + "/token"}
+			c.Providers[0].FetchUser = fetchUser
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -236,8 +237,8 @@ func TestOnLoginGetsTheNewLoginsToken(t *testing.T) {
 				c.Tokens.Keep = false
 				change(c)
 				c.OnLogin = func(ctx context.Context, _ *core.Login) error { look(ctx); return nil }
-				if c.Providers[0].OAuth2 != nil {
-					c.Providers[0].OAuth2.FetchUser = func(ctx context.Context, _ *http.Client) (map[string]any, error) {
+				if c.Providers[0].FetchUser != nil {
+					c.Providers[0].FetchUser = func(ctx context.Context, _ *http.Client) (map[string]any, error) {
 						look(ctx)
 						return map[string]any{"sub": subject}, nil
 					}

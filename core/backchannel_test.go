@@ -219,10 +219,11 @@ func TestBackChannelLogoutOfSeveralProviders(t *testing.T) {
 	start := func(t *testing.T) *duo {
 		g := newDuo(t, func(c *core.Config) {
 			c.Logout.Revocations = new(core.MemoryRevocations)
-			c.Providers = append(c.Providers, core.Provider{Name: "plain", ClientID: "app", OAuth2: &core.OAuth2{
-				AuthURL: "https://plain.example.test/a", TokenURL: "https://plain.example.test/t",
+			c.Providers = append(c.Providers, core.Provider{
+				Name: "plain", ClientID: "app",
+				Endpoints: core.EndpointConfig{AuthURL: "https://plain.example.test/a", TokenURL: "https://plain.example.test/t"},
 				FetchUser: func(context.Context, *http.Client) (map[string]any, error) { return nil, nil },
-			}})
+			})
 		})
 		g.two.RotateKeys() // or the two would share an RSA key
 		g.provider.User = logintest.User{Subject: "ada", SessionID: "first"}

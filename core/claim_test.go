@@ -138,10 +138,8 @@ func TestClaimsThatFoldToOneNameAreDropped(t *testing.T) {
 				"OpenID Connect": func(c *core.Config) { c.Providers[0].Requests.UserInfo = true },
 				"OAuth2": func(c *core.Config) {
 					c.Providers[0].Scopes = nil
-					c.Providers[0].OAuth2 = &core.OAuth2{
-						AuthURL: issuer + "/authorize", TokenURL: issuer + "/token",
-						FetchUser: func(context.Context, *http.Client) (map[string]any, error) { return all, nil },
-					}
+					plainOAuth2(c)
+					c.Providers[0].FetchUser = func(context.Context, *http.Client) (map[string]any, error) { return all, nil }
 				},
 			} {
 				seen := make(map[string]*core.User)

@@ -18,10 +18,9 @@ func ExampleConfig_providers() {
 	auth, err := core.New(core.Config{
 		Providers: []core.Provider{
 			{Name: "Work", Issuer: "https://id.example.com", ClientID: "my-app", ClientSecret: secret},
-			{Name: "GitHub", ClientID: "Iv1.0123456789abcdef", ClientSecret: gitHubSecret, OAuth2: &core.OAuth2{
-				AuthURL:   "https://github.com/login/oauth/authorize",
-				TokenURL:  "https://github.com/login/oauth/access_token",
-				FetchUser: gitHubUser,
+			{Name: "GitHub", ClientID: "Iv1.0123456789abcdef", ClientSecret: gitHubSecret, FetchUser: gitHubUser, Endpoints: core.EndpointConfig{
+				AuthURL:  "https://github.com/login/oauth/authorize",
+				TokenURL: "https://github.com/login/oauth/access_token",
 			}},
 		},
 		RedirectURL: "https://app.example.com/auth/callback",

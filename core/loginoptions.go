@@ -128,7 +128,7 @@ func (o LoginOptions) bind(p *Provider, attempt *attempt) (url.Values, error) {
 			params.Set("acr_values", attempt.acr)
 		}
 	}
-	if p.OAuth2 != nil && (attempt.required || attempt.maxAge != "") {
+	if p.FetchUser != nil && (attempt.required || attempt.maxAge != "") {
 		return nil, errNoStepUp()
 	}
 	return params, nil

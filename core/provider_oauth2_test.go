@@ -17,9 +17,8 @@ import (
 // plainOAuth2 makes the rig's provider one that issues no ID token, and whose
 // API says who it is under an "id", as GitHub's does.
 func plainOAuth2(c *core.Config) {
-	c.Providers[0].OAuth2 = &core.OAuth2{
-		AuthURL: issuer + "/authorize", TokenURL: issuer + "/token", FetchUser: fetchUser,
-	}
+	c.Providers[0].Endpoints = core.EndpointConfig{AuthURL: issuer + "/authorize", TokenURL: issuer + "/token"}
+	c.Providers[0].FetchUser = fetchUser
 }
 
 // fetchUser asks the UserInfo endpoint, which stands for a provider's own API.
@@ -46,8 +45,8 @@ func TestALoginWithoutOpenIDConnect(t *testing.T) {
 	for name, change := range map[string]func(*core.Config){
 		"endpoints given":    func(*core.Config) {},
 		"issuer given, too":  func(c *core.Config) { c.Providers[0].Issuer = issuer },
-		"found by RFC 8414":  func(c *core.Config) { c.Providers[0].OAuth2.AuthURL, c.Providers[0].OAuth2.TokenURL = "", "" },
-		"secret in the body": func(c *core.Config) { c.Providers[0].OAuth2.AuthMethod = "client_secret_post" },
+		"found by RFC 8414":  func(c *core.Config) { c.Providers[0].Endpoints.AuthURL, c.Providers[0].Endpoints.TokenURL = "", "" },
+		"secret in the body": func(c *core.Config) { c.Providers[0].Client.AuthMethod = "client_secret_post" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -104,7 +103,7 @@ func TestFetchUserNamesSomebody(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			g := newRig(t, plainOAuth2, func(c *core.Config) { c.Providers[0].OAuth2.FetchUser = test.fetch })
+			g := newRig(t, plainOAuth2, func(c *core.Config) { c.Providers[0].FetchUser = test.fetch })
 			page := g.get(origin + "/me")
 			if page.Status != test.status || !strings.Contains(string(page.Body), "<code>"+test.code+"</code>") {
 				t.Errorf("got %d: %s", page.Status, page.Body)

@@ -7,7 +7,7 @@ import (
 )
 
 // Provider is a login provider and this application's registration there.
-// ClientID is required, and Issuer or OAuth2.
+// ClientID is required, and Issuer or, with FetchUser, Endpoints.
 type Provider struct {
 	// Name identifies the provider in logs, in the login's query parameter
 	// "provider", on the page where users choose, and at the end of its callback's
@@ -21,8 +21,8 @@ type Provider struct {
 	// may redirect within their own origin, three times; no other redirect is
 	// followed.
 	//
-	// With OAuth2 and its URLs, Issuer may be empty: the scheme and host of AuthURL
-	// are used then. Two such providers on one host need an Issuer each: the iss that
+	// With FetchUser and Endpoints.AuthURL, Issuer may be empty: the scheme and host of
+	// AuthURL are used then. Two such providers on one host need an Issuer each: the iss that
 	// the provider sends to the callback (RFC 9207), or any two URLs of the host.
 	Issuer string
 
@@ -35,11 +35,23 @@ type Provider struct {
 	ClientSecret string
 
 	// Scopes to request, one for each element. They must include openid, except
-	// with OAuth2. Nil: openid, profile and email, or none with OAuth2.
+	// with FetchUser. Nil: openid, profile and email, or none with FetchUser.
 	Scopes []string
 
-	// OAuth2 is for a provider without OpenID Connect. Nil: OpenID Connect.
-	OAuth2 *OAuth2
+	// FetchUser is for a provider that does not speak OpenID Connect, such as GitHub. It
+	// asks the provider for the user, with a client that sends the access token, follows
+	// no redirect, and limits each response in time and size. It returns claims by the
+	// names of OpenID Connect Core section 5.1. "sub" is required: a string that never
+	// changes and never passes to another user, such as the number of an account, and not
+	// an e-mail address or a login name. PKCE is used all the same.
+	//
+	// FetchUser must be safe for concurrent use. An error that wraps [ErrUnavailable] is
+	// an outage. An [*Error] is answered as it is. Any other error means that the
+	// provider's response cannot be used. Nil: OpenID Connect.
+	FetchUser func(ctx context.Context, client *http.Client) (claims map[string]any, err error) `json:"-"`
+
+	// Endpoints configures where the provider is, beyond its metadata.
+	Endpoints EndpointConfig
 
 	// Client configures how this application authenticates.
 	Client ClientConfig
@@ -59,6 +71,12 @@ type ClientConfig struct {
 	// ClientSecret. It must be safe for concurrent use. Its error is logged, must not
 	// contain the secret, and fails the login with status 503.
 	SecretFunc func(context.Context) (string, error) `json:"-"`
+
+	// AuthMethod is how the client secret is sent to the token and the revocation
+	// endpoint: client_secret_basic or client_secret_post (OpenID Connect Core section
+	// 9). It replaces what the provider's metadata says, and has no effect without a
+	// secret. Empty: as the metadata says, or client_secret_basic if it does not.
+	AuthMethod string
 }
 
 // RequestConfig configures requests to a provider. The zero value sends the
@@ -123,27 +141,13 @@ type CheckConfig struct {
 	Tenants []string
 }
 
-// OAuth2 is a provider that does not speak OpenID Connect, such as GitHub. PKCE
-// is used all the same.
-type OAuth2 struct {
-	// AuthURL and TokenURL are the provider's endpoints: https, or http on
-	// loopback if RedirectURL is http, too. Both empty: they are found by the metadata
-	// of Provider.Issuer (RFC 8414). Two providers with AuthURL on one host need a
-	// Provider.Issuer each.
+// EndpointConfig says where the provider is. The zero value takes everything from the
+// metadata of [Provider.Issuer].
+type EndpointConfig struct {
+	// AuthURL and TokenURL are the authorization and the token endpoint of a provider
+	// with [Provider.FetchUser]: https, or http on loopback if RedirectURL is http as
+	// well. Both empty: those of the metadata of [Provider.Issuer] (RFC 8414). Two
+	// providers with AuthURL on one host need an Issuer each.
 	AuthURL  string
 	TokenURL string
-
-	// AuthMethod is how the client secret is sent: client_secret_basic or
-	// client_secret_post. Empty: client_secret_basic, or what the metadata says.
-	AuthMethod string
-
-	// FetchUser asks the provider who it is, with a client that sends the access
-	// token, follows no redirect, and bounds every answer in time and size. It
-	// returns what it was told by the names of OpenID Connect Core section 5.1.
-	// "sub" is needed: a string that never changes and is never given to anybody
-	// else, such as an account's number, and never an e-mail address or a login
-	// name. It must be safe for concurrent use. An error that wraps
-	// [ErrUnavailable] is an outage, an [*Error] is answered as it is, and any
-	// other means that the provider's answer is no good.
-	FetchUser func(ctx context.Context, client *http.Client) (claims map[string]any, err error) `json:"-"`
 }

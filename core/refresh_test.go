@@ -271,8 +271,8 @@ func TestTokensWithoutOpenIDConnect(t *testing.T) {
 			revoked int // by a logout
 		}{
 			"endpoints given":    {func(*core.Config) {}, 0},
-			"found by RFC 8414":  {func(c *core.Config) { c.Providers[0].OAuth2.AuthURL, c.Providers[0].OAuth2.TokenURL = "", "" }, 1},
-			"secret in the body": {func(c *core.Config) { c.Providers[0].OAuth2.AuthMethod = "client_secret_post" }, 0},
+			"found by RFC 8414":  {func(c *core.Config) { c.Providers[0].Endpoints.AuthURL, c.Providers[0].Endpoints.TokenURL = "", "" }, 1},
+			"secret in the body": {func(c *core.Config) { c.Providers[0].Client.AuthMethod = "client_secret_post" }, 0},
 		} {
 			t.Run(name, func(t *testing.T) {
 				g := newTokenRig(t, vault, plainOAuth2, func(c *core.Config) { c.Providers[0].Issuer = issuer }, test.change)

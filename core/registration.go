@@ -49,7 +49,8 @@ func register(config Config, callbackPath string, now func() time.Time) registra
 				Scopes: p.Scopes, AuthParams: p.Requests.AuthParams, FormPost: p.Requests.FormPost,
 				UserInfo: p.Requests.UserInfo, LogoutRedirectParam: p.Requests.LogoutRedirectParam,
 				TrustedAudiences: p.Checks.TrustedAudiences, Tenants: p.Checks.Tenants, SigningAlg: p.Checks.SigningAlg,
-				TokenLifetime: config.Tokens.Lifetime, OAuth2: p.OAuth2.forRoom(), Client: client, Now: now,
+				AuthURL: p.Endpoints.AuthURL, TokenURL: p.Endpoints.TokenURL, AuthMethod: p.Client.AuthMethod, FetchUser: p.fetcher(),
+				TokenLifetime: config.Tokens.Lifetime, Client: client, Now: now,
 				Log: config.Logger.With("provider", p.Name, "issuer", p.Issuer),
 			}),
 		}
@@ -85,7 +86,7 @@ func (all registrations) issuing(issuer string) *registration {
 
 // issuedBy is issuing for OpenID providers only.
 func (all registrations) issuedBy(issuer string) *registration {
-	return all.find(func(r *registration) bool { return r.config.OAuth2 == nil && r.issues(issuer) })
+	return all.find(func(r *registration) bool { return r.config.FetchUser == nil && r.issues(issuer) })
 }
 
 // withID returns the registration that an attempt is bound to, or nil.
@@ -206,22 +207,21 @@ func (p *Provider) secret() func(context.Context) (string, error) {
 	}
 }
 
-// forRoom returns o in the form that package provider takes.
-func (o *OAuth2) forRoom() *provider.OAuth2 {
-	if o == nil {
+// fetcher returns FetchUser in the form that package provider takes. It marks the kind of
+// error that FetchUser returns.
+func (p *Provider) fetcher() func(context.Context, *http.Client, *provider.Tokens) (map[string]any, error) {
+	fetch := p.FetchUser
+	if fetch == nil {
 		return nil
 	}
-	return &provider.OAuth2{AuthURL: o.AuthURL, TokenURL: o.TokenURL, AuthMethod: o.AuthMethod, FetchUser: o.fetchUser}
-}
-
-// fetchUser calls FetchUser and marks the kind of error that it returns.
-func (o *OAuth2) fetchUser(ctx context.Context, client *http.Client, with *provider.Tokens) (map[string]any, error) {
-	claims, err := o.FetchUser(ContextWithToken(ctx, (*tokens)(with).bearer()), client)
-	switch {
-	case errors.As(err, new(*Error)):
-		err = &provider.Error{Code: provider.CodeFetchUser, Err: err}
-	case errors.Is(err, ErrUnavailable):
-		err = &provider.Error{Code: provider.CodeUnavailable, Err: err}
+	return func(ctx context.Context, client *http.Client, with *provider.Tokens) (map[string]any, error) {
+		claims, err := fetch(ContextWithToken(ctx, (*tokens)(with).bearer()), client)
+		switch {
+		case errors.As(err, new(*Error)):
+			err = &provider.Error{Code: provider.CodeFetchUser, Err: err}
+		case errors.Is(err, ErrUnavailable):
+			err = &provider.Error{Code: provider.CodeUnavailable, Err: err}
+		}
+		return claims, err
 	}
-	return claims, err
 }

@@ -97,7 +97,7 @@ func (a *Authenticator) meet(r *http.Request, found *session, need Requirement) 
 // errStepUp returns the error for a login that does not meet need.
 func (a *Authenticator) errStepUp(r *http.Request, found *session, need Requirement, stale bool) *Error {
 	at := found.registration
-	if at.config.OAuth2 != nil {
+	if at.config.FetchUser != nil {
 		return errNoStepUp()
 	}
 	needs := LoginOptions{Require: need}
@@ -127,7 +127,7 @@ func promptLogin() url.Values { return url.Values{"prompt": {"login"}} }
 
 // errNoStepUp returns the error for a Requirement at a provider that cannot meet any.
 func errNoStepUp() *Error {
-	err := fail(provider.CodeStepUpFailed, errors.New("Provider.OAuth2 has no ID token to confirm max_age or acr"))
+	err := fail(provider.CodeStepUpFailed, errors.New("a provider with FetchUser has no ID token to confirm max_age or acr"))
 	err.Public, err.operator = "This page needs a login that your login provider cannot confirm. Please tell us.", true
 	return err
 }

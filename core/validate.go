@@ -103,10 +103,10 @@ func (p *Provider) issues(issuer string) bool {
 
 // issuerOfAuthURL reports whether Issuer is the default that is made of AuthURL.
 func (p *Provider) issuerOfAuthURL() bool {
-	if p.OAuth2 == nil || p.OAuth2.AuthURL == "" {
+	if p.FetchUser == nil || p.Endpoints.AuthURL == "" {
 		return false
 	}
-	u, err := url.Parse(p.OAuth2.AuthURL)
+	u, err := url.Parse(p.Endpoints.AuthURL)
 	return err == nil && p.Issuer == u.Scheme+"://"+u.Host
 }
 
@@ -117,8 +117,8 @@ func (c *Config) checkPlainHTTP(faults *faults) {
 	if !isPlainHTTP(c.RedirectURL) {
 		for i, p := range c.Providers {
 			places := map[string]string{"Issuer": p.Issuer}
-			if p.OAuth2 != nil && p.OAuth2.AuthURL+p.OAuth2.TokenURL != "" {
-				places = map[string]string{"OAuth2.AuthURL": p.OAuth2.AuthURL, "OAuth2.TokenURL": p.OAuth2.TokenURL}
+			if p.FetchUser != nil && p.Endpoints.AuthURL+p.Endpoints.TokenURL != "" {
+				places = map[string]string{"Endpoints.AuthURL": p.Endpoints.AuthURL, "Endpoints.TokenURL": p.Endpoints.TokenURL}
 			}
 			for _, name := range slices.Sorted(maps.Keys(places)) {
 				if isPlainHTTP(places[name]) && provider.CheckEndpoint(places[name], true) == nil {

@@ -38,10 +38,11 @@ func tenantExample() Provider {
 }
 
 func oauth2Example() Provider {
-	return Provider{ClientID: "app", OAuth2: &OAuth2{
-		AuthURL: "https://id.example.test/authorize", TokenURL: "https://id.example.test/token",
+	return Provider{
+		ClientID:  "app",
+		Endpoints: EndpointConfig{AuthURL: "https://id.example.test/authorize", TokenURL: "https://id.example.test/token"},
 		FetchUser: func(context.Context, *http.Client) (map[string]any, error) { return nil, nil },
-	}}
+	}
 }
 
 func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
@@ -81,33 +82,37 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"rule 50: http provider on loopback, https application", func(c *Config) { c.Providers[0].Issuer = "http://127.0.0.1:9000" }, "Providers[0].Issuer is plain http, and RedirectURL is not; use https"},
 		{"rule 50: http AuthURL on loopback, https application", func(c *Config) {
 			c.Providers[0] = oauth2Example()
-			c.Providers[0].OAuth2.AuthURL = "http://127.0.0.1:9000/a"
-		}, "Providers[0].OAuth2.AuthURL is plain http, and RedirectURL is not"},
+			c.Providers[0].Endpoints.AuthURL = "http://127.0.0.1:9000/a"
+		}, "Providers[0].Endpoints.AuthURL is plain http, and RedirectURL is not"},
 		{"rule 50: http TokenURL on loopback, https application", func(c *Config) {
 			c.Providers[0] = oauth2Example()
-			c.Providers[0].OAuth2.TokenURL = "http://127.0.0.1:9000/t"
-		}, "Providers[0].OAuth2.TokenURL is plain http, and RedirectURL is not"},
+			c.Providers[0].Endpoints.TokenURL = "http://127.0.0.1:9000/t"
+		}, "Providers[0].Endpoints.TokenURL is plain http, and RedirectURL is not"},
 		{"rule 50: http issuer of OAuth 2.0 by metadata, https application", func(c *Config) {
 			c.Providers[0] = oauth2Example()
-			c.Providers[0].Issuer, c.Providers[0].OAuth2.AuthURL, c.Providers[0].OAuth2.TokenURL = "http://[::1]:9000", "", ""
+			c.Providers[0].Issuer, c.Providers[0].Endpoints.AuthURL, c.Providers[0].Endpoints.TokenURL = "http://[::1]:9000", "", ""
 		}, "Providers[0].Issuer is plain http, and RedirectURL is not"},
 		{"rule 50: http OAuth 2.0, http application", func(c *Config) {
 			c.RedirectURL, c.Providers[0] = "http://127.0.0.1:8080/auth/callback", oauth2Example()
-			c.Providers[0].OAuth2.AuthURL, c.Providers[0].OAuth2.TokenURL = "http://127.0.0.1:9000/a", "http://127.0.0.1:9000/t"
+			c.Providers[0].Endpoints.AuthURL, c.Providers[0].Endpoints.TokenURL = "http://127.0.0.1:9000/a", "http://127.0.0.1:9000/t"
 		}, ""},
 		{"issuer that is very long", func(c *Config) { c.Providers[0].Issuer += "/" + strings.Repeat("a", 4096) }, "Providers[0].Issuer is not an https URL"},
 		{"rule 30: two of OAuth 2.0 at one host", func(c *Config) {
 			*c = twoProviders()
-			c.Providers[0].Issuer, c.Providers[0].OAuth2 = "", oauth2Example().OAuth2
-			c.Providers[1].Issuer, c.Providers[1].OAuth2 = "", oauth2Example().OAuth2
+			c.Providers[0], c.Providers[1] = oauth2Example(), oauth2Example()
+			c.Providers[0].Name, c.Providers[1].Name = "one", "two"
 		}, "Providers[1].Issuer is that of Providers[0]; an empty Issuer is made of AuthURL's host, so set Issuer on both"},
 		{"rule 30: two of OAuth 2.0 at one host, with an issuer each", func(c *Config) {
 			*c = twoProviders()
-			c.Providers[0].OAuth2, c.Providers[1].OAuth2 = oauth2Example().OAuth2, oauth2Example().OAuth2
+			for i := range c.Providers {
+				c.Providers[i].Endpoints, c.Providers[i].FetchUser = oauth2Example().Endpoints, oauth2Example().FetchUser
+			}
 		}, ""},
 		{"rule 30: two of OAuth 2.0 with one issuer", func(c *Config) {
 			*c = twoProviders()
-			c.Providers[0].OAuth2, c.Providers[1].OAuth2 = oauth2Example().OAuth2, oauth2Example().OAuth2
+			for i := range c.Providers {
+				c.Providers[i].Endpoints, c.Providers[i].FetchUser = oauth2Example().Endpoints, oauth2Example().FetchUser
+			}
 			c.Providers[1].Issuer = c.Providers[0].Issuer
 		}, "one issuer can be one provider only"},
 		{"issuer with query", func(c *Config) { c.Providers[0].Issuer = "https://id.example.test?a" }, "Providers[0].Issuer is not an https URL"},
@@ -155,28 +160,28 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"OAuth 2.0", func(c *Config) { c.Providers[0] = oauth2Example() }, ""},
 		{"OAuth 2.0 by metadata", func(c *Config) {
 			c.Providers[0] = oauth2Example()
-			c.Providers[0].Issuer, c.Providers[0].OAuth2.AuthURL, c.Providers[0].OAuth2.TokenURL = "https://id.example.test", "", ""
+			c.Providers[0].Issuer, c.Providers[0].Endpoints.AuthURL, c.Providers[0].Endpoints.TokenURL = "https://id.example.test", "", ""
 		}, ""},
 		{"OAuth 2.0 without endpoints", func(c *Config) {
 			c.Providers[0] = oauth2Example()
-			c.Providers[0].OAuth2.AuthURL, c.Providers[0].OAuth2.TokenURL = "", ""
-		}, "OAuth2 has no AuthURL and TokenURL"},
+			c.Providers[0].Endpoints.AuthURL, c.Providers[0].Endpoints.TokenURL = "", ""
+		}, "Endpoints has no AuthURL and TokenURL"},
 		{"OAuth 2.0 with a state of its own", func(c *Config) {
 			c.Providers[0] = oauth2Example()
-			c.Providers[0].OAuth2.AuthURL += "?tenant=a&state=mine"
-		}, `OAuth2.AuthURL has a parameter "state" of its own`},
+			c.Providers[0].Endpoints.AuthURL += "?tenant=a&state=mine"
+		}, `Endpoints.AuthURL has a parameter "state" of its own`},
 		{"OAuth 2.0 at a host that is not ASCII", func(c *Config) {
 			c.Providers[0] = oauth2Example()
-			c.Providers[0].OAuth2.TokenURL = "https://\u0142.example.test/t"
-		}, "OAuth2.TokenURL has a host that is not ASCII"},
-		{"OAuth 2.0 with an empty fragment", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.AuthURL += "#" }, "OAuth2.AuthURL has a fragment"},
-		{"OAuth 2.0 with a parameter of its own", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.AuthURL += "?tenant=a" }, ""},
-		{"OAuth 2.0 with half of them", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.TokenURL = "" }, "OAuth2.TokenURL is missing"},
+			c.Providers[0].Endpoints.TokenURL = "https://\u0142.example.test/t"
+		}, "Endpoints.TokenURL has a host that is not ASCII"},
+		{"OAuth 2.0 with an empty fragment", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].Endpoints.AuthURL += "#" }, "Endpoints.AuthURL has a fragment"},
+		{"OAuth 2.0 with a parameter of its own", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].Endpoints.AuthURL += "?tenant=a" }, ""},
+		{"OAuth 2.0 with half of them", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].Endpoints.TokenURL = "" }, "Endpoints.TokenURL is missing"},
 		{"OAuth 2.0 by http", func(c *Config) {
 			c.Providers[0] = oauth2Example()
-			c.Providers[0].OAuth2.AuthURL = "http://id.example.test/a"
-		}, "OAuth2.AuthURL is not https"},
-		{"OAuth 2.0 without FetchUser", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].OAuth2.FetchUser = nil }, "OAuth2.FetchUser is missing"},
+			c.Providers[0].Endpoints.AuthURL = "http://id.example.test/a"
+		}, "Endpoints.AuthURL is not https"},
+		{"OAuth 2.0 without FetchUser", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].FetchUser = nil }, "Issuer is missing; give the provider's URL, exactly as the provider spells it, or set FetchUser"},
 		{"OAuth 2.0 with UserInfo", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].Requests.UserInfo = true }, "UserInfo is for OpenID Connect only"},
 		{"OAuth 2.0 with max_age", func(c *Config) {
 			c.Providers[0] = oauth2Example()
@@ -184,8 +189,8 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		}, "AuthParams has max_age, which only an ID token"},
 		{"OAuth 2.0 with a signed secret", func(c *Config) {
 			c.Providers[0] = oauth2Example()
-			c.Providers[0].OAuth2.AuthMethod = "private_key_jwt"
-		}, "OAuth2.AuthMethod is"},
+			c.Providers[0].Client.AuthMethod = "private_key_jwt"
+		}, "Client.AuthMethod is"},
 
 		{"no key", func(c *Config) { c.SessionKey = nil }, "SessionKey is empty; is its variable set?"},
 		{"short key", func(c *Config) { c.SessionKey = keyA[:31] }, "SessionKey has 31 bytes; give 32"},

@@ -14,8 +14,11 @@ import (
 )
 
 func (p *Provider) complete(prefix string, faults *faults) {
-	if p.OAuth2 != nil {
+	if p.FetchUser != nil {
 		p.completeOAuth2(prefix, faults)
+	}
+	if m := p.Client.AuthMethod; m != "" && m != "client_secret_basic" && m != "client_secret_post" {
+		faults.add("%sClient.AuthMethod is %q; give client_secret_basic or client_secret_post", prefix, m)
 	}
 	p.completeTenants(prefix, faults)
 	if p.Requests.FormPostUser && !p.Requests.FormPost {
@@ -33,8 +36,8 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	p.checkSigning(prefix, faults)
 	p.Checks.TrustedAudiences = slices.Clone(p.Checks.TrustedAudiences)
 	switch {
-	case p.Issuer == "" && p.OAuth2 == nil:
-		faults.add("%sIssuer is missing; give the provider's URL, exactly as the provider spells it", prefix)
+	case p.Issuer == "" && p.FetchUser == nil:
+		faults.add("%sIssuer is missing; give the provider's URL, exactly as the provider spells it, or set FetchUser and Endpoints for a provider without OpenID Connect", prefix)
 	case provider.HasForeignHost(p.Issuer):
 		faults.add("%sIssuer has a host that is not ASCII; give it in its xn-- form (punycode)", prefix)
 	case p.Issuer != "" && (provider.CheckEndpoint(p.Issuer, true) != nil || strings.ContainsAny(p.Issuer, "?#")):
@@ -47,7 +50,7 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	}
 	p.Scopes = slices.Clone(p.Scopes)
 	switch {
-	case p.OAuth2 != nil:
+	case p.FetchUser != nil:
 	case p.Scopes == nil:
 		p.Scopes = []string{"openid", "profile", "email"}
 	case strings.Contains(strings.Join(p.Scopes, ""), " "):
@@ -64,7 +67,7 @@ func (p *Provider) complete(prefix string, faults *faults) {
 func (p *Provider) checkSigning(prefix string, faults *faults) {
 	switch {
 	case p.Checks.SigningAlg == "":
-	case p.OAuth2 != nil:
+	case p.FetchUser != nil:
 		faults.add("%sChecks.SigningAlg is for OpenID Connect only; leave it empty", prefix)
 	case !slices.Contains(provider.Asymmetric, jose.SignatureAlgorithm(p.Checks.SigningAlg)):
 		faults.add("%sChecks.SigningAlg is %q; give one of %q, or leave it empty to accept the algorithms that the provider announces", prefix, p.Checks.SigningAlg, provider.Asymmetric)
@@ -89,33 +92,26 @@ func paramFaults(params url.Values) (faults []string) {
 // completeOAuth2 checks the configuration of a provider without OpenID Connect, and
 // sets its Issuer if it is empty.
 func (p *Provider) completeOAuth2(prefix string, faults *faults) {
-	c := *p.OAuth2
-	p.OAuth2 = &c
-	if c.FetchUser == nil {
-		faults.add("%sOAuth2.FetchUser is missing; set a function that asks the provider for the user", prefix)
-	}
+	c := p.Endpoints
 	if p.Requests.UserInfo {
-		faults.add("%sRequests.UserInfo is for OpenID Connect only; leave it false, and ask the provider in OAuth2.FetchUser", prefix)
+		faults.add("%sRequests.UserInfo is for OpenID Connect only; leave it false, and ask the provider in FetchUser", prefix)
 	}
 	if p.Requests.AuthParams.Has("max_age") {
 		faults.add("%sRequests.AuthParams has max_age, which only an ID token can confirm; remove it", prefix)
 	}
-	if c.AuthMethod != "" && c.AuthMethod != "client_secret_basic" && c.AuthMethod != "client_secret_post" {
-		faults.add("%sOAuth2.AuthMethod is %q; give client_secret_basic or client_secret_post", prefix, c.AuthMethod)
-	}
 	if c.AuthURL == "" && c.TokenURL == "" {
 		if p.Issuer == "" {
-			faults.add("%sOAuth2 has no AuthURL and TokenURL; give both, or an Issuer that has metadata (RFC 8414)", prefix)
+			faults.add("%sEndpoints has no AuthURL and TokenURL; give both, or an Issuer that has metadata (RFC 8414)", prefix)
 		}
 		return
 	}
 	for _, endpoint := range [...]struct{ name, url string }{{"AuthURL", c.AuthURL}, {"TokenURL", c.TokenURL}} {
 		if err := provider.CheckEndpoint(endpoint.url, true); err != nil {
-			faults.add("%sOAuth2.%s %v; give the provider's endpoint", prefix, endpoint.name, err)
+			faults.add("%sEndpoints.%s %v; give the provider's endpoint", prefix, endpoint.name, err)
 		}
 	}
 	if err := provider.CheckOwnParams(c.AuthURL); err != nil {
-		faults.add("%sOAuth2.AuthURL %v; remove it", prefix, err)
+		faults.add("%sEndpoints.AuthURL %v; remove it", prefix, err)
 	}
 	if u, err := url.Parse(c.AuthURL); err == nil && p.Issuer == "" && provider.CheckEndpoint(c.AuthURL, true) == nil {
 		p.Issuer = u.Scheme + "://" + u.Host
@@ -129,8 +125,8 @@ func (p *Provider) completeTenants(prefix string, faults *faults) {
 	switch {
 	case len(p.Checks.Tenants) == 0 && strings.ContainsAny(p.Issuer, "{}"):
 		faults.add("%sChecks.Tenants is empty, and Issuer is for many tenants; list the tenants whose users may log in, because anyone can create a tenant", prefix)
-	case len(p.Checks.Tenants) > 0 && p.OAuth2 != nil:
-		faults.add("%sChecks.Tenants is for OpenID Connect only; leave it out, and check the tenant in OAuth2.FetchUser", prefix)
+	case len(p.Checks.Tenants) > 0 && p.FetchUser != nil:
+		faults.add("%sChecks.Tenants is for OpenID Connect only; leave it out, and check the tenant in FetchUser", prefix)
 	case len(p.Checks.Tenants) > 0 && !template:
 		faults.add("%sChecks.Tenants needs an Issuer with /%s/ in it, as the provider's metadata spells it", prefix, provider.TenantPlaceholder)
 	}

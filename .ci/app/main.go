@@ -1,6 +1,6 @@
 // Command app is a small application for CI. The variable PROVIDERS sets its
 // providers: a JSON array of core.Provider, each with a UserURL, an API that
-// returns the user. With KEEP_TOKENS=true it keeps tokens, so that it can call
+// returns the user. Plain means that it has no OpenID Connect. With KEEP_TOKENS=true it keeps tokens, so that it can call
 // that API at any time, and lets providers end sessions. For code to copy, see
 // the examples.
 package main
@@ -24,6 +24,7 @@ import (
 type provider struct {
 	core.Provider
 	UserURL string
+	Plain   bool
 }
 
 func main() {
@@ -41,8 +42,8 @@ func main() {
 	userURLs := make(map[string]string)
 	for _, p := range providers {
 		userURLs[p.Issuer] = p.UserURL
-		if p.OAuth2 != nil {
-			p.OAuth2.FetchUser = fetchUser(p.UserURL)
+		if p.Plain {
+			p.FetchUser = fetchUser(p.UserURL)
 		}
 		config.Providers = append(config.Providers, p.Provider)
 	}

@@ -75,7 +75,7 @@ function provider({ name, client, plain, issuer, authorization, token }) {
   if (!plain) return { ...registered, Issuer: issuer, Requests: { UserInfo: true } };
   return {
     ...registered, Scopes: ['user'], UserURL: `${issuer}/user`,
-    OAuth2: { AuthURL: authorization, TokenURL: token, AuthMethod: 'client_secret_post' },
+    Plain: true, Client: { AuthMethod: 'client_secret_post' }, Endpoints: { AuthURL: authorization, TokenURL: token },
   };
 }
 

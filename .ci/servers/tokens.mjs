@@ -80,7 +80,8 @@ function plain(name, number, once) {
     name, client: oauth2Server.client, api: `${origin}/user`, user: { id: 4711 },
     registered: {
       Issuer: origin, Scopes: ['user'],
-      OAuth2: { AuthURL: `${origin}/authorize`, TokenURL: `${origin}/token`, AuthMethod: 'client_secret_post' },
+      Plain: true, Client: { AuthMethod: 'client_secret_post' },
+      Endpoints: { AuthURL: `${origin}/authorize`, TokenURL: `${origin}/token` },
     },
     start: () => oauth2Server.start(ports[number], callback(name), once),
   };

@@ -23,7 +23,7 @@ import (
 func Discord(client Client) core.Provider {
 	p := provider("Discord", "https://discord.com", client)
 	p.Scopes = []string{"identify", "email"}
-	p.OAuth2 = &core.OAuth2{FetchUser: discordUser}
+	p.FetchUser = discordUser
 	return p
 }
 

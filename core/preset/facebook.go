@@ -26,12 +26,10 @@ import (
 func Facebook(client Client) core.Provider {
 	p := provider("Facebook", "https://www.facebook.com", client)
 	p.Scopes = []string{"public_profile", "email"}
-	p.OAuth2 = &core.OAuth2{
-		AuthURL:    "https://www.facebook.com/dialog/oauth",
-		TokenURL:   "https://graph.facebook.com/oauth/access_token",
-		AuthMethod: "client_secret_post",
-		FetchUser:  facebookUser,
-	}
+	p.Endpoints.AuthURL = "https://www.facebook.com/dialog/oauth"
+	p.Endpoints.TokenURL = "https://graph.facebook.com/oauth/access_token"
+	p.Client.AuthMethod = "client_secret_post"
+	p.FetchUser = facebookUser
 	return p
 }
 

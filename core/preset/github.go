@@ -30,12 +30,10 @@ import (
 func GitHub(client Client) core.Provider {
 	p := provider("GitHub", "https://github.com/login/oauth", client)
 	p.Scopes = []string{"user:email"}
-	p.OAuth2 = &core.OAuth2{
-		AuthURL:    "https://github.com/login/oauth/authorize",
-		TokenURL:   "https://github.com/login/oauth/access_token",
-		AuthMethod: "client_secret_post",
-		FetchUser:  gitHubUser,
-	}
+	p.Endpoints.AuthURL = "https://github.com/login/oauth/authorize"
+	p.Endpoints.TokenURL = "https://github.com/login/oauth/access_token"
+	p.Client.AuthMethod = "client_secret_post"
+	p.FetchUser = gitHubUser
 	return p
 }
 

@@ -77,8 +77,11 @@ func (g *codeGrant) authorizationRequest(m *metadata, a Request, more url.Values
 }
 
 // prepare checks that this client can use the provider's endpoints. So such a fault is
-// found before a user is sent to the provider.
+// found before a user is sent to the provider. AuthMethod replaces what m announces.
 func (g *codeGrant) prepare(m *metadata) error {
+	if g.config.AuthMethod != "" {
+		m.AuthMethods = []string{g.config.AuthMethod}
+	}
 	m.commonRequest = g.commonRequest(m.AuthorizationEndpoint, nil)
 	_, err := m.authStyle(g.config.Secret != nil)
 	return err

@@ -33,12 +33,8 @@ func newOAuth2Provider(config Config) *oauth2Provider {
 
 // endpoints returns the endpoints of the configuration, or those of the metadata.
 func (p *oauth2Provider) endpoints(ctx context.Context) (*metadata, error) {
-	if c := p.config.OAuth2; c.AuthURL != "" {
-		m := &metadata{Issuer: p.config.Issuer, AuthorizationEndpoint: c.AuthURL, TokenEndpoint: c.TokenURL}
-		if c.AuthMethod != "" {
-			m.AuthMethods = []string{c.AuthMethod}
-		}
-		return m, nil
+	if c := &p.config; c.AuthURL != "" {
+		return &metadata{Issuer: c.Issuer, AuthorizationEndpoint: c.AuthURL, TokenEndpoint: c.TokenURL}, nil
 	}
 	return fetchMetadata(ctx, p.config.Client, p.config.Issuer, oauth2MetadataURL(p.config.Issuer))
 }
@@ -75,7 +71,7 @@ func (p *oauth2Provider) Redeem(ctx context.Context, code string, a Request) (*I
 	client := *p.config.Client // follows no redirect, so the token stays where it is sent
 	client.Transport = &oauth2.Transport{Base: client.Transport, Source: oauth2.StaticTokenSource(token)}
 	tokens := p.tokensOf(token)
-	fetched, err := p.config.OAuth2.FetchUser(ctx, &client, tokens)
+	fetched, err := p.config.FetchUser(ctx, &client, tokens)
 	if err != nil {
 		return nil, fetchUserError(err, token.AccessToken)
 	}

@@ -62,23 +62,18 @@ type Config struct {
 	// not send one.
 	TokenLifetime time.Duration
 
-	OAuth2 *OAuth2 // nil: OpenID Connect
-
-	Client *http.Client // from NewClient
-	Now    func() time.Time
-	Log    *slog.Logger // nil: no log
-}
-
-// OAuth2 is for a provider without OpenID Connect.
-type OAuth2 struct {
 	AuthURL, TokenURL string // both empty: those of the metadata
-	AuthMethod        string
+	AuthMethod        string // empty: as the metadata says
 
 	// FetchUser fetches the claims of the user, with a client that sends the access
 	// token. An [*Error] with CodeFetchUser is returned unchanged. An [*Error] with
 	// CodeUnavailable or a failed connection is an outage. Any other error is a
-	// failed check of the response.
+	// failed check of the response. Nil: OpenID Connect.
 	FetchUser func(ctx context.Context, client *http.Client, with *Tokens) (claims map[string]any, err error)
+
+	Client *http.Client // from NewClient
+	Now    func() time.Time
+	Log    *slog.Logger // nil: no log
 }
 
 // Request is the authorization request of one login.
@@ -111,7 +106,7 @@ type Identity struct {
 
 // New returns the Provider of a registration. It does not use the network.
 func New(config Config) Provider {
-	if config.OAuth2 != nil {
+	if config.FetchUser != nil {
 		return newOAuth2Provider(config)
 	}
 	return newOIDCProvider(config)
