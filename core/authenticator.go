@@ -130,19 +130,25 @@ func (a *Authenticator) openCookies(secure bool) error {
 	}
 	a.attempts = &attempts{sealer: attemptSealer, prefix: host + name + "-login-", long: host + name + "-return", cookies: everywhere}
 	a.landings = newLandings(landingSealer, host+name+"-landed-", everywhere, &a.config, a.now)
+	revocations := a.config.Logout.Revocations
+	if a.config.Sessions.Own != nil && revocations == nil {
+		revocations = new(MemoryRevocations) // for the ids of logout tokens
+	}
 	a.sessions = &sessionKeeper{
+		own:    a.config.Sessions.Own != nil,
 		cookie: host + name + "-session",
-		vault:  vaultOf(host + name + "-session"), sealer: sessionSealer, registrations: a.registrations, revocations: a.config.Logout.Revocations,
+		vault:  vaultOf(host + name + "-session"), sealer: sessionSealer, registrations: a.registrations, revocations: revocations,
 		lifetime: a.config.Sessions.Lifetime, idle: a.config.Sessions.Idle, now: a.now,
 	}
 	a.tokens = &tokenKeeper{vault: vaultOf(host + name + "-tokens"), sealer: tokenSealer, kept: a.config.Tokens.Keep}
 	a.hints = &logoutHints{
 		sealer: hintSealer, name: path + name + "-logout", last: host + name + "-last", registrations: a.registrations,
+		own: a.config.Sessions.Own != nil, inStore: host + name + "-hint",
 		cookies: vault.Kind{Path: a.config.Logout.Path, Secure: secure}, everywhere: everywhere,
 		lifetime: a.config.Sessions.Lifetime + hintOutlives, log: a.log, logger: a.config.Logger,
 	}
 	if a.config.Sessions.Store != nil {
-		a.hints.store = vaultOf(host + name + "-hint")
+		a.hints.store = vaultOf(a.hints.inStore)
 	}
 	return nil
 }
@@ -160,8 +166,8 @@ func (a *Authenticator) Discover(ctx context.Context) error {
 
 // Routes returns the routes to mount: the login, the callback of each provider, and the
 // logout. The callback of a provider with [RequestConfig.FormPost] has two routes, for
-// GET and POST. With [LogoutConfig.Revocations], there are also routes for the provider's
-// logout requests. Paths are exact, without wildcards. Each adapter mounts these routes.
+// GET and POST. With [LogoutConfig.Revocations] or [OwnSessions.EndByProvider], there are
+// also routes for the provider's logout requests. Paths are exact, without wildcards. Each adapter mounts these routes.
 func (a *Authenticator) Routes() []Route { return slices.Clone(a.routes) }
 
 func (a *Authenticator) listRoutes() []Route {
@@ -175,8 +181,10 @@ func (a *Authenticator) listRoutes() []Route {
 			routes = append(routes, Route{http.MethodPost, at.callbackPath, a.Callback})
 		}
 	}
-	routes = append(routes, Route{http.MethodPost, a.config.Logout.Path, a.Logout})
-	if a.config.Logout.Revocations != nil {
+	if a.config.hasLogout() {
+		routes = append(routes, Route{http.MethodPost, a.config.Logout.Path, a.Logout})
+	}
+	if a.config.endsByProvider() {
 		routes = append(routes,
 			Route{http.MethodPost, a.config.Logout.BackChannelPath, a.BackChannelLogout},
 			Route{http.MethodGet, a.config.Logout.FrontChannelPath, a.FrontChannelLogout})

@@ -71,11 +71,7 @@ func (a *Authenticator) callback(t *turn) error {
 	if calledBack != begunAt { // RFC 9700 section 4.4: mix-up of providers
 		return withAnswer(errBadCallback("the callback is for another provider than the login; check the redirect URI registered at each provider"), query)
 	}
-	if err := a.finish(t, query, attempt); err != nil {
-		return err
-	}
-	redirect(t.w, a.returnTo(attempt.returnTo))
-	return nil
+	return a.finish(t, query, attempt)
 }
 
 // match returns this browser's attempt for the callback's state, or nil. The state must
@@ -88,7 +84,7 @@ func (a *Authenticator) match(r *http.Request, query url.Values) *attempt {
 	return a.attempts.find(r, state)
 }
 
-// finish takes a callback with its attempt to a session. The order of the steps matters:
+// finish takes a callback with its attempt to a session, and answers it. The order of the steps matters:
 // the code is sent only after the response is known to come from the right provider, and
 // OnLogin is called only after all checks.
 func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) error {
@@ -116,6 +112,10 @@ func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) erro
 	if err != nil {
 		return err
 	}
+	if a.config.Sessions.Own != nil {
+		next.login = loginMark(attempt.state)
+		return a.hand(t, login, next)
+	}
 	fresh := login.session // has the same id for all callbacks of this login
 	fresh.seen = instantOf(a.now())
 	if err := a.start(w, r, &fresh, login.tokens); err != nil {
@@ -123,6 +123,7 @@ func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) erro
 	}
 	a.hints.save(w, r, &fresh, login.idToken)
 	a.landings.save(w, next)
+	redirect(w, login.returnTo)
 	return nil
 }
 
@@ -215,7 +216,11 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 			return nil, err
 		}
 	}
-	return a.outcomeOf(at, who, attempt), nil
+	o := a.outcomeOf(at, who, attempt)
+	if a.config.Sessions.Own != nil {
+		o.login, o.mark = login, loginMark(attempt.state)
+	}
+	return o, nil
 }
 
 // outcomeOf returns the session and tokens of a login.
@@ -239,6 +244,11 @@ func (a *Authenticator) heal(t *turn, query url.Values, over *attempt) error {
 	}
 	t.again = &options
 	state, _ := only(query["state"])
+	if a.config.Sessions.Own != nil {
+		if done, err := a.reopen(t, state, over, options.ReturnTo); done {
+			return err
+		}
+	}
 	switch session, err := a.sessions.load(t.r); {
 	case err != nil:
 		return err

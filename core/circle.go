@@ -19,6 +19,11 @@ const (
 	// the login itself, instead of using a guard.
 	maxRepeated = 1
 
+	// maxOwnRepeated is maxRepeated for an application with sessions of its own. It may
+	// have a session that we cannot see, and log the user in again on purpose, for
+	// example to link accounts.
+	maxOwnRepeated = 4
+
 	// maxReopened is how often a callback whose login has ended may redirect to the page
 	// within a minute, if there is a session. A user may reload the callback; a circle
 	// never ends.
@@ -48,6 +53,7 @@ const (
 	over            // expired
 	ended           // revoked on purpose: by the user, the application or the provider
 	revoked         // revoked from the start, or its provider is no longer configured
+	theirs          // a session of the application's own, which we cannot see
 )
 
 // likelyCauses are the causes that the log gives for a session that did not last.
@@ -63,12 +69,17 @@ var likelyCauses = map[fate]string{
 	ended:   revokedAtOnce,
 	over:    "the session has expired already: clocks of replicas differ, or Sessions.Lifetime or Sessions.Idle is too short",
 	revoked: revokedAtOnce,
+	theirs: "the application's guard does not see the session that Sessions.Own.Start has started: its cookie is for another path, host or scheme, or SameSite=Strict, " +
+		"the browser or a proxy dropped it, the response was written before the session was saved, or another replica does not know the session",
 }
 
 const revokedAtOnce = "the session is revoked as soon as it begins: clocks of replicas differ, or the clock of a program that calls Revocations"
 
 // fate returns why load finds no session, or good if it finds one.
 func (s *sessionKeeper) fate(r *http.Request) (fate, error) {
+	if s.own {
+		return theirs, nil
+	}
 	found, err := s.load(r)
 	if err != nil || found != nil {
 		return good, err
@@ -102,7 +113,7 @@ func (s *sessionKeeper) fate(r *http.Request) (fate, error) {
 // excused.
 func (a *Authenticator) challengeAgain(w http.ResponseWriter, r *http.Request, options *LoginOptions) error {
 	last, ok := a.landings.find(r)
-	if !ok || last.silent || last.page != a.fingerprint(options.ReturnTo) {
+	if !ok || last.silent || last.unfinished || last.page != a.fingerprint(options.ReturnTo) {
 		return nil
 	}
 	if last.count == 0 {
@@ -125,7 +136,7 @@ func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *at
 	}
 	last, ok := a.landings.find(r)
 	dropped := attempt.guarded && !ok && a.spentAttempts(r, attempt) >= maxSpent
-	if !dropped && (!ok || last.silent || last.page != next.page || attempt.excused) {
+	if !dropped && (!ok || last.silent || last.unfinished || last.page != next.page || attempt.excused) {
 		return next, nil
 	}
 	why, err := a.sessions.fate(r)
@@ -139,11 +150,11 @@ func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *at
 	case attempt.guarded:
 		// Tabs that are restored together start their logins before the first one
 		// ends. If this login started later, its guard did not see the session.
-		if why != good || attempt.begun.After(last.at) {
+		if why != good && why != theirs || attempt.begun.After(last.at) {
 			return next, a.errSessionLost(w, r, why)
 		}
 	case why != good:
-		if last.count >= maxRepeated {
+		if why != theirs && last.count >= maxRepeated || last.count >= maxOwnRepeated {
 			return next, a.errSessionLost(w, r, why)
 		}
 		next.count = last.count + 1
@@ -181,6 +192,7 @@ func (a *Authenticator) goOnAsNobody(w http.ResponseWriter, r *http.Request, att
 		next.count = last.count + 1
 	}
 	a.landings.save(w, next)
+	redirect(w, a.returnTo(attempt.returnTo))
 	return nil
 }
 
@@ -191,11 +203,14 @@ func (a *Authenticator) fingerprint(returnTo string) uint32 { return fingerprint
 // circle. It removes the landing, so that the user can try again.
 func (a *Authenticator) errSessionLost(w http.ResponseWriter, r *http.Request, why fate) *Error {
 	a.landings.forget(w, r)
+	if a.config.Sessions.Own != nil {
+		why = theirs
+	}
 	return fail(codeSessionLost, errors.New("a login succeeded, but the browser's next request was anonymous; "+likelyCauses[why]))
 }
 
 const (
-	landingVersion  = 1
+	landingVersion  = 2
 	landingLifetime = time.Minute
 	maxLandings     = 32 // removed by one logout
 )
@@ -208,21 +223,27 @@ type landing struct {
 	page   uint32 // fingerprint of the page where the login ended
 	count  byte   // landings before it that may belong to the same circle
 	silent bool   // a login with prompt=none that ended without a user
+
+	// For OwnSessions:
+	login      uint64 // mark of the login
+	unfinished bool   // the application could not start its session
 }
 
 func (l landing) encode() []byte {
 	b := binary.BigEndian.AppendUint64([]byte{landingVersion}, uint64(l.at.UnixNano()))
 	b = binary.BigEndian.AppendUint32(b, l.page)
-	return seal.AppendFlag(append(b, l.count), l.silent)
+	b = seal.AppendFlag(append(b, l.count), l.silent)
+	return binary.BigEndian.AppendUint64(seal.AppendFlag(b, l.unfinished), l.login)
 }
 
 func decodeLanding(b string) (landing, bool) {
-	if len(b) != 15 || b[0] != landingVersion {
+	if len(b) != 24 || b[0] != landingVersion {
 		return landing{}, false
 	}
 	return landing{
 		at:   time.Unix(0, int64(seal.Uint64At(b, 1))),
 		page: binary.BigEndian.Uint32([]byte(b[9:13])), count: b[13], silent: b[14] == 1,
+		unfinished: b[15] == 1, login: seal.Uint64At(b, 16),
 	}, true
 }
 

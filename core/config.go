@@ -113,6 +113,11 @@ type SessionConfig struct {
 	// no server.
 	Store sessions.Store
 
+	// Own is for an application that has sessions of its own: pixy then keeps none.
+	// Store, Idle, Claims and Tokens.Keep must then be unset, and Lifetime is how long the
+	// application's sessions last at most. Nil: sessions of pixy.
+	Own *OwnSessions
+
 	// Lifetime limits a session, counted from the login. A shorter Lifetime also ends
 	// existing sessions earlier; a longer one applies to new sessions only. Zero: 12
 	// hours.
@@ -161,9 +166,17 @@ type TokenConfig struct {
 // LogoutConfig configures how sessions end. With the zero value, a session in a
 // cookie ends in its browser or when its lifetime is over.
 type LogoutConfig struct {
-	// Path is the route where a POST ends the session. Empty: "logout" beside the
-	// callback, such as /auth/logout.
+	// Path is the route where a POST ends the session. Browsers send the logout hint
+	// only there and below, so a handler that calls [Authenticator.EndSession] must have a
+	// path below it, such as /auth/logout/all. Without [OwnSessions.End], Path has no
+	// route, and is for that handler. Empty: "logout" beside the callback, such as
+	// /auth/logout.
 	Path string
+
+	// Local makes the logout route end the session here only. The provider's session
+	// goes on, so the next login may not ask for a password. False: the browser goes on
+	// to the provider's logout.
+	Local bool
 
 	// After is the path of this application where a logout ends. If the provider
 	// supports logout, register the absolute URL of After with the provider as
@@ -178,13 +191,14 @@ type LogoutConfig struct {
 	// revocations compare times. Nil: none.
 	Revocations Revocations
 
-	// BackChannelPath is the route for logout tokens, used only with Revocations.
+	// BackChannelPath is the route for logout tokens, used only with Revocations or
+	// [OwnSessions.EndByProvider].
 	// Register its absolute URL with the provider as backchannel_logout_uri. Empty:
 	// "backchannel-logout" beside the callback.
 	BackChannelPath string
 
 	// FrontChannelPath is the route that the provider's logout page opens in a
-	// frame, used only with Revocations. Register its absolute URL as
+	// frame, used under the same condition. Register its absolute URL as
 	// frontchannel_logout_uri, with frontchannel_logout_session_required. Empty:
 	// "frontchannel-logout" beside the callback.
 	FrontChannelPath string

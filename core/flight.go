@@ -49,6 +49,8 @@ type flight struct {
 // An outcome is the result of a code: a session, and the contents of its cookies.
 type outcome struct {
 	session  session
+	login    *Login  // for OwnSessions; nil: sessions are ours
+	mark     uint64  // of the login, for OwnSessions
 	tokens   *tokens // nil if they are not kept
 	idToken  string
 	returnTo string
@@ -152,13 +154,29 @@ func (f *flights) landedBefore(state, returnTo string, t time.Time) bool {
 	return of != nil && of.login != nil && of.login.returnTo == returnTo && of.until.Add(-outcomeLifetime).Before(t)
 }
 
+// landedWith returns the outcome of the login of state, or nil if it is not remembered.
+func (f *flights) landedWith(state string) (*outcome, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.prune()
+	if of := f.byState[state]; of != nil && !of.until.IsZero() {
+		return of.login, of.err
+	}
+	return nil, nil
+}
+
 // end is called when a session ends, so that no further callback starts it again. The
 // code stays known as used.
 func (f *flights) end(session *session) {
+	f.endAll(func(of *outcome) bool { return of.session.id == session.id })
+}
+
+// endAll is end for all logins for which ended returns true.
+func (f *flights) endAll(ended func(*outcome) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, of := range f.landed {
-		if of.login != nil && of.login.session.id == session.id {
+		if of.login != nil && ended(of.login) {
 			f.bytes -= of.size()
 			of.login, of.err = nil, errLoginEnded()
 			f.bytes += of.size()
@@ -186,6 +204,9 @@ func (of *flight) size() int {
 	}
 	if t := of.login.tokens; t != nil {
 		n += len(t.Access) + len(t.Refresh) + len(t.Nonce)
+	}
+	if l := of.login.login; l != nil {
+		n += len(l.Grant.Token.AccessToken) + len(l.Grant.Token.RefreshToken) + len(l.Payload) + len(l.Data)
 	}
 	return n
 }

@@ -13,9 +13,9 @@ import (
 func TestALandingComesBackAsItWas(t *testing.T) {
 	t.Parallel()
 	at := time.Unix(1e9, 7)
-	for _, want := range []landing{{at: at}, {at: at, page: 1<<32 - 1, count: 255, silent: true}, {at: at, page: 1}} {
+	for _, want := range []landing{{at: at}, {at: at, page: 1<<32 - 1, count: 255, silent: true}, {at: at, page: 1}, {at: at, login: 1<<64 - 1}, {at: at, unfinished: true}} {
 		whole := string(want.encode())
-		if got, ok := decodeLanding(whole); !ok || !got.at.Equal(want.at) || got.page != want.page || got.count != want.count || got.silent != want.silent {
+		if got, ok := decodeLanding(whole); !ok || got != want {
 			t.Errorf("got %+v, %v, want %+v", got, ok, want)
 		}
 		for i := range whole {
@@ -26,7 +26,7 @@ func TestALandingComesBackAsItWas(t *testing.T) {
 		if _, ok := decodeLanding(whole + "\x00"); ok {
 			t.Error("a byte too many is passed over")
 		}
-		if _, ok := decodeLanding("\x02" + whole[1:]); ok {
+		if _, ok := decodeLanding("\x01" + whole[1:]); ok {
 			t.Error("another version is taken")
 		}
 	}

@@ -109,7 +109,7 @@ func (a *Authenticator) returnTo(s string) string {
 		return a.config.Pages.Home
 	}
 	path := pathOf(s)
-	if slices.ContainsFunc(a.routes, func(route Route) bool { return route.Path == path }) {
+	if path == a.config.Logout.Path || slices.ContainsFunc(a.routes, func(route Route) bool { return route.Path == path }) {
 		return a.config.Pages.Home
 	}
 	return s

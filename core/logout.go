@@ -1,7 +1,9 @@
 package core
 
 import (
+	"cmp"
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,32 +39,81 @@ func (a *Authenticator) logout(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return errMethod(w, http.MethodPost)
 	}
+	var endTheirs HandlerFunc
+	if a.config.Sessions.Own != nil {
+		endTheirs = a.endOwn
+	}
+	at, hint, err := a.leave(w, r, endTheirs)
+	if err != nil {
+		return err
+	}
+	to := ""
+	if !a.config.Logout.Local {
+		to = a.logoutURL(r, at, hint)
+	}
+	redirect(w, cmp.Or(to, a.config.Logout.After))
+	return nil
+}
+
+// EndSession ends the session here, for a logout handler of the application's own. It
+// returns the URL at which the session at the provider ends (OpenID Connect RP-Initiated
+// Logout), or an empty string if there is none: see [Authenticator.Logout]. The handler
+// redirects there, or not. The provider then redirects the browser to Logout.After.
+//
+// It may set cookies, and writes neither status nor body. Call it before the handler
+// writes anything. See [LogoutConfig.Path] for the handler's path. Logout.Local has no
+// effect here. With [SessionConfig.Own], the handler ends the application's session
+// itself, and EndSession forgets the login.
+//
+// If another site caused a request other than GET or HEAD, the error wraps
+// [ErrCrossOrigin]. If the Store or Revocations are down, it wraps [ErrUnavailable]. The
+// session continues in both cases. The error is an [*Error], and has been logged.
+func (a *Authenticator) EndSession(w http.ResponseWriter, r *http.Request) (providerURL string, err error) {
+	noStore(w)
+	at, hint, err := a.leave(w, r, nil)
+	if err != nil {
+		return "", a.report(w, r, err)
+	}
+	return a.logoutURL(r, at, hint), nil
+}
+
+// leave ends a browser's session here, first that of the application if endTheirs is not
+// nil. It returns the provider of the session and the hint for its logout, if known.
+func (a *Authenticator) leave(w http.ResponseWriter, r *http.Request, endTheirs HandlerFunc) (at *registration, hint string, err error) {
 	if err := a.crossOrigin.Check(r); err != nil {
-		return fail(codeCrossOrigin, err)
+		return nil, "", fail(codeCrossOrigin, err)
 	}
 	session, err := a.sessions.load(r)
 	if err != nil {
-		return err
+		return nil, "", err
+	}
+	if endTheirs != nil {
+		if err := endTheirs(w, r); err != nil {
+			return nil, "", err
+		}
 	}
 	held, err := a.endSession(w, r, session)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	if held != nil {
 		a.revokeTokens(r, session.registration, held)
 	}
-	at, hint := a.hints.take(w, r, session)
+	at, hint = a.hints.take(w, r, session)
 	if session != nil {
 		at = session.registration
+	} else if at == nil && a.hints.own && vault.Has(r, a.hints.last) {
+		at = a.sole() // the browser has logged in, and its hint was too large
 	}
-	if at != nil {
-		if to := at.logoutURL(r.Context(), hint, a.origin+a.config.Logout.After); to != "" {
-			redirect(w, to)
-			return nil
-		}
+	return at, hint, nil
+}
+
+// logoutURL returns the URL at which a session ends at its provider, or an empty string.
+func (a *Authenticator) logoutURL(r *http.Request, at *registration, hint string) string {
+	if at == nil {
+		return ""
 	}
-	redirect(w, a.config.Logout.After)
-	return nil
+	return at.logoutURL(r.Context(), hint, a.origin+a.config.Logout.After)
 }
 
 // endSession ends a browser's session, and returns its tokens, or nil. If it returns an
@@ -77,6 +128,9 @@ func (a *Authenticator) endSession(w http.ResponseWriter, r *http.Request, sessi
 	}
 	if err := a.sessions.end(w, r, session); err != nil {
 		return nil, err
+	}
+	if last, ok := a.landings.find(r); ok && last.login != 0 {
+		a.flights.endAll(func(of *outcome) bool { return of.mark == last.login })
 	}
 	a.landings.forgetAll(w, r)
 	if session != nil {
@@ -135,6 +189,8 @@ type logoutHints struct {
 	sealer        *seal.Sealer
 	name          string        // of the cookie with the hint
 	last          string        // of the cookie with the key of the last session
+	inStore       string        // of the cookie with the place in the Store
+	own           bool          // the sessions are the application's
 	registrations registrations // a hint is sealed under its provider's id, so that no other provider gets it
 	cookies       vault.Kind    // of the logout path
 	everywhere    vault.Kind
@@ -154,7 +210,8 @@ func (h *logoutHints) save(w http.ResponseWriter, r *http.Request, of *session, 
 		h.drop(w, r)
 		return
 	}
-	h.everywhere.Set(w, h.last, hintKey(of), h.lifetime)
+	key := hintKey(of)
+	h.everywhere.Set(w, h.last, key+h.proof(key, of), h.lifetime)
 	h.keep(w, r, of, idToken, h.replace)
 }
 
@@ -178,7 +235,11 @@ func (h *logoutHints) keep(w http.ResponseWriter, r *http.Request, of *session, 
 	}
 	h.cookies.Remove(w, h.name)
 	if h.store == nil {
-		h.tellTooLarge(r, of.registration, len(idToken), "set a Store")
+		remedy := "set a Store"
+		if h.own {
+			remedy = "ask for fewer scopes"
+		}
+		h.tellTooLarge(r, of.registration, len(idToken), remedy)
 		return
 	}
 	switch err := inStore(w, r, value); {
@@ -203,12 +264,12 @@ func (h *logoutHints) replace(w http.ResponseWriter, r *http.Request, value stri
 // accepts only the hint of that session. It returns nil and "" if there is no hint.
 func (h *logoutHints) take(w http.ResponseWriter, r *http.Request, of *session) (*registration, string) {
 	defer h.dropCarried(w, r)
-	key, _ := vault.Value(r, h.last)
+	key, _ := h.lastKey(r)
 	may := h.registrations
 	if of != nil {
 		key, may = hintKey(of), registrations{of.registration}
 	}
-	if len(key) != hintKeySize {
+	if key == "" {
 		return nil, ""
 	}
 	value, _ := vault.Value(r, h.name)
@@ -220,6 +281,32 @@ func (h *logoutHints) take(w http.ResponseWriter, r *http.Request, of *session) 
 		h.log(r, errStoreDown(err)) // logout works without a hint
 	}
 	return h.open(may, key, value)
+}
+
+// lastKey returns the key of the browser's last session, or "", and what follows it.
+func (h *logoutHints) lastKey(r *http.Request) (key, proof string) {
+	value, _ := vault.Value(r, h.last)
+	if len(value) < hintKeySize || len(value) > hintKeySize && !h.own {
+		return "", ""
+	}
+	return value[:hintKeySize], value[hintKeySize:]
+}
+
+// proof returns what shows that a browser's last login belongs to a session at the
+// provider. Only sessions of the application's own need it: ours know their sid.
+func (h *logoutHints) proof(key string, of *session) string {
+	if !h.own || of.sid == "" {
+		return ""
+	}
+	return h.sealer.Seal(h.last+" "+key, []byte(providerSessionKey(of.user.Issuer, of.client, of.sid)))
+}
+
+// lastWas reports whether the browser's last login belongs to the session at the provider
+// that sessionKey names.
+func (h *logoutHints) lastWas(r *http.Request, sessionKey string) bool {
+	key, proof := h.lastKey(r)
+	proven, ok := h.sealer.Open(h.last+" "+key, proof)
+	return ok && subtle.ConstantTimeCompare([]byte(proven), []byte(sessionKey)) == 1
 }
 
 // open returns the registration and the ID token that are sealed in value under key. It
@@ -259,6 +346,9 @@ func (h *logoutHints) dropCarried(w http.ResponseWriter, r *http.Request) {
 // erase removes the browser's hint from the Store.
 func (h *logoutHints) erase(w http.ResponseWriter, r *http.Request) {
 	if h.store == nil {
+		if vault.Has(r, h.inStore) { // from when there was a Store
+			h.everywhere.Remove(w, h.inStore)
+		}
 		return
 	}
 	if err := h.store.Erase(w, r); err != nil {

@@ -1,9 +1,7 @@
 package core
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -87,15 +85,5 @@ func (a *Authenticator) askApplication(ctx context.Context, login *Login, with *
 // errOnLogin is a login that OnLogin refused, with the public text of OnLogin's *Error if
 // it returned one. If OnLogin's error wraps ErrUnavailable, it is an outage.
 func errOnLogin(err error) *Error {
-	code := codeLoginRefused
-	if errors.Is(err, ErrUnavailable) {
-		code = codeLoginLater
-	}
-	e := fail(code, fmt.Errorf("OnLogin: %w", err))
-	if theirs := new(Error); errors.As(err, &theirs) {
-		e.Status = cmp.Or(theirs.Status, e.Status)
-		e.Code = cmp.Or(theirs.Code, e.Code)
-		e.Public = cmp.Or(theirs.Public, e.Public)
-	}
-	return e
+	return errOfApplication("OnLogin", err, codeLoginRefused, codeLoginLater)
 }

@@ -65,6 +65,9 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nee
 		}
 		return a.again(r, found), nil
 	}
+	if a.config.Sessions.Own != nil {
+		return nil, errOwnSessions()
+	}
 	markPrivate(w.Header())
 	session, err := a.sessions.load(r)
 	if err != nil {
@@ -127,6 +130,8 @@ func (a *Authenticator) challenge(t *turn, err error) error {
 	var options LoginOptions
 	if known := new(Error); errors.As(err, &known) {
 		t.at, options = known.from, known.needs
+	} else {
+		err = asError(err) // of the application's own guard
 	}
 	navigation, htmx := isNavigation(t.r), t.r.Header.Get("HX-Request") == "true"
 	switch {

@@ -40,7 +40,7 @@ func (a *Authenticator) endByToken(t *turn) error {
 	if t.r.Method != http.MethodPost {
 		return errMethod(t.w, http.MethodPost)
 	}
-	if a.config.Logout.Revocations == nil {
+	if !a.config.endsByProvider() {
 		return fmt.Errorf("BackChannelLogout: %w", errNoRevocations)
 	}
 	raw, err := postedLogoutToken(t.w, t.r)
@@ -60,7 +60,7 @@ func (a *Authenticator) endByToken(t *turn) error {
 	if err != nil {
 		return err
 	}
-	repeated, err := a.sessions.endBy(t.r.Context(), t.at.config.ClientID, token)
+	repeated, err := a.endBy(t.r.Context(), t.at.config.ClientID, token)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,8 @@ func postedLogoutToken(w http.ResponseWriter, r *http.Request) (string, error) {
 // sid, or all sessions of the user if there is no sid. It remembers the token for as long
 // as it is valid. It does so last, so that a provider can send the token again after a
 // failure. Repeated reports that the token was seen before, and ended no session.
-func (s *sessionKeeper) endBy(ctx context.Context, client string, token *provider.LogoutToken) (repeated bool, err error) {
+func (a *Authenticator) endBy(ctx context.Context, client string, token *provider.LogoutToken) (repeated bool, err error) {
+	s := a.sessions
 	seen := opaqueKey("jti", token.Issuer, client, token.JTI)
 	switch at, err := s.revocations.RevokedAt(ctx, seen); {
 	case err != nil:
@@ -119,17 +120,24 @@ func (s *sessionKeeper) endBy(ctx context.Context, client string, token *provide
 	case !at.IsZero():
 		return true, nil // sessions that began since then continue
 	}
-	key := userKey(token.Issuer, client, token.Subject)
-	if token.SID != "" {
-		key = providerSessionKey(token.Issuer, client, token.SID)
-	}
-	if err := s.revoke(ctx, key); err != nil {
+	if err := a.endNamed(ctx, client, token); err != nil {
 		return false, err
 	}
 	if err := s.revocations.Revoke(ctx, seen, s.now(), token.Until()); err != nil {
 		return false, errRevocationsDown(err)
 	}
 	return false, nil
+}
+
+func (a *Authenticator) endNamed(ctx context.Context, client string, token *provider.LogoutToken) error {
+	if a.config.Sessions.Own != nil {
+		return a.endOwnByProvider(ctx, token.Issuer, token.Subject, token.SID)
+	}
+	key := userKey(token.Issuer, client, token.Subject)
+	if token.SID != "" {
+		key = providerSessionKey(token.Issuer, client, token.SID)
+	}
+	return a.sessions.revoke(ctx, key)
 }
 
 func errBadLogoutToken(err error) *Error {
@@ -177,11 +185,14 @@ func (a *Authenticator) logoutInFrame(w http.ResponseWriter, r *http.Request) er
 // endHere ends the browser's session if it matches issuer and sid. The outcome is for the
 // log.
 func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, sid string) (outcome string, err error) {
-	if a.config.Logout.Revocations == nil {
+	if !a.config.endsByProvider() {
 		return "", fmt.Errorf("FrontChannelLogout: %w", errNoRevocations)
 	}
 	if issuer == "" || sid == "" {
 		return "nothing: the request lacks iss or sid", nil
+	}
+	if a.config.Sessions.Own != nil {
+		return a.endOwnHere(w, r, issuer, sid)
 	}
 	session, err := a.sessions.load(r)
 	if err != nil {
@@ -198,6 +209,20 @@ func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, 
 	}
 	_, err = a.endSession(w, r, session) // the provider revokes the tokens itself
 	return "ended", err
+}
+
+// endOwnHere is endHere for sessions of the application's own. The browser's last login
+// must match issuer and sid.
+func (a *Authenticator) endOwnHere(w http.ResponseWriter, r *http.Request, issuer, sid string) (outcome string, err error) {
+	at := a.registrations.issuedBy(issuer)
+	if at == nil || !a.hints.lastWas(r, providerSessionKey(issuer, at.config.ClientID, sid)) {
+		return "nothing: the browser's last login is unknown, or has another iss or sid; is the provider on another site?", nil
+	}
+	if err := a.endOwnByProvider(r.Context(), issuer, "", sid); err != nil {
+		return "", err
+	}
+	a.landings.forgetAll(w, r)
+	return "ended", nil
 }
 
 // framePolicy allows only pages of the provider's origin to frame the response, which

@@ -163,11 +163,13 @@ var errNoRevocations = errors.New("Config.Logout.Revocations is not set; set it 
 // application no longer uses them.
 //
 // The error wraps [ErrUnavailable] if Revocations fail; the sessions then continue. An
-// error of status 500 means that Revocations are not set, or that no provider has this
-// issuer. Errors are not logged.
+// error of status 500 means that Revocations are not set, that no provider has this
+// issuer, or that the sessions are the application's ([SessionConfig.Own]). Errors are not logged.
 func (a *Authenticator) LogoutEverywhere(ctx context.Context, issuer, subject string) error {
 	at := a.registrations.issuing(issuer)
 	switch {
+	case a.config.Sessions.Own != nil:
+		return asError(errors.New("LogoutEverywhere: Config.Sessions.Own is set, so the sessions are the application's; end them there"))
 	case a.config.Logout.Revocations == nil:
 		return asError(fmt.Errorf("LogoutEverywhere: %w", errNoRevocations))
 	case at == nil:

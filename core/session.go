@@ -118,6 +118,7 @@ func decodeSession(b string) (*session, bool) {
 
 // sessionKeeper begins, finds and ends sessions.
 type sessionKeeper struct {
+	own           bool   // the application has sessions of its own, so there are none of ours
 	cookie        string // name of the first one
 	vault         vault.Vault
 	sealer        sessionSealer
@@ -131,6 +132,9 @@ type sessionKeeper struct {
 // load returns the session of a request, or nil for an anonymous request. A session
 // that does not open, has expired or has been revoked counts as none.
 func (s *sessionKeeper) load(r *http.Request) (*session, error) {
+	if s.own {
+		return nil, nil
+	}
 	sealed, err := s.vault.Read(r)
 	if err != nil {
 		return nil, errStoreDown(err)

@@ -35,6 +35,7 @@ func (c Config) withDefaults() (Config, error) {
 		faults.add("Sessions.CookieName cannot begin the name of a cookie; give at most 32 letters, digits or _, not beginning with _")
 	}
 	c.checkKeys(&faults)
+	c.checkOwn(&faults)
 	c.completePaths(&faults)
 	if c.Sessions.Lifetime < 0 {
 		faults.add("Sessions.Lifetime is negative; leave it zero for %s", defaultSessionLifetime)
@@ -203,7 +204,7 @@ func (c *Config) completePaths(faults *faults) {
 }
 
 // completeProviderLogout returns the routes of the logouts that a provider starts.
-// There are none without Revocations.
+// There are none without Revocations or Own.EndByProvider.
 func (c *Config) completeProviderLogout(beside string, faults *faults) (routes []string) {
 	for _, route := range [...]struct {
 		name, standard string
@@ -212,9 +213,9 @@ func (c *Config) completeProviderLogout(beside string, faults *faults) (routes [
 		{"Logout.BackChannelPath", "backchannel-logout", &c.Logout.BackChannelPath},
 		{"Logout.FrontChannelPath", "frontchannel-logout", &c.Logout.FrontChannelPath},
 	} {
-		if c.Logout.Revocations == nil {
+		if !c.endsByProvider() {
 			if *route.path != "" {
-				faults.add("%s needs Logout.Revocations, which are not set; set them, or leave %[1]s empty", route.name)
+				faults.add("%s needs Logout.Revocations, or Sessions.Own.EndByProvider, and neither is set; set one, or leave %[1]s empty", route.name)
 			}
 			continue
 		}
