@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v5"
 
 	"github.com/pixyauth/pixy/adapters/internal/public"
+	"github.com/pixyauth/pixy/adapters/internal/within"
 	"github.com/pixyauth/pixy/core"
 )
 
@@ -42,7 +43,7 @@ func (l *Login) Mount(router interface {
 }) {
 	for _, route := range l.auth.Routes() {
 		added := router.Add(route.Method, route.Path, func(c *echo.Context) error {
-			return l.fail(c, route.Handle(c.Response(), c.Request()))
+			return l.fail(c, route.Handle(c.Response(), within.Request(c.Request(), c)))
 		})
 		if added.Path != route.Path {
 			panic(fmt.Sprintf("echo5login: Mount: the group changes the login's path %q to %q; "+
@@ -100,6 +101,11 @@ func (l *Login) User(c *echo.Context) *core.User { return l.auth.User(c.Request(
 // found, or nil. Behind RequireUser it is never nil. With several Logins, use
 // [Login.User].
 func User(c *echo.Context) *core.User { return core.UserFromContext(c.Request().Context()) }
+
+// Context returns the framework's context of a request to the login's own routes, for the
+// functions of [core.OwnSessions]: sessions of the framework may need it. It returns nil
+// for any other request.
+func Context(r *http.Request) *echo.Context { return within.Context[*echo.Context](r) }
 
 // Client returns a client that calls APIs on hosts with the user's access
 // token. See [core.Client]. For the token itself, use [core.TokenSource].

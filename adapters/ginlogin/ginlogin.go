@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/pixyauth/pixy/adapters/internal/public"
+	"github.com/pixyauth/pixy/adapters/internal/within"
 	"github.com/pixyauth/pixy/core"
 )
 
@@ -42,7 +43,7 @@ func (l *Login) Mount(router gin.IRoutes) {
 	}
 	for _, route := range l.auth.Routes() {
 		router.Handle(route.Method, route.Path, func(c *gin.Context) {
-			if err := route.Handle(c.Writer, c.Request); err != nil {
+			if err := route.Handle(c.Writer, within.Request(c.Request, c)); err != nil {
 				l.fail(c, err)
 			}
 		})
@@ -101,6 +102,11 @@ func (l *Login) User(c *gin.Context) *core.User { return l.auth.User(c.Request) 
 // [gin.Context] itself has the user only if the engine's ContextWithFallback is
 // set.
 func User(c *gin.Context) *core.User { return core.UserFromContext(c.Request.Context()) }
+
+// Context returns the framework's context of a request to the login's own routes, for the
+// functions of [core.OwnSessions]: sessions of the framework may need it. It returns nil
+// for any other request.
+func Context(r *http.Request) *gin.Context { return within.Context[*gin.Context](r) }
 
 // Client returns a client that calls APIs on hosts with the user's access
 // token. See [core.Client]. For the token itself, use [core.TokenSource].
