@@ -31,9 +31,11 @@ var postedParams = [...]string{"state", "code", "iss", "error", "error_descripti
 // the cookies with the GET. Until then, nothing is looked up, stored or sent. An attacker
 // who can create such a form could also create the link.
 func (a *Authenticator) bounce(t *turn) error {
-	t.again = new(LoginOptions)
 	answer, err := posted(t.w, t.r, t.at.config.Requests.FormPostUser)
 	if err != nil {
+		if _, withPayload, _ := wellFormedState(t.r.PostForm.Get("state")); !withPayload {
+			t.again = new(LoginOptions)
+		}
 		return err
 	}
 	// This is a path of ours, and a query that consists only of letters, digits and

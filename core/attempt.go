@@ -46,6 +46,12 @@ const (
 	// state and not in a cookie, because it must stop a second restart in browsers that
 	// keep no cookies.
 	restartMark = "-r"
+
+	// payloadMark ends the state of an attempt with a payload. Such an attempt is never
+	// replaced by a login without its payload: the user wants to link an account, say, and
+	// not to log in with it. It is in the state, because the payload is lost together with
+	// the attempt.
+	payloadMark = "-p"
 )
 
 // An attempt is one login in progress: the values that are needed when the browser
@@ -63,6 +69,7 @@ type attempt struct {
 	guarded  bool   // started by a guard for an anonymous request
 	excused  bool   // started by a guard, just after a login ended at the same page
 	silent   bool   // sent with prompt=none
+	payload  string // LoginOptions.Payload
 	begun    time.Time
 }
 
@@ -93,11 +100,18 @@ func randomTexts(n int) string {
 }
 
 // wellFormedState reports whether a state has the form of ours, and whether it belongs to
-// a restarted attempt. It proves nothing.
-func wellFormedState(state string) (restarted, ok bool) {
-	random, restarted := strings.CutSuffix(state, restartMark)
-	raw, err := base64url.Decode(random)
-	return restarted, err == nil && len(raw) == 32
+// a restarted attempt or to one with a payload. It proves nothing. No random text ends
+// like a mark, because the last of 43 characters is neither r nor p.
+func wellFormedState(state string) (restarted, withPayload, ok bool) {
+	state, withPayload = strings.CutSuffix(state, payloadMark)
+	state, restarted = strings.CutSuffix(state, restartMark)
+	return restarted, withPayload, isRandomText(state)
+}
+
+// isRandomText reports whether s has the form of a text of randomTexts.
+func isRandomText(s string) bool {
+	raw, err := base64url.Decode(s)
+	return err == nil && len(raw) == 32
 }
 
 // request returns the attempt's values for the authorization request.
@@ -130,7 +144,7 @@ func (a *attempt) encode() []byte {
 	b[0] = attemptVersion
 	b = binary.BigEndian.AppendUint64(b, uint64(a.begun.UnixNano()))
 	b = append(b, a.flags())
-	for _, s := range []string{a.state, a.nonce, a.verifier, a.provider, a.returnTo, a.maxAge, a.acr} {
+	for _, s := range []string{a.state, a.nonce, a.verifier, a.provider, a.returnTo, a.maxAge, a.acr, a.payload} {
 		b = seal.AppendString(b, s)
 	}
 	return b
@@ -142,7 +156,7 @@ func decodeAttempt(b string) (*attempt, bool) {
 	}
 	a := &attempt{begun: time.Unix(0, int64(seal.Uint64At(b, 1))), required: b[9]&1 != 0, guarded: b[9]&2 != 0, excused: b[9]&4 != 0, silent: b[9]&8 != 0}
 	rest, ok := b[10:], true
-	for _, s := range []*string{&a.state, &a.nonce, &a.verifier, &a.provider, &a.returnTo, &a.maxAge, &a.acr} {
+	for _, s := range []*string{&a.state, &a.nonce, &a.verifier, &a.provider, &a.returnTo, &a.maxAge, &a.acr, &a.payload} {
 		if *s, rest, ok = seal.CutString(rest); !ok {
 			return nil, false
 		}
@@ -156,6 +170,7 @@ type attempts struct {
 	sealer  *seal.Sealer
 	prefix  string // of the cookies' names
 	long    string // name of the cookie for a long return-to
+	browser string // name of the cookie for the browser's key
 	cookies vault.Kind
 }
 
@@ -177,6 +192,10 @@ func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) {
 		value = s.sealer.Seal(name, short.encode())
 		page = s.sealer.Seal(s.long+a.state, []byte(a.returnTo))
 		s.cookies.Set(w, s.long, page, attemptLifetime)
+	}
+	if len(name)+len(value)+len(page) > maxAttemptBytes { // a payload may leave no room for a long return-to
+		s.cookies.Remove(w, s.long)
+		page = ""
 	}
 	s.evict(w, r, name, len(name)+len(value), len(page))
 	s.cookies.Set(w, name, value, attemptLifetime)
@@ -268,25 +287,4 @@ func (s *attempts) remove(w http.ResponseWriter, r *http.Request, state string) 
 	}
 	s.evict(w, r, name, 0, len(page))
 	s.cookies.Remove(w, name)
-}
-
-// spentAttempts counts the logins for the same page that ended in this process before
-// attempt began, and whose attempts the browser still has. If there are many, something
-// drops all cookies of the callback's responses, because these remove the attempts.
-func (a *Authenticator) spentAttempts(r *http.Request, attempt *attempt) (spent int) {
-	page, left := a.returnTo(attempt.returnTo), maxEvictions
-	for name, value := range vault.WithPrefix(r, a.attempts.prefix) {
-		if left--; left < 0 {
-			return spent
-		}
-		record, ok := a.attempts.sealer.Open(name, value)
-		if !ok {
-			continue
-		}
-		other, ok := decodeAttempt(record)
-		if ok && other.guarded && a.flights.landedBefore(other.state, page, attempt.begun) {
-			spent++
-		}
-	}
-	return spent
 }

@@ -128,7 +128,7 @@ func (a *Authenticator) openCookies(secure bool) error {
 		}
 		return vault.InCookies(name, everywhere)
 	}
-	a.attempts = &attempts{sealer: attemptSealer, prefix: host + name + "-login-", long: host + name + "-return", cookies: everywhere}
+	a.attempts = &attempts{sealer: attemptSealer, prefix: host + name + "-login-", long: host + name + "-return", browser: host + name + "-browser", cookies: everywhere}
 	a.landings = newLandings(landingSealer, host+name+"-landed-", everywhere, &a.config, a.now)
 	revocations := a.config.Logout.Revocations
 	if a.config.Sessions.Own != nil && revocations == nil {
@@ -278,7 +278,7 @@ func (a *Authenticator) conclude(t *turn, err error) error {
 			failure.from = t.at
 		}
 		if t.again != nil {
-			failure.loginURL = a.loginURLWith(t.at, *t.again)
+			failure.loginURL = a.loginURLFor(t, *t.again)
 		}
 		err = &failure
 	}

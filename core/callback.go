@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -114,7 +115,7 @@ func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) erro
 	}
 	if a.config.Sessions.Own != nil {
 		next.login = loginMark(attempt.state)
-		return a.hand(t, login, next)
+		return a.hand(t, login, next.of(login))
 	}
 	fresh := login.session // has the same id for all callbacks of this login
 	fresh.seen = instantOf(a.now())
@@ -122,7 +123,7 @@ func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) erro
 		return err
 	}
 	a.hints.save(w, r, &fresh, login.idToken)
-	a.landings.save(w, next)
+	a.landings.save(w, next.of(login))
 	redirect(w, login.returnTo)
 	return nil
 }
@@ -136,7 +137,7 @@ func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *ses
 		former, formerTokens = nil, nil // started by another callback of this login
 	}
 	held := vault.Hold()
-	if err := a.tokens.start(held, r, fresh, with, a.config.Sessions.Lifetime); err != nil {
+	if err := a.tokens.start(held, r, fresh, with, fresh.life(a.now())); err != nil {
 		return err
 	}
 	if err := a.sessions.start(held, r, fresh); err != nil {
@@ -207,8 +208,8 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 	if who.user.claims, err = keptClaims(who.Claims, nil); err != nil { // OnLogin sees all
 		return nil, err
 	}
-	login := a.newLogin(at, who, attempt)
-	if err := a.askApplication(ctx, login, who.Tokens); err != nil {
+	login, err := a.decide(ctx, at, who, attempt)
+	if err != nil {
 		return nil, err
 	}
 	if a.config.Sessions.Claims != nil {
@@ -216,18 +217,23 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 			return nil, err
 		}
 	}
-	o := a.outcomeOf(at, who, attempt)
+	o := a.outcomeOf(at, who, attempt, login)
 	if a.config.Sessions.Own != nil {
 		o.login, o.mark = login, loginMark(attempt.state)
 	}
 	return o, nil
 }
 
-// outcomeOf returns the session and tokens of a login.
-func (a *Authenticator) outcomeOf(at *registration, who *identity, attempt *attempt) *outcome {
-	o := &outcome{session: *a.sessions.begin(at, who), idToken: who.IDToken, returnTo: a.returnTo(attempt.returnTo)}
+// outcomeOf returns the session and tokens of a login, as OnLogin has decided, if login is
+// not nil.
+func (a *Authenticator) outcomeOf(at *registration, who *identity, attempt *attempt, login *Login) *outcome {
+	page := a.returnTo(attempt.returnTo)
+	o := &outcome{session: *a.sessions.begin(at, who), idToken: who.IDToken, asked: page, returnTo: page}
 	if attempt.required {
-		o.session.raised = fingerprint(o.returnTo)
+		o.session.raised = fingerprint(page)
+	}
+	if login != nil {
+		login.applyTo(o)
 	}
 	if a.tokens.kept {
 		o.tokens = (*tokens)(who.Tokens)
@@ -242,8 +248,12 @@ func (a *Authenticator) heal(t *turn, query url.Values, over *attempt) error {
 	if over != nil {
 		options = over.options()
 	}
-	t.again = &options
 	state, _ := only(query["state"])
+	restarted, withPayload, ok := wellFormedState(state)
+	lost := withPayload && over == nil
+	if !lost {
+		t.again = &options
+	}
 	if a.config.Sessions.Own != nil {
 		if done, err := a.reopen(t, state, over, options.ReturnTo); done {
 			return err
@@ -252,18 +262,21 @@ func (a *Authenticator) heal(t *turn, query url.Values, over *attempt) error {
 	switch session, err := a.sessions.load(t.r); {
 	case err != nil:
 		return err
-	case session != nil: // the login has succeeded already
-		if err := a.landAgain(t.w, t.r, over); err != nil {
+	case session != nil:
+		page := a.flights.returnTo(state, session)
+		if withPayload && page == "" {
+			break // the session is of another login, and this one has not done what it is for
+		}
+		if err := a.landAgain(t.w, t.r, over); err != nil { // the login has succeeded already
 			return err
 		}
-		if over == nil {
-			options.ReturnTo = a.flights.returnTo(state, session)
-		}
-		redirect(t.w, a.returnTo(options.ReturnTo))
+		redirect(t.w, a.returnTo(cmp.Or(page, options.ReturnTo)))
 		return nil
 	}
-	restarted, ok := wellFormedState(state)
-	if !ok || restarted || query.Has("error") || !mayNavigate(t.r) {
+	switch {
+	case lost:
+		return withAnswer(errPayloadLost("its callback came without the login's cookie"), query)
+	case !ok || restarted || query.Has("error") || !mayNavigate(t.r):
 		return withAnswer(fail(codeUnknownAttempt, nil), query)
 	}
 	err := a.begin(t, options, true)

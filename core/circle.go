@@ -1,15 +1,9 @@
 package core
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"net/http"
-	"strings"
-	"time"
 
-	"github.com/pixyauth/pixy/core/internal/base64url"
-	"github.com/pixyauth/pixy/core/internal/seal"
 	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
@@ -113,7 +107,7 @@ func (s *sessionKeeper) fate(r *http.Request) (fate, error) {
 // excused.
 func (a *Authenticator) challengeAgain(w http.ResponseWriter, r *http.Request, options *LoginOptions) error {
 	last, ok := a.landings.find(r)
-	if !ok || last.silent || last.unfinished || last.page != a.fingerprint(options.ReturnTo) {
+	if !ok || last.silent || last.unfinished || !last.concerns(a.fingerprint(options.ReturnTo)) {
 		return nil
 	}
 	if last.count == 0 {
@@ -130,13 +124,13 @@ func (a *Authenticator) challengeAgain(w http.ResponseWriter, r *http.Request, o
 // land checks whether a valid callback belongs to a circle, before the code is sent. If
 // not, it returns the landing at which the login will end.
 func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *attempt) (landing, error) {
-	next := landing{page: a.fingerprint(attempt.returnTo)}
+	next := landing{asked: a.fingerprint(attempt.returnTo)}
 	if attempt.excused {
 		next.count = 1
 	}
 	last, ok := a.landings.find(r)
 	dropped := attempt.guarded && !ok && a.spentAttempts(r, attempt) >= maxSpent
-	if !dropped && (!ok || last.silent || last.unfinished || last.page != next.page || attempt.excused) {
+	if !dropped && (!ok || last.silent || last.unfinished || !last.concerns(next.asked) || attempt.excused) {
 		return next, nil
 	}
 	why, err := a.sessions.fate(r)
@@ -170,7 +164,7 @@ func (a *Authenticator) landAgain(w http.ResponseWriter, r *http.Request, over *
 	if !ok {
 		return nil
 	}
-	guarded := over != nil && over.guarded && last.page == a.fingerprint(over.returnTo) && over.begun.After(last.at)
+	guarded := over != nil && over.guarded && last.concerns(a.fingerprint(over.returnTo)) && over.begun.After(last.at)
 	if guarded || last.count >= maxReopened {
 		return a.errSessionLost(w, r, good)
 	}
@@ -184,19 +178,20 @@ func (a *Authenticator) landAgain(w http.ResponseWriter, r *http.Request, over *
 // page with an anonymous request. That page may start the same login again, so the number
 // of repetitions is limited.
 func (a *Authenticator) goOnAsNobody(w http.ResponseWriter, r *http.Request, attempt *attempt) error {
-	next := landing{page: a.fingerprint(attempt.returnTo), silent: true}
-	if last, ok := a.landings.find(r); ok && last.silent && last.page == next.page {
+	page := a.returnTo(attempt.returnTo)
+	next := landing{asked: fingerprint(page), page: fingerprint(page), silent: true}
+	if last, ok := a.landings.find(r); ok && last.silent && last.concerns(next.page) {
 		if last.count >= maxSilent {
 			return errNoSession(a.config.Pages.LoginPath)
 		}
 		next.count = last.count + 1
 	}
 	a.landings.save(w, next)
-	redirect(w, a.returnTo(attempt.returnTo))
+	redirect(w, page)
 	return nil
 }
 
-// fingerprint identifies the page where a login with returnTo ends.
+// fingerprint identifies the page that a login with returnTo is for.
 func (a *Authenticator) fingerprint(returnTo string) uint32 { return fingerprint(a.returnTo(returnTo)) }
 
 // errSessionLost is a login whose session did not last: another login would continue the
@@ -209,102 +204,23 @@ func (a *Authenticator) errSessionLost(w http.ResponseWriter, r *http.Request, w
 	return fail(codeSessionLost, errors.New("a login succeeded, but the browser's next request was anonymous; "+likelyCauses[why]))
 }
 
-const (
-	landingVersion  = 2
-	landingLifetime = time.Minute
-	maxLandings     = 32 // removed by one logout
-)
-
-// A landing records the end of a browser's last login, for a minute. It distinguishes a
-// login that did not last from a first login. It is sealed in a cookie of its own, which
-// contains nothing about the user.
-type landing struct {
-	at     time.Time
-	page   uint32 // fingerprint of the page where the login ended
-	count  byte   // landings before it that may belong to the same circle
-	silent bool   // a login with prompt=none that ended without a user
-
-	// For OwnSessions:
-	login      uint64 // mark of the login
-	unfinished bool   // the application could not start its session
-}
-
-func (l landing) encode() []byte {
-	b := binary.BigEndian.AppendUint64([]byte{landingVersion}, uint64(l.at.UnixNano()))
-	b = binary.BigEndian.AppendUint32(b, l.page)
-	b = seal.AppendFlag(append(b, l.count), l.silent)
-	return binary.BigEndian.AppendUint64(seal.AppendFlag(b, l.unfinished), l.login)
-}
-
-func decodeLanding(b string) (landing, bool) {
-	if len(b) != 24 || b[0] != landingVersion {
-		return landing{}, false
-	}
-	return landing{
-		at:   time.Unix(0, int64(seal.Uint64At(b, 1))),
-		page: binary.BigEndian.Uint32([]byte(b[9:13])), count: b[13], silent: b[14] == 1,
-		unfinished: b[15] == 1, login: seal.Uint64At(b, 16),
-	}, true
-}
-
-// landings keeps the last landing of each browser, in a cookie.
-type landings struct {
-	sealer  *seal.Sealer
-	prefix  string // of the cookies' names, for all Authenticators with this Sessions.CookieName
-	name    string // depends on RedirectURL, so each Authenticator has its own
-	cookies vault.Kind
-	lasts   time.Duration
-	now     func() time.Time
-}
-
-// newLandings returns landings that expire well before a session can.
-func newLandings(sealer *seal.Sealer, prefix string, cookies vault.Kind, config *Config, now func() time.Time) *landings {
-	sum := sha256.Sum256([]byte(config.RedirectURL))
-	lasts := min(landingLifetime, config.Sessions.Lifetime/2)
-	if config.Sessions.Idle > 0 {
-		lasts = min(lasts, config.Sessions.Idle/2)
-	}
-	return &landings{
-		sealer: sealer, prefix: prefix, name: prefix + base64url.Encode(sum[:6]),
-		cookies: cookies, lasts: lasts, now: now,
-	}
-}
-
-// find returns the browser's last landing, if it has not expired by our clock. Clients
-// may keep a cookie for longer than Max-Age.
-func (l *landings) find(r *http.Request) (landing, bool) {
-	value, ok := vault.Value(r, l.name)
-	if !ok {
-		return landing{}, false
-	}
-	record, ok := l.sealer.Open(l.name, value)
-	if !ok {
-		return landing{}, false
-	}
-	last, ok := decodeLanding(record)
-	return last, ok && l.now().Sub(last.at).Abs() <= l.lasts
-}
-
-func (l *landings) save(w http.ResponseWriter, last landing) {
-	last.at = l.now()
-	l.cookies.Set(w, l.name, l.sealer.Seal(l.name, last.encode()), max(time.Second, l.lasts))
-}
-
-// forget removes the browser's landing.
-func (l *landings) forget(w http.ResponseWriter, r *http.Request) {
-	if vault.Has(r, l.name) {
-		l.cookies.Remove(w, l.name)
-	}
-}
-
-// forgetAll removes the landings of all Authenticators that share the session's cookie: a
-// logout at one ends the session of the other.
-func (l *landings) forgetAll(w http.ResponseWriter, r *http.Request) {
-	left := maxLandings
-	for name := range vault.WithPrefix(r, l.prefix) {
-		if _, err := base64url.Decode(strings.TrimPrefix(name, l.prefix)); err == nil && left > 0 {
-			l.cookies.Remove(w, name)
-			left--
+// spentAttempts counts the logins for the same page that ended in this process before
+// attempt began, and whose attempts the browser still has. If there are many, something
+// drops all cookies of the callback's responses, because these remove the attempts.
+func (a *Authenticator) spentAttempts(r *http.Request, attempt *attempt) (spent int) {
+	page, left := a.returnTo(attempt.returnTo), maxEvictions
+	for name, value := range vault.WithPrefix(r, a.attempts.prefix) {
+		if left--; left < 0 {
+			return spent
+		}
+		record, ok := a.attempts.sealer.Open(name, value)
+		if !ok {
+			continue
+		}
+		other, ok := decodeAttempt(record)
+		if ok && other.guarded && a.flights.landedBefore(other.state, page, attempt.begun) {
+			spent++
 		}
 	}
+	return spent
 }

@@ -146,7 +146,8 @@
 //	session_too_large         500     the claims do not fit in cookies; set Sessions.Claims or a Store;
 //	                                  administrators with many groups often meet this first
 //	tokens_too_large          500     the tokens do not fit in cookies, or in the Store; use a Store with a higher limit
+//	data_too_large            500     Login.Data or LoginOptions.Payload has more than 1 KB; keep an id only
 //	login_guarded             500     a guard is in front of the login's own routes; mount them outside of the guard
-//	internal_error            500     ServeError was given another kind of error, or LoginOptions or a
-//	                                  Requirement is invalid; see the log
+//	internal_error            500     ServeError was given another kind of error, or LoginOptions, a
+//	                                  Requirement or what OnLogin decided is invalid; see the log
 package core

@@ -199,6 +199,7 @@ const (
 	codeRefreshes      = "refreshes_unavailable"
 	codeSessionSize    = "session_too_large"
 	codeTokensSize     = "tokens_too_large"
+	codeDataSize       = "data_too_large"
 	codeGuarded        = "login_guarded"
 	codeInternal       = "internal_error"
 )
@@ -268,6 +269,7 @@ var kinds = map[string]kind{
 	codeSessionLost: {status: http.StatusInternalServerError, public: "You were logged in, but the login did not last. Allow cookies for this site, and try again. If that does not help, please tell us."},
 	codeSessionSize: {status: http.StatusInternalServerError, operator: true, public: "Your profile is too large for this application, so you were not logged in. Please tell us."},
 	codeTokensSize:  {status: http.StatusInternalServerError, operator: true, public: "The login provider's answer is too large for this application, so you were not logged in. Please tell us."},
+	codeDataSize:    {status: http.StatusInternalServerError, operator: true, public: cannotLogIn},
 	codeGuarded:     {status: http.StatusInternalServerError, operator: true, public: cannotLogIn},
 	codeInternal:    {status: http.StatusInternalServerError, public: "Something went wrong on our side. Please try again, and tell us if it happens again."},
 }

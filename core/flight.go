@@ -53,7 +53,8 @@ type outcome struct {
 	mark     uint64  // of the login, for OwnSessions
 	tokens   *tokens // nil if they are not kept
 	idToken  string
-	returnTo string
+	asked    string // page that the login was started for
+	returnTo string // page where it ends; OnLogin may have chosen another
 }
 
 var errNotLanded = errors.New("another callback of this login was exchanging the code, and did not finish; log in again")
@@ -145,13 +146,14 @@ func (f *flights) returnTo(state string, session *session) string {
 	return ""
 }
 
-// landedBefore reports whether the login of state ended at returnTo before t.
-func (f *flights) landedBefore(state, returnTo string, t time.Time) bool {
+// landedBefore reports whether the login of state ended before t, and was for page or ended
+// there.
+func (f *flights) landedBefore(state, page string, t time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.prune()
 	of := f.byState[state]
-	return of != nil && of.login != nil && of.login.returnTo == returnTo && of.until.Add(-outcomeLifetime).Before(t)
+	return of != nil && of.login != nil && (of.login.asked == page || of.login.returnTo == page) && of.until.Add(-outcomeLifetime).Before(t)
 }
 
 // landedWith returns the outcome of the login of state, or nil if it is not remembered.
@@ -197,8 +199,8 @@ func (of *flight) size() int {
 		return n
 	}
 	s := &of.login.session
-	n += len(of.login.idToken) + len(of.login.returnTo) + len(s.sid) + len(s.ACR)
-	n += len(s.user.Issuer) + len(s.user.Subject) + len(s.user.Name) + len(s.user.Email) + len(s.user.Picture)
+	n += len(of.login.idToken) + len(of.login.asked) + len(of.login.returnTo) + len(s.sid) + len(s.ACR)
+	n += len(s.user.Issuer) + len(s.user.Subject) + len(s.user.Name) + len(s.user.Email) + len(s.user.Picture) + len(s.user.Data)
 	if s.user.claims != nil {
 		n += len(s.user.claims.object)
 	}

@@ -13,7 +13,10 @@ import (
 func TestALandingComesBackAsItWas(t *testing.T) {
 	t.Parallel()
 	at := time.Unix(1e9, 7)
-	for _, want := range []landing{{at: at}, {at: at, page: 1<<32 - 1, count: 255, silent: true}, {at: at, page: 1}, {at: at, login: 1<<64 - 1}, {at: at, unfinished: true}} {
+	for _, want := range []landing{
+		{at: at}, {at: at, asked: 1<<32 - 1, page: 7, count: 255, silent: true}, {at: at, asked: 7, page: 1<<32 - 1, lasts: 1<<62 + 1},
+		{at: at, login: 1<<64 - 1}, {at: at, unfinished: true},
+	} {
 		whole := string(want.encode())
 		if got, ok := decodeLanding(whole); !ok || got != want {
 			t.Errorf("got %+v, %v, want %+v", got, ok, want)
@@ -51,16 +54,18 @@ func TestALandingIsOverBeforeItsSessionMayBe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range []struct{ lifetime, idle, lasts time.Duration }{
-		{12 * time.Hour, 0, time.Minute},
-		{90 * time.Second, 0, 45 * time.Second},
-		{12 * time.Hour, 20 * time.Second, 10 * time.Second},
-		{time.Second, time.Hour, time.Second / 2},
+	for _, test := range []struct{ lifetime, idle, own, lasts time.Duration }{
+		{12 * time.Hour, 0, 0, time.Minute},
+		{90 * time.Second, 0, 0, 45 * time.Second},
+		{12 * time.Hour, 20 * time.Second, 0, 10 * time.Second},
+		{time.Second, time.Hour, 0, time.Second / 2},
+		{12 * time.Hour, 0, 10 * time.Second, 10 * time.Second}, // OnLogin chose 20 seconds
+		{90 * time.Second, 0, 6 * time.Hour, 45 * time.Second},
 	} {
 		now := time.Now()
 		l := newLandings(sealer, "pixy-landed-", vault.Kind{Path: "/"}, &Config{Sessions: SessionConfig{Lifetime: test.lifetime, Idle: test.idle}}, func() time.Time { return now })
 		w := httptest.NewRecorder()
-		l.save(w, landing{page: 7})
+		l.save(w, landing{page: 7, lasts: test.own})
 		set := w.Result().Cookies()
 		if len(set) != 1 || set[0].MaxAge != max(1, int(test.lasts/time.Second)) {
 			t.Fatalf("got %v", set)

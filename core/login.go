@@ -47,7 +47,9 @@ func (a *Authenticator) login(t *turn) error {
 		return a.loginByThirdParty(t, query)
 	}
 	options := LoginOptions{Provider: query.Get("provider"), ReturnTo: query.Get("return_to")}
-	options.open(a.attempts.sealer, query.Get("with"), a.now())
+	if !options.open(a.attempts.sealer, query.Get("with"), a.attempts.browserKey(t.r), a.now()) {
+		return errPayloadLost("the link was made for another browser, or more than 10 minutes ago")
+	}
 	return a.loginWith(t, options)
 }
 
@@ -80,7 +82,7 @@ func (a *Authenticator) sole() *registration {
 // redirects to the page where the user chooses one.
 func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error {
 	if t.at == nil {
-		redirect(t.w, a.loginURLWith(nil, options))
+		redirect(t.w, a.loginURLFor(t, options))
 		return nil
 	}
 	attempt := newAttempt(t.at.id, a.returnTo(options.ReturnTo), restart, a.now())
@@ -104,15 +106,20 @@ func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error
 // otherwise. For the login's own routes it returns Home, because they would redirect in a
 // circle. No other function decides where this application redirects a browser.
 func (a *Authenticator) returnTo(s string) string {
+	if page, ok := a.pageHere(s); ok {
+		return page
+	}
+	return a.config.Pages.Home
+}
+
+// pageHere returns s, percent-encoded, if it is a page of this application.
+func (a *Authenticator) pageHere(s string) (string, bool) {
 	s, ok := safeReturnTo(s)
 	if !ok {
-		return a.config.Pages.Home
+		return "", false
 	}
 	path := pathOf(s)
-	if path == a.config.Logout.Path || slices.ContainsFunc(a.routes, func(route Route) bool { return route.Path == path }) {
-		return a.config.Pages.Home
-	}
-	return s
+	return s, path != a.config.Logout.Path && !slices.ContainsFunc(a.routes, func(route Route) bool { return route.Path == path })
 }
 
 // loginURL returns the URL of the login path for a login that ends at returnTo. If at is

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pixyauth/pixy/core/internal/seal"
 	"github.com/pixyauth/pixy/core/internal/told"
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 // LoginOptions are the options of one login, for [Authenticator.LoginWith]. The zero
@@ -38,7 +39,21 @@ type LoginOptions struct {
 	// for a smaller max_age. The zero value requires nothing.
 	Require Requirement
 
-	guarded, excused bool // as in attempt
+	// Payload is data of the application's own for this login, such as the account that it
+	// is to link: at most 1 KB. OnLogin gets it as [Login.Payload]. It is sealed, and
+	// belongs to this login in this browser: other logins, also in other tabs, do not have
+	// it. If the user tries again after a failure, that login has it. If the payload is
+	// lost, or a link with it comes from another browser, the login fails with
+	// [ErrUnknownAttempt], and does not become one without payload.
+	//
+	// It says what this browser began, up to 20 minutes ago, and not who uses it now: so
+	// compare with [UserFromContext] in OnLogin. A ReturnTo of more than 1 KB may not fit
+	// beside it, and the login then ends at Home. More than 1 KB is data_too_large. Empty:
+	// none.
+	Payload string
+
+	guarded, excused bool   // as in attempt
+	browser          string // key of the browser that a link with a payload is for
 }
 
 // prompt returns the login's parameter prompt at a provider.
@@ -62,7 +77,7 @@ func (o LoginOptions) prompt(p *Provider) string {
 // Guard that page with [Authenticator.AuthenticateFor].
 //
 // If an option is invalid, LoginWith returns an [*Error] with status 500 that names the
-// option. If the provider cannot fulfil an option, the error wraps [ErrRefused]. No login
+// option; its code is data_too_large for Payload. If the provider cannot fulfil an option, the error wraps [ErrRefused]. No login
 // is started in either case.
 func (a *Authenticator) LoginWith(w http.ResponseWriter, r *http.Request, options LoginOptions) error {
 	t := &turn{w: w, r: r}
@@ -82,12 +97,12 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 	t.at = a.sole()
 	if options.Provider != "" {
 		if t.at = a.registrations.named(options.Provider); t.at == nil {
-			t.again = &LoginOptions{ReturnTo: options.ReturnTo}
+			t.again = &LoginOptions{ReturnTo: options.ReturnTo, Payload: options.Payload}
 			return errUnknownProvider("provider", options.Provider)
 		}
 	}
 	if t.at == nil {
-		a.serveChooser(t.w, options)
+		a.serveChooser(t, options)
 		return nil
 	}
 	return a.begin(t, options, false)
@@ -101,6 +116,9 @@ func errUnknownProvider(param, value string) *Error {
 
 // check returns an error for invalid options.
 func (o LoginOptions) check() error {
+	if len(o.Payload) > maxData {
+		return errDataTooLarge("LoginOptions.Payload", len(o.Payload))
+	}
 	if len(o.AuthParams) > 0 {
 		if faults := paramFaults(o.AuthParams); len(faults) > 0 {
 			return errors.New("LoginOptions.AuthParams " + strings.Join(faults, "; LoginOptions.AuthParams "))
@@ -113,6 +131,9 @@ func (o LoginOptions) check() error {
 // response must confirm.
 func (o LoginOptions) bind(p *Provider, attempt *attempt) (url.Values, error) {
 	attempt.guarded, attempt.excused, attempt.silent = o.guarded, o.excused, o.prompt(p) == "none"
+	if attempt.payload = o.Payload; attempt.payload != "" {
+		attempt.state += payloadMark
+	}
 	attempt.maxAge = p.Requests.AuthParams.Get("max_age")
 	if o.AuthParams.Has("max_age") {
 		attempt.maxAge = o.AuthParams.Get("max_age")
@@ -146,7 +167,7 @@ func lesserAge(one, two string) string {
 
 // options returns the options of a login that replaces a's.
 func (a *attempt) options() LoginOptions {
-	o := LoginOptions{ReturnTo: a.returnTo, guarded: a.guarded, excused: a.excused}
+	o := LoginOptions{ReturnTo: a.returnTo, Payload: a.payload, guarded: a.guarded, excused: a.excused}
 	if a.required {
 		o.Require.ACR = strings.Fields(a.acr)
 		if seconds, err := strconv.ParseUint(a.maxAge, 10, 31); err == nil {
@@ -162,36 +183,96 @@ func (a *attempt) options() LoginOptions {
 //
 // A value is valid for attemptLifetime. An older link starts an ordinary login. The
 // page's guard then asks for another login if the session does not meet its requirement.
-const withSeal = "with"
+//
+// A value with a payload is for one browser only: the browser's key is part of the name.
+// Otherwise an attacker could send a user a link with the attacker's payload, and the
+// user's login would be linked to the attacker's account. Such a value begins with
+// payloadWith, so that one that does not open is refused, and starts no ordinary login.
+const (
+	withSeal    = "with"
+	payloadWith = "p."
+)
 
 // seal returns the parameter with. It is empty if the options are the defaults.
 func (o LoginOptions) seal(sealer *seal.Sealer, now time.Time) string {
+	if o.Payload != "" {
+		return payloadWith + sealer.Seal(withSeal+" "+o.browser, o.encode(now))
+	}
 	if len(o.AuthParams) == 0 && o.Require.isZero() {
 		return ""
 	}
 	return sealer.Seal(withSeal, o.encode(now))
 }
 
-// open takes AuthParams and Require from the parameter with. It ignores a value that is
-// not ours, was sealed with a former key, or is too old.
-func (o *LoginOptions) open(sealer *seal.Sealer, with string, now time.Time) {
-	record, ok := sealer.Open(withSeal, with)
+// open takes AuthParams, Require and Payload from the parameter with. It ignores a value
+// that is not ours, was sealed with a former key, or is too old. It returns false if the
+// value has a payload and is one of these, or of another browser.
+func (o *LoginOptions) open(sealer *seal.Sealer, with, browser string, now time.Time) bool {
+	name := withSeal
+	with, withPayload := strings.CutPrefix(with, payloadWith)
+	if withPayload {
+		name += " " + browser
+	}
+	record, ok := sealer.Open(name, with)
 	if !ok {
-		return
+		return !withPayload
 	}
 	sealed, at, ok := decodeOptions(record)
-	if ok && now.Sub(at).Abs() <= attemptLifetime { // clocks of replicas may differ
-		o.AuthParams, o.Require = sealed.AuthParams, sealed.Require
+	if !ok || now.Sub(at).Abs() > attemptLifetime || withPayload && browser == "" { // clocks of replicas may differ
+		return !withPayload
 	}
+	o.AuthParams, o.Require, o.Payload = sealed.AuthParams, sealed.Require, sealed.Payload
+	return true
 }
 
-// encode encodes the time in seconds, and then AuthParams and Require as three
+// forBrowser returns options whose links work only in the browser of t, if they have a
+// payload.
+func (a *Authenticator) forBrowser(t *turn, options LoginOptions) LoginOptions {
+	if options.Payload != "" {
+		options.browser = a.attempts.keepBrowserKey(t.w, t.r)
+	}
+	return options
+}
+
+// loginURLFor is like loginURLWith, for the browser of t.
+func (a *Authenticator) loginURLFor(t *turn, options LoginOptions) string {
+	return a.loginURLWith(t.at, a.forBrowser(t, options))
+}
+
+// browserKey returns the browser's key, or "". It is random, and in a cookie of its own.
+func (s *attempts) browserKey(r *http.Request) string {
+	if key, ok := vault.Value(r, s.browser); ok && isRandomText(key) {
+		return key
+	}
+	return ""
+}
+
+// keepBrowserKey returns the browser's key, and keeps it for as long as a link is valid.
+func (s *attempts) keepBrowserKey(w http.ResponseWriter, r *http.Request) string {
+	key := s.browserKey(r)
+	if key == "" {
+		key = randomTexts(1)
+	}
+	s.cookies.Set(w, s.browser, key, attemptLifetime)
+	return key
+}
+
+// errPayloadLost is a login whose payload is lost. A login without it would do something
+// else than the user wants, so the page offers none.
+func errPayloadLost(why string) *Error {
+	failure := fail(codeUnknownAttempt, errors.New("a login with a payload does not continue without it: "+why))
+	failure.Public = "This has ended, or it was started in another browser. Please go back to the page where you started, and try again. If you see this page again, allow cookies for this site."
+	return failure
+}
+
+// encode encodes the time in seconds, and then AuthParams, Require and Payload as four
 // length-prefixed strings.
 func (o LoginOptions) encode(now time.Time) []byte {
 	b := binary.BigEndian.AppendUint64(nil, uint64(now.Unix()))
 	b = seal.AppendString(b, o.AuthParams.Encode())
 	b = seal.AppendString(b, strconv.FormatInt(int64(o.Require.MaxAge), 10))
-	return seal.AppendString(b, o.Require.acrValues())
+	b = seal.AppendString(b, o.Require.acrValues())
+	return seal.AppendString(b, o.Payload)
 }
 
 func decodeOptions(record string) (o LoginOptions, at time.Time, ok bool) {
@@ -201,7 +282,7 @@ func decodeOptions(record string) (o LoginOptions, at time.Time, ok bool) {
 	at = time.Unix(int64(seal.Uint64At(record, 0)), 0)
 	var params, age, acr string
 	rest := record[8:]
-	for _, s := range []*string{&params, &age, &acr} {
+	for _, s := range []*string{&params, &age, &acr, &o.Payload} {
 		if *s, rest, ok = seal.CutString(rest); !ok {
 			return o, at, false
 		}

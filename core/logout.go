@@ -211,8 +211,16 @@ func (h *logoutHints) save(w http.ResponseWriter, r *http.Request, of *session, 
 		return
 	}
 	key := hintKey(of)
-	h.everywhere.Set(w, h.last, key+h.proof(key, of), h.lifetime)
-	h.keep(w, r, of, idToken, h.replace)
+	h.everywhere.Keep(w, h.last, key+h.proof(key, of), h.life(of))
+	h.keep(w, r, of, idToken, func(w http.ResponseWriter, r *http.Request, value string) error {
+		return h.replace(w, r, of, value)
+	})
+}
+
+// life returns how long a session's hint is kept. If the session ends with the browser,
+// nothing of the login stays in the browser.
+func (h *logoutHints) life(of *session) vault.Life {
+	return vault.Life{For: h.lifetime, EndsWithBrowser: of.endsWithBrowser}
 }
 
 // renew replaces the hint of a session with the latest ID token, because some providers
@@ -220,16 +228,16 @@ func (h *logoutHints) save(w http.ResponseWriter, r *http.Request, of *session, 
 func (h *logoutHints) renew(w http.ResponseWriter, r *http.Request, of *session, idToken string) {
 	h.keep(w, r, of, idToken, func(w http.ResponseWriter, r *http.Request, value string) error {
 		if old, err := h.store.Read(r); err != nil || old == "" {
-			return h.replace(w, r, value)
+			return h.replace(w, r, of, value)
 		}
-		return h.store.Renew(w, r, value, h.lifetime) // concurrent requests may renew the same ID token
+		return h.store.Renew(w, r, value, h.life(of)) // concurrent requests may renew the same ID token
 	})
 }
 
 func (h *logoutHints) keep(w http.ResponseWriter, r *http.Request, of *session, idToken string, inStore func(http.ResponseWriter, *http.Request, string) error) {
 	value := h.sealer.Seal(hintName(of.registration, hintKey(of)), seal.AppendToken(make([]byte, 0, len(idToken)), idToken))
 	if len(value) <= vault.MaxValue {
-		h.cookies.Set(w, h.name, value, h.lifetime)
+		h.cookies.Keep(w, h.name, value, h.life(of))
 		h.erase(w, r)
 		return
 	}
@@ -253,8 +261,8 @@ func (h *logoutHints) keep(w http.ResponseWriter, r *http.Request, of *session, 
 }
 
 // replace creates a new record in the Store, and deletes the browser's previous one.
-func (h *logoutHints) replace(w http.ResponseWriter, r *http.Request, value string) error {
-	if err := h.store.Create(w, r, value, h.lifetime); err != nil {
+func (h *logoutHints) replace(w http.ResponseWriter, r *http.Request, of *session, value string) error {
+	if err := h.store.Create(w, r, value, h.life(of)); err != nil {
 		return err
 	}
 	return h.store.Forget(r)

@@ -1,19 +1,22 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"time"
-
-	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 // Login is a login that has passed all checks, for [Config.OnLogin] and
 // [OwnSessions]. OnLogin may change the fields ReturnTo, Data, Lifetime and
 // EndsWithBrowser; other changes have no effect.
 //
-// A Login prints and logs without its tokens and its data.
+// OnLogin decides for one login. A step-up is a new login, so OnLogin runs and decides
+// again. A decision that cannot be fails the login with status 500, and the log names the
+// field. An existing session survives.
+//
+// A Login prints and logs without its tokens, its payload and its data.
 type Login struct {
 	// User is the user, with all claims, also those that [SessionConfig.Claims] leaves
 	// out.
@@ -35,21 +38,26 @@ type Login struct {
 	// Empty: the login has none.
 	Payload string
 
-	// ReturnTo is the page where the login ends. OnLogin may choose another path of this
-	// application; the rules are those of [LoginOptions.ReturnTo].
+	// ReturnTo is the page where the login ends: the one that was asked for, or
+	// [PageConfig.Home]. OnLogin may choose another path of this application, under the
+	// rules of [LoginOptions.ReturnTo]. Empty: Home. Anything else, such as a URL with a
+	// host or a route of the login, fails the login with status 500.
 	ReturnTo string
 
 	// Data is what the application keeps in the session, such as the id of the account:
-	// at most 1 KB. Read it from [User.Data]. More fails the login with data_too_large.
+	// at most 1 KB, sealed like the rest of the session. Read it from [User.Data]. More
+	// fails the login with data_too_large.
 	Data string
 
-	// Lifetime limits this session, if it is less than [SessionConfig.Lifetime]. Zero:
-	// Sessions.Lifetime. A negative value fails the login with status 500.
+	// Lifetime limits this session. It can only shorten it: [SessionConfig.Lifetime] is
+	// the maximum, and a larger value has no effect. Zero: Sessions.Lifetime. Less than a
+	// second fails the login with status 500, because cookies count whole seconds.
 	Lifetime time.Duration
 
-	// EndsWithBrowser makes the session's cookies end with the browser's own session.
-	// Most browsers keep them when they restore tabs, so Lifetime counts all the same.
-	// False: the cookies last as long as the session.
+	// EndsWithBrowser makes the cookies of the session, of its tokens and of its logout
+	// hint end with the browser's own session. Most browsers keep them when they restore
+	// tabs, so Lifetime counts all the same. False: the cookies last as long as the
+	// session.
 	EndsWithBrowser bool
 }
 
@@ -66,20 +74,67 @@ func (a *Authenticator) newLogin(at *registration, who *identity, attempt *attem
 	user := who.user
 	return &Login{
 		User: &user, Provider: at.config.Name, SID: who.SID,
-		Grant:    grantOf(at, who),
-		ReturnTo: a.returnTo(attempt.returnTo),
+		Grant:   grantOf(at, who),
+		Payload: attempt.payload, ReturnTo: a.returnTo(attempt.returnTo),
 	}
 }
 
-// askApplication calls OnLogin.
-func (a *Authenticator) askApplication(ctx context.Context, login *Login, with *provider.Tokens) error {
+// decide returns a login as OnLogin has decided it. It returns nil if the application has
+// no function that takes a Login.
+func (a *Authenticator) decide(ctx context.Context, at *registration, who *identity, attempt *attempt) (*Login, error) {
+	if a.config.OnLogin == nil && a.config.Sessions.Own == nil {
+		return nil, nil
+	}
+	login := a.newLogin(at, who, attempt)
 	if a.config.OnLogin == nil {
-		return nil
+		return login, nil
 	}
-	if err := a.config.OnLogin(ContextWithToken(ctx, (*tokens)(with).bearer()), login); err != nil {
-		return errOnLogin(err)
+	if err := a.config.OnLogin(ContextWithToken(ctx, (*tokens)(who.Tokens).bearer()), login); err != nil {
+		return nil, errOnLogin(err)
 	}
+	if err := a.checkDecision(login); err != nil {
+		return nil, err
+	}
+	return login, nil
+}
+
+// checkDecision returns an error if OnLogin has decided what cannot be. It completes
+// ReturnTo.
+func (a *Authenticator) checkDecision(login *Login) error {
+	page, ok := a.pageHere(cmp.Or(login.ReturnTo, a.config.Pages.Home))
+	switch {
+	case !ok:
+		return errDecision("Login.ReturnTo is not a page of this application; give a path such as /welcome, or leave it empty for Pages.Home")
+	case login.Lifetime < 0 || 0 < login.Lifetime && login.Lifetime < time.Second:
+		return errDecision("Login.Lifetime is %s; give a second or more, or leave it zero for Sessions.Lifetime", login.Lifetime)
+	case len(login.Data) > maxData:
+		return errDataTooLarge("Login.Data", len(login.Data))
+	}
+	login.ReturnTo = page
 	return nil
+}
+
+// maxData is the maximum size of Login.Data and of LoginOptions.Payload, in bytes.
+const maxData = 1 << 10
+
+func errDataTooLarge(field string, size int) *Error {
+	return fail(codeDataSize, fmt.Errorf("%s has %d bytes; the limit is %d: keep an id, and the rest in a database", field, size, maxData))
+}
+
+func errDecision(format string, args ...any) *Error {
+	failure := fail(codeInternal, fmt.Errorf("OnLogin: "+format, args...))
+	failure.Public, failure.operator = cannotLogIn, true
+	return failure
+}
+
+// applyTo changes an outcome as OnLogin has decided.
+func (l *Login) applyTo(o *outcome) {
+	o.returnTo = l.ReturnTo
+	s := &o.session
+	s.user.Data, s.endsWithBrowser = l.Data, l.EndsWithBrowser
+	if l.Lifetime > 0 {
+		s.ends = min(s.ends, s.started+instant(l.Lifetime/time.Millisecond))
+	}
 }
 
 // errOnLogin is a login that OnLogin refused, with the public text of OnLogin's *Error if

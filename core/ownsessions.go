@@ -133,7 +133,7 @@ func (a *Authenticator) reopen(t *turn, state string, over *attempt, returnTo st
 			return true, err
 		}
 	}
-	if login == nil && last.unfinished {
+	if _, withPayload, _ := wellFormedState(state); login == nil && (last.unfinished || withPayload) {
 		return false, nil
 	}
 	if !last.unfinished {

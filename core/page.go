@@ -57,13 +57,14 @@ func (a *Authenticator) homeLink() string {
 }
 
 // serveChooser serves the page where the user chooses a provider.
-func (a *Authenticator) serveChooser(w http.ResponseWriter, options LoginOptions) {
+func (a *Authenticator) serveChooser(t *turn, options LoginOptions) {
+	options = a.forBrowser(t, options)
 	var list strings.Builder
 	for _, at := range a.registrations {
 		list.WriteString("\n<li><a class=\"main\" href=\"" + html.EscapeString(a.loginURLWith(at, options)) + "\">" +
 			html.EscapeString(at.config.Name) + "</a></li>")
 	}
-	servePage(w, http.StatusOK, page{title: "Log in with", main: "<ul>" + list.String() + "\n</ul>\n<nav>" + a.homeLink() + "</nav>"})
+	servePage(t.w, http.StatusOK, page{title: "Log in with", main: "<ul>" + list.String() + "\n</ul>\n<nav>" + a.homeLink() + "</nav>"})
 }
 
 // A page is the part that differs between our pages: a title in plain text, and HTML.

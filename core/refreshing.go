@@ -150,7 +150,7 @@ func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session
 func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, fresh *tokens) {
 	of.refreshDue = instantOf(fresh.RefreshDue)
 	held := vault.Hold()
-	err := f.tokens.vault.Renew(held, r, f.tokens.seal(of, fresh), of.ends.time().Sub(f.now()))
+	err := f.tokens.vault.Renew(held, r, f.tokens.seal(of, fresh), of.life(f.now()))
 	if !errors.Is(err, vault.ErrTooLarge) {
 		if err != nil {
 			f.report(r, of, errStoreDown(err))

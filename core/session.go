@@ -18,14 +18,15 @@ const (
 	sessionFixed   = 1 + 8*5 + 4 + 1 + sessionIDSize // version, times, raised, flags, id
 	sessionIDSize  = 16
 
-	flagEmailVerified = 1 << 0
+	flagEmailVerified   = 1 << 0
+	flagEndsWithBrowser = 1 << 1
 )
 
 // A session is what the application remembers after a login: claims, see
 // [sessionSealer], and a record of everything else:
 //
 //	version ‖ ends ‖ last seen ‖ authenticated ‖ started ‖ refresh due ‖ raised ‖
-//	flags ‖ id ‖ issuer ‖ client ‖ subject ‖ sid ‖ acr ‖ name ‖ email ‖ picture
+//	flags ‖ id ‖ issuer ‖ client ‖ subject ‖ sid ‖ acr ‖ name ‖ email ‖ picture ‖ data
 //
 // Times are milliseconds since 1970. Strings are preceded by their length. Both limits
 // are in the sealed record, because a browser or a thief can ignore the attributes of
@@ -41,6 +42,8 @@ type session struct {
 	sid        string  // id of the session at the provider, if known (Back-Channel Logout section 2.1)
 	user       User
 	provider.Authentication
+
+	endsWithBrowser bool // the browser's session cookies end with the browser
 
 	// Not in the record:
 	registration *registration // of issuer and client
@@ -85,9 +88,12 @@ func (s *session) encode() []byte {
 	if s.user.EmailVerified {
 		flags |= flagEmailVerified
 	}
+	if s.endsWithBrowser {
+		flags |= flagEndsWithBrowser
+	}
 	b = append(append(b, flags), s.id[:]...)
 	u := &s.user
-	for _, field := range [...]string{u.Issuer, s.client, u.Subject, s.sid, s.ACR, u.Name, u.Email, u.Picture} {
+	for _, field := range [...]string{u.Issuer, s.client, u.Subject, s.sid, s.ACR, u.Name, u.Email, u.Picture, u.Data} {
 		b = seal.AppendString(b, field)
 	}
 	return b
@@ -106,14 +112,21 @@ func decodeSession(b string) (*session, bool) {
 	}
 	s.Time = at(2).time()
 	u := &s.user
-	u.EmailVerified = b[45]&flagEmailVerified != 0
+	u.EmailVerified, s.endsWithBrowser = b[45]&flagEmailVerified != 0, b[45]&flagEndsWithBrowser != 0
 	rest, ok := b[sessionFixed:], true
-	for _, field := range [...]*string{&u.Issuer, &s.client, &u.Subject, &s.sid, &s.ACR, &u.Name, &u.Email, &u.Picture} {
+	for _, field := range [...]*string{&u.Issuer, &s.client, &u.Subject, &s.sid, &s.ACR, &u.Name, &u.Email, &u.Picture, &u.Data} {
 		if *field, rest, ok = seal.CutString(rest); !ok {
 			return nil, false
 		}
 	}
 	return s, rest == "" && u.Issuer != "" && u.Subject != ""
+}
+
+// life returns how long the session is to be kept from now on: until its end, rounded up
+// to whole seconds, in which cookies and stores count.
+func (s *session) life(now time.Time) vault.Life {
+	left := s.ends.time().Sub(now) + time.Second - time.Nanosecond
+	return vault.Life{For: max(time.Second, left.Truncate(time.Second)), EndsWithBrowser: s.endsWithBrowser}
 }
 
 // sessionKeeper begins, finds and ends sessions.
@@ -199,9 +212,9 @@ func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *ses
 	if err != nil {
 		return err
 	}
-	switch err := s.vault.Create(w, r, sealed, s.lifetime); {
+	switch err := s.vault.Create(w, r, sealed, fresh.life(s.now())); {
 	case errors.Is(err, vault.ErrTooLarge):
-		return fail(codeSessionSize, fmt.Errorf("the session is %w; keep fewer claims (Sessions.Claims) or use a Store that takes them", err))
+		return fail(codeSessionSize, fmt.Errorf("the session is %w; keep fewer claims (Sessions.Claims) or less Login.Data, or use a Store that takes them", err))
 	case err != nil:
 		return errStoreDown(err)
 	}
@@ -233,7 +246,7 @@ func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *ses
 	if err != nil {
 		return err
 	}
-	if err := s.vault.Renew(w, r, sealed, found.ends.time().Sub(s.now())); err != nil {
+	if err := s.vault.Renew(w, r, sealed, found.life(s.now())); err != nil {
 		return errStoreDown(err)
 	}
 	keepFromCaches(w.Header())

@@ -121,12 +121,12 @@ func (k *tokenKeeper) seal(of *session, t *tokens) string {
 
 // start stores the tokens of a session that is about to begin. If tokens are not kept,
 // it deletes those of the session before.
-func (k *tokenKeeper) start(w http.ResponseWriter, r *http.Request, of *session, t *tokens, lifetime time.Duration) error {
+func (k *tokenKeeper) start(w http.ResponseWriter, r *http.Request, of *session, t *tokens, life vault.Life) error {
 	if !k.kept {
 		return k.end(w, r)
 	}
 	of.refreshDue = instantOf(t.RefreshDue)
-	switch err := k.vault.Create(w, r, k.seal(of, t), lifetime); {
+	switch err := k.vault.Create(w, r, k.seal(of, t), life); {
 	case errors.Is(err, vault.ErrTooLarge):
 		return errTokensTooLarge(err)
 	case err != nil:

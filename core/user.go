@@ -33,6 +33,10 @@ type User struct {
 	// the provider verified the address, not you.
 	EmailVerified bool
 
+	// Data is what [Login.Data] kept in this session. A new login, such as a step-up,
+	// decides again. Empty: nothing was kept, or the User comes from NewUser.
+	Data string
+
 	claims *sessionClaims // opened and parsed on demand; nil: none
 }
 

@@ -101,22 +101,29 @@ type Kind struct {
 	Secure bool
 }
 
-// Set sets a cookie, or removes it if maxAge is less than a second. It writes what
-// http.SetCookie would, at a fraction of the cost: names, paths and values are our own
-// and need no check.
+// Set sets a cookie, or removes it if maxAge is less than a second.
+func (k Kind) Set(w http.ResponseWriter, name, value string, maxAge time.Duration) {
+	k.Keep(w, name, value, Life{For: maxAge})
+}
+
+// Keep sets a cookie with the given life, or removes it if that is less than a second. It
+// writes what http.SetCookie would, at a fraction of the cost: names, paths and values are
+// our own and need no check.
 //
 // SameSite is Lax, not Strict. Browsers do not send a Strict cookie with the redirect
 // from the provider, nor with a link in an e-mail, so the user would seem to be logged
 // out.
-func (k Kind) Set(w http.ResponseWriter, name, value string, maxAge time.Duration) {
-	age := strconv.Itoa(max(0, int(maxAge/time.Second)))
-	secure := ""
+func (k Kind) Keep(w http.ResponseWriter, name, value string, life Life) {
+	label, age, secure := "; Max-Age=", strconv.Itoa(max(0, int(life.For/time.Second))), ""
+	if life.EndsWithBrowser && age != "0" {
+		label, age = "", ""
+	}
 	if k.Secure {
 		secure = "; Secure"
 	}
 	unset(w.Header(), name)
 	w.Header().Add("Set-Cookie",
-		name+"="+value+"; Path="+k.Path+"; Max-Age="+age+"; HttpOnly"+secure+"; SameSite=Lax")
+		name+"="+value+"; Path="+k.Path+label+age+"; HttpOnly"+secure+"; SameSite=Lax")
 }
 
 // Remove removes a cookie from the browser.
@@ -127,5 +134,20 @@ func (k Kind) Remove(w http.ResponseWriter, name string) { k.Set(w, name, "", 0)
 func unset(header http.Header, name string) {
 	if lines, ok := header["Set-Cookie"]; ok {
 		header["Set-Cookie"] = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+"=") })
+	}
+}
+
+// endWithBrowser removes the attributes Max-Age and Expires from the Set-Cookie lines for
+// name, which a store has written.
+func endWithBrowser(header http.Header, name string) {
+	for i, line := range header["Set-Cookie"] {
+		if !strings.HasPrefix(line, name+"=") {
+			continue
+		}
+		attributes := slices.DeleteFunc(strings.Split(line, ";"), func(attribute string) bool {
+			attribute, _, _ = strings.Cut(strings.ToLower(trimBlanks(attribute)), "=")
+			return attribute == "max-age" || attribute == "expires"
+		})
+		header["Set-Cookie"][i] = strings.Join(attributes, ";")
 	}
 }

@@ -106,7 +106,7 @@ func FuzzCookieParts(f *testing.F) {
 		}
 		sealed := base64.RawURLEncoding.EncodeToString(content)
 		w := httptest.NewRecorder()
-		if err := store.Create(w, r, sealed, time.Hour); err != nil {
+		if err := store.Create(w, r, sealed, Life{For: time.Hour}); err != nil {
 			if len(sealed) < maxParts*MaxValue || len(w.Header()) != 0 {
 				t.Fatalf("%d bytes: %v, and %v", len(sealed), err, w.Header())
 			}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"time"
 )
 
 // cookieStore is the vault that needs no server. The sealed value is in the browser's
@@ -50,7 +49,7 @@ func (s *cookieStore) Read(r *http.Request) (string, error) {
 	return sealed, nil
 }
 
-func (s *cookieStore) Create(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
+func (s *cookieStore) Create(w http.ResponseWriter, r *http.Request, sealed string, life Life) error {
 	parts := (1 + len(sealed) + MaxValue - 1) / MaxValue
 	if parts > maxParts {
 		return fmt.Errorf("%w %d cookies: %d bytes when sealed", ErrTooLarge, maxParts, len(sealed))
@@ -58,7 +57,7 @@ func (s *cookieStore) Create(w http.ResponseWriter, r *http.Request, sealed stri
 	value := strconv.Itoa(parts) + sealed
 	for i := 1; i <= parts; i++ {
 		n := min(len(value), MaxValue)
-		s.cookies.Set(w, s.partName(i), value[:n], maxAge)
+		s.cookies.Keep(w, s.partName(i), value[:n], life)
 		value = value[n:]
 	}
 	s.expire(w, r, parts+1)
@@ -69,8 +68,8 @@ func (s *cookieStore) Create(w http.ResponseWriter, r *http.Request, sealed stri
 func (s *cookieStore) Forget(*http.Request) error { return nil }
 
 // Renew is Create, because a sealed cookie has no id.
-func (s *cookieStore) Renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
-	return s.Create(w, r, sealed, maxAge)
+func (s *cookieStore) Renew(w http.ResponseWriter, r *http.Request, sealed string, life Life) error {
+	return s.Create(w, r, sealed, life)
 }
 
 func (s *cookieStore) Erase(w http.ResponseWriter, r *http.Request) error {

@@ -23,7 +23,7 @@ func TestCookieStoreAroundItsLimits(t *testing.T) {
 	for _, size := range sizes {
 		sealed := strings.Repeat("0123456789abcdef", 1+size/16)[:size] // no part is like another
 		w := httptest.NewRecorder()
-		err := store.Create(w, httptest.NewRequest("GET", "/", nil), sealed, time.Hour)
+		err := store.Create(w, httptest.NewRequest("GET", "/", nil), sealed, Life{For: time.Hour})
 		set := w.Result().Cookies()
 		if fits := 1+size <= maxParts*MaxValue; !fits {
 			if err == nil || len(set) != 0 {

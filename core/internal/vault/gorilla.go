@@ -88,14 +88,14 @@ func (s *gorillaStore) Read(r *http.Request) (string, error) {
 
 // Create gives the store a request without cookies. Some stores would take the id from
 // the cookie, and the new session would have the id of the old one and end with it.
-func (s *gorillaStore) Create(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
+func (s *gorillaStore) Create(w http.ResponseWriter, r *http.Request, sealed string, life Life) error {
 	fresh := gorilla.NewSession(s.store, s.name)
 	fresh.IsNew = true
 	fresh.Values[storeKey] = sealed
-	fresh.Options = s.options(maxAge)
+	fresh.Options = s.options(life.For)
 	bare := r.WithContext(r.Context())
 	bare.Header = make(http.Header)
-	return tooLarge(s.store.Save(bare, w, fresh))
+	return s.save(bare, w, fresh, life)
 }
 
 func (s *gorillaStore) Forget(r *http.Request) error {
@@ -105,7 +105,7 @@ func (s *gorillaStore) Forget(r *http.Request) error {
 // Renew does not restore a session that has ended. A Store cannot save a session only
 // if it still exists, so Renew undoes a logout between New and Save. Revocations close
 // that gap.
-func (s *gorillaStore) Renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error {
+func (s *gorillaStore) Renew(w http.ResponseWriter, r *http.Request, sealed string, life Life) error {
 	found, err := s.open(r)
 	if err != nil {
 		return err
@@ -114,8 +114,18 @@ func (s *gorillaStore) Renew(w http.ResponseWriter, r *http.Request, sealed stri
 		return nil // the session has ended meanwhile: do not restore it
 	}
 	found.Values[storeKey] = sealed
-	found.Options = s.options(maxAge)
-	return tooLarge(s.store.Save(r, w, found))
+	found.Options = s.options(life.For)
+	return s.save(r, w, found, life)
+}
+
+// save saves a session. A Store has one lifetime for the record and its cookie. So if the
+// cookie is to end with the browser, save changes the cookie afterwards.
+func (s *gorillaStore) save(r *http.Request, w http.ResponseWriter, session *gorilla.Session, life Life) error {
+	err := s.store.Save(r, w, session)
+	if err == nil && life.EndsWithBrowser {
+		endWithBrowser(w.Header(), s.name)
+	}
+	return tooLarge(err)
 }
 
 func (s *gorillaStore) Erase(w http.ResponseWriter, r *http.Request) error {

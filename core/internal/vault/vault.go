@@ -13,14 +13,20 @@ type Vault interface {
 	// that the vault is unavailable, not that the request is anonymous.
 	Read(r *http.Request) (string, error)
 	// Create stores a value under a new id. The former value exists until Forget.
-	Create(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
+	Create(w http.ResponseWriter, r *http.Request, sealed string, life Life) error
 	// Forget deletes the value that the request carries.
 	Forget(r *http.Request) error
 	// Renew stores a new value under the same id.
-	Renew(w http.ResponseWriter, r *http.Request, sealed string, maxAge time.Duration) error
+	Renew(w http.ResponseWriter, r *http.Request, sealed string, life Life) error
 	// Erase deletes the value and its cookies. It writes nothing if the request has
 	// none.
 	Erase(w http.ResponseWriter, r *http.Request) error
+}
+
+// A Life says how long a value is kept.
+type Life struct {
+	For             time.Duration // by the store, and by the browser as Max-Age
+	EndsWithBrowser bool          // the cookie has no Max-Age, so the browser drops it when it ends
 }
 
 const (
