@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pixyauth/pixy/core/internal/vault"
@@ -28,6 +27,7 @@ import (
 type Authenticator struct {
 	config        Config
 	registrations registrations
+	skipped       []error // an *Error for each provider that was left out
 	attempts      *attempts
 	landings      *landings
 	flights       flights
@@ -63,7 +63,7 @@ func New(config Config) (*Authenticator, error) {
 }
 
 func newAt(config Config, now func() time.Time) (*Authenticator, error) {
-	config, err := config.withDefaults()
+	config, skipped, err := config.withDefaults()
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +73,9 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	}
 	a := &Authenticator{
 		config:        config,
-		registrations: register(config, redirect.Path, now),
-		origin:        redirect.Scheme + "://" + strings.TrimSuffix(strings.ToLower(redirect.Host), usualPorts[redirect.Scheme]),
+		registrations: register(config, now),
+		skipped:       skipped,
+		origin:        originOf(redirect),
 		crossOrigin:   http.NewCrossOriginProtection(),
 		flights:       flights{now: now},
 		now:           now,
@@ -159,9 +160,14 @@ func (a *Authenticator) openCookies(secure bool) error {
 // an older copy is still usable, Discover returns no error.
 //
 // The error contains an [*Error] for each provider that cannot be used, which wraps
-// [ErrUnavailable] or [ErrUntrusted]. Discover does not log it.
+// [ErrUnavailable] or [ErrUntrusted], or has the code provider_missing if
+// [Config.SkipFaultyProviders] left the provider out. Discover does not log it.
 func (a *Authenticator) Discover(ctx context.Context) error {
-	return a.registrations.discover(ctx)
+	failures := slices.Concat(a.skipped, a.registrations.discover(ctx))
+	if len(failures) == 1 {
+		return failures[0]
+	}
+	return errors.Join(failures...)
 }
 
 // Routes returns the routes to mount: the login, the callback of each provider, and the

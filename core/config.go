@@ -26,14 +26,24 @@ const (
 // A Config prints and logs without its secrets, unless it is an unexported field
 // of another struct, whose methods fmt cannot call.
 type Config struct {
-	// Providers are the login providers: one, or several with a Name each. With
-	// several, the user chooses one.
+	// Providers are the login providers. All but one need a Name. With several, the
+	// user chooses one.
 	Providers []Provider
+
+	// SkipFaultyProviders lets the application start with those providers that are
+	// configured correctly, or with none yet. A provider with a mistake in its fields
+	// is left out, and each mistake is logged at Warn. If two providers have the same
+	// name, issuer or callback, the later one is left out. A login at a provider that
+	// was left out fails with provider_unknown, and its sessions count as none. Without
+	// any provider, logins fail with provider_missing, status 503. False: a mistake in
+	// any provider, or an empty list, is an error of [New].
+	SkipFaultyProviders bool
 
 	// RedirectURL is the public URL of the callback, exactly as it is registered
 	// with the provider, such as https://app.example.com/auth/callback. Its path is
-	// the callback's route. With several providers, each has its own callback: this
-	// URL, a slash and the provider's Name.
+	// the callback's route. The callback of a provider with a Name is this URL, a
+	// slash and the Name. [Provider.RedirectURL] replaces it. A callback does not
+	// depend on the number or the order of the providers.
 	//
 	// The scheme must be https, or http for localhost, 127.0.0.0/8 and ::1. With
 	// https, cookies are Secure and have the __Host- prefix. Open the application on
@@ -241,6 +251,7 @@ func (p Provider) LogValue() slog.Value {
 		slog.String("issuer", p.Issuer),
 		slog.String("client_id", p.ClientID),
 		slog.String("client_secret", redactedIf(p.confidential())),
+		slog.String("redirect_url", p.RedirectURL),
 		slog.String("scopes", strings.Join(p.Scopes, " ")),
 	)
 }

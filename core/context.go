@@ -264,6 +264,11 @@ func (t *bearerTransport) named(u *url.URL) bool {
 // usualPorts are the default ports, which browsers omit.
 var usualPorts = map[string]string{"https": ":443", "http": ":80"}
 
+// originOf returns the scheme and host of u, as browsers compare them.
+func originOf(u *url.URL) string {
+	return u.Scheme + "://" + strings.TrimSuffix(strings.ToLower(u.Host), usualPorts[u.Scheme])
+}
+
 func equalHost(u *url.URL, host string) bool {
 	usual := usualPorts[u.Scheme]
 	return strings.EqualFold(strings.TrimSuffix(u.Host, usual), strings.TrimSuffix(host, usual))

@@ -124,7 +124,9 @@
 //	login_refused             403     OnLogin returned an error; see the log
 //	tenant_refused            403     the user's tenant is not in Checks.Tenants; add it to let its users log in
 //	login_unavailable         503     OnLogin wrapped ErrUnavailable; try again
-//	provider_unknown          404     the login names a provider that is not configured; the log has the name
+//	provider_unknown          404     the login names a provider that is not configured, or that was left out;
+//	                                  the log has the name
+//	provider_missing          503     there is no provider, or SkipFaultyProviders left all out; see the log of the start
 //	not_a_navigation          403     login from a prefetch, a frame or a script; open it as a page
 //	cross_origin_logout       403     another site asked for a logout; use a form on a page of this site
 //	logout_token_untrusted    400     a logout token failed a check, and no session ended; see the log

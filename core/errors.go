@@ -189,6 +189,7 @@ const (
 	codeLoginRefused   = "login_refused"
 	codeLoginLater     = "login_unavailable"
 	codeUnknownName    = "provider_unknown"
+	codeNoProvider     = "provider_missing"
 	codeNoNavigation   = "not_a_navigation"
 	codeCrossOrigin    = "cross_origin_logout"
 	codeMalformed      = "request_malformed"
@@ -260,6 +261,7 @@ var kinds = map[string]kind{
 	// Something is down.
 	provider.CodeUnavailable: {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: "The login provider cannot be reached at the moment. Please try again in a minute."},
 	provider.CodeSecret:      {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: notAtTheTime},
+	codeNoProvider:           {status: http.StatusServiceUnavailable, operator: true, public: "Nobody can log in at the moment, because this application has no login provider yet. Please tell us."},
 	codeLoginLater:           {status: http.StatusServiceUnavailable, public: notAtTheTime}, // OnLogin's error wraps ErrUnavailable
 	codeStore:                {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: "Your session cannot be read at the moment. Please try again in a minute."},
 	codeRevocations:          {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: "Your session cannot be checked at the moment. Please try again in a minute."},

@@ -70,7 +70,7 @@ func (a *Authenticator) misplaced(r *http.Request) error {
 	return nil
 }
 
-// sole returns the only provider's registration, or nil if there are several.
+// sole returns the only provider's registration, or nil if there are several, or none.
 func (a *Authenticator) sole() *registration {
 	if len(a.registrations) == 1 {
 		return a.registrations[0]
@@ -81,7 +81,11 @@ func (a *Authenticator) sole() *registration {
 // begin redirects the browser to the provider with a new attempt. Without a provider, it
 // redirects to the page where the user chooses one.
 func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error {
-	if t.at == nil {
+	switch {
+	case len(a.registrations) == 0:
+		t.again = nil // another login would fail as well
+		return fail(codeNoProvider, nil)
+	case t.at == nil:
 		redirect(t.w, a.loginURLFor(t, options))
 		return nil
 	}
@@ -186,7 +190,10 @@ func (a *Authenticator) loginByThirdParty(t *turn, query url.Values) error {
 	noStore(t.w)
 	issuer, _ := only(query["iss"])
 	at := a.registrations.issuedBy(issuer)
-	if at == nil {
+	switch {
+	case len(a.registrations) == 0:
+		return fail(codeNoProvider, nil)
+	case at == nil:
 		t.again = new(LoginOptions)
 		return errUnknownProvider("iss", issuer)
 	}

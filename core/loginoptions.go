@@ -89,6 +89,9 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 	if err := options.check(); err != nil {
 		return err
 	}
+	if len(a.registrations) == 0 {
+		return fail(codeNoProvider, nil)
+	}
 	if !mayNavigate(t.r) {
 		again := options // a copy, so that the common case does not allocate
 		t.again = &again
@@ -111,7 +114,7 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 // errUnknownProvider is a login at a provider that is not configured. The value comes
 // from outside, so it is logged quoted and shortened.
 func errUnknownProvider(param, value string) *Error {
-	return fail(codeUnknownName, fmt.Errorf("the login asks for %s %q, which is not in Config.Providers", param, told.Clip(value)))
+	return fail(codeUnknownName, fmt.Errorf("the login asks for %s %q, which is not a usable provider of Config.Providers", param, told.Clip(value)))
 }
 
 // check returns an error for invalid options.

@@ -177,10 +177,10 @@ func withLostInput(err error) error {
 
 // circles reports whether a redirect to the login would lead back to r without a session:
 // if r is for one of the login's own routes. The logout is not such a route. Nor is the
-// login if there is one provider, because Challenge starts the login itself.
+// login if there is one provider or none, because Challenge then redirects nobody to it.
 func (a *Authenticator) circles(r *http.Request) bool {
 	path := r.URL.EscapedPath() // a path with escapes is not ours: our routes have none
-	if path == a.config.Logout.Path || path == a.config.Pages.LoginPath && a.sole() != nil {
+	if path == a.config.Logout.Path || path == a.config.Pages.LoginPath && len(a.registrations) < 2 {
 		return false
 	}
 	return slices.ContainsFunc(a.routes, func(route Route) bool { return r.Method == route.Method && path == route.Path })

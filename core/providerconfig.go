@@ -11,9 +11,15 @@ import (
 type Provider struct {
 	// Name identifies the provider in logs, in the login's query parameter
 	// "provider", on the page where users choose, and at the end of its callback's
-	// path: letters, digits, - and _. With several providers it is required and must
-	// be unique. Empty: the issuer's host.
+	// path: letters, digits, - and _. It must be unique. One provider of a Config may
+	// have none. Empty: the issuer's host, and the callback is Config.RedirectURL.
 	Name string
+
+	// RedirectURL is the URL of this provider's callback, exactly as it is registered
+	// there. It must have the scheme and host of Config.RedirectURL, and a path of its
+	// own. Set it to keep a registration whatever other providers there are. Empty:
+	// Config.RedirectURL, a slash and Name, or Config.RedirectURL without a Name.
+	RedirectURL string
 
 	// Issuer is the https URL under which /.well-known/openid-configuration is
 	// found, exactly as the provider spells it, including a final slash. http is

@@ -25,24 +25,27 @@ func newDuo(t *testing.T, change ...func(*core.Config)) *duo {
 	g := &duo{rig: &rig{t: t, browser: logintest.NewBrowser()}}
 	provide := func(issuer, name string) *logintest.Provider {
 		provider := logintest.NewProvider(issuer, logintest.Client{
-			ID: "app", RedirectURIs: []string{callbackURL + "/" + name}, PostLogoutRedirectURIs: []string{origin + "/"},
+			ID: "app", RedirectURIs: []string{callbackURL + "/" + name, ownCallbacks[name]}, PostLogoutRedirectURIs: []string{origin + "/"},
 		})
 		provider.Now = g.now
 		g.browser.Serve(issuer, provider)
 		return provider
 	}
 	g.provider, g.two = provide(issuer, "one"), provide(otherIssuer, "two")
-	g.auth = g.newAuth(append([]func(*core.Config){func(c *core.Config) {
-		c.Providers = []core.Provider{
-			{Name: "one", Issuer: issuer, ClientID: "app"},
-			{Name: "two", Issuer: otherIssuer, ClientID: "app"},
-		}
-		c.HTTPClient = &http.Client{Transport: byHost{
-			"id.example.test": g.provider.HTTPClient().Transport, "other.example.test": g.two.HTTPClient().Transport,
-		}}
-	}}, change...)...)
+	g.auth = g.newAuth(append([]func(*core.Config){g.both}, change...)...)
 	g.browser.Serve(origin, g.app(g.auth))
 	return g
+}
+
+// both configures both providers.
+func (g *duo) both(c *core.Config) {
+	c.Providers = []core.Provider{
+		{Name: "one", Issuer: issuer, ClientID: "app"},
+		{Name: "two", Issuer: otherIssuer, ClientID: "app"},
+	}
+	c.HTTPClient = &http.Client{Transport: byHost{
+		"id.example.test": g.provider.HTTPClient().Transport, "other.example.test": g.two.HTTPClient().Transport,
+	}}
 }
 
 // byHost reaches several providers in memory.

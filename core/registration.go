@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"path"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -31,21 +31,15 @@ type registration struct {
 // registrations are all registrations, in the order of Config.Providers.
 type registrations []*registration
 
-// register makes the registrations of config. With several providers, each callback
-// ends in the provider's name.
-func register(config Config, callbackPath string, now func() time.Time) registrations {
+// register makes the registrations of config, whose providers have their RedirectURL.
+func register(config Config, now func() time.Time) registrations {
 	all := make(registrations, len(config.Providers))
 	client := provider.NewClient(config.HTTPClient)
 	for i, p := range config.Providers {
-		redirectURL, callbackPath := config.RedirectURL, callbackPath
-		if len(all) > 1 {
-			redirectURL += "/" + p.Name
-			callbackPath += "/" + p.Name
-		}
 		all[i] = &registration{
-			config: p, callbackPath: callbackPath, id: p.ClientID + " " + p.Issuer,
+			config: p, callbackPath: urlPath(p.RedirectURL), id: p.ClientID + " " + p.Issuer,
 			provider: provider.New(provider.Config{
-				Issuer: p.Issuer, ClientID: p.ClientID, Secret: p.secret(), RedirectURL: redirectURL,
+				Issuer: p.Issuer, ClientID: p.ClientID, Secret: p.secret(), RedirectURL: p.RedirectURL,
 				Scopes: p.Scopes, AuthParams: p.Requests.AuthParams, FormPost: p.Requests.FormPost,
 				UserInfo: p.Requests.UserInfo, LogoutRedirectParam: p.Requests.LogoutRedirectParam,
 				TrustedAudiences: p.Checks.TrustedAudiences, Tenants: p.Checks.Tenants, SigningAlg: p.Checks.SigningAlg,
@@ -94,27 +88,40 @@ func (all registrations) withID(id string) *registration {
 	return all.find(func(r *registration) bool { return r.id == id })
 }
 
-// calledBack returns the registration whose callback the request is for, or nil.
-// Several callbacks differ in the last segment of the path, which is the provider's
-// name. It ignores the segments before, because a router may have removed them.
+// calledBack returns the registration whose callback the request is for, or nil. A router
+// may have removed the first segments of the path, so the rest of a callback's path is
+// enough if no other callback ends so. An only provider may be called back anywhere,
+// because an application can mount [Authenticator.Callback] where it likes.
 func (all registrations) calledBack(r *http.Request) *registration {
 	if len(all) == 1 {
 		return all[0]
 	}
-	return all.named(path.Base(r.URL.Path))
+	if exact := all.find(func(at *registration) bool { return at.callbackPath == r.URL.Path }); exact != nil {
+		return exact
+	}
+	if !strings.HasPrefix(r.URL.Path, "/") {
+		return nil
+	}
+	var found *registration
+	for _, at := range all {
+		if strings.HasSuffix(at.callbackPath, r.URL.Path) {
+			if found != nil {
+				return nil
+			}
+			found = at
+		}
+	}
+	return found
 }
 
-func (all registrations) discover(ctx context.Context) error {
-	var failures []error
+// discover returns an error for each provider that cannot be used.
+func (all registrations) discover(ctx context.Context) (failures []error) {
 	for _, r := range all {
 		if err := r.discover(ctx); err != nil {
 			failures = append(failures, err)
 		}
 	}
-	if len(failures) == 1 {
-		return failures[0]
-	}
-	return errors.Join(failures...)
+	return failures
 }
 
 // The following methods call the provider of a registration. Each error is an [*Error]

@@ -18,25 +18,22 @@ import (
 )
 
 // withDefaults checks c and sets the defaults of zero fields. It reports all faults at
-// once, each with the field and the remedy.
-func (c Config) withDefaults() (Config, error) {
+// once, each with the field and the remedy. With SkipFaultyProviders, the faults of single
+// providers are in skipped, and c continues without these providers.
+func (c Config) withDefaults() (_ Config, skipped []error, _ error) {
 	var faults faults
 	c.Providers = slices.Clone(c.Providers)
-	if len(c.Providers) == 0 {
-		faults.add("Providers is empty; give at least one")
+	if len(c.Providers) == 0 && !c.SkipFaultyProviders {
+		faults.add("Providers is empty; give at least one, or set SkipFaultyProviders to start without")
 	}
-	for i := range c.Providers {
-		c.Providers[i].complete(fmt.Sprintf("Providers[%d].", i), &faults)
-	}
-	c.checkNames(&faults)
-	c.checkPlainHTTP(&faults)
+	own := c.completeProviders()
 	c.Sessions.CookieName = cmp.Or(c.Sessions.CookieName, "pixy")
 	if !validName(c.Sessions.CookieName) || len(c.Sessions.CookieName) > 32 || c.Sessions.CookieName[0] == '_' || strings.Contains(c.Sessions.CookieName, "-") {
 		faults.add("Sessions.CookieName cannot begin the name of a cookie; give at most 32 letters, digits or _, not beginning with _")
 	}
 	c.checkKeys(&faults)
 	c.checkOwn(&faults)
-	c.completePaths(&faults)
+	c.completePaths(own, &faults)
 	if c.Sessions.Lifetime < 0 {
 		faults.add("Sessions.Lifetime is negative; leave it zero for %s", defaultSessionLifetime)
 	} else if c.Sessions.Lifetime == 0 {
@@ -55,7 +52,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return c, errors.Join(faults...)
+	if c.SkipFaultyProviders {
+		skipped = c.leaveOut(own)
+		own = nil
+	}
+	return c, skipped, errors.Join(slices.Concat(append(own, faults)...)...)
 }
 
 // faults are the mistakes in a Config.
@@ -65,56 +66,10 @@ func (f *faults) add(format string, args ...any) {
 	*f = append(*f, fmt.Errorf("pixy: Config."+format, args...))
 }
 
-// checkNames checks that several providers differ in their names, which are in the
-// callbacks, and in their issuers, which are in the responses (RFC 9207 section 4).
-func (c *Config) checkNames(faults *faults) {
-	if len(c.Providers) == 1 {
-		p := &c.Providers[0]
-		if u, err := url.Parse(p.Issuer); err == nil {
-			p.Name = cmp.Or(p.Name, u.Host)
-		}
-		return
-	}
-	for i, p := range c.Providers {
-		if p.Name == "" {
-			faults.add("Providers[%d].Name is missing; with several providers, give each letters, digits, - or _", i)
-		} else if !validName(p.Name) {
-			faults.add("Providers[%d].Name cannot be the end of a path; with several providers, give each letters, digits, - or _", i)
-		}
-		for j, other := range c.Providers[:i] {
-			if p.Name != "" && strings.EqualFold(p.Name, other.Name) {
-				faults.add("Providers[%d].Name is that of Providers[%d]; give each provider its own name", i, j)
-			}
-			if p.Issuer != "" && (p.Issuer == other.Issuer || p.issues(other.Issuer) || other.issues(p.Issuer)) {
-				remedy := "one issuer can be one provider only (RFC 9207 section 4); give each provider its own issuer"
-				if p.issuerOfAuthURL() || other.issuerOfAuthURL() {
-					remedy = "an empty Issuer is made of AuthURL's host, so set Issuer on both, to two different URLs of that host"
-				}
-				faults.add("Providers[%d].Issuer is that of Providers[%d]; %s", i, j, remedy)
-			}
-		}
-	}
-}
-
-// issues reports whether issuer is this provider, or a tenant of it that may log in.
-func (p *Provider) issues(issuer string) bool {
-	room := provider.Config{Issuer: p.Issuer, Tenants: p.Checks.Tenants}
-	return room.Issues(issuer)
-}
-
-// issuerOfAuthURL reports whether Issuer is the default that is made of AuthURL.
-func (p *Provider) issuerOfAuthURL() bool {
-	if p.FetchUser == nil || p.Endpoints.AuthURL == "" {
-		return false
-	}
-	u, err := url.Parse(p.Endpoints.AuthURL)
-	return err == nil && p.Issuer == u.Scheme+"://"+u.Host
-}
-
 // checkPlainHTTP rejects a provider on plain http for an application on https. Plain
 // http is for development: in production, any program that listens on that port would
 // get the codes.
-func (c *Config) checkPlainHTTP(faults *faults) {
+func (c *Config) checkPlainHTTP(own []faults) {
 	if !isPlainHTTP(c.RedirectURL) {
 		for i, p := range c.Providers {
 			places := map[string]string{"Issuer": p.Issuer}
@@ -123,7 +78,7 @@ func (c *Config) checkPlainHTTP(faults *faults) {
 			}
 			for _, name := range slices.Sorted(maps.Keys(places)) {
 				if isPlainHTTP(places[name]) && provider.CheckEndpoint(places[name], true) == nil {
-					faults.add("Providers[%d].%s is plain http, and RedirectURL is not; use https for the provider, or, for development, http://localhost or http://127.0.0.1 for both", i, name)
+					own[i].add("Providers[%d].%s is plain http, and RedirectURL is not; use https for the provider, or, for development, http://localhost or http://127.0.0.1 for both", i, name)
 				}
 			}
 		}
@@ -158,7 +113,7 @@ func (c *Config) checkKeys(faults *faults) {
 	}
 }
 
-func (c *Config) completePaths(faults *faults) {
+func (c *Config) completePaths(own []faults, faults *faults) {
 	u, err := url.Parse(c.RedirectURL)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
@@ -185,14 +140,8 @@ func (c *Config) completePaths(faults *faults) {
 	} else {
 		faults.add("Logout.After is not a path of this application; give one such as /goodbye")
 	}
-	if len(c.Providers) > 1 {
-		for _, p := range c.Providers {
-			if p.Name != "" {
-				routes = append(routes, u.Path+"/"+p.Name)
-			}
-		}
-	}
-	if home, ok := safeReturnTo(c.Pages.Home); ok && !slices.Contains(routes, pathOf(home)) {
+	callbacks := c.checkCallbacks(routes, own)
+	if home, ok := safeReturnTo(c.Pages.Home); ok && !slices.Contains(append(callbacks, routes...), pathOf(home)) {
 		c.Pages.Home = home
 	} else {
 		faults.add("Pages.Home is not a page of this application; give the path of one, such as /reader, and not a route of the login")

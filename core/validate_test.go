@@ -62,11 +62,49 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"no provider", func(c *Config) { c.Providers = nil }, "Providers is empty; give at least one"},
 		{"two providers", func(c *Config) { *c = twoProviders() }, ""},
 		{"two providers, one with a slash in its name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "not/that" }, "Providers[1].Name cannot be the end of a path"},
-		{"two providers, one without a name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "" }, "Providers[1].Name is missing; with several"},
+		{"two providers, one without a name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "" }, ""},
+		{"two providers, both without a name", func(c *Config) { *c = twoProviders(); c.Providers[0].Name, c.Providers[1].Name = "", "" }, "Providers[1].Name is missing, and so is that of Providers[0]"},
+		{"two providers, one named like the other's host", func(c *Config) {
+			*c = twoProviders()
+			c.RedirectURL, c.Providers[0].Name, c.Providers[1].Name = "http://localhost/auth/callback", "", "localhost"
+			c.Providers[0].Issuer = "http://localhost"
+		}, "Providers[1].Name is that of Providers[0]"},
+		{"one provider with a blank in its name", func(c *Config) { c.Providers[0].Name = "My Company" }, "Providers[0].Name cannot be the end of a path; give letters, digits, - or _"},
+		{"a callback of its own", func(c *Config) { c.Providers[0].RedirectURL = "https://app.example.test/done" }, ""},
+		{"a callback of its own, with the usual port", func(c *Config) { c.Providers[0].RedirectURL = "https://APP.example.test:443/done" }, ""},
+		{"a callback of its own that is RedirectURL", func(c *Config) { *c = twoProviders(); c.Providers[1].RedirectURL = c.RedirectURL }, ""},
+		{"a callback of its own that is no URL", func(c *Config) { c.Providers[0].RedirectURL = "https://[::1" }, "Providers[0].RedirectURL is not an absolute URL"},
+		{"a callback of its own that is a path", func(c *Config) { c.Providers[0].RedirectURL = "/done" }, "Providers[0].RedirectURL is not an absolute URL"},
+		{"a callback of its own on another host", func(c *Config) { c.Providers[0].RedirectURL = "https://other.example.test/done" }, "Providers[0].RedirectURL has another scheme or host than RedirectURL"},
+		{"a callback of its own on another port", func(c *Config) { c.Providers[0].RedirectURL = "https://app.example.test:8443/done" }, "Providers[0].RedirectURL has another scheme or host than RedirectURL"},
+		{"a callback of its own on http", func(c *Config) { c.Providers[0].RedirectURL = "http://app.example.test/done" }, "Providers[0].RedirectURL has another scheme or host than RedirectURL"},
+		{"a callback of its own with a query", func(c *Config) { c.Providers[0].RedirectURL = "https://app.example.test/done?x=y" }, "Providers[0].RedirectURL has a user name, query or fragment"},
+		{"a callback of its own with an empty query", func(c *Config) { c.Providers[0].RedirectURL = "https://app.example.test/done?" }, "Providers[0].RedirectURL has a user name, query or fragment"},
+		{"a callback of its own with a fragment", func(c *Config) { c.Providers[0].RedirectURL = "https://app.example.test/done#" }, "Providers[0].RedirectURL has a user name, query or fragment"},
+		{"a callback of its own with a user name", func(c *Config) { c.Providers[0].RedirectURL = "https://ada@app.example.test/done" }, "Providers[0].RedirectURL has a user name, query or fragment"},
+		{"a callback of its own without a path", func(c *Config) { c.Providers[0].RedirectURL = "https://app.example.test" }, "Providers[0].RedirectURL's path cannot be a route"},
+		{"a callback of its own with a wildcard", func(c *Config) { c.Providers[0].RedirectURL = "https://app.example.test/{x}" }, "Providers[0].RedirectURL's path cannot be a route"},
+		{"a callback of its own with an escape", func(c *Config) { c.Providers[0].RedirectURL = "https://app.example.test/a%41" }, "Providers[0].RedirectURL's path cannot be a route"},
+		{"a callback of its own that is the logout", func(c *Config) { c.Providers[0].RedirectURL = "https://app.example.test/auth/logout" }, "Providers[0].RedirectURL gives the callback /auth/logout, which is another route"},
+		{"two providers, one callback", func(c *Config) {
+			*c = twoProviders()
+			c.Providers[0].RedirectURL, c.Providers[1].RedirectURL = "https://app.example.test/done", "https://app.example.test/done"
+		}, "Providers[1].RedirectURL gives the callback of Providers[0]"},
+		{"two providers, the callback that the other's name gives", func(c *Config) {
+			*c = twoProviders()
+			c.Providers[0].RedirectURL = "https://app.example.test/auth/callback/TWO"
+		}, "Providers[1].Name gives the callback of Providers[0]"},
+		{"two providers, the callback of one without a name", func(c *Config) {
+			*c = twoProviders()
+			c.Providers[0].RedirectURL, c.Providers[1].Name = c.RedirectURL, ""
+		}, "Providers[1].RedirectURL gives the callback of Providers[0]"},
+		{"a home that is a callback", func(c *Config) {
+			c.Providers[0].RedirectURL, c.Pages.Home = "https://app.example.test/done", "/done"
+		}, "Pages.Home is not a page of this application"},
 		{"two providers, a name that is a path", func(c *Config) { *c = twoProviders(); c.Providers[0].Name = "a/b" }, "Providers[0].Name cannot be the end of a path"},
 		{"two providers of one name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "ONE" }, "Providers[1].Name is that of Providers[0]"},
 		{"rule 30: two providers with one issuer", func(c *Config) { *c = twoProviders(); c.Providers[1].Issuer = c.Providers[0].Issuer }, "Providers[1].Issuer is that of Providers[0]"},
-		{"two providers, a callback that is the login", func(c *Config) { *c = twoProviders(); c.Pages.LoginPath = "/auth/callback/two" }, "must be different paths"},
+		{"two providers, a callback that is the login", func(c *Config) { *c = twoProviders(); c.Pages.LoginPath = "/auth/callback/two" }, "Providers[1].Name gives the callback /auth/callback/two, which is another route of the login"},
 		{"Checks.SigningAlg", func(c *Config) { c.Providers[0].Checks.SigningAlg = "ES256" }, ""},
 		{"Checks.SigningAlg by the client secret", func(c *Config) { c.Providers[0].Checks.SigningAlg = "HS256" }, `Providers[0].Checks.SigningAlg is "HS256"; give one of ["RS256"`},
 		{"Checks.SigningAlg none", func(c *Config) { c.Providers[0].Checks.SigningAlg = "none" }, `Providers[0].Checks.SigningAlg is "none"`},
@@ -231,7 +269,7 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"a callback where the front channel is", func(c *Config) {
 			*c = twoProviders()
 			c.Logout.FrontChannelPath, c.Logout.Revocations = "/auth/callback/two", new(MemoryRevocations)
-		}, "must be different paths"},
+		}, "Providers[1].Name gives the callback /auth/callback/two, which is another route of the login"},
 		{"wildcard in a back-channel path", func(c *Config) {
 			c.Logout.BackChannelPath, c.Logout.Revocations = "/auth/{x}", new(MemoryRevocations)
 		}, "Logout.BackChannelPath cannot be a route"},

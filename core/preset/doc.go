@@ -17,11 +17,12 @@
 //
 // # What to register
 //
-// With one provider, the redirect URI is Config.RedirectURL. With several, it
-// is Config.RedirectURL + "/" + Name, such as
-// https://app.example.com/auth/callback/Google. Register exactly this URI. Each
-// preset sets Name. If the provider supports logout, also register the absolute
-// URL of Logout.After as post-logout redirect URI.
+// Each preset sets Name. So the redirect URI is Config.RedirectURL + "/" + Name,
+// such as https://app.example.com/auth/callback/Google, whether there are other
+// providers or not. To keep another URI that is registered already, set
+// RedirectURL of the result. If the provider supports logout, also register the
+// absolute URL of Logout.After as post-logout redirect URI.
+// [core.Authenticator.Registrations] returns these URIs.
 //
 // # Identifying users
 //

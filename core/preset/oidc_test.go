@@ -197,7 +197,7 @@ func TestClientsPrintWithoutSecrets(t *testing.T) {
 // No attack succeeds in an application with a preset.
 func TestAttack(t *testing.T) {
 	t.Parallel()
-	logintest.Attack(t, logintest.Target{Start: func(provider *logintest.Provider) http.Handler {
+	logintest.Attack(t, logintest.Target{RedirectURL: callbackURL + "/Dex", LoginPath: "/auth/login", LogoutPath: "/auth/logout", Start: func(provider *logintest.Provider) http.Handler {
 		auth, err := core.New(core.Config{
 			Providers:   []core.Provider{preset.Dex(provider.Issuer(), preset.Client{ID: "app"})},
 			RedirectURL: callbackURL,

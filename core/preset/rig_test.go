@@ -59,6 +59,7 @@ type app struct {
 
 func newApp(t *testing.T, provider core.Provider, web web) *app {
 	t.Helper()
+	provider.RedirectURL = callbackURL // for which newProvider has a client
 	a := &app{t: t, browser: logintest.NewBrowser()}
 	auth, err := core.New(core.Config{
 		Providers:   []core.Provider{provider},

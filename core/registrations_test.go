@@ -1,0 +1,103 @@
+package core_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/pixyauth/pixy/core"
+)
+
+// Registrations say what is true of the Config, and nothing else.
+func TestRegistrations(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		change func(*core.Config)
+		want   string // the JSON
+		print  string
+	}{
+		{"public client", func(c *core.Config) { c.Providers[0].ClientSecret = "" },
+			`{"client_id":"app","redirect_uris":["https://app.example.test/auth/callback"],"response_types":["code"],"grant_types":["authorization_code"],` +
+				`"scope":"openid profile email","token_endpoint_auth_method":"none","initiate_login_uri":"https://app.example.test/auth/login",` +
+				`"post_logout_redirect_uris":["https://app.example.test/"]}`,
+			`register with https://id.example.test for client "app":
+  redirect_uris: https://app.example.test/auth/callback
+  post_logout_redirect_uris: https://app.example.test/
+  initiate_login_uri: https://app.example.test/auth/login`},
+		{"with a secret, revocations, tokens and paths", func(c *core.Config) {
+			c.Providers[0].Name, c.Providers[0].RedirectURL, c.Providers[0].Checks.SigningAlg = "Work", origin+"/done", "ES256"
+			c.Providers[0].Client.AuthMethod = "client_secret_post"
+			c.Logout = core.LogoutConfig{Revocations: new(core.MemoryRevocations), After: "/goodbye?a=b", BackChannelPath: "/back"}
+			c.Pages.LoginPath, c.Tokens.Keep = "/in", true
+		},
+			`{"client_id":"app","redirect_uris":["https://app.example.test/done"],"response_types":["code"],"grant_types":["authorization_code","refresh_token"],` +
+				`"scope":"openid profile email","token_endpoint_auth_method":"client_secret_post","id_token_signed_response_alg":"ES256",` +
+				`"initiate_login_uri":"https://app.example.test/in","post_logout_redirect_uris":["https://app.example.test/goodbye?a=b"],` +
+				`"backchannel_logout_uri":"https://app.example.test/back","backchannel_logout_session_required":true,` +
+				`"frontchannel_logout_uri":"https://app.example.test/auth/frontchannel-logout","frontchannel_logout_session_required":true}`,
+			`register with https://id.example.test for client "app":
+  redirect_uris: https://app.example.test/done
+  post_logout_redirect_uris: https://app.example.test/goodbye?a=b
+  initiate_login_uri: https://app.example.test/in
+  backchannel_logout_uri: https://app.example.test/back
+  frontchannel_logout_uri: https://app.example.test/auth/frontchannel-logout`},
+		{"http", func(c *core.Config) {
+			c.RedirectURL, c.Providers[0].Issuer = "http://localhost:8080/auth/callback", "http://localhost:9000"
+			c.Providers[0].Scopes = []string{"openid", "offline_access"}
+		},
+			`{"client_id":"app","redirect_uris":["http://localhost:8080/auth/callback"],"response_types":["code"],"grant_types":["authorization_code","refresh_token"],` +
+				`"scope":"openid offline_access","post_logout_redirect_uris":["http://localhost:8080/"]}`,
+			`register with http://localhost:9000 for client "app":
+  redirect_uris: http://localhost:8080/auth/callback
+  post_logout_redirect_uris: http://localhost:8080/`},
+		{"without OpenID Connect", func(c *core.Config) {
+			c.Logout.Revocations = new(core.MemoryRevocations)
+			c.Providers[0] = core.Provider{Name: "Plain", ClientID: "app", FetchUser: fetchNobody, Endpoints: core.EndpointConfig{
+				AuthURL: "https://plain.example.test/a", TokenURL: "https://plain.example.test/t",
+			}}
+		},
+			`{"client_id":"app","redirect_uris":["https://app.example.test/auth/callback/Plain"],"response_types":["code"],"grant_types":["authorization_code"],` +
+				`"token_endpoint_auth_method":"none"}`,
+			`register with https://plain.example.test for client "app":
+  redirect_uris: https://app.example.test/auth/callback/Plain`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := newRig(t, test.change).auth.Registrations()
+			if len(got) != 1 {
+				t.Fatalf("got %d registrations", len(got))
+			}
+			text, err := json.Marshal(got[0])
+			if err != nil || string(text) != test.want {
+				t.Errorf("got  %s\nwant %s\n%v", text, test.want, err)
+			}
+			if printed := fmt.Sprint(got[0]); printed != test.print {
+				t.Errorf("prints\n%s\nwant\n%s", printed, test.print)
+			}
+			if strings.Contains(string(text)+fmt.Sprintf("%+v %#v", got, got), "canary") {
+				t.Error("the secret is in it")
+			}
+		})
+	}
+}
+
+// Each provider has its own, in the order of the Config, and the names to tell them apart.
+// What a caller does to the result has no effect.
+func TestRegistrationsOfSeveralProviders(t *testing.T) {
+	t.Parallel()
+	g := newDuo(t)
+	for range 2 {
+		got := g.auth.Registrations()
+		if len(got) != 2 || got[0].Provider != "one" || got[0].Issuer != issuer || got[0].RedirectURIs[0] != callbackURL+"/one" ||
+			got[1].Provider != "two" || got[1].Issuer != otherIssuer || got[1].RedirectURIs[0] != callbackURL+"/two" {
+			t.Errorf("got %v", got)
+		}
+		got[0].RedirectURIs[0], got[1].Provider = "x", "x"
+	}
+}
+
+func fetchNobody(context.Context, *http.Client) (map[string]any, error) { return nil, nil }
