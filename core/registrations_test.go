@@ -54,6 +54,24 @@ func TestRegistrations(t *testing.T) {
 			`register with http://localhost:9000 for client "app":
   redirect_uris: http://localhost:8080/auth/callback
   post_logout_redirect_uris: http://localhost:8080/`},
+		{"own sessions, which the provider can end, and a local logout", func(c *core.Config) {
+			nothing := func(http.ResponseWriter, *http.Request) error { return nil }
+			c.Sessions.Own = &core.OwnSessions{
+				Start:         func(http.ResponseWriter, *http.Request, *core.Login) (bool, error) { return false, nil },
+				End:           nothing,
+				EndByProvider: func(context.Context, string, string, string) error { return nil },
+			}
+			c.Logout.Local = true
+		},
+			`{"client_id":"app","redirect_uris":["https://app.example.test/auth/callback"],"response_types":["code"],"grant_types":["authorization_code"],` +
+				`"scope":"openid profile email","initiate_login_uri":"https://app.example.test/auth/login",` +
+				`"backchannel_logout_uri":"https://app.example.test/auth/backchannel-logout","backchannel_logout_session_required":true,` +
+				`"frontchannel_logout_uri":"https://app.example.test/auth/frontchannel-logout","frontchannel_logout_session_required":true}`,
+			`register with https://id.example.test for client "app":
+  redirect_uris: https://app.example.test/auth/callback
+  initiate_login_uri: https://app.example.test/auth/login
+  backchannel_logout_uri: https://app.example.test/auth/backchannel-logout
+  frontchannel_logout_uri: https://app.example.test/auth/frontchannel-logout`},
 		{"without OpenID Connect", func(c *core.Config) {
 			c.Logout.Revocations = new(core.MemoryRevocations)
 			c.Providers[0] = core.Provider{Name: "Plain", ClientID: "app", FetchUser: fetchNobody, Endpoints: core.EndpointConfig{
