@@ -102,6 +102,18 @@ func start(t *testing.T, name string, env ...string) *process {
 	return p
 }
 
+// prints waits until the process has printed text.
+func (p *process) prints(t *testing.T, text string) {
+	t.Helper()
+	for range 100 {
+		if strings.Contains(p.log.String(), text) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Errorf("did not print %q:\n%s", text, p.log)
+}
+
 // lines is the output of a process.
 type lines struct {
 	mu  sync.Mutex
@@ -209,6 +221,9 @@ func testEmbeddedProvider(t *testing.T, name string) {
 	if !strings.Contains(p.log.String(), "SESSION_KEY is not set") {
 		t.Errorf("no warning about a random key:\n%s", p.log)
 	}
+	if strings.Contains(p.log.String(), "redirect_uris") {
+		t.Errorf("asks to register with the embedded provider:\n%s", p.log)
+	}
 }
 
 // A login begins in one process and ends in another. The session survives both.
@@ -227,6 +242,9 @@ func testTwoProcesses(t *testing.T, name string) {
 		"OIDC_REDIRECT_URL=http://" + first + "/auth/callback", "OIDC_SCOPES=openid email",
 	}
 	one := start(t, name, append(env, "ADDR="+first)...)
+	one.prints(t, "register with "+issuer+" for client \"pixy-example\":\n"+
+		"  redirect_uris: http://"+first+"/auth/callback\n"+
+		"  post_logout_redirect_uris: http://"+first+"/\n")
 	two := start(t, name, env...)
 	browser := logintest.NewBrowser()
 	begun, err := browser.Visit(one.url + "/auth/login?return_to=/me")

@@ -42,7 +42,7 @@ type cluster struct {
 // Replicas inherit the environment. Run sets more variables: REPLICA and ADDR
 // differ for each replica; SESSION_KEY, OLD_SESSION_KEYS and OIDC_REDIRECT_URL
 // are the same for all. It sets REDIS_URL, OIDC_ISSUER and the client for all,
-// unless they are set.
+// unless they are set. EMBEDDED_PROVIDER is set if Run starts the provider.
 func Run() {
 	if os.Getenv("REPLICA") != "" {
 		signal.Ignore(os.Interrupt) // a terminal interrupts all processes; the parent stops this one
@@ -80,7 +80,7 @@ func run(ctx context.Context) error {
 	}
 	if os.Getenv("OIDC_ISSUER") == "" {
 		issuer, clientID := devprovider.Start(redirectURL)
-		c.environment = append(c.environment, "OIDC_ISSUER="+issuer, "OIDC_CLIENT_ID="+clientID, "OIDC_CLIENT_SECRET=")
+		c.environment = append(c.environment, "OIDC_ISSUER="+issuer, "OIDC_CLIENT_ID="+clientID, "OIDC_CLIENT_SECRET=", "EMBEDDED_PROVIDER=1")
 	}
 	if os.Getenv("REDIS_URL") == "" {
 		url, stop, err := startRedis(ctx)

@@ -69,6 +69,9 @@ func main() {
 	if !strings.HasPrefix(config.RedirectURL, "http://"+listener.Addr().String()+"/") {
 		log.Printf("use the host of %s instead, because logins return there", config.RedirectURL)
 	}
+	if os.Getenv("OIDC_ISSUER") != "" {
+		log.Print(auth.Registrations()[0]) // what to register with the provider
+	}
 	server := &http.Server{Handler: router, ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(server.Serve(listener))
 }

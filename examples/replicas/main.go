@@ -64,6 +64,9 @@ func main() {
 	if err != nil {
 		log.Fatal("bad ADDR: ", err)
 	}
+	if env("REPLICA", "1") == "1" && os.Getenv("EMBEDDED_PROVIDER") == "" {
+		log.Print(auth.Registrations()[0]) // what to register with the provider
+	}
 	if err := serve(listener, routes(auth)); err != nil {
 		log.Fatal(err)
 	}

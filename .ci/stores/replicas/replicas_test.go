@@ -44,6 +44,9 @@ func TestOneCommand(t *testing.T) {
 	if strings.Contains(p.log(), "has died") {
 		t.Error("a replica has died of the interrupt")
 	}
+	if strings.Contains(p.log(), "redirect_uris") {
+		t.Error("it asks to register with its own provider")
+	}
 }
 
 // A login on one replica, a refresh on another, a replica that is killed during a login, and
@@ -51,6 +54,11 @@ func TestOneCommand(t *testing.T) {
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	p := start(t)
+	for _, want := range []string{"redirect_uris: " + p.url + "/auth/callback\n", "backchannel_logout_uri: " + p.url + "/auth/backchannel-logout\n"} {
+		if got := strings.Count(p.log(), want); got != 1 {
+			t.Errorf("it prints %q %d times", want, got)
+		}
+	}
 	bob := p.login(t, "bob")
 
 	ada, in := p.loginExpired(t, "ada")
