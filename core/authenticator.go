@@ -87,7 +87,7 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	if err := a.openCookies(redirect.Scheme == "https"); err != nil {
 		return nil, err
 	}
-	a.refresher = &refresher{shared: config.Tokens.Refreshes, sessions: a.sessions, tokens: a.tokens, hints: a.hints, log: a.log, now: now}
+	a.refresher = &refresher{shared: config.Tokens.Refreshes, sessions: a.sessions, tokens: a.tokens, hints: a.hints, log: a.logIn, now: now}
 	if a.refresher.shared == nil {
 		a.refresher.shared = &memoryRefreshes{now: now}
 	}
@@ -217,9 +217,12 @@ func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error
 	return failure
 }
 
-// log logs a failure, and gives it a reference. A canceled request does not mean an
+// log logs a failure of a request, and gives it a reference.
+func (a *Authenticator) log(r *http.Request, failure *Error) { a.logIn(r.Context(), failure) }
+
+// logIn logs a failure, and gives it a reference. A canceled request does not mean an
 // outage, so it is logged at Info: the browser or a proxy may have stopped waiting.
-func (a *Authenticator) log(r *http.Request, failure *Error) {
+func (a *Authenticator) logIn(ctx context.Context, failure *Error) {
 	failure.Reference = reference()
 	var provider Provider // zero if unknown
 	if failure.from != nil {
@@ -228,10 +231,10 @@ func (a *Authenticator) log(r *http.Request, failure *Error) {
 		provider = a.registrations[0].config
 	}
 	level := slog.LevelWarn
-	if failure.expected || errors.Is(failure, ErrUnavailable) && errors.Is(failure, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled) {
+	if failure.expected || errors.Is(failure, ErrUnavailable) && errors.Is(failure, context.Canceled) && errors.Is(ctx.Err(), context.Canceled) {
 		level = slog.LevelInfo
 	}
-	a.config.Logger.LogAttrs(r.Context(), level, "pixy: request failed",
+	a.config.Logger.LogAttrs(ctx, level, "pixy: request failed",
 		slog.String("code", failure.Code),
 		slog.String("reference", failure.Reference),
 		slog.String("provider", provider.Name),

@@ -119,7 +119,7 @@
 //	access_denied             403     the user canceled the login, or the provider denied access; logged at Info
 //	provider_refused          403     the provider reports another error; see the log for its name
 //	code_refused              403     the provider refuses the code or its verifier; try again
-//	refresh_refused           403     the provider refuses a refresh, which ends the session; only in the log
+//	refresh_refused           403     the provider refuses a refresh, which ends the session or the grant
 //	tokens_lost               401     a refresh is due and the tokens are missing, which ends the session; only in the log
 //	login_refused             403     OnLogin returned an error; see the log
 //	tenant_refused            403     the user's tenant is not in Checks.Tenants; add it to let its users log in

@@ -1,16 +1,25 @@
 package core
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 // Grant is what a login gave to the application: the tokens, and what it takes to
 // refresh them without the user. An application that works while the user is away stores
-// it, for example as JSON in an encrypted column.
+// it, for example as JSON in an encrypted column. See [Authenticator.RefreshGrant] and
+// [Authenticator.GrantSource].
+//
+// A refresh token usually works once. So a grant has one owner: with Tokens.Keep, the
+// session has the same tokens, refreshes them, and revokes them at logout. Either keep
+// tokens in sessions or store grants.
 //
 // A Grant prints and logs without its tokens. As JSON it has them.
 type Grant struct {
@@ -19,7 +28,13 @@ type Grant struct {
 	Subject  string `json:"subject"`  // of the user
 
 	// Token has the access token, the refresh token if there is one, and the expiry.
+	// Expiry is zero if the provider did not say it.
 	Token oauth2.Token `json:"token"`
+
+	// RefreshDue is when [Authenticator.GrantSource] refreshes the token: a minute before
+	// its expiry, or a quarter of its lifetime if that is less. If the expiry is unknown,
+	// [TokenConfig.Lifetime] is assumed. Zero: a minute before Token.Expiry.
+	RefreshDue time.Time `json:"refresh_due,omitzero"`
 
 	// Nonce and AuthTime are what the ID token of a refresh must repeat, if it has them
 	// (OpenID Connect Core section 12.2). Zero values are not compared.
@@ -37,10 +52,115 @@ func (g Grant) Format(f fmt.State, _ rune) { fmt.Fprint(f, g.LogValue().String()
 
 // grantOf returns the grant of a login.
 func grantOf(at *registration, who *identity) Grant {
-	token := (*tokens)(who.Tokens).bearer()
-	token.RefreshToken = who.Tokens.Refresh
-	return Grant{
-		Provider: at.config.Name, Issuer: who.Issuer, Subject: who.Subject,
-		Token: *token, Nonce: who.Tokens.Nonce, AuthTime: who.Tokens.AuthTime,
+	return Grant{Provider: at.config.Name, Issuer: who.Issuer, Subject: who.Subject}.with((*tokens)(who.Tokens))
+}
+
+// with returns the grant with these tokens.
+func (g Grant) with(t *tokens) Grant {
+	g.Token = *t.bearer()
+	g.Token.RefreshToken = t.Refresh
+	g.RefreshDue, g.Nonce, g.AuthTime = t.RefreshDue, t.Nonce, t.AuthTime
+	return g
+}
+
+// tokens returns the grant's tokens in the form that a refresh takes.
+func (g *Grant) tokens() *tokens {
+	return &tokens{
+		Access: g.Token.AccessToken, Refresh: g.Token.RefreshToken,
+		Expires: g.Token.Expiry, RefreshDue: g.RefreshDue, Nonce: g.Nonce, AuthTime: g.AuthTime,
 	}
+}
+
+// isFresh reports whether the access token need not be refreshed yet.
+func (g *Grant) isFresh(now time.Time) bool {
+	due := g.RefreshDue
+	if due.IsZero() {
+		if due = g.Token.Expiry; g.Token.RefreshToken != "" && !due.IsZero() {
+			due = due.Add(-provider.RefreshAhead)
+		}
+	}
+	return g.Token.AccessToken != "" && (due.IsZero() || now.Before(due))
+}
+
+// isUsable reports whether the access token has not expired. If its expiry is unknown, it
+// counts as expired when its refresh is due.
+func (g *Grant) isUsable(now time.Time) bool {
+	expiry := g.Token.Expiry
+	if expiry.IsZero() {
+		expiry = g.RefreshDue
+	}
+	return g.Token.AccessToken != "" && (expiry.IsZero() || now.Before(expiry))
+}
+
+// RefreshGrant refreshes the tokens of a grant now, and returns the grant with the new
+// tokens (RFC 6749 section 6). It needs no request of the user, and works without
+// Tokens.Keep. Store the new grant before you use it: many providers accept a refresh
+// token once only. [Authenticator.GrantSource] does that, and refreshes only if needed.
+//
+// All who ask with the same tokens share one refresh: concurrent calls, late calls within
+// five minutes, sessions with these tokens, and with [TokenConfig.Refreshes] other
+// replicas. Processes that share refreshes need the same Config. If ctx is canceled,
+// RefreshGrant returns, but the refresh goes on. Call it again with the same grant within
+// five minutes to get the outcome.
+//
+// On failure it returns the given grant and an [*Error]:
+//
+//   - ErrRefused: the provider refuses the refresh (invalid_grant), or sent an ID token
+//     of another user. Delete the grant. The user must log in again.
+//   - ErrUnavailable: the tokens cannot be refreshed now, whatever the reason. Keep the
+//     grant, and try later. Refreshes that failed pause for ten seconds.
+//   - ErrNoToken: the grant has no refresh token.
+//   - none of these, with status 500: the grant is not one of this application's
+//     providers. Nothing was sent.
+//
+// A failure is logged once, by the call that sent the refresh, and a refusal not again.
+func (a *Authenticator) RefreshGrant(ctx context.Context, grant Grant) (Grant, error) {
+	fresh, err := a.refreshGrant(ctx, grant)
+	return fresh, a.reportGrant(ctx, grant.Provider, err)
+}
+
+func (a *Authenticator) refreshGrant(ctx context.Context, grant Grant) (Grant, error) {
+	at := a.registrations.named(grant.Provider)
+	switch {
+	case at == nil:
+		return grant, errGrant("its Provider %q is not configured", grant.Provider)
+	case !at.issues(grant.Issuer):
+		return grant, errGrant("its Issuer %q is not that of Provider %q", grant.Issuer, grant.Provider)
+	case grant.Subject == "":
+		return grant, errGrant("its Subject is empty")
+	case grant.Token.RefreshToken == "":
+		return grant, errNoToken("the grant has no refresh token; ask the provider for one, for example by scope offline_access")
+	}
+	held := grant.tokens()
+	fresh, err := a.refresher.refreshed(ctx, &owner{at: at, issuer: grant.Issuer, subject: grant.Subject}, held, true)
+	switch {
+	case fresh != held: // they replace the given ones, even if they could not be refreshed again
+		return grant.with(fresh), nil
+	case errors.Is(err, ErrNoSession):
+		err = fail(provider.CodeRefreshRefused, errors.New("the provider does not refresh these tokens any more; the log of the first such refresh has the reason; the user must log in again"))
+	case !errors.Is(err, ErrUnavailable): // about this application, such as its client secret
+		failure := asError(err)
+		failure.Err = fmt.Errorf("%w: %s", ErrUnavailable, pauseCause(err))
+		err = failure
+	}
+	return grant, err
+}
+
+// errGrant is a grant with which this Authenticator can do nothing.
+func errGrant(format string, args ...any) *Error {
+	return fail(codeInternal, fmt.Errorf("the grant cannot be refreshed: "+format+"; use the grant of a login with this Config", args...))
+}
+
+// reportGrant logs an error, unless the refresh has logged it, and returns it as an
+// *Error.
+func (a *Authenticator) reportGrant(ctx context.Context, of string, err error) error {
+	if err == nil {
+		return nil
+	}
+	failure := asError(err)
+	failure.from = a.registrations.named(of)
+	if failure.Reference == "" && failure.Code != provider.CodeRefreshRefused {
+		a.logIn(ctx, failure)
+	}
+	return failure
 }

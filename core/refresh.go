@@ -1,10 +1,13 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 // maxLate is how many responses in a row a browser may have lost.
@@ -17,7 +20,7 @@ type refresher struct {
 	sessions *sessionKeeper
 	tokens   *tokenKeeper
 	hints    *logoutHints
-	log      func(*http.Request, *Error)
+	log      func(context.Context, *Error)
 	now      func() time.Time
 
 	lazy sync.Mutex // guards attached.tokens of all requests, which of sets on first use
@@ -86,10 +89,10 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 		return nil, f.lost(w, r, found)
 	case f.now().Before(held.RefreshDue): // another request has refreshed the tokens already
 		found.refreshDue = instantOf(held.RefreshDue)
-		f.report(r, found, f.sessions.renew(w, r, found))
+		f.report(r.Context(), found.registration, f.sessions.renew(w, r, found))
 		return mine, nil
 	}
-	fresh, err := f.refreshed(r, found, held, false)
+	fresh, err := f.refreshed(r.Context(), f.ownerOf(r, found), held, false)
 	if ended := f.settle(w, r, found, mine, fresh, err); ended != nil {
 		return nil, ended
 	}
@@ -110,7 +113,7 @@ func (f *refresher) lost(w http.ResponseWriter, r *http.Request, found *session)
 		found.refreshDue = now.refreshDue
 		return nil
 	}
-	f.report(r, found, errTokensLost())
+	f.report(r.Context(), found.registration, errTokensLost())
 	return f.end(w, r, found)
 }
 
@@ -135,6 +138,73 @@ func (f *refresher) settle(w http.ResponseWriter, r *http.Request, found *sessio
 	}
 	mine.set(fresh.kept(), failed)
 	return nil
+}
+
+// ownerOf returns the owner of a session's tokens. It keeps new tokens in the Store, if
+// there is one, for all requests. Without a Store that has no effect: adopt sets the
+// cookies.
+func (f *refresher) ownerOf(r *http.Request, found *session) *owner {
+	of := *found // the refresh may outlive the request
+	detached := r.Clone(context.WithoutCancel(r.Context()))
+	detached.Body = http.NoBody
+	return &owner{
+		at: of.registration, issuer: of.user.Issuer, subject: of.user.Subject,
+		keep: func(ctx context.Context, fresh *tokens) {
+			// A Store that hangs must not delay the outcome for other requests.
+			ctx, cancel := context.WithTimeout(ctx, refreshPatience)
+			defer cancel()
+			f.store(vault.Hold(), detached.WithContext(ctx), &of, fresh)
+		},
+	}
+}
+
+// adopt sets fresh tokens for the browser of r, if the tokens are still those that the
+// request carried. Each request has to set its own cookies, also those of a Store.
+func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, mine *requestTokens, fresh *tokens) {
+	if fresh.IDToken != "" { // even if the Store has the new tokens already, this response must set the hint
+		f.hints.renew(w, r, found, fresh.IDToken)
+	}
+	found.refreshDue = instantOf(fresh.RefreshDue)
+	if now, err := f.tokens.load(r, found); err == nil && now != nil && *now == *mine.came {
+		f.store(w, r, found, fresh)
+	}
+}
+
+// store stores tokens, and in their session the time of the next refresh. If the new
+// tokens are too large, the session continues without tokens, because the old ones are
+// of no use.
+func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, fresh *tokens) {
+	of.refreshDue = instantOf(fresh.RefreshDue)
+	held := vault.Hold()
+	err := f.tokens.vault.Renew(held, r, f.tokens.seal(of, fresh), of.life(f.now()))
+	if !errors.Is(err, vault.ErrTooLarge) {
+		if err != nil {
+			f.report(r.Context(), of.registration, errStoreDown(err))
+		}
+		f.report(r.Context(), of.registration, f.sessions.renew(held, r, of))
+		if err = held.CheckSize(); err == nil {
+			held.Release(w)
+			keepFromCaches(w.Header())
+			return
+		}
+	}
+	f.report(r.Context(), of.registration, errTokensTooLarge(err))
+	of.refreshDue = 0 // never: when a refresh is due, a session without tokens ends
+	if err := f.sessions.renew(w, r, of); err != nil {
+		f.report(r.Context(), of.registration, err)
+		return
+	}
+	f.report(r.Context(), of.registration, f.tokens.end(w, r))
+}
+
+// end ends a session after the provider has refused a refresh, or after its tokens were
+// lost.
+func (f *refresher) end(w http.ResponseWriter, r *http.Request, found *session) error {
+	if err := f.sessions.end(w, r, found); err != nil {
+		return err
+	}
+	f.report(r.Context(), found.registration, f.tokens.end(w, r)) // without their session, the tokens are of no use
+	return ErrNoSession
 }
 
 // refreshRest is the age below which refreshed tokens are not refreshed on demand.
@@ -191,7 +261,7 @@ func (f *refresher) demand(w http.ResponseWriter, r *http.Request, found *attach
 	case held.Refresh == "":
 		return errNoToken("the provider gave no refresh token; ask for one, for example by scope offline_access")
 	}
-	fresh, err := f.refreshed(r, &of, held, true)
+	fresh, err := f.refreshed(r.Context(), f.ownerOf(r, &of), held, true)
 	if ended := f.settle(w, r, &of, mine, fresh, err); ended != nil {
 		return ended
 	}

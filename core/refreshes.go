@@ -59,10 +59,11 @@ func (fresh *tokens) keptAfter(held *tokens, now time.Time) time.Duration {
 	return outcomeKept
 }
 
-// refreshKey identifies the refresh of exactly these tokens. It changes if either
-// token changes, so also if the provider keeps the refresh token.
-func refreshKey(at *registration, t *tokens) string {
-	return opaqueKey("refresh", at.id, t.Access, t.Refresh)
+// refreshKey identifies the refresh of exactly these tokens for one user. It changes if
+// either token changes, so also if the provider keeps the refresh token. The user is part
+// of it, because the ID token was checked for that user.
+func refreshKey(of *owner, t *tokens) string {
+	return opaqueKey("refresh", of.at.id, of.issuer, of.subject, t.Access, t.Refresh)
 }
 
 // refreshFlights are the refreshes under way in this process. Each has its own
@@ -93,8 +94,7 @@ func (f *refreshFlight) wait(ctx context.Context) (string, error) {
 
 var errRefreshBroken = errors.New("the refresh broke off")
 
-// join returns the refresh under way, or begins one. If the outcome of a flight is
-// empty, its error is not nil.
+// join returns the refresh under way, or begins one with run.
 func (f *refreshFlights) join(key string, run func() (string, error)) *refreshFlight {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,33 +12,43 @@ import (
 
 	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/told"
-	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
-// refreshed refreshes held and returns the new tokens. On failure it returns held and
-// an error. [ErrNoSession] means that the provider refuses the refresh. The outcome may
-// be an old one that was kept for late requests. If its access token has expired,
-// refreshed refreshes it again.
-func (f *refresher) refreshed(r *http.Request, found *session, held *tokens, wait bool) (*tokens, error) {
+// An owner is what tokens belong to: a session, or a grant that the application stores.
+type owner struct {
+	at              *registration
+	issuer, subject string // of the user
+
+	// keep stores new tokens before others who hold the old ones learn of them. It may
+	// outlive the request. Nil: only the caller stores them.
+	keep func(context.Context, *tokens)
+}
+
+// refreshed refreshes held and returns the new tokens. On failure it returns the latest
+// tokens that it has, and an error. [ErrNoSession] means that the provider refuses the
+// refresh. The outcome may be an old one that was kept for late requests. If its tokens
+// are due again, they have been refreshed already or soon will be, so refreshed refreshes
+// them, too. Otherwise a late request could replace newer tokens by them.
+func (f *refresher) refreshed(ctx context.Context, of *owner, held *tokens, wait bool) (*tokens, error) {
 	for range maxLate {
-		fresh, err := f.refreshOnce(r, found, held, wait)
+		fresh, err := f.refreshOnce(ctx, of, held, wait)
 		if err != nil {
 			return held, err
 		}
 		fresh.IDToken = cmp.Or(fresh.IDToken, held.IDToken)
-		if held = fresh; !held.expired(f.now()) || held.Refresh == "" {
+		if held = fresh; !held.due(f.now()) {
 			break
 		}
 	}
 	return held, nil
 }
 
-func (f *refresher) refreshOnce(r *http.Request, found *session, held *tokens, wait bool) (*tokens, error) {
-	if err := found.registration.outage.pauses(f.now()); err != nil {
+func (f *refresher) refreshOnce(ctx context.Context, of *owner, held *tokens, wait bool) (*tokens, error) {
+	if err := of.at.outage.pauses(f.now()); err != nil {
 		return nil, err
 	}
-	key := refreshKey(found.registration, held)
-	outcome, err := f.join(r, key, found, held, wait)
+	key := refreshKey(of, held)
+	outcome, err := f.join(ctx, key, of, held, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -55,141 +65,86 @@ func (f *refresher) refreshOnce(r *http.Request, found *session, held *tokens, w
 // join waits for the refresh of held. If the access token has expired, or wait is set,
 // it waits until the refresh ends. Otherwise the request can use the old access token,
 // and join waits for refreshPatience only.
-func (f *refresher) join(r *http.Request, key string, found *session, held *tokens, wait bool) (string, error) {
-	ctx := r.Context()
+func (f *refresher) join(ctx context.Context, key string, of *owner, held *tokens, wait bool) (string, error) {
+	detached := context.WithoutCancel(ctx)
 	if !wait && !held.expired(f.now()) {
 		patient, cancel := context.WithTimeout(ctx, refreshPatience)
 		defer cancel()
 		ctx = patient
 	}
-	detached := r.Clone(context.WithoutCancel(r.Context()))
-	detached.Body = http.NoBody
-	of := *found // the refresh may outlive the request
 	return f.flights.join(key, func() (string, error) {
-		outcome, err := f.run(detached, key, &of, held)
-		return outcome, f.report(detached, &of, err) // the error has the reference of its log line
+		outcome, err := f.run(detached, key, of, held)
+		return outcome, f.report(detached, of.at, err) // the error has the reference of its log line
 	}).wait(ctx)
 }
 
 // run refreshes, unless another replica has done so. It stores the new tokens before it
 // calls Finish. The time limit of the token request does not include the wait for the
 // claim: once the request is sent, the refresh token is used up.
-func (f *refresher) run(r *http.Request, key string, of *session, held *tokens) (string, error) {
-	waiting, cancel := context.WithTimeout(r.Context(), refreshClaim)
+func (f *refresher) run(ctx context.Context, key string, of *owner, held *tokens) (string, error) {
+	waiting, cancel := context.WithTimeout(ctx, refreshClaim)
 	defer cancel()
 	outcome, err := f.shared.Begin(waiting, key, refreshClaim)
 	if err != nil {
 		return "", errRefreshesDown(err)
 	}
 	if outcome != "" {
-		f.keep(r, of, f.tokens.open(key, outcome))
+		f.keep(ctx, of, key, outcome)
 		return outcome, nil
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), refreshTimeout)
+	asking, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
-	outcome, keep, err := f.redeem(r.WithContext(ctx), key, of, held)
+	outcome, lasts, err := f.redeem(asking, key, of, held)
 	if err == nil {
-		f.keep(r, of, f.tokens.open(key, outcome))
+		f.keep(ctx, of, key, outcome)
 	}
-	telling, cancel := context.WithTimeout(r.Context(), refreshPatience)
+	telling, cancel := context.WithTimeout(ctx, refreshPatience)
 	defer cancel()
-	if err := f.shared.Finish(telling, key, outcome, keep); err != nil {
-		f.report(r, of, errRefreshesDown(err)) // requests of this process get the outcome anyway
+	if err := f.shared.Finish(telling, key, outcome, lasts); err != nil {
+		f.report(ctx, of.at, errRefreshesDown(err)) // requests of this process get the outcome anyway
 	}
 	return outcome, err
 }
 
 // redeem asks the provider, and returns the outcome and how long to keep it. A refusal
 // is also an outcome. It is logged here.
-func (f *refresher) redeem(r *http.Request, key string, of *session, held *tokens) (string, time.Duration, error) {
-	at := of.registration
-	fresh, err := at.refresh(r.Context(), held, of)
+func (f *refresher) redeem(ctx context.Context, key string, of *owner, held *tokens) (string, time.Duration, error) {
+	fresh, err := of.at.refresh(ctx, held, of.issuer, of.subject)
 	if err == nil {
-		at.outage.succeeded()
+		of.at.outage.succeeded()
 		fresh.Refreshed = f.now()
 		return f.tokens.sealer.Seal(key, fresh.encode()), fresh.keptAfter(held, f.now()), nil
 	}
 	if refused := new(Error); errors.As(err, &refused) && (refused.Code == provider.CodeRefreshRefused || refused.Code == provider.CodeIDToken) {
-		at.outage.succeeded()
-		f.report(r, of, err)
+		of.at.outage.succeeded()
+		f.report(ctx, of.at, err)
 		return outcomeRefused, outcomeKept, nil
 	}
 	if saysOutage(err) {
-		at.outage.failed(key, err, f.now())
+		of.at.outage.failed(key, err, f.now())
 	}
 	return f.failed(key, err), refreshPause, err
 }
 
-// keep stores new tokens in the Store, if there is one, for all requests. Without a
-// Store it has no effect: adopt sets the cookies.
-func (f *refresher) keep(r *http.Request, of *session, fresh *tokens) {
-	if fresh == nil {
-		return // refused
-	}
-	// A Store that hangs must not delay the outcome for other requests.
-	ctx, cancel := context.WithTimeout(r.Context(), refreshPatience)
-	defer cancel()
-	f.store(vault.Hold(), r.WithContext(ctx), of, fresh)
-}
-
-// adopt sets fresh tokens for the browser of r, if the tokens are still those that the
-// request carried. Each request has to set its own cookies, also those of a Store.
-func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session, mine *requestTokens, fresh *tokens) {
-	if fresh.IDToken != "" { // even if the Store has the new tokens already, this response must set the hint
-		f.hints.renew(w, r, found, fresh.IDToken)
-	}
-	found.refreshDue = instantOf(fresh.RefreshDue)
-	if now, err := f.tokens.load(r, found); err == nil && now != nil && *now == *mine.came {
-		f.store(w, r, found, fresh)
-	}
-}
-
-// store stores tokens, and in their session the time of the next refresh. If the new
-// tokens are too large, the session continues without tokens, because the old ones are
-// of no use.
-func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, fresh *tokens) {
-	of.refreshDue = instantOf(fresh.RefreshDue)
-	held := vault.Hold()
-	err := f.tokens.vault.Renew(held, r, f.tokens.seal(of, fresh), of.life(f.now()))
-	if !errors.Is(err, vault.ErrTooLarge) {
-		if err != nil {
-			f.report(r, of, errStoreDown(err))
-		}
-		f.report(r, of, f.sessions.renew(held, r, of))
-		if err = held.CheckSize(); err == nil {
-			held.Release(w)
-			keepFromCaches(w.Header())
-			return
-		}
-	}
-	f.report(r, of, errTokensTooLarge(err))
-	of.refreshDue = 0 // never: when a refresh is due, a session without tokens ends
-	if err := f.sessions.renew(w, r, of); err != nil {
-		f.report(r, of, err)
+// keep stores the tokens of an outcome, if it has tokens.
+func (f *refresher) keep(ctx context.Context, of *owner, key, outcome string) {
+	if of.keep == nil {
 		return
 	}
-	f.report(r, of, f.tokens.end(w, r))
-}
-
-// end ends a session after the provider has refused a refresh, or after its tokens were
-// lost.
-func (f *refresher) end(w http.ResponseWriter, r *http.Request, found *session) error {
-	if err := f.sessions.end(w, r, found); err != nil {
-		return err
+	if fresh := f.tokens.open(key, outcome); fresh != nil {
+		of.keep(ctx, fresh)
 	}
-	f.report(r, found, f.tokens.end(w, r)) // without their session, the tokens are of no use
-	return ErrNoSession
 }
 
 // report logs an error that does not end the request, and returns it with its
 // reference. It returns nil for nil.
-func (f *refresher) report(r *http.Request, of *session, err error) error {
+func (f *refresher) report(ctx context.Context, at *registration, err error) error {
 	if err == nil {
 		return nil
 	}
 	failure := asError(err)
-	failure.from = of.registration
-	f.log(r, failure)
+	failure.from = at
+	f.log(ctx, failure)
 	return failure
 }
 

@@ -148,8 +148,8 @@ func (r *registration) redeem(ctx context.Context, code string, a *attempt) (*pr
 	return who, r.failure(err)
 }
 
-func (r *registration) refresh(ctx context.Context, held *tokens, of *session) (*tokens, error) {
-	fresh, err := r.provider.Refresh(ctx, (*provider.Tokens)(held), of.user.Issuer, of.user.Subject)
+func (r *registration) refresh(ctx context.Context, held *tokens, issuer, subject string) (*tokens, error) {
+	fresh, err := r.provider.Refresh(ctx, (*provider.Tokens)(held), issuer, subject)
 	return (*tokens)(fresh), r.failure(err)
 }
 

@@ -31,6 +31,9 @@ type tokens provider.Tokens
 // by the assumed one.
 func (t *tokens) expired(now time.Time) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) }
 
+// due reports whether it is time to refresh the tokens.
+func (t *tokens) due(now time.Time) bool { return !t.RefreshDue.IsZero() && !now.Before(t.RefreshDue) }
+
 // bearer returns the access token in the form that [TokenSource] returns.
 func (t *tokens) bearer() *oauth2.Token {
 	token := &oauth2.Token{AccessToken: t.Access, TokenType: "Bearer"}

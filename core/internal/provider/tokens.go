@@ -8,10 +8,10 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// refreshAhead is how long before its expiry an access token is refreshed. A token with
+// RefreshAhead is how long before its expiry an access token is refreshed. A token with
 // a lifetime of less than four minutes is refreshed after three quarters of it. A handler
 // has the rest of the time to use the token.
-const refreshAhead = time.Minute
+const RefreshAhead = time.Minute
 
 // Tokens are the tokens that a provider issued with a login (RFC 6749 section 1.4 and
 // 1.5), and the claims that a refreshed ID token must match.
@@ -44,7 +44,7 @@ func newTokens(response *oauth2.Token, now time.Time, assumed time.Duration) *To
 	}
 	t.Expires = now.Add(lifetime)
 	if t.Refresh != "" {
-		t.RefreshDue = t.Expires.Add(-min(refreshAhead, lifetime/4))
+		t.RefreshDue = t.Expires.Add(-min(RefreshAhead, lifetime/4))
 	}
 	return t
 }

@@ -1,0 +1,141 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/pixyauth/pixy/core/internal/told"
+)
+
+// saveTimeout limits the context of one call of a GrantSource's save.
+const saveTimeout = 10 * time.Second
+
+// GrantSource returns a source of the access tokens of a grant, for calls to an API while
+// the user is away. It is safe for concurrent use. Create one for each grant and job, with
+// the grant that the application has stored last.
+//
+// Token returns the access token while it is fresh, without the network. Otherwise it
+// refreshes the grant as [Authenticator.RefreshGrant] does, calls save with the new grant,
+// and then returns the new token. It never returns the refresh token. A grant whose expiry
+// is unknown is fresh until its RefreshDue, or always if that is zero.
+//
+// save stores the new grant in place of the old one. It is called once for each new grant,
+// and one call at a time. Its context has a timeout of 10 seconds, and is not canceled with
+// ctx. If save fails, Token returns its error, and the next Token calls save again, without
+// another refresh. Jobs in several processes may save for the same user: then keep the
+// grant with the later Token.Expiry. If save is nil, Token always fails.
+//
+// ctx limits how long Token waits. A refresh that was sent goes on, and save is called
+// nevertheless, so that no refresh token is lost.
+//
+// The errors are those of RefreshGrant, and a failed save has status 500. An outage is an
+// error only if the access token has expired. Each error is logged once.
+func (a *Authenticator) GrantSource(ctx context.Context, grant Grant, save func(context.Context, Grant) error) oauth2.TokenSource {
+	return &grantSource{auth: a, ctx: ctx, grant: grant, save: save}
+}
+
+type grantSource struct {
+	auth     *Authenticator
+	ctx      context.Context
+	save     func(context.Context, Grant) error
+	renewals refreshFlights // at most one
+
+	mu      sync.Mutex
+	grant   Grant
+	unsaved bool // save has not accepted grant yet
+}
+
+// Format prints only the name of the type, whatever the verb, because s holds tokens.
+func (s *grantSource) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pixy.GrantSource") }
+
+func (s *grantSource) Token() (*oauth2.Token, error) {
+	if s.save == nil {
+		return nil, s.auth.reportGrant(s.ctx, s.grant.Provider, fail(codeInternal, errors.New("GrantSource has no save; pass a function that stores the new grant")))
+	}
+	grant, unsaved := s.current()
+	if unsaved || !grant.isFresh(s.auth.now()) {
+		if _, err := s.renewals.join("", s.renew).wait(s.ctx); err != nil {
+			return nil, s.auth.reportGrant(s.ctx, grant.Provider, err)
+		}
+		grant, _ = s.current()
+	}
+	token := grant.Token
+	token.RefreshToken = ""
+	return &token, nil
+}
+
+func (s *grantSource) current() (grant Grant, unsaved bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.grant, s.unsaved
+}
+
+func (s *grantSource) set(grant Grant, unsaved bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.grant, s.unsaved = grant, unsaved
+}
+
+// renew refreshes and saves the grant, as far as that is needed, and returns "" or an
+// error that has been logged. It may outlive the caller.
+func (s *grantSource) renew() (string, error) {
+	ctx := context.WithoutCancel(s.ctx)
+	grant, _ := s.current()
+	return "", s.auth.reportGrant(ctx, grant.Provider, s.renewIn(ctx))
+}
+
+func (s *grantSource) renewIn(ctx context.Context) error {
+	if err := s.saveNew(ctx); err != nil {
+		return err
+	}
+	grant, _ := s.current()
+	if grant.isFresh(s.auth.now()) { // another call has just renewed it
+		return nil
+	}
+	fresh, err := s.auth.refreshGrant(ctx, grant)
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrUnavailable) && grant.isUsable(s.auth.now()):
+		return nil
+	default:
+		return err
+	}
+	s.set(fresh, true)
+	if err := s.saveNew(ctx); err != nil {
+		return err
+	}
+	if !fresh.isUsable(s.auth.now()) { // from another job, and it could not be refreshed again
+		return errProviderDown(errors.New("the access token has expired, and the next call refreshes it"))
+	}
+	return nil
+}
+
+// saveNew calls save if there is a grant that it has not accepted.
+func (s *grantSource) saveNew(ctx context.Context) error {
+	grant, unsaved := s.current()
+	if !unsaved {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+	if err := s.save(ctx, grant); err != nil {
+		text := "saving a refreshed grant: " + told.Redact(err.Error(), grant.Token.AccessToken, grant.Token.RefreshToken)
+		return fail(codeInternal, saveError{text, err})
+	}
+	s.set(grant, false)
+	return nil
+}
+
+// A saveError is an error of the application's save. Its text has no tokens.
+type saveError struct {
+	text  string
+	cause error
+}
+
+func (e saveError) Error() string { return e.text }
+func (e saveError) Unwrap() error { return e.cause }
