@@ -18,12 +18,11 @@ import (
 //
 // It keeps the provider's metadata and keys in memory. It keeps no data of users, with
 // two exceptions: the outcomes of logins, for a minute, and the sealed outcomes of
-// refreshes, for five minutes, if tokens are kept without [TokenConfig.Refreshes]. Both
-// are bounded: the oldest outcomes are dropped first.
+// refreshes, for five minutes, without [TokenConfig.Refreshes]. Both are bounded: the oldest outcomes are dropped first.
 //
 // Fetches from the provider and refreshes run in goroutines, which end by themselves. A
-// fetch ends within the timeout of HTTPClient. A refresh ends within a minute, if Store
-// and Client.SecretFunc respect their contexts.
+// fetch ends within the timeout of HTTPClient. A refresh ends within a minute, if Store,
+// Client.SecretFunc and the save of [Authenticator.GrantSource] respect their contexts.
 type Authenticator struct {
 	config        Config
 	registrations registrations

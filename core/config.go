@@ -166,8 +166,8 @@ type TokenConfig struct {
 	Lifetime time.Duration
 
 	// Refreshes lets replicas share one refresh. Set it if there are several
-	// replicas and Keep is set; otherwise two replicas may use one refresh token
-	// twice. adapters/redislogin has an implementation. Nil: refreshes are shared
+	// replicas, and Keep is set or grants are stored; otherwise two replicas may use
+	// one refresh token twice. adapters/redislogin has an implementation. Nil: refreshes are shared
 	// within this process, which keeps their outcomes for five minutes, in at most
 	// 64 MB.
 	Refreshes Refreshes

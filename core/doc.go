@@ -52,7 +52,8 @@
 // # What this package does not do
 //
 // It does not decide what a user may do. It keeps no list of users, and keeps tokens
-// only with Tokens.Keep.
+// only with Tokens.Keep. An application that works while the user is away stores a
+// [Grant], and refreshes it with [Authenticator.GrantSource].
 //
 // Without [LogoutConfig.Revocations], the server cannot end a session that is in a
 // cookie, and a response that renews a session may arrive after a logout. A Store alone
@@ -150,6 +151,7 @@
 //	tokens_too_large          500     the tokens do not fit in cookies, or in the Store; use a Store with a higher limit
 //	data_too_large            500     Login.Data or LoginOptions.Payload has more than 1 KB; keep an id only
 //	login_guarded             500     a guard is in front of the login's own routes; mount them outside of the guard
-//	internal_error            500     ServeError was given another kind of error, or LoginOptions, a
-//	                                  Requirement or what OnLogin decided is invalid; see the log
+//	internal_error            500     ServeError was given another kind of error; LoginOptions, a
+//	                                  Requirement, a Grant or what OnLogin decided is invalid; or the
+//	                                  application could not save a Grant; see the log
 package core

@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"time"
+
+	"golang.org/x/oauth2"
 
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
@@ -77,4 +82,50 @@ func ExampleAuthenticator_Authenticate() {
 	_, err = auth.Authenticate(httptest.NewRecorder(), r)
 	fmt.Println(errors.Is(err, core.ErrNoSession))
 	// Output: true
+}
+
+type grantsTable map[string]core.Grant
+
+func (g grantsTable) Save(_ context.Context, user string, grant core.Grant) error {
+	g[user] = grant
+	return nil
+}
+
+// A job works for users who are away, with the grants that OnLogin stored.
+func ExampleAuthenticator_GrantSource() {
+	auth, err := core.New(core.Config{
+		Providers:   []core.Provider{{Name: "Work", Issuer: "https://id.example.com", ClientID: "app"}},
+		RedirectURL: "https://app.example.com/auth/callback",
+		SessionKey:  []byte("thirty-two random bytes or more!"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	api := roundTripper(func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		_, _ = fmt.Fprint(w, r.Header.Get("Authorization"))
+		return w.Result(), nil
+	})
+	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Transport: api})
+	const user = "https://id.example.com ada"
+	grants := grantsTable{user: {
+		Provider: "Work", Issuer: "https://id.example.com", Subject: "ada",
+		Token: oauth2.Token{AccessToken: "the-token", RefreshToken: "another", Expiry: time.Now().Add(time.Hour)},
+	}}
+
+	grant := grants[user]
+	source := auth.GrantSource(ctx, grant, func(ctx context.Context, fresh core.Grant) error {
+		return grants.Save(ctx, user, fresh) // in place of the old one
+	})
+	client := oauth2.NewClient(ctx, source)
+
+	response, err := client.Get("https://api.example.com/orders")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = response.Body.Close() }()
+	_, _ = io.Copy(os.Stdout, response.Body)
+	// Output: Bearer the-token
 }

@@ -114,6 +114,45 @@ func severalHosts(config core.Config, app func(*httplogin.Login) http.Handler) (
 
 type caller struct{}
 
+// grants is the application's table of grants.
+type grants interface {
+	Save(ctx context.Context, user string, grant core.Grant) error
+	Load(ctx context.Context, user string) (core.Grant, error)
+	Delete(ctx context.Context, user string) error
+}
+
+func storeGrants(config core.Config, grants grants) core.Config {
+	config.Providers[0].Scopes = []string{"openid", "profile", "offline_access"}
+	config.OnLogin = func(ctx context.Context, login *core.Login) error {
+		if login.Grant.Token.RefreshToken == "" {
+			return nil // the provider gives none: this user has no import
+		}
+		return grants.Save(ctx, login.User.Key(), login.Grant)
+	}
+	return config
+}
+
+func workWhileAway(auth *core.Authenticator, grants grants, callAPI func(ctx context.Context, token string) error) func(context.Context, string) error {
+	importOrders := func(ctx context.Context, user string) error {
+		grant, err := grants.Load(ctx, user)
+		if err != nil {
+			return err
+		}
+		source := auth.GrantSource(ctx, grant, func(ctx context.Context, fresh core.Grant) error {
+			return grants.Save(ctx, user, fresh)
+		})
+		token, err := source.Token()
+		switch {
+		case errors.Is(err, core.ErrRefused):
+			return grants.Delete(ctx, user) // and ask the user to log in again
+		case err != nil:
+			return err // try later
+		}
+		return callAPI(ctx, token.AccessToken)
+	}
+	return importOrders
+}
+
 func bearerBesideSessions(login *httplogin.Login, verify func(context.Context, string) (string, error), api http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	as := func(key string, w http.ResponseWriter, r *http.Request) {
@@ -390,5 +429,68 @@ func TestRecipeAuditLog(t *testing.T) {
 		if !strings.Contains(file.String(), want) {
 			t.Errorf("got %s, want %s", file.String(), want)
 		}
+	}
+}
+
+// memoryGrants has the columns of a table.
+type memoryGrants map[string][]byte
+
+func (m memoryGrants) Save(_ context.Context, user string, grant core.Grant) error {
+	column, err := json.Marshal(grant)
+	m[user] = column
+	return err
+}
+
+func (m memoryGrants) Load(_ context.Context, user string) (grant core.Grant, err error) {
+	return grant, json.Unmarshal(m[user], &grant)
+}
+
+func (m memoryGrants) Delete(_ context.Context, user string) error {
+	delete(m, user)
+	return nil
+}
+
+// The job works after the login, refreshes a token that has expired, saves what it gets,
+// and deletes a grant that the provider has ended.
+func TestRecipeWorkWhileAway(t *testing.T) {
+	t.Parallel()
+	const user = "https://work.example.test ada"
+	stored := make(memoryGrants)
+	var job func(context.Context, string) error
+	var tokens []string
+	browser := recipe(t, func(c *core.Config) { *c = storeGrants(*c, stored) }, func(auth *core.Authenticator) http.Handler {
+		job = workWhileAway(auth, stored, func(_ context.Context, token string) error { tokens = append(tokens, token); return nil })
+		return singlePage(httplogin.New(auth), says)
+	})
+	opens(t, browser, "/auth/login?provider=Work", http.StatusOK, "for users")
+	works := func() {
+		t.Helper()
+		if err := job(t.Context(), user); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expire := func(change func(*core.Grant)) {
+		t.Helper()
+		grant, err := stored.Load(t.Context(), user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		grant.RefreshDue, grant.Token.Expiry = time.Time{}, time.Now().Add(-time.Minute)
+		change(&grant)
+		if err := stored.Save(t.Context(), user, grant); err != nil {
+			t.Fatal(err)
+		}
+	}
+	works()
+	works()
+	expire(func(*core.Grant) {})
+	works()
+	works()
+	if len(tokens) != 4 || tokens[0] != tokens[1] || tokens[1] == tokens[2] || tokens[2] != tokens[3] {
+		t.Errorf("got %q", tokens)
+	}
+	expire(func(g *core.Grant) { g.Token.RefreshToken = "one that was revoked" })
+	if works(); len(stored) != 0 || len(tokens) != 4 {
+		t.Errorf("%d grants are left", len(stored))
 	}
 }
