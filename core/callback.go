@@ -85,9 +85,9 @@ func (a *Authenticator) match(r *http.Request, query url.Values) *attempt {
 	return a.attempts.find(r, state)
 }
 
-// finish takes a callback with its attempt to a session, and answers it. The order of the steps matters:
-// the code is sent only after the response is known to come from the right provider, and
-// OnLogin is called only after all checks.
+// finish takes a callback with its attempt to a session, and answers it. The order of the
+// steps matters: the code is sent only after the response is known to come from the right
+// provider, and OnLogin is called only after all checks.
 func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) error {
 	w, r, at := t.w, t.r, t.at
 	if err := at.checkIssuer(r.Context(), query["iss"]); err != nil {
@@ -114,7 +114,7 @@ func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) erro
 		return err
 	}
 	if a.config.Sessions.Own != nil {
-		next.login = loginMark(attempt.state)
+		next.login = mark(attempt.state)
 		return a.hand(t, login, next.of(login))
 	}
 	fresh := login.session // has the same id for all callbacks of this login
@@ -219,7 +219,7 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 	}
 	o := a.outcomeOf(at, who, attempt, login)
 	if a.config.Sessions.Own != nil {
-		o.login, o.mark = login, loginMark(attempt.state)
+		o.login, o.mark = login, mark(attempt.state)
 	}
 	return o, nil
 }

@@ -3,7 +3,7 @@ package core
 import (
 	"cmp"
 	"context"
-	"crypto/subtle"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -74,6 +74,9 @@ func (a *Authenticator) EndSession(w http.ResponseWriter, r *http.Request) (prov
 	if err != nil {
 		return "", a.report(w, r, err)
 	}
+	if at != nil {
+		a.hints.cookies.Remove(w, a.hints.name) // also if the handler's path does not get it
+	}
 	return a.logoutURL(r, at, hint), nil
 }
 
@@ -102,8 +105,8 @@ func (a *Authenticator) leave(w http.ResponseWriter, r *http.Request, endTheirs 
 	at, hint = a.hints.take(w, r, session)
 	if session != nil {
 		at = session.registration
-	} else if at == nil && a.hints.own && vault.Has(r, a.hints.last) {
-		at = a.sole() // the browser has logged in, and its hint was too large
+	} else if at == nil {
+		at, _ = a.hints.lastOrigin(r) // there is no hint if it was too large
 	}
 	return at, hint, nil
 }
@@ -206,12 +209,17 @@ func hintKey(of *session) string { return opaqueKey("logout", string(of.id[:]))[
 
 // save keeps the hint of a new session, and removes that of an earlier login.
 func (h *logoutHints) save(w http.ResponseWriter, r *http.Request, of *session, idToken string) {
-	if idToken == "" {
+	if idToken == "" && !h.own {
 		h.drop(w, r)
 		return
 	}
 	key := hintKey(of)
-	h.everywhere.Keep(w, h.last, key+h.proof(key, of), h.life(of))
+	h.everywhere.Keep(w, h.last, key+h.origin(key, of), h.life(of))
+	if idToken == "" {
+		h.cookies.Remove(w, h.name)
+		h.erase(w, r)
+		return
+	}
 	h.keep(w, r, of, idToken, func(w http.ResponseWriter, r *http.Request, value string) error {
 		return h.replace(w, r, of, value)
 	})
@@ -291,8 +299,8 @@ func (h *logoutHints) take(w http.ResponseWriter, r *http.Request, of *session) 
 	return h.open(may, key, value)
 }
 
-// lastKey returns the key of the browser's last session, or "", and what follows it.
-func (h *logoutHints) lastKey(r *http.Request) (key, proof string) {
+// lastKey returns the key of the browser's last session, or "", and its origin.
+func (h *logoutHints) lastKey(r *http.Request) (key, origin string) {
 	value, _ := vault.Value(r, h.last)
 	if len(value) < hintKeySize || len(value) > hintKeySize && !h.own {
 		return "", ""
@@ -300,21 +308,26 @@ func (h *logoutHints) lastKey(r *http.Request) (key, proof string) {
 	return value[:hintKeySize], value[hintKeySize:]
 }
 
-// proof returns what shows that a browser's last login belongs to a session at the
-// provider. Only sessions of the application's own need it: ours know their sid.
-func (h *logoutHints) proof(key string, of *session) string {
-	if !h.own || of.sid == "" {
+// origin returns the sealed origin of a session of the application's own: its provider,
+// and its session there. Sessions of pixy have both themselves.
+func (h *logoutHints) origin(key string, of *session) string {
+	if !h.own {
 		return ""
 	}
-	return h.sealer.Seal(h.last+" "+key, []byte(providerSessionKey(of.user.Issuer, of.client, of.sid)))
+	record := binary.BigEndian.AppendUint64(nil, mark(of.registration.id))
+	return h.sealer.Seal(h.last+" "+key, append(record, providerSessionKey(of.user.Issuer, of.client, of.sid)...))
 }
 
-// lastWas reports whether the browser's last login belongs to the session at the provider
-// that sessionKey names.
-func (h *logoutHints) lastWas(r *http.Request, sessionKey string) bool {
-	key, proof := h.lastKey(r)
-	proven, ok := h.sealer.Open(h.last+" "+key, proof)
-	return ok && subtle.ConstantTimeCompare([]byte(proven), []byte(sessionKey)) == 1
+// lastOrigin returns where the browser's last session of the application's own comes
+// from: its registration and its providerSessionKey. It returns nil and "" if unknown.
+func (h *logoutHints) lastOrigin(r *http.Request) (at *registration, sessionKey string) {
+	key, origin := h.lastKey(r)
+	record, ok := h.sealer.Open(h.last+" "+key, origin)
+	if !ok || len(record) < 8 {
+		return nil, ""
+	}
+	at = h.registrations.find(func(at *registration) bool { return mark(at.id) == seal.Uint64At(record, 0) })
+	return at, record[8:]
 }
 
 // open returns the registration and the ID token that are sealed in value under key. It

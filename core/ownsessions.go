@@ -62,6 +62,9 @@ func (c *Config) checkOwn(faults *faults) {
 	if own.Start == nil {
 		faults.add("Sessions.Own.Start is missing; set it to the function that starts the application's session")
 	}
+	if c.Logout.Local && own.End == nil {
+		faults.add("Logout.Local is for the logout route, which is not there without Sessions.Own.End; leave it false")
+	}
 	for _, unused := range [...]struct {
 		set          bool
 		name, remedy string
@@ -71,7 +74,6 @@ func (c *Config) checkOwn(faults *faults) {
 		{c.Sessions.Claims != nil, "Sessions.Claims", "leave it nil, and choose from Login.User in Own.Start"},
 		{c.Tokens.Keep, "Tokens.Keep", "leave it false, and store Login.Grant in OnLogin or Own.Start"},
 		{c.Logout.Revocations != nil && own.EndByProvider == nil, "Logout.Revocations", "leave it out, or set Own.EndByProvider, whose logout tokens it then remembers"},
-		{c.Logout.Local && own.End == nil, "Logout.Local", "leave it false: without Own.End there is no logout route"},
 	} {
 		if unused.set {
 			faults.add("%s is for sessions of pixy, and Sessions.Own is set; %s", unused.name, unused.remedy)
@@ -87,9 +89,9 @@ func (c *Config) endsByProvider() bool {
 // hasLogout reports whether there is a logout route.
 func (c *Config) hasLogout() bool { return c.Sessions.Own == nil || c.Sessions.Own.End != nil }
 
-// loginMark identifies a login by its state, for the browser's landing.
-func loginMark(state string) uint64 {
-	sum := sha256.Sum256([]byte(state))
+// mark returns a short hash that identifies s in a sealed record.
+func mark(s string) uint64 {
+	sum := sha256.Sum256([]byte(s))
 	return binary.BigEndian.Uint64(sum[:])
 }
 
@@ -128,7 +130,7 @@ func (a *Authenticator) reopen(t *turn, state string, over *attempt, returnTo st
 		return false, nil
 	}
 	var login *outcome
-	if last.login == loginMark(state) {
+	if last.login == mark(state) {
 		if login, err = a.flights.landedWith(state); err != nil {
 			return true, err
 		}

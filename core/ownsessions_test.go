@@ -43,7 +43,7 @@ func (a *ownApp) own(c *core.Config) {
 	c.Sessions.Own = &core.OwnSessions{Start: a.start, End: a.end, EndByProvider: a.endByProvider}
 }
 
-func (a *ownApp) start(w http.ResponseWriter, _ *http.Request, login *core.Login) (bool, error) {
+func (a *ownApp) start(w http.ResponseWriter, r *http.Request, login *core.Login) (bool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.started++
@@ -57,7 +57,7 @@ func (a *ownApp) start(w http.ResponseWriter, _ *http.Request, login *core.Login
 	}
 	login.User.Name, login.ReturnTo = "changed", "/changed" // of this callback only
 	if a.answers {
-		http.Redirect(w, &http.Request{}, "/answered", http.StatusFound)
+		http.Redirect(w, r, "/answered", http.StatusFound)
 	}
 	return a.answers, nil
 }

@@ -214,8 +214,8 @@ func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, 
 // endOwnHere is endHere for sessions of the application's own. The browser's last login
 // must match issuer and sid.
 func (a *Authenticator) endOwnHere(w http.ResponseWriter, r *http.Request, issuer, sid string) (outcome string, err error) {
-	at := a.registrations.issuedBy(issuer)
-	if at == nil || !a.hints.lastWas(r, providerSessionKey(issuer, at.config.ClientID, sid)) {
+	at, key := a.hints.lastOrigin(r)
+	if at == nil || subtle.ConstantTimeCompare([]byte(key), []byte(providerSessionKey(issuer, at.config.ClientID, sid))) != 1 {
 		return "nothing: the browser's last login is unknown, or has another iss or sid; is the provider on another site?", nil
 	}
 	if err := a.endOwnByProvider(r.Context(), issuer, "", sid); err != nil {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorilla/sessions"
 )
 
 func goodConfig() Config {
@@ -42,6 +44,14 @@ func oauth2Example() Provider {
 		ClientID:  "app",
 		Endpoints: EndpointConfig{AuthURL: "https://id.example.test/authorize", TokenURL: "https://id.example.test/token"},
 		FetchUser: func(context.Context, *http.Client) (map[string]any, error) { return nil, nil },
+	}
+}
+
+func ownSessions() *OwnSessions {
+	return &OwnSessions{
+		Start:         func(http.ResponseWriter, *http.Request, *Login) (bool, error) { return false, nil },
+		End:           func(http.ResponseWriter, *http.Request) error { return nil },
+		EndByProvider: func(context.Context, string, string, string) error { return nil },
 	}
 }
 
@@ -258,6 +268,28 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"paths that clash", func(c *Config) { c.Pages.LoginPath = "/auth/callback" }, "must be different paths"},
 		{"default paths that clash", func(c *Config) { c.RedirectURL = "https://app.example.test/auth/login" }, "must be different paths"},
 		{"a back-channel path without revocations", func(c *Config) { c.Logout.BackChannelPath = "/back" }, "Logout.BackChannelPath needs Logout.Revocations"},
+		{"own sessions", func(c *Config) { c.Sessions.Own = ownSessions() }, ""},
+		{"own sessions with a lifetime", func(c *Config) { c.Sessions.Own, c.Sessions.Lifetime = ownSessions(), time.Hour }, ""},
+		{"own sessions, and revocations for logout tokens", func(c *Config) { c.Sessions.Own, c.Logout.Revocations = ownSessions(), new(MemoryRevocations) }, ""},
+		{"own sessions, and a path for logout tokens", func(c *Config) { c.Sessions.Own, c.Logout.BackChannelPath = ownSessions(), "/back" }, ""},
+		{"own sessions without a start", func(c *Config) { c.Sessions.Own = ownSessions(); c.Sessions.Own.Start = nil }, "Sessions.Own.Start is missing; set it"},
+		{"own sessions in a store", func(c *Config) { c.Sessions.Own, c.Sessions.Store = ownSessions(), sessions.NewCookieStore() }, "Sessions.Store is for sessions of pixy, and Sessions.Own is set; leave it out"},
+		{"own sessions with an idle limit", func(c *Config) { c.Sessions.Own, c.Sessions.Idle = ownSessions(), time.Hour }, "Sessions.Idle is for sessions of pixy, and Sessions.Own is set; leave it zero"},
+		{"own sessions with no claims", func(c *Config) { c.Sessions.Own, c.Sessions.Claims = ownSessions(), []string{} }, "Sessions.Claims is for sessions of pixy, and Sessions.Own is set; leave it nil"},
+		{"own sessions with tokens", func(c *Config) { c.Sessions.Own, c.Tokens.Keep = ownSessions(), true }, "Tokens.Keep is for sessions of pixy, and Sessions.Own is set; leave it false"},
+		{"own sessions and revocations that end nothing", func(c *Config) {
+			c.Sessions.Own, c.Logout.Revocations = ownSessions(), new(MemoryRevocations)
+			c.Sessions.Own.EndByProvider = nil
+		}, "Logout.Revocations is for sessions of pixy, and Sessions.Own is set; leave it out, or set Own.EndByProvider"},
+		{"own sessions and a path for logout tokens that end nothing", func(c *Config) {
+			c.Sessions.Own, c.Logout.BackChannelPath = ownSessions(), "/back"
+			c.Sessions.Own.EndByProvider = nil
+		}, "Logout.BackChannelPath needs Logout.Revocations, or Sessions.Own.EndByProvider"},
+		{"own sessions, and a local logout without a route", func(c *Config) {
+			c.Sessions.Own, c.Logout.Local = ownSessions(), true
+			c.Sessions.Own.End = nil
+		}, "Logout.Local is for the logout route, which is not there without Sessions.Own.End; leave it false"},
+		{"own sessions, and a local logout", func(c *Config) { c.Sessions.Own, c.Logout.Local = ownSessions(), true }, ""},
 		{"a front-channel path without revocations", func(c *Config) { c.Logout.FrontChannelPath = "/front" }, "Logout.FrontChannelPath needs Logout.Revocations"},
 		{"a logout where there would be a back channel", func(c *Config) { c.Logout.Path = "/auth/backchannel-logout" }, ""},
 		{"a logout where the back channel is", func(c *Config) {
