@@ -31,7 +31,7 @@ func TestRefreshGrant(t *testing.T) {
 		"no OpenID Connect":          {change: plainOAuth2},
 		"with Tokens.Keep":           {change: func(c *core.Config) { c.Tokens.Keep = true }},
 		"with a Store":               {change: func(c *core.Config) { c.Sessions.Store = newMemoryStore() }},
-		"a provider with a name":     {change: func(c *core.Config) { c.Providers[0].Name = "Work" }},
+		"a provider with a name":     {change: func(c *core.Config) { c.Providers[0].Name, c.Providers[0].RedirectURL = "Work", callbackURL }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
