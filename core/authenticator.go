@@ -91,6 +91,7 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 		a.refresher.shared = &memoryRefreshes{now: now}
 	}
 	a.routes = a.listRoutes()
+	config.warnOfPlainHTTP()
 	return a, nil
 }
 

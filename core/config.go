@@ -45,11 +45,19 @@ type Config struct {
 	// slash and the Name. [Provider.RedirectURL] replaces it. A callback does not
 	// depend on the number or the order of the providers.
 	//
-	// The scheme must be https, or http for localhost, 127.0.0.0/8 and ::1. With
-	// https, cookies are Secure and have the __Host- prefix. Open the application on
+	// The scheme must be https, or http for localhost, *.localhost, 127.0.0.0/8 and ::1,
+	// or for any host with InsecureHTTP. With https, cookies are Secure and have the __Host- prefix. Open the application on
 	// the same host: browsers treat localhost and 127.0.0.1 as different sites.
 	// Nothing is derived from the Host header or from forwarded headers.
 	RedirectURL string
+
+	// InsecureHTTP accepts a RedirectURL on plain http for any host, for an application
+	// inside a private network. It gives up what https protects: anyone on the network
+	// can read codes and cookies, and take over sessions. Cookies are neither Secure nor
+	// prefixed, so other hosts of the domain can set them. PKCE does not help against
+	// someone who reads the whole exchange. If it makes a difference, New logs that at
+	// Warn. False: https, or http on loopback.
+	InsecureHTTP bool
 
 	// SessionKey seals cookies and sessions. It must have at least 32 bytes from a
 	// secure random source, and must be the same on every replica and after a
@@ -85,8 +93,9 @@ type Config struct {
 	// Pages configures the login route and our own pages.
 	Pages PageConfig
 
-	// HTTPClient reaches the providers. Nil: a client with a copy of the default
-	// transport that accepts at most 64 KB of response header. In any case, bodies
+	// HTTPClient reaches the providers that have no [EndpointConfig.HTTPClient]. Nil: a
+	// client with a copy of the default transport that accepts at most 64 KB of response
+	// header, and resolves *.localhost to loopback (RFC 6761 section 6.3). In any case, bodies
 	// are limited to 1 MB, redirects are followed within one origin and for metadata
 	// and keys only, and a zero Timeout means 10 seconds. [Client] uses the same
 	// transport, without these limits.

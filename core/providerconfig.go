@@ -22,8 +22,9 @@ type Provider struct {
 	RedirectURL string
 
 	// Issuer is the https URL under which /.well-known/openid-configuration is
-	// found, exactly as the provider spells it, including a final slash. http is
-	// accepted for loopback hosts if RedirectURL is http as well. Metadata and keys
+	// found, exactly as the provider spells it, including a final slash. http is accepted
+	// for localhost, *.localhost, 127.0.0.0/8 and ::1 if RedirectURL is http as well, and
+	// for any host with InsecureHTTP. Metadata and keys
 	// may redirect within their own origin, three times; no other redirect is
 	// followed.
 	//
@@ -58,6 +59,14 @@ type Provider struct {
 
 	// Endpoints configures where the provider is, beyond its metadata.
 	Endpoints EndpointConfig
+
+	// InsecureHTTP accepts Issuer and Endpoints on plain http for any host, for a provider
+	// inside a private network. If one of them is, the metadata may have endpoints on plain
+	// http as well. Anyone on the network can then read codes, tokens and the client secret.
+	// Anyone who can change traffic can log in as any user. PKCE does not help against
+	// them. If it makes a difference, New logs that at Warn. RedirectURL may be https. False:
+	// https, or http on loopback.
+	InsecureHTTP bool
 
 	// Client configures how this application authenticates.
 	Client ClientConfig
@@ -148,12 +157,50 @@ type CheckConfig struct {
 }
 
 // EndpointConfig says where the provider is. The zero value takes everything from the
-// metadata of [Provider.Issuer].
+// metadata of [Provider.Issuer]. All URLs are https. http is accepted on loopback if
+// RedirectURL is http as well, and on any host with [Provider.InsecureHTTP].
 type EndpointConfig struct {
+	// InternalURL is the origin at which the application, and not the browser, reaches
+	// the provider, such as https://keycloak.internal:8443. Requests for metadata, keys,
+	// tokens, UserInfo and revocation that would go to Issuer's origin go there, with the
+	// same path. Endpoints that are at InternalURL according to the metadata are accepted
+	// as well, but not the authorization and the logout endpoint, which the browser opens.
+	// The issuer in the metadata must still be Issuer. A FetchUser chooses its own URLs.
+	// Empty: Issuer's origin.
+	InternalURL string
+
+	// MetadataURL is where the metadata is, if it is not below Issuer, as in Azure AD B2C.
+	// The issuer in the metadata must be Issuer. Empty: the standard path (OpenID Connect
+	// Discovery section 4, RFC 8414 section 3).
+	MetadataURL string
+
 	// AuthURL and TokenURL are the authorization and the token endpoint of a provider
-	// with [Provider.FetchUser]: https, or http on loopback if RedirectURL is http as
-	// well. Both empty: those of the metadata of [Provider.Issuer] (RFC 8414). Two
-	// providers with AuthURL on one host need an Issuer each.
+	// without metadata. Set both, and KeysURL or Keys, unless FetchUser is set: no metadata
+	// is requested then. Tokens may be signed by Checks.SigningAlg, or by any asymmetric
+	// algorithm that fits a key. With FetchUser, two providers with AuthURL on one host
+	// need an Issuer each. Both empty: those of the metadata.
 	AuthURL  string
 	TokenURL string
+
+	// The following endpoints replace those of the metadata. UserInfoURL is used with
+	// Requests.UserInfo. EndSessionURL ends sessions at the provider. Both are for OpenID
+	// Connect only. RevocationURL revokes tokens (RFC 7009). Empty: those of the metadata,
+	// or none without metadata.
+	UserInfoURL   string
+	EndSessionURL string
+	RevocationURL string
+
+	// KeysURL is where the signing keys are. Empty: jwks_uri of the metadata.
+	KeysURL string
+
+	// Keys are the signing keys: a JWK set (RFC 7517 section 5) with public keys only, of
+	// at most 1 MB. They are never fetched. If the provider changes its keys, logins fail
+	// until the application starts with the new ones. Set either this or KeysURL. Nil:
+	// keys are fetched, and again when the provider uses a new one.
+	Keys []byte
+
+	// HTTPClient reaches this provider, for example one with a private certificate
+	// authority. It has the limits of [Config.HTTPClient], and FetchUser's client is made
+	// of it. [Client] does not use it. Nil: [Config.HTTPClient].
+	HTTPClient *http.Client `json:"-"`
 }

@@ -34,8 +34,12 @@ type registrations []*registration
 // register makes the registrations of config, whose providers have their RedirectURL.
 func register(config Config, now func() time.Time) registrations {
 	all := make(registrations, len(config.Providers))
-	client := provider.NewClient(config.HTTPClient)
+	shared := provider.NewClient(config.HTTPClient)
 	for i, p := range config.Providers {
+		client := shared
+		if p.Endpoints.HTTPClient != nil {
+			client = provider.NewClient(p.Endpoints.HTTPClient)
+		}
 		all[i] = &registration{
 			config: p, callbackPath: urlPath(p.RedirectURL), id: p.ClientID + " " + p.Issuer,
 			provider: provider.New(provider.Config{
@@ -43,7 +47,7 @@ func register(config Config, now func() time.Time) registrations {
 				Scopes: p.Scopes, AuthParams: p.Requests.AuthParams, FormPost: p.Requests.FormPost,
 				UserInfo: p.Requests.UserInfo, LogoutRedirectParam: p.Requests.LogoutRedirectParam,
 				TrustedAudiences: p.Checks.TrustedAudiences, Tenants: p.Checks.Tenants, SigningAlg: p.Checks.SigningAlg,
-				AuthURL: p.Endpoints.AuthURL, TokenURL: p.Endpoints.TokenURL, AuthMethod: p.Client.AuthMethod, FetchUser: p.fetcher(),
+				Endpoints: p.Endpoints.forRoom(), PlainHTTP: p.plainHTTP(config.RedirectURL), AuthMethod: p.Client.AuthMethod, FetchUser: p.fetcher(),
 				TokenLifetime: config.Tokens.Lifetime, Client: client, Now: now,
 				Log: config.Logger.With("provider", p.Name, "issuer", p.Issuer),
 			}),
@@ -212,6 +216,18 @@ func (p *Provider) secret() func(context.Context) (string, error) {
 		}
 		return secret, nil
 	}
+}
+
+// forRoom returns e in the form that package provider takes.
+func (e *EndpointConfig) forRoom() provider.Endpoints {
+	room := provider.Endpoints{
+		InternalURL: e.InternalURL, MetadataURL: e.MetadataURL, AuthURL: e.AuthURL, TokenURL: e.TokenURL,
+		UserInfoURL: e.UserInfoURL, EndSessionURL: e.EndSessionURL, RevocationURL: e.RevocationURL, KeysURL: e.KeysURL,
+	}
+	if e.Keys != nil {
+		room.Keys, _ = provider.ReadKeys(e.Keys) // New has checked it
+	}
+	return room
 }
 
 // fetcher returns FetchUser in the form that package provider takes. It marks the kind of

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/url"
 	"path"
 	"slices"
@@ -66,23 +65,49 @@ func (f *faults) add(format string, args ...any) {
 	*f = append(*f, fmt.Errorf("pixy: Config."+format, args...))
 }
 
-// checkPlainHTTP rejects a provider on plain http for an application on https. Plain
-// http is for development: in production, any program that listens on that port would
-// get the codes.
+// checkPlainHTTP rejects a provider on plain http for an application on https, unless
+// InsecureHTTP is set. Loopback is for development: in production, any program that
+// listens on that port would get the codes.
 func (c *Config) checkPlainHTTP(own []faults) {
-	if !isPlainHTTP(c.RedirectURL) {
-		for i, p := range c.Providers {
-			places := map[string]string{"Issuer": p.Issuer}
-			if p.FetchUser != nil && p.Endpoints.AuthURL+p.Endpoints.TokenURL != "" {
-				places = map[string]string{"Endpoints.AuthURL": p.Endpoints.AuthURL, "Endpoints.TokenURL": p.Endpoints.TokenURL}
-			}
-			for _, name := range slices.Sorted(maps.Keys(places)) {
-				if isPlainHTTP(places[name]) && provider.CheckEndpoint(places[name], true) == nil {
-					own[i].add("Providers[%d].%s is plain http, and RedirectURL is not; use https for the provider, or, for development, http://localhost or http://127.0.0.1 for both", i, name)
-				}
+	if isPlainHTTP(c.RedirectURL) {
+		return
+	}
+	for i, p := range c.Providers {
+		for _, place := range p.places() {
+			if !p.InsecureHTTP && isPlainHTTP(place.url) && provider.CheckEndpoint(place.url, provider.LoopbackHTTP) == nil {
+				own[i].add("Providers[%d].%s is plain http, and RedirectURL is not; use https for the provider, or, for development, http://localhost or http://127.0.0.1 for both (or set the provider's InsecureHTTP, for a private network)", i, place.field)
 			}
 		}
 	}
+}
+
+// warnOfPlainHTTP logs what InsecureHTTP allows, if it makes a difference.
+func (c *Config) warnOfPlainHTTP() {
+	if u, err := url.Parse(c.RedirectURL); err == nil && u.Scheme == "http" && !provider.IsLocal(u.Hostname()) {
+		c.Logger.Warn("pixy: InsecureHTTP: the application is on plain http, so anyone on the network can read codes and cookies, and take over sessions",
+			"redirect_url", c.RedirectURL)
+	}
+	for _, p := range c.Providers {
+		if p.plainHTTP(c.RedirectURL) == provider.AnyPlainHTTP {
+			c.Logger.Warn("pixy: InsecureHTTP: the provider is on plain http, so anyone on the network can read codes, tokens and the client secret, and log in as any user",
+				"provider", p.Name, "issuer", p.Issuer)
+		}
+	}
+}
+
+// plainHTTP returns which endpoints of the metadata may be on plain http: none, unless a
+// URL of the configuration is.
+func (p *Provider) plainHTTP(redirectURL string) provider.PlainHTTP {
+	allowed := provider.NoPlainHTTP
+	for _, place := range p.places() {
+		if u, err := url.Parse(place.url); err == nil && u.Scheme == "http" {
+			allowed = max(allowed, provider.LoopbackHTTP)
+			if !provider.IsLocal(u.Hostname()) || !isPlainHTTP(redirectURL) {
+				return provider.AnyPlainHTTP // New has found that InsecureHTTP is set
+			}
+		}
+	}
+	return allowed
 }
 
 func isPlainHTTP(address string) bool {
@@ -121,8 +146,8 @@ func (c *Config) completePaths(own []faults, faults *faults) {
 		return
 	case provider.HasForeignHost(c.RedirectURL): // a redirect_uri is ASCII, and compared byte by byte
 		faults.add("RedirectURL has a host that is not ASCII; give it in its xn-- form (punycode), as browsers send it, and register that")
-	case u.Scheme == "http" && !provider.IsLoopback(u.Hostname()):
-		faults.add("RedirectURL is plain http; use https (http is for localhost, 127.0.0.0/8 and ::1 only)")
+	case u.Scheme == "http" && !provider.IsLocal(u.Hostname()) && !c.InsecureHTTP:
+		faults.add("RedirectURL is plain http; use https (http is for localhost, *.localhost, 127.0.0.0/8 and ::1 only), or set InsecureHTTP for a private network")
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(c.RedirectURL, "#"):
 		faults.add("RedirectURL has a user name, query or fragment; remove it (RFC 6749 section 3.1.2)")
 	}

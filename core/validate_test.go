@@ -55,6 +55,26 @@ func ownSessions() *OwnSessions {
 	}
 }
 
+// publicKeys is the key of RFC 8037 appendix A.2.
+var publicKeys = []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)
+
+// endpoints changes endpoints that are given by hand.
+func endpoints(change func(*EndpointConfig)) func(*Config) {
+	return func(c *Config) {
+		c.Providers[0].Endpoints = EndpointConfig{
+			AuthURL: "https://id.example.test/a", TokenURL: "https://id.example.test/t", KeysURL: "https://id.example.test/k",
+		}
+		change(&c.Providers[0].Endpoints)
+	}
+}
+
+func oauth2With(change func(*EndpointConfig)) func(*Config) {
+	return func(c *Config) {
+		c.Providers[0] = oauth2Example()
+		change(&c.Providers[0].Endpoints)
+	}
+}
+
 func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -229,7 +249,88 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 			c.Providers[0] = oauth2Example()
 			c.Providers[0].Endpoints.AuthURL = "http://id.example.test/a"
 		}, "Endpoints.AuthURL is not https"},
-		{"OAuth 2.0 without FetchUser", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].FetchUser = nil }, "Issuer is missing; give the provider's URL, exactly as the provider spells it, or set FetchUser"},
+		{"OAuth 2.0 without FetchUser", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].FetchUser, c.Providers[0].Issuer = nil, "https://id.example.test"
+		}, "Providers[0].Endpoints has AuthURL and TokenURL, and no keys; give KeysURL or Keys, or set FetchUser"},
+		{"OAuth 2.0 with keys", oauth2With(func(e *EndpointConfig) { e.Keys = publicKeys }), "Providers[0].Endpoints.Keys is for OpenID Connect only; leave it empty"},
+		{"OAuth 2.0 with KeysURL", oauth2With(func(e *EndpointConfig) { e.KeysURL = "https://id.example.test/k" }), "Providers[0].Endpoints.KeysURL is for OpenID Connect only"},
+		{"OAuth 2.0 with UserInfoURL", oauth2With(func(e *EndpointConfig) { e.UserInfoURL = "https://id.example.test/u" }), "Providers[0].Endpoints.UserInfoURL is for OpenID Connect only"},
+		{"OAuth 2.0 with EndSessionURL", oauth2With(func(e *EndpointConfig) { e.EndSessionURL = "https://id.example.test/e" }), "Providers[0].Endpoints.EndSessionURL is for OpenID Connect only"},
+		{"OAuth 2.0 with RevocationURL", oauth2With(func(e *EndpointConfig) { e.RevocationURL = "https://id.example.test/r" }), ""},
+		{"OAuth 2.0 with MetadataURL and AuthURL", oauth2With(func(e *EndpointConfig) { e.MetadataURL = "https://id.example.test/m" }), "Providers[0].Endpoints.MetadataURL is not used with AuthURL and TokenURL"},
+		{"OAuth 2.0 with MetadataURL and no Issuer", oauth2With(func(e *EndpointConfig) { *e = EndpointConfig{MetadataURL: "https://id.example.test/m"} }), "Endpoints has no AuthURL and TokenURL; give both, or an Issuer"},
+		{"OAuth 2.0 at an InternalURL", oauth2With(func(e *EndpointConfig) { e.InternalURL = "https://id.internal" }), ""},
+
+		{"endpoints by hand", endpoints(func(e *EndpointConfig) {}), ""},
+		{"all endpoints by hand", endpoints(func(e *EndpointConfig) {
+			e.EndSessionURL, e.RevocationURL, e.InternalURL, e.HTTPClient = "https://id.example.test/e", "https://id.example.test/r", "https://id.internal/", new(http.Client)
+		}), ""},
+		{"Keys by hand", endpoints(func(e *EndpointConfig) { e.KeysURL, e.Keys = "", publicKeys }), ""},
+		{"Keys and metadata", endpoints(func(e *EndpointConfig) { *e = EndpointConfig{Keys: publicKeys} }), ""},
+		{"KeysURL and Keys", endpoints(func(e *EndpointConfig) { e.Keys = publicKeys }), "Providers[0].Endpoints.KeysURL and Endpoints.Keys are both set; give one of them"},
+		{"neither KeysURL nor Keys", endpoints(func(e *EndpointConfig) { e.KeysURL, e.Keys = "", []byte{} }), "Providers[0].Endpoints has AuthURL and TokenURL, and no keys; give KeysURL or Keys"},
+		{"Keys that are empty", endpoints(func(e *EndpointConfig) { *e = EndpointConfig{Keys: []byte{}} }), ""},
+		{"Keys that are no JSON", endpoints(func(e *EndpointConfig) { e.KeysURL, e.Keys = "", []byte("-----BEGIN PUBLIC KEY-----") }), "Providers[0].Endpoints.Keys is not a JWK set (RFC 7517 section 5); give the provider's public keys"},
+		{"Keys that are one key", endpoints(func(e *EndpointConfig) { e.KeysURL, e.Keys = "", publicKeys[9 : len(publicKeys)-2] }), "Providers[0].Endpoints.Keys is not a JWK set"},
+		{"Keys with none", endpoints(func(e *EndpointConfig) { e.KeysURL, e.Keys = "", []byte(`{"keys":[]}`) }), "Providers[0].Endpoints.Keys has no key that can verify signatures"},
+		{"Keys with a private one", endpoints(func(e *EndpointConfig) {
+			e.KeysURL, e.Keys = "", bytes.Replace(publicKeys, []byte(`"x"`), []byte(`"d":"AAAA","x"`), 1)
+		}), "Providers[0].Endpoints.Keys has a private or a symmetric key"},
+		{"Keys with a secret beside a good one", endpoints(func(e *EndpointConfig) {
+			e.KeysURL, e.Keys = "", bytes.Replace(publicKeys, []byte(`[`), []byte(`[{"kty":"oct","k":"c2VjcmV0"},`), 1)
+		}), "Providers[0].Endpoints.Keys has a private or a symmetric key"},
+		{"Keys of more than 1 MB", endpoints(func(e *EndpointConfig) { e.KeysURL, e.Keys = "", append(bytes.Repeat([]byte(" "), 1<<20), publicKeys...) }), "Providers[0].Endpoints.Keys has more than 1048576 bytes"},
+		{"AuthURL alone", endpoints(func(e *EndpointConfig) { e.TokenURL = "" }), "Providers[0].Endpoints.TokenURL is missing; give AuthURL and TokenURL, or neither"},
+		{"TokenURL alone", endpoints(func(e *EndpointConfig) { e.AuthURL = "" }), "Providers[0].Endpoints.AuthURL is missing; give AuthURL and TokenURL, or neither"},
+		{"AuthURL and MetadataURL", endpoints(func(e *EndpointConfig) { e.MetadataURL = "https://id.example.test/m" }), "Providers[0].Endpoints.MetadataURL is not used with AuthURL and TokenURL; give it, or them"},
+		{"MetadataURL with a query", endpoints(func(e *EndpointConfig) { *e = EndpointConfig{MetadataURL: "https://id.example.test/m?p=policy"} }), ""},
+		{"MetadataURL that is a path", endpoints(func(e *EndpointConfig) { *e = EndpointConfig{MetadataURL: "/m"} }), "Providers[0].Endpoints.MetadataURL is not an absolute URL; give"},
+		{"UserInfoURL alone", endpoints(func(e *EndpointConfig) { e.UserInfoURL = "https://id.example.test/u" }), "Providers[0].Endpoints.UserInfoURL needs Requests.UserInfo; set both"},
+		{"Requests.UserInfo without UserInfoURL", func(c *Config) { endpoints(func(e *EndpointConfig) {})(c); c.Providers[0].Requests.UserInfo = true }, "Providers[0].Endpoints.UserInfoURL is missing, and Requests.UserInfo is set"},
+		{"RevocationURL with a password", endpoints(func(e *EndpointConfig) { e.RevocationURL = "https://u:p@id.example.test/r" }), "Providers[0].Endpoints.RevocationURL has a user name"},
+		{"EndSessionURL by http", endpoints(func(e *EndpointConfig) { e.EndSessionURL = "http://id.example.test/e" }), "Providers[0].Endpoints.EndSessionURL is not https"},
+		{"EndSessionURL that is a script", endpoints(func(e *EndpointConfig) { e.EndSessionURL = "javascript:alert(1)" }), "Providers[0].Endpoints.EndSessionURL is not"},
+		{"KeysURL by http", endpoints(func(e *EndpointConfig) { e.KeysURL = "http://id.example.test/k" }), "Providers[0].Endpoints.KeysURL is not https"},
+		{"rule 15: AuthURL that sets a challenge", endpoints(func(e *EndpointConfig) { e.AuthURL += "?code_challenge=x" }), `Providers[0].Endpoints.AuthURL has a parameter "code_challenge" of its own`},
+		{"InternalURL with a path", endpoints(func(e *EndpointConfig) { e.InternalURL = "https://id.internal/realms" }), "Providers[0].Endpoints.InternalURL is more than an origin; give scheme, host and port only"},
+		{"InternalURL with a query", endpoints(func(e *EndpointConfig) { e.InternalURL = "https://id.internal?" }), "Providers[0].Endpoints.InternalURL is more than an origin"},
+		{"InternalURL without a scheme", endpoints(func(e *EndpointConfig) { e.InternalURL = "id.internal:8080" }), "Providers[0].Endpoints.InternalURL is not an absolute URL"},
+		{"rule 50: InternalURL by http", endpoints(func(e *EndpointConfig) { e.InternalURL = "http://id.internal" }), "Providers[0].Endpoints.InternalURL is not https"},
+		{"rule 50: InternalURL by http on loopback, https application", endpoints(func(e *EndpointConfig) { e.InternalURL = "http://id.localhost" }), "Providers[0].Endpoints.InternalURL is plain http, and RedirectURL is not"},
+		{"rule 50: KeysURL by http on loopback, https application", endpoints(func(e *EndpointConfig) { e.KeysURL = "http://127.0.0.1/k" }), "Providers[0].Endpoints.KeysURL is plain http, and RedirectURL is not"},
+		{"rule 50: InsecureHTTP of the provider", func(c *Config) {
+			c.Providers[0] = Provider{Issuer: "http://id.lan", ClientID: "app", InsecureHTTP: true, Endpoints: EndpointConfig{InternalURL: "http://id.internal"}}
+		}, ""},
+		{"rule 50: InsecureHTTP of the provider, loopback, https application", func(c *Config) {
+			c.Providers[0].Issuer, c.Providers[0].InsecureHTTP = "http://127.0.0.1:8080", true
+		}, ""},
+		{"rule 50: InsecureHTTP of the provider, another scheme", func(c *Config) {
+			c.Providers[0].Issuer, c.Providers[0].InsecureHTTP = "ftp://id.lan", true
+		}, "Providers[0].Issuer is not an https URL"},
+		{"rule 50: InsecureHTTP of the provider is not the application's", func(c *Config) {
+			c.RedirectURL, c.Providers[0].InsecureHTTP = "http://app.lan/auth/callback", true
+		}, "RedirectURL is plain http; use https"},
+		{"rule 50: InsecureHTTP of the application is not the provider's", func(c *Config) {
+			c.RedirectURL, c.Providers[0].Issuer, c.InsecureHTTP = "http://app.lan/auth/callback", "http://id.lan", true
+		}, "Providers[0].Issuer is not an https URL"},
+		{"rule 50: InsecureHTTP of another provider", func(c *Config) {
+			*c = twoProviders()
+			c.Providers[0].Issuer, c.Providers[1].InsecureHTTP = "http://id.lan", true
+		}, "Providers[0].Issuer is not an https URL"},
+		{"rules 50, 94: InsecureHTTP", func(c *Config) { c.RedirectURL, c.InsecureHTTP = "http://app.lan/auth/callback", true }, ""},
+		{"rules 50, 94: InsecureHTTP without need", func(c *Config) { c.InsecureHTTP = true }, ""},
+		{"rules 50, 94: http, and the remedy", func(c *Config) { c.RedirectURL = "http://app.lan/auth/callback" }, "or set InsecureHTTP for a private network"},
+		{"rule 50: http issuer, and the remedy", func(c *Config) { c.Providers[0].Issuer = "http://id.lan" }, "with InsecureHTTP, for a private network"},
+		{"rule 50: http endpoint, and the remedy", endpoints(func(e *EndpointConfig) { e.TokenURL = "http://id.lan/t" }), "or set the provider's InsecureHTTP for a private network"},
+		{"rule 50: http on loopback, and the remedy", func(c *Config) { c.Providers[0].Issuer = "http://id.localhost" }, "or set the provider's InsecureHTTP, for a private network"},
+		{"rules 50, 94: names below localhost", func(c *Config) {
+			c.RedirectURL, c.Providers[0].Issuer = "http://app.localhost:3000/auth/callback", "http://a.b.localhost"
+		}, ""},
+		{"rules 50, 94: a name that only ends like localhost", func(c *Config) { c.RedirectURL = "http://applocalhost/auth/callback" }, "RedirectURL is plain http"},
+		{"rules 50, 94: a name that only begins like localhost", func(c *Config) { c.RedirectURL = "http://localhost.example.test/auth/callback" }, "RedirectURL is plain http"},
+		{"Client.AuthMethod", func(c *Config) { c.Providers[0].Client.AuthMethod = "client_secret_post" }, ""},
+		{"Client.AuthMethod that is unknown", func(c *Config) { c.Providers[0].Client.AuthMethod = "none" }, `Providers[0].Client.AuthMethod is "none"; give client_secret_basic or client_secret_post`},
 		{"OAuth 2.0 with UserInfo", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].Requests.UserInfo = true }, "UserInfo is for OpenID Connect only"},
 		{"OAuth 2.0 with max_age", func(c *Config) {
 			c.Providers[0] = oauth2Example()

@@ -17,6 +17,7 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	if p.FetchUser != nil {
 		p.completeOAuth2(prefix, faults)
 	}
+	p.completeEndpoints(prefix, faults)
 	if m := p.Client.AuthMethod; m != "" && m != "client_secret_basic" && m != "client_secret_post" {
 		faults.add("%sClient.AuthMethod is %q; give client_secret_basic or client_secret_post", prefix, m)
 	}
@@ -40,8 +41,8 @@ func (p *Provider) complete(prefix string, faults *faults) {
 		faults.add("%sIssuer is missing; give the provider's URL, exactly as the provider spells it, or set FetchUser and Endpoints for a provider without OpenID Connect", prefix)
 	case provider.HasForeignHost(p.Issuer):
 		faults.add("%sIssuer has a host that is not ASCII; give it in its xn-- form (punycode)", prefix)
-	case p.Issuer != "" && (provider.CheckEndpoint(p.Issuer, true) != nil || strings.ContainsAny(p.Issuer, "?#")):
-		faults.add("%sIssuer is not an https URL without query and fragment; give the provider's URL, exactly as the provider spells it (http is for loopback only)", prefix)
+	case p.Issuer != "" && (provider.CheckEndpoint(p.Issuer, p.mayBeHTTP()) != nil || strings.ContainsAny(p.Issuer, "?#")):
+		faults.add("%sIssuer is not an https URL without query and fragment; give the provider's URL, exactly as the provider spells it (http is for loopback only, or, with InsecureHTTP, for a private network)", prefix)
 	case strings.Contains(p.Issuer, "/.well-known/"):
 		faults.add("%sIssuer is where its metadata is; remove /.well-known and the rest of the path after it", prefix)
 	}
@@ -92,30 +93,98 @@ func paramFaults(params url.Values) (faults []string) {
 // completeOAuth2 checks the configuration of a provider without OpenID Connect, and
 // sets its Issuer if it is empty.
 func (p *Provider) completeOAuth2(prefix string, faults *faults) {
-	c := p.Endpoints
 	if p.Requests.UserInfo {
 		faults.add("%sRequests.UserInfo is for OpenID Connect only; leave it false, and ask the provider in FetchUser", prefix)
 	}
 	if p.Requests.AuthParams.Has("max_age") {
 		faults.add("%sRequests.AuthParams has max_age, which only an ID token can confirm; remove it", prefix)
 	}
-	if c.AuthURL == "" && c.TokenURL == "" {
-		if p.Issuer == "" {
-			faults.add("%sEndpoints has no AuthURL and TokenURL; give both, or an Issuer that has metadata (RFC 8414)", prefix)
-		}
-		return
-	}
-	for _, endpoint := range [...]struct{ name, url string }{{"AuthURL", c.AuthURL}, {"TokenURL", c.TokenURL}} {
-		if err := provider.CheckEndpoint(endpoint.url, true); err != nil {
-			faults.add("%sEndpoints.%s %v; give the provider's endpoint", prefix, endpoint.name, err)
+	e := &p.Endpoints
+	for _, place := range [...]place{{"UserInfoURL", e.UserInfoURL}, {"EndSessionURL", e.EndSessionURL}, {"KeysURL", e.KeysURL}, {"Keys", string(e.Keys)}} {
+		if place.url != "" {
+			faults.add("%sEndpoints.%s is for OpenID Connect only; leave it empty", prefix, place.field)
 		}
 	}
-	if err := provider.CheckOwnParams(c.AuthURL); err != nil {
-		faults.add("%sEndpoints.AuthURL %v; remove it", prefix, err)
+	if p.Issuer == "" && e.AuthURL == "" && e.TokenURL == "" {
+		faults.add("%sEndpoints has no AuthURL and TokenURL; give both, or an Issuer that has metadata (RFC 8414)", prefix)
 	}
-	if u, err := url.Parse(c.AuthURL); err == nil && p.Issuer == "" && provider.CheckEndpoint(c.AuthURL, true) == nil {
+	if u, err := url.Parse(e.AuthURL); err == nil && p.Issuer == "" && provider.CheckEndpoint(e.AuthURL, p.mayBeHTTP()) == nil {
 		p.Issuer = u.Scheme + "://" + u.Host
 	}
+}
+
+// completeEndpoints checks what the configuration says about the provider's endpoints.
+func (p *Provider) completeEndpoints(prefix string, faults *faults) {
+	e := &p.Endpoints
+	e.Keys = slices.Clone(e.Keys)
+	for _, place := range p.places() {
+		remedy := "give the provider's URL, or leave it empty"
+		if isPlainHTTP(place.url) {
+			remedy = "use https, or set the provider's InsecureHTTP for a private network"
+		}
+		if err := provider.CheckEndpoint(place.url, p.mayBeHTTP()); err != nil && place.field != "Issuer" {
+			faults.add("%s%s %v; %s", prefix, place.field, err, remedy)
+		}
+	}
+	if err := provider.CheckOwnParams(e.AuthURL); err != nil {
+		faults.add("%sEndpoints.AuthURL %v; remove it", prefix, err)
+	}
+	if u, err := url.Parse(e.InternalURL); err == nil && (strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery) {
+		faults.add("%sEndpoints.InternalURL is more than an origin; give scheme, host and port only, such as https://keycloak.internal:8443", prefix)
+	}
+	byHand := e.AuthURL != "" && e.TokenURL != ""
+	openID := p.FetchUser == nil
+	switch {
+	case e.AuthURL != "" && e.TokenURL == "":
+		faults.add("%sEndpoints.TokenURL is missing; give AuthURL and TokenURL, or neither", prefix)
+	case e.AuthURL == "" && e.TokenURL != "":
+		faults.add("%sEndpoints.AuthURL is missing; give AuthURL and TokenURL, or neither", prefix)
+	case byHand && e.MetadataURL != "":
+		faults.add("%sEndpoints.MetadataURL is not used with AuthURL and TokenURL; give it, or them", prefix)
+	case byHand && openID && e.KeysURL == "" && len(e.Keys) == 0:
+		faults.add("%sEndpoints has AuthURL and TokenURL, and no keys; give KeysURL or Keys, or set FetchUser for a provider without OpenID Connect", prefix)
+	case byHand && p.Requests.UserInfo && openID && e.UserInfoURL == "":
+		faults.add("%sEndpoints.UserInfoURL is missing, and Requests.UserInfo is set; set both, or neither", prefix)
+	case openID && !p.Requests.UserInfo && e.UserInfoURL != "":
+		faults.add("%sEndpoints.UserInfoURL needs Requests.UserInfo; set both, or neither", prefix)
+	}
+	if len(e.Keys) == 0 {
+		e.Keys = nil
+		return
+	}
+	if e.KeysURL != "" {
+		faults.add("%sEndpoints.KeysURL and Endpoints.Keys are both set; give one of them", prefix)
+	}
+	if _, err := provider.ReadKeys(e.Keys); err != nil {
+		faults.add("%sEndpoints.Keys %v; give the provider's public keys, as its jwks_uri has them", prefix, err)
+	}
+}
+
+// A place is a field that has a URL of the provider.
+type place struct{ field, url string }
+
+// places returns the fields with URLs of the provider that are not empty. An Issuer that
+// is made of AuthURL is not among them.
+func (p *Provider) places() []place {
+	e, issuer := &p.Endpoints, p.Issuer
+	if p.issuerOfAuthURL() {
+		issuer = ""
+	}
+	all := []place{
+		{"Issuer", issuer}, {"Endpoints.InternalURL", e.InternalURL}, {"Endpoints.MetadataURL", e.MetadataURL},
+		{"Endpoints.AuthURL", e.AuthURL}, {"Endpoints.TokenURL", e.TokenURL}, {"Endpoints.UserInfoURL", e.UserInfoURL},
+		{"Endpoints.EndSessionURL", e.EndSessionURL}, {"Endpoints.RevocationURL", e.RevocationURL}, {"Endpoints.KeysURL", e.KeysURL},
+	}
+	return slices.DeleteFunc(all, func(p place) bool { return p.url == "" })
+}
+
+// mayBeHTTP returns which URLs of the configuration may be on plain http. checkPlainHTTP
+// is stricter, for an application on https.
+func (p *Provider) mayBeHTTP() provider.PlainHTTP {
+	if p.InsecureHTTP {
+		return provider.AnyPlainHTTP
+	}
+	return provider.LoopbackHTTP
 }
 
 // completeTenants checks Issuer and Checks.Tenants, which must be set together.

@@ -23,7 +23,7 @@ const maxMoves = 3
 // contain the body, which may be an unrelated page.
 func getJSON(ctx context.Context, client *http.Client, from string, into any) error {
 	bad := func(err error) *Error {
-		return badMetadata("%s: %w; check Issuer", told.Clip(from), err)
+		return badMetadata("%s: %w; check Issuer and Endpoints", told.Clip(from), err)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {

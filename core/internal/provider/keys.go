@@ -30,13 +30,15 @@ const (
 // keys are the provider's signing keys (RFC 7517). ID tokens are verified with these
 // only, never with keys in the header of a token.
 type keys struct {
-	set *document[keySet]
+	set *document[KeySet]
 	now func() time.Time
 	log *slog.Logger
 
 	// bound means that the member issuer of a key, whatever its value, must match its
 	// tokens. If bound is false, that applies only to a value that is a URL.
 	bound bool
+
+	given *KeySet // of the configuration, and never fetched; nil: set
 
 	paid    time.Time // end of the pauses of all fetches so far, one each; only for the fetch under way
 	skipped []string  // of the set that was fetched last; only for the fetch under way
@@ -59,7 +61,7 @@ func (k *keys) mayIssue(key *publicKey, payload []byte) bool {
 
 func newKeys(now func() time.Time, client *http.Client, uri func(context.Context) (string, error)) *keys {
 	k := &keys{now: now, log: slog.New(slog.DiscardHandler)}
-	k.set = newDocument(now, func(ctx context.Context) (*keySet, error) {
+	k.set = newDocument(now, func(ctx context.Context) (*KeySet, error) {
 		time.Sleep(k.pause())
 		from, err := uri(ctx)
 		if err != nil {
@@ -99,17 +101,25 @@ func (k *keys) pause() time.Duration {
 	return k.paid.Sub(now) - keyFetchBurst*keyFetchPause
 }
 
+// get returns the key set.
+func (k *keys) get(ctx context.Context) (*KeySet, error) {
+	if k.given != nil {
+		return k.given, nil
+	}
+	return k.set.get(ctx)
+}
+
 // verify returns the payload of a token that one of the provider's keys has signed. An
 // [*Error] means that the keys are unavailable.
 func (k *keys) verify(ctx context.Context, signed *jose.JSONWebSignature) ([]byte, error) {
-	set, err := k.set.get(ctx)
+	set, err := k.get(ctx)
 	if err != nil {
 		return nil, err
 	}
 	payload, err := k.verifyWith(ctx, set, signed)
 	// The key may be new, even if its key id is known. Two fetches are enough: the first
 	// may have begun before the provider changed its keys, the second begins after.
-	for mine, tries := false, 0; err != nil && !mine && tries < 2; tries++ {
+	for mine, tries := k.given != nil, 0; err != nil && !mine && tries < 2; tries++ {
 		if ctx.Err() != nil {
 			return nil, unavailable(ctx.Err())
 		}
@@ -124,7 +134,7 @@ func (k *keys) verify(ctx context.Context, signed *jose.JSONWebSignature) ([]byt
 // verifyWith tries the keys that fit the token's algorithm and its key id, if it has
 // one. It tries at most maxKeyTries, and stops when ctx is done, because the cost of a
 // token must not depend on the number of keys.
-func (k *keys) verifyWith(ctx context.Context, set *keySet, signed *jose.JSONWebSignature) ([]byte, error) {
+func (k *keys) verifyWith(ctx context.Context, set *KeySet, signed *jose.JSONWebSignature) ([]byte, error) {
 	header := signed.Signatures[0].Protected
 	tries, named, foreign := 0, false, false
 	for i := range set.keys {

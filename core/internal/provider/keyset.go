@@ -33,8 +33,8 @@ type publicKey struct {
 	issuer string
 }
 
-// A keySet is the keys in a provider's key set that can verify signatures.
-type keySet struct {
+// A KeySet is the keys in a provider's key set that can verify signatures.
+type KeySet struct {
 	keys []publicKey // maxKeys at most
 
 	// skipped lists the keys that are not used, with the reason. It does not list keys
@@ -42,18 +42,45 @@ type keySet struct {
 	skipped []string
 }
 
-// fetchKeys reads a key set, key by key. A key that cannot be used does not affect the
-// others.
-func fetchKeys(ctx context.Context, client *http.Client, from string) (*keySet, error) {
-	var document struct {
-		Keys json.RawMessage `json:"keys"`
-	}
+// keyDocument is a JWK set (RFC 7517 section 5).
+type keyDocument struct {
+	Keys json.RawMessage `json:"keys"`
+}
+
+func fetchKeys(ctx context.Context, client *http.Client, from string) (*KeySet, error) {
+	var document keyDocument
 	if err := getJSON(ctx, client, from, &document); err != nil {
 		return nil, err
 	}
-	set, list := new(keySet), json.NewDecoder(bytes.NewReader(document.Keys))
+	return document.read(), nil
+}
+
+// ReadKeys reads a key set of the configuration. It returns an error if the set has no key
+// that can verify signatures, or has a private or symmetric key. The text of the error
+// begins with a verb, for a name before it, and has nothing of a key.
+func ReadKeys(text []byte) (*KeySet, error) {
+	var document keyDocument
+	var list []Claims
+	switch {
+	case len(text) > maxProviderBytes:
+		return nil, fmt.Errorf("has more than %d bytes", maxProviderBytes)
+	case json.Unmarshal(text, &document) != nil, json.Unmarshal(document.Keys, &list) != nil:
+		return nil, errors.New("is not a JWK set (RFC 7517 section 5)")
+	case slices.ContainsFunc(list, isSecret):
+		return nil, errors.New("has a private or a symmetric key")
+	}
+	set := document.read()
+	if len(set.keys) == 0 {
+		return nil, errors.New(strings.TrimSuffix("has no key that can verify signatures: "+told.ClipTo(strings.Join(set.skipped, "; "), told.Max), ": "))
+	}
+	return set, nil
+}
+
+// read reads a key set, key by key. A key that cannot be used does not affect the others.
+func (d *keyDocument) read() *KeySet {
+	set, list := new(KeySet), json.NewDecoder(bytes.NewReader(d.Keys))
 	if first, err := list.Token(); err != nil || first != json.Delim('[') {
-		return set, nil // no array: no keys
+		return set // no array: no keys
 	}
 	for n := 0; list.More(); n++ {
 		var raw json.RawMessage
@@ -62,14 +89,14 @@ func fetchKeys(ctx context.Context, client *http.Client, from string) (*keySet, 
 			break
 		}
 		if list.Decode(&raw) != nil {
-			break // impossible: getJSON has parsed the document
+			break // impossible: the document has been parsed
 		}
 		set.add(raw)
 	}
-	return set, nil
+	return set
 }
 
-func (s *keySet) add(raw json.RawMessage) {
+func (s *KeySet) add(raw json.RawMessage) {
 	var members Claims
 	if json.Unmarshal(raw, &members) != nil {
 		return
@@ -91,6 +118,11 @@ var keyMembers = map[string][]string{"RSA": {"n", "e"}, "EC": {"crv", "x", "y"},
 // secretMembers are the members that only private and symmetric keys have.
 var secretMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
+// isSecret reports whether a key has a part that nobody but its owner may know.
+func isSecret(members Claims) bool {
+	return slices.ContainsFunc(secretMembers, func(name string) bool { return members[name] != nil })
+}
+
 // readKey makes a key from the members that a signature check needs. It ignores all
 // other members, such as certificates. It also ignores kid, alg, use and key_ops if they
 // have a wrong type. It returns nil and no error for a key for another purpose.
@@ -102,7 +134,7 @@ func readKey(members Claims) (*publicKey, error) {
 	switch {
 	case !known, useOK && use != "sig":
 		return nil, nil
-	case slices.ContainsFunc(secretMembers, func(name string) bool { return members[name] != nil }):
+	case isSecret(members):
 		return nil, errors.New("its private key is published, so anyone can sign with it")
 	case !mayVerify(members["key_ops"]):
 		return nil, errors.New("key_ops is without verify (RFC 7517 section 4.3)")

@@ -10,7 +10,7 @@ import (
 
 func TestKeySetsCostLittle(t *testing.T) {
 	for name, body := range hostile.KeySets(t) {
-		var set *keySet
+		var set *KeySet
 		hostile.Costs(t, name+", read", 16<<20, func() { set, _ = fetchKeys(t.Context(), answering(body), "https://id.example.test/jwks") })
 		if set == nil {
 			continue

@@ -21,7 +21,7 @@ import (
 	"github.com/pixyauth/pixy/core/internal/hostile"
 )
 
-func keysIn(t testing.TB, list ...any) *keySet {
+func keysIn(t testing.TB, list ...any) *KeySet {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"keys": list})
 	if err != nil {
@@ -158,7 +158,7 @@ func TestSkippedKeysAreLoggedOnce(t *testing.T) {
 	serve(weak, encryption)
 	k := newKeys(func() time.Time { return now }, nil, func(context.Context) (string, error) { return "https://id.example.test/jwks", nil })
 	k.log = slog.New(slog.NewTextHandler(&log, nil))
-	k.set.load = func(ctx context.Context) (*keySet, error) {
+	k.set.load = func(ctx context.Context) (*KeySet, error) {
 		set, err := fetchKeys(ctx, answering(body), "https://id.example.test/jwks")
 		k.report(ctx, "https://id.example.test/jwks", set.skipped)
 		return set, err

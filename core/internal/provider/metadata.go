@@ -1,12 +1,10 @@
 package provider
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -41,22 +39,10 @@ const (
 	maxListed   = 100  // values of a list in the metadata
 )
 
-// fetchMetadata fetches an issuer's metadata and checks it.
-func fetchMetadata(ctx context.Context, client *http.Client, issuer, from string) (*metadata, error) {
-	var m metadata
-	if err := getJSON(ctx, client, from, &m); err != nil {
-		return nil, err
-	}
-	if err := m.check(issuer); err != nil {
-		return nil, badMetadata("discovery: %w", err)
-	}
-	return &m, nil
-}
-
-func (m *metadata) check(issuer string) error {
-	if m.Issuer != issuer { // section 4.3: identical, byte by byte
+func (m *metadata) check(c *Config) error {
+	if m.Issuer != c.Issuer { // section 4.3: identical, byte by byte
 		return fmt.Errorf("the provider calls itself %q, and Issuer is %q: they must be equal, also in a final slash",
-			told.Clip(m.Issuer), issuer)
+			told.Clip(m.Issuer), c.Issuer)
 	}
 	if len(m.ChallengeMethods) > 0 && !slices.Contains(m.ChallengeMethods, "S256") {
 		return fmt.Errorf("the provider supports PKCE by %q only; S256 is needed (RFC 7636 section 4.2)",
@@ -73,20 +59,25 @@ func (m *metadata) check(issuer string) error {
 			faults = append(faults, fmt.Errorf("%s has %d values; this library accepts at most %d", name, len(list), maxListed))
 		}
 	}
-	for _, endpoint := range []struct {
+	type endpoint struct {
 		name, url string
 		required  bool
-	}{
+	}
+	endpoints := []endpoint{
 		{"authorization_endpoint", m.AuthorizationEndpoint, true},
 		{"token_endpoint", m.TokenEndpoint, true},
 		{"userinfo_endpoint", m.UserInfoEndpoint, false},
 		{"end_session_endpoint", m.EndSessionEndpoint, false},
 		{"revocation_endpoint", m.RevocationEndpoint, false},
-	} {
+	}
+	if c.FetchUser == nil && c.Keys == nil {
+		endpoints = append(endpoints, endpoint{"jwks_uri", m.JWKSURI, true})
+	}
+	for _, endpoint := range endpoints {
 		if endpoint.url == "" && !endpoint.required {
 			continue
 		}
-		if err := CheckEndpoint(endpoint.url, m.allowHTTP()); err != nil {
+		if err := CheckEndpoint(endpoint.url, c.PlainHTTP); err != nil {
 			faults = append(faults, fmt.Errorf("%s %w", endpoint.name, err))
 		}
 	}
@@ -111,10 +102,6 @@ func CheckOwnParams(endpoint string) error {
 	return nil
 }
 
-// allowHTTP reports whether endpoints may be http on loopback. They may if the issuer is
-// http, which Config allows on loopback only.
-func (m *metadata) allowHTTP() bool { return strings.HasPrefix(m.Issuer, "http:") }
-
 // checkIssuer checks the iss parameter. If it is present, it must be the provider. It
 // must be present if the metadata announces it. RFC 9207 section 2.4 requires a simple
 // string comparison.
@@ -130,9 +117,19 @@ func (m *metadata) checkIssuer(iss []string, c *Config) error {
 	return nil
 }
 
-// CheckEndpoint returns an error if endpoint is not an https URL, or, with allowHTTP, an
-// http URL on loopback. The text of the error begins with a verb, for a name before it.
-func CheckEndpoint(endpoint string, allowHTTP bool) error {
+// PlainHTTP says which endpoints may be http URLs.
+type PlainHTTP int
+
+// In the order of what they allow.
+const (
+	NoPlainHTTP PlainHTTP = iota
+	LoopbackHTTP
+	AnyPlainHTTP // anyone on the network can read codes, tokens and secrets
+)
+
+// CheckEndpoint returns an error if endpoint is neither an https URL nor an http URL that
+// is allowed. The text of the error begins with a verb, for a name before it.
+func CheckEndpoint(endpoint string, allowed PlainHTTP) error {
 	if endpoint == "" {
 		return errors.New("is missing")
 	}
@@ -149,7 +146,7 @@ func CheckEndpoint(endpoint string, allowHTTP bool) error {
 		return errors.New("has a user name or password in it")
 	case strings.Contains(endpoint, "#"):
 		return errors.New("has a fragment")
-	case u.Scheme == "https", u.Scheme == "http" && allowHTTP && IsLoopback(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && (allowed == AnyPlainHTTP || allowed == LoopbackHTTP && IsLocal(u.Hostname())):
 		return nil
 	}
 	return errors.New("is not https (http is for loopback only)")
@@ -160,6 +157,12 @@ func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
+
+// IsLocal is IsLoopback, or true for a name below localhost, which browsers and our own
+// transport resolve to loopback (RFC 6761 section 6.3). Other clients may not.
+func IsLocal(host string) bool { return IsLoopback(host) || isLocalName(host) }
+
+func isLocalName(host string) bool { return strings.HasSuffix(host, ".localhost") }
 
 // authStyle returns the client authentication for the token endpoint. It comes from the
 // metadata. It is never found by trying, because a code is sent only once.

@@ -78,7 +78,29 @@ func FuzzMetadata(f *testing.F) {
 			t.Fatalf("issuer %q, algorithms %q", m.Issuer, algs)
 		}
 		checkAuthorizationURL(t, p, m)
+		checkInternal(t, p.config)
 	})
+}
+
+// checkInternal checks that accepted metadata of a provider with an InternalURL sends the
+// browser elsewhere, and the application to no other place at the issuer's origin.
+func checkInternal(t *testing.T, config Config) {
+	t.Helper()
+	config.InternalURL = "https://id.internal:8443"
+	m, err := newOIDCProvider(config).metadata.get(t.Context())
+	if err != nil {
+		return
+	}
+	for _, endpoint := range []string{m.AuthorizationEndpoint, m.EndSessionEndpoint} {
+		if originIn(endpoint) == config.InternalURL {
+			t.Fatalf("the browser is sent to %q", endpoint)
+		}
+	}
+	for _, endpoint := range []string{m.TokenEndpoint, m.JWKSURI, m.UserInfoEndpoint, m.RevocationEndpoint} {
+		if err := CheckEndpoint(endpoint, NoPlainHTTP); endpoint != "" && (err != nil || originIn(endpoint) == originIn(config.Issuer)) {
+			t.Fatalf("the application asks at %q: %v", endpoint, err)
+		}
+	}
 }
 
 func checkAuthorizationURL(t *testing.T, p *oidcProvider, m *metadata) {

@@ -22,21 +22,13 @@ type oauth2Provider struct {
 func newOAuth2Provider(config Config) *oauth2Provider {
 	p := &oauth2Provider{codeGrant{config: config}}
 	p.metadata = newDocument(config.Now, func(ctx context.Context) (*metadata, error) {
-		m, err := p.endpoints(ctx)
+		m, err := p.config.discover(ctx, oauth2MetadataURL(p.config.Issuer))
 		if err != nil {
 			return nil, err
 		}
 		return m, p.prepare(m)
 	})
 	return p
-}
-
-// endpoints returns the endpoints of the configuration, or those of the metadata.
-func (p *oauth2Provider) endpoints(ctx context.Context) (*metadata, error) {
-	if c := &p.config; c.AuthURL != "" {
-		return &metadata{Issuer: c.Issuer, AuthorizationEndpoint: c.AuthURL, TokenEndpoint: c.TokenURL}, nil
-	}
-	return fetchMetadata(ctx, p.config.Client, p.config.Issuer, oauth2MetadataURL(p.config.Issuer))
 }
 
 // oauth2MetadataURL returns the URL of the metadata, with the well-known segment before

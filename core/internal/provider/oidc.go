@@ -16,35 +16,32 @@ type oidcProvider struct {
 
 func newOIDCProvider(config Config) *oidcProvider {
 	p := &oidcProvider{codeGrant: codeGrant{config: config}}
-	client := config.Client
 	p.metadata = newDocument(config.Now, func(ctx context.Context) (*metadata, error) {
 		// Discovery section 4.1: without the issuer's final slash, if it has one.
-		m, err := fetchMetadata(ctx, client, config.Issuer, strings.TrimSuffix(config.metadataIssuer(), "/")+"/.well-known/openid-configuration")
+		m, err := config.discover(ctx, strings.TrimSuffix(config.metadataIssuer(), "/")+"/.well-known/openid-configuration")
 		if err != nil {
 			return nil, err
-		}
-		if err := CheckEndpoint(m.JWKSURI, m.allowHTTP()); err != nil {
-			return nil, badMetadata("discovery: jwks_uri %w", err)
 		}
 		if err := config.checkSigningAlg(m.SigningAlgs); err != nil {
 			return nil, badMetadata("discovery: %w", err)
 		}
 		return m, p.prepare(m)
 	})
-	p.idTokens = &idTokens{
-		config: &p.config, now: config.Now,
-		keys: newKeys(config.Now, client, func(ctx context.Context) (string, error) {
-			m, err := p.metadata.get(ctx)
-			if err != nil {
-				return "", err
-			}
-			return m.JWKSURI, nil
-		}),
-	}
-	p.idTokens.keys.bound = len(config.Tenants) > 0
+	keys := newKeys(config.Now, config.Client, func(ctx context.Context) (string, error) {
+		m, err := p.metadata.get(ctx)
+		if err != nil {
+			return "", err
+		}
+		return m.JWKSURI, nil
+	})
+	keys.bound = len(config.Tenants) > 0
 	if config.Log != nil {
-		p.idTokens.keys.log = config.Log
+		keys.log = config.Log
 	}
+	if keys.given = config.Keys; keys.given != nil {
+		keys.report(context.Background(), "Endpoints.Keys", keys.given.skipped)
+	}
+	p.idTokens = &idTokens{config: &p.config, now: config.Now, keys: keys}
 	return p
 }
 
@@ -108,7 +105,7 @@ func (p *oidcProvider) Refresh(ctx context.Context, held *Tokens, issuer, subjec
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.idTokens.keys.set.get(ctx); err != nil {
+	if _, err := p.idTokens.keys.get(ctx); err != nil {
 		return nil, err
 	}
 	token, err := p.refreshToken(ctx, m, held.Refresh)

@@ -62,8 +62,9 @@ type Config struct {
 	// not send one.
 	TokenLifetime time.Duration
 
-	AuthURL, TokenURL string // both empty: those of the metadata
-	AuthMethod        string // empty: as the metadata says
+	Endpoints
+	PlainHTTP  PlainHTTP // of endpoints
+	AuthMethod string    // empty: as the metadata says
 
 	// FetchUser fetches the claims of the user, with a client that sends the access
 	// token. An [*Error] with CodeFetchUser is returned unchanged. An [*Error] with

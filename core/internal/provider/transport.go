@@ -5,7 +5,9 @@ import (
 	"context"
 	"io"
 	"maps"
+	"net"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -47,7 +49,37 @@ func defaultTransport() http.RoundTripper {
 	}
 	ours := standard.Clone()
 	ours.MaxResponseHeaderBytes = maxProviderHeader
+	stayLocal(ours)
 	return ours
+}
+
+// stayLocal makes a transport resolve all names below localhost to loopback, and use no
+// proxy for them (RFC 6761 section 6.3). Plain http is allowed for these names, so no
+// resolver may lead them to another machine.
+func stayLocal(t *http.Transport) {
+	if dial := t.DialContext; dial != nil {
+		t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			host, port, err := net.SplitHostPort(address)
+			if err != nil || !isLocalName(host) {
+				return dial(ctx, network, address)
+			}
+			conn, err := dial(ctx, network, net.JoinHostPort("127.0.0.1", port))
+			if err != nil {
+				if conn, err6 := dial(ctx, network, net.JoinHostPort("::1", port)); err6 == nil {
+					return conn, nil
+				}
+			}
+			return conn, err
+		}
+	}
+	if proxy := t.Proxy; proxy != nil {
+		t.Proxy = func(r *http.Request) (*url.URL, error) {
+			if isLocalName(r.URL.Hostname()) {
+				return nil, nil
+			}
+			return proxy(r)
+		}
+	}
 }
 
 // cappedTransport cancels a response that takes longer than timeout, body included.

@@ -1,0 +1,123 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestWhatIsReachedAtInternalURL(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ issuer, internal, endpoint, want string }{
+		{"https://id.example.test/a", "http://keycloak:8080", "https://id.example.test/b?c=%2F", "http://keycloak:8080/b?c=%2F"},
+		{"https://id.example.test/a", "http://keycloak:8080/", "https://id.example.test", "http://keycloak:8080"},
+		{"https://id.example.test/a", "https://keycloak", "HTTPS://ID.example.test:443/b%2Fc", "https://keycloak/b%2Fc"},
+		{"http://id.example.test:80", "https://keycloak", "http://id.example.test/b", "https://keycloak/b"},
+		{"https://id.example.test", "https://keycloak", "https://id.example.test:8443/b", ""},
+		{"https://id.example.test", "https://keycloak", "http://id.example.test/b", ""},
+		{"https://id.example.test", "https://keycloak", "https://api.id.example.test/b", ""},
+		{"https://id.example.test", "https://keycloak", "", ""},
+		{"https://id.example.test", "", "https://id.example.test/b", ""},
+		{"https://id.example.test/{tenantid}/", "https://keycloak", "https://id.example.test/common/b", "https://keycloak/common/b"},
+	} {
+		config := Config{Issuer: test.issuer, Endpoints: Endpoints{InternalURL: test.internal}}
+		if test.want == "" {
+			test.want = test.endpoint
+		}
+		if got := config.reach(test.endpoint); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.endpoint, got, test.want)
+		}
+	}
+}
+
+// Names below localhost are this machine, whatever a resolver or a proxy says. All other
+// names are the transport's business.
+func TestStayLocal(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		address string
+		fails   string // to dial
+		want    []string
+		proxied bool
+	}{
+		{"id.localhost:8080", "", []string{"127.0.0.1:8080"}, false},
+		{"a.b.localhost:443", "127.0.0.1:443", []string{"127.0.0.1:443", "[::1]:443"}, false},
+		{"localhost:80", "", []string{"localhost:80"}, true},
+		{"idlocalhost:80", "", []string{"idlocalhost:80"}, true},
+		{"id.localhost.example.test:80", "", []string{"id.localhost.example.test:80"}, true},
+		{"127.0.0.1:80", "127.0.0.1:80", []string{"127.0.0.1:80"}, true},
+	} {
+		var dialed []string
+		down := errors.New("connection refused")
+		transport := &http.Transport{
+			DialContext: func(_ context.Context, _, address string) (net.Conn, error) {
+				if dialed = append(dialed, address); address == test.fails {
+					return nil, down
+				}
+				return new(net.TCPConn), nil
+			},
+			Proxy: func(*http.Request) (*url.URL, error) { return url.Parse("http://proxy.example.test") },
+		}
+		stayLocal(transport)
+		conn, err := transport.DialContext(t.Context(), "tcp", test.address)
+		if reached := len(test.want) > 1 || test.fails == ""; !slices.Equal(dialed, test.want) || (conn != nil) != reached || (err == nil) != reached {
+			t.Errorf("%s: dialed %q: %v", test.address, dialed, err)
+		}
+		proxy, err := transport.Proxy(&http.Request{URL: &url.URL{Scheme: "http", Host: test.address}})
+		if err != nil || (proxy != nil) != test.proxied {
+			t.Errorf("%s: got the proxy %v, %v", test.address, proxy, err)
+		}
+	}
+	bare := new(http.Transport)
+	if stayLocal(bare); bare.DialContext != nil || bare.Proxy != nil {
+		t.Error("what is nil was replaced")
+	}
+	if got, ok := NewClient(nil).Transport.(cappedTransport).base.(*http.Transport); !ok || got.Proxy == nil {
+		t.Errorf("got %v", got)
+	} else if proxy, err := got.Proxy(&http.Request{URL: &url.URL{Scheme: "http", Host: "id.localhost"}}); proxy != nil || err != nil {
+		t.Errorf("got the proxy %v, %v", proxy, err)
+	}
+}
+
+// If both addresses of this machine fail, the error is about the first.
+func TestStayLocalWhenNothingListens(t *testing.T) {
+	t.Parallel()
+	transport := &http.Transport{DialContext: func(_ context.Context, _, address string) (net.Conn, error) { return nil, errors.New(address) }}
+	stayLocal(transport)
+	if conn, err := transport.DialContext(t.Context(), "tcp", "id.localhost:1"); conn != nil || err == nil || err.Error() != "127.0.0.1:1" {
+		t.Errorf("got %v, %v", conn, err)
+	}
+}
+
+func TestReadKeys(t *testing.T) {
+	t.Parallel()
+	const good = `{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
+	for _, test := range []struct{ name, text, want string }{
+		{"a key", `{"keys":[` + good + `]}`, ""},
+		{"a key of another kind beside it", `{"keys":[{"kty":"EC","crv":"secp256k1"},` + good + `]}`, ""},
+		{"a weak key beside it", `{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"},` + good + `]}`, ""},
+		{"a weak key", `{"keys":[{"kty":"RSA","kid":"weak","n":"AQAB","e":"AQAB"}]}`, `weak`},
+		{"a key for encryption", `{"keys":[` + strings.Replace(good, `{`, `{"use":"enc",`, 1) + `]}`, "has no key that can verify signatures"},
+		{"a secret", `{"keys":[{"kty":"oct","k":"c2VjcmV0"},` + good + `]}`, "has a private or a symmetric key"},
+		{"a private part of another kind", `{"keys":[{"kty":"EC","crv":"secp256k1","d":"c2VjcmV0"},` + good + `]}`, "has a private or a symmetric key"},
+		{"what is no key", `{"keys":[7,` + good + `]}`, "is not a JWK set"},
+		{"no array", `{"keys":` + good + `}`, "is not a JWK set"},
+		{"no keys", `{}`, "is not a JWK set"},
+		{"null", `{"keys":null}`, "has no key that can verify signatures"},
+		{"half of it", `{"keys":[` + good, "is not a JWK set"},
+		{"nothing", ``, "is not a JWK set"},
+	} {
+		set, err := ReadKeys([]byte(test.text))
+		if test.want == "" && (err != nil || len(set.keys) != 1) || test.want != "" && (err == nil || set != nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: got %v, want %q in it", test.name, err, test.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "c2VjcmV0") {
+			t.Errorf("%s: the secret is in %v", test.name, err)
+		}
+	}
+}
