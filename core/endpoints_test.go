@@ -105,7 +105,9 @@ func TestEndpoints(t *testing.T) {
 			byHand(c)
 			c.Providers[0].Endpoints.AuthURL, c.Providers[0].Endpoints.TokenURL = "", ""
 		}, faults: metadata(map[string]any{"jwks_uri": "/jwks", "userinfo_endpoint": "x", "end_session_endpoint": "x", "revocation_endpoint": "x"}), discoveries: 1},
-		{name: "MetadataURL", change: func(c *core.Config) { c.Providers[0].Endpoints.MetadataURL = issuer + "/.well-known/oauth-authorization-server" }, discoveries: 1},
+		{name: "MetadataURL", change: func(c *core.Config) {
+			c.Providers[0].Endpoints.MetadataURL = issuer + "/.well-known/oauth-authorization-server"
+		}, discoveries: 1},
 		{name: "Client.AuthMethod in place of the metadata's", change: func(c *core.Config) { c.Providers[0].Client.AuthMethod = "client_secret_post" },
 			faults: metadata(map[string]any{"token_endpoint_auth_methods_supported": []string{"private_key_jwt"}}), discoveries: 1},
 	} {
@@ -155,7 +157,9 @@ func TestEndpointsThatContradictTheMetadata(t *testing.T) {
 		want    string
 	}{
 		{"rule 77: InternalURL is not the issuer", internal, map[string]any{"issuer": inside}, "must be equal"},
-		{"rule 77: MetadataURL of another issuer", func(c *core.Config) { c.Providers[0].Endpoints.MetadataURL = inside + "/.well-known/openid-configuration" }, map[string]any{"issuer": issuer + "/"}, "must be equal"},
+		{"rule 77: MetadataURL of another issuer", func(c *core.Config) {
+			c.Providers[0].Endpoints.MetadataURL = inside + "/.well-known/openid-configuration"
+		}, map[string]any{"issuer": issuer + "/"}, "must be equal"},
 		{"browsers would be sent to InternalURL", internal, map[string]any{"authorization_endpoint": inside + "/authorize"}, "authorization_endpoint is \"" + inside + "/authorize\", at Endpoints.InternalURL"},
 		{"browsers would be sent to InternalURL, in other letters", internal, map[string]any{"authorization_endpoint": "HTTPS://KEYCLOAK.INTERNAL:8443/authorize"}, "at Endpoints.InternalURL"},
 		{"a logout would end at InternalURL", internal, map[string]any{"end_session_endpoint": inside + "/end-session"}, "end_session_endpoint is \""},

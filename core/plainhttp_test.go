@@ -64,7 +64,7 @@ func TestPlainHTTP(t *testing.T) {
 				}
 			}
 			page, err := g.browser.Post(test.application+"/auth/logout", nil)
-			if err != nil || page.URL != test.application+"/" || g.get(test.application+"/me").Hops[0].Status == http.StatusOK {
+			if err != nil || page.URL != test.application+"/" || g.get(test.application + "/me").Hops[0].Status == http.StatusOK {
 				t.Errorf("logout: %v %v", err, page)
 			}
 			if strings.Contains(g.log.String(), "request failed") {
@@ -120,7 +120,7 @@ func TestPlainHTTPKeepsOtherSitesOut(t *testing.T) {
 	}
 	r.Header.Set("Origin", "http://other.lan")
 	page, err := g.browser.Do(r)
-	if err != nil || page.Status != http.StatusForbidden || string(g.get(application+"/me").Hops[0].Body) != "I am ada" {
+	if err != nil || page.Status != http.StatusForbidden || string(g.get(application + "/me").Hops[0].Body) != "I am ada" {
 		t.Errorf("got %v, %v", err, page)
 	}
 }

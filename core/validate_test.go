@@ -272,7 +272,7 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"neither KeysURL nor Keys", endpoints(func(e *EndpointConfig) { e.KeysURL, e.Keys = "", []byte{} }), "Providers[0].Endpoints has AuthURL and TokenURL, and no keys; give KeysURL or Keys"},
 		{"Keys that are empty", endpoints(func(e *EndpointConfig) { *e = EndpointConfig{Keys: []byte{}} }), ""},
 		{"Keys that are no JSON", endpoints(func(e *EndpointConfig) { e.KeysURL, e.Keys = "", []byte("-----BEGIN PUBLIC KEY-----") }), "Providers[0].Endpoints.Keys is not a JWK set (RFC 7517 section 5); give the provider's public keys"},
-		{"Keys that are one key", endpoints(func(e *EndpointConfig) { e.KeysURL, e.Keys = "", publicKeys[9 : len(publicKeys)-2] }), "Providers[0].Endpoints.Keys is not a JWK set"},
+		{"Keys that are one key", endpoints(func(e *EndpointConfig) { e.KeysURL, e.Keys = "", publicKeys[9:len(publicKeys)-2] }), "Providers[0].Endpoints.Keys is not a JWK set"},
 		{"Keys with none", endpoints(func(e *EndpointConfig) { e.KeysURL, e.Keys = "", []byte(`{"keys":[]}`) }), "Providers[0].Endpoints.Keys has no key that can verify signatures"},
 		{"Keys with a private one", endpoints(func(e *EndpointConfig) {
 			e.KeysURL, e.Keys = "", bytes.Replace(publicKeys, []byte(`"x"`), []byte(`"d":"AAAA","x"`), 1)
@@ -280,7 +280,9 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"Keys with a secret beside a good one", endpoints(func(e *EndpointConfig) {
 			e.KeysURL, e.Keys = "", bytes.Replace(publicKeys, []byte(`[`), []byte(`[{"kty":"oct","k":"c2VjcmV0"},`), 1)
 		}), "Providers[0].Endpoints.Keys has a private or a symmetric key"},
-		{"Keys of more than 1 MB", endpoints(func(e *EndpointConfig) { e.KeysURL, e.Keys = "", append(bytes.Repeat([]byte(" "), 1<<20), publicKeys...) }), "Providers[0].Endpoints.Keys has more than 1048576 bytes"},
+		{"Keys of more than 1 MB", endpoints(func(e *EndpointConfig) {
+			e.KeysURL, e.Keys = "", append(bytes.Repeat([]byte(" "), 1<<20), publicKeys...)
+		}), "Providers[0].Endpoints.Keys has more than 1048576 bytes"},
 		{"AuthURL alone", endpoints(func(e *EndpointConfig) { e.TokenURL = "" }), "Providers[0].Endpoints.TokenURL is missing; give AuthURL and TokenURL, or neither"},
 		{"TokenURL alone", endpoints(func(e *EndpointConfig) { e.AuthURL = "" }), "Providers[0].Endpoints.AuthURL is missing; give AuthURL and TokenURL, or neither"},
 		{"AuthURL and MetadataURL", endpoints(func(e *EndpointConfig) { e.MetadataURL = "https://id.example.test/m" }), "Providers[0].Endpoints.MetadataURL is not used with AuthURL and TokenURL; give it, or them"},
