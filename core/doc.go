@@ -66,6 +66,14 @@
 // Parameters such as prompt, and acr_values in AuthParams, are requests to the provider:
 // check the result in OnLogin. A [Requirement] is verified.
 //
+// # Sessions of the application's own
+//
+// With [SessionConfig.Own], [Authenticator.Callback] starts no session. It calls
+// [OwnSessions.Start], for each callback of a login, and the application guards its pages
+// itself, with [Authenticator.Challenge] for anonymous requests. The guards of this
+// package return an error. [Authenticator.EndSession] is for logout handlers of the
+// application's own.
+//
 // # Several logins
 //
 // A session belongs to the Authenticator that started it. Authenticators that differ in
@@ -92,7 +100,8 @@
 //	__Host-pixy-landed-…    the page where the last login ended, for a minute, to detect circles
 //	__Secure-pixy-logout    the ID token, for the logout path only
 //	__Host-pixy-hint        the place of the ID token in the Store, if it is too large for a cookie
-//	__Host-pixy-last        a hash of the id of the session that the ID token belongs to
+//	__Host-pixy-last        a hash of the id of the session that the ID token belongs to; with
+//	                        Sessions.Own, also the sealed origin of that session
 //
 // # Errors
 //

@@ -24,12 +24,14 @@ import (
 // Logout also revokes kept tokens at the provider, if the provider supports that (RFC
 // 7009). If the session has already expired, the browser is still redirected to the
 // provider while it has the hint of its last login: for Sessions.Lifetime plus 30 days.
-// Any other anonymous request is redirected to Logout.After.
+// Any other anonymous request is redirected to Logout.After, and so is every request with
+// Logout.Local.
 //
 // Logout accepts only POST, from a page of this application: use a button in a form with
 // method="post". If another site caused the request, the error wraps [ErrCrossOrigin],
 // and the session continues. If the Store or Revocations are down, it wraps
-// [ErrUnavailable], and the session continues.
+// [ErrUnavailable], and the session continues. With [SessionConfig.Own], Logout first
+// calls [OwnSessions.End], and an error of it ends nothing.
 func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
 	return a.report(w, r, a.logout(w, r))

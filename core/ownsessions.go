@@ -24,8 +24,9 @@ import (
 // An [*Error] chooses status and text.
 type OwnSessions struct {
 	// Start starts the application's session for a login that has passed all checks.
-	// Required. It sets the session's cookie, and may answer the request itself; answered
-	// is then true. Otherwise pixy redirects to [Login.ReturnTo].
+	// Required. It gives the session a new id, even if the browser has a session, and sets
+	// its cookie. It may answer the request itself, and then returns true. Otherwise pixy
+	// redirects to [Login.ReturnTo].
 	//
 	// Start is called for every callback of a login: after a double click or a reload
 	// there are several. Each of them must get a session, because the browser shows only

@@ -18,6 +18,8 @@ import (
 // [ErrUnavailable] if Store or Revocations are down; an outage ends no session. With an
 // error, Authenticate returns r unchanged.
 //
+// With [SessionConfig.Own], there are no sessions to find, and the error has status 500.
+//
 // Authenticate may set cookies, so call it before the handler writes anything. It marks
 // the response as private (Cache-Control, Vary), and overrides earlier values that are
 // less strict. A handler may set stricter values, and must never set public.
@@ -105,7 +107,8 @@ func (a *Authenticator) errNoSession(need Requirement) *Error {
 	return err
 }
 
-// Challenge answers a request for which Authenticate or AuthenticateFor returned err. It
+// Challenge answers a request for which Authenticate or AuthenticateFor returned err, or
+// one that a guard of the application's own rejects, with [ErrNoSession] as err. It
 // redirects page loads to the login, which returns to the page. For [ErrStepUp], the
 // login is at the user's provider, which is asked to meet the requirement. For all other
 // requests Challenge returns err, because scripts cannot log in and cannot follow a
