@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"strconv"
@@ -38,6 +39,36 @@ func ExampleConfig_providers() {
 	// GET /auth/callback/Work
 	// GET /auth/callback/GitHub
 	// POST /auth/logout
+}
+
+// A provider that browsers reach at one address, and the application at another.
+func ExampleEndpointConfig() {
+	secret := os.Getenv("OIDC_CLIENT_SECRET")
+	auth, err := core.New(core.Config{
+		Providers: []core.Provider{
+			{
+				Issuer: "https://login.example.com/realms/staff", ClientID: "my-app", ClientSecret: secret,
+				Endpoints:    core.EndpointConfig{InternalURL: "http://keycloak.auth.svc:8080"},
+				InsecureHTTP: true, // InternalURL is http
+			},
+		},
+		RedirectURL: "https://app.example.com/auth/callback",
+		SessionKey:  []byte("thirty-two random bytes or more!"),
+		Logger:      slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = auth // see the adapters for what to do with it
+	// Output:
+	// level=WARN msg="pixy: InsecureHTTP: the provider is on plain http, so anyone on the network can read codes, tokens and the client secret, and log in as any user" provider=login.example.com issuer=https://login.example.com/realms/staff
+}
+
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }
 
 func gitHubUser(ctx context.Context, client *http.Client) (map[string]any, error) {

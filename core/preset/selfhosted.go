@@ -28,6 +28,10 @@ func GitLab(url string, client Client) core.Provider {
 // the realm, a UUID that never changes. EmailVerified is what the realm says.
 // Claims come from the ID token: for roles, add a mapper that puts them there.
 //
+// The url is the one that browsers use. If the application reaches Keycloak by
+// another one, set Endpoints.InternalURL of the result, and configure Keycloak's
+// option hostname with the url.
+//
 // https://www.keycloak.org/securing-apps/oidc-layers
 func Keycloak(url, realm string, client Client) core.Provider {
 	return provider("Keycloak", below(address(url), "/realms/%s", realm), client)
