@@ -136,18 +136,3 @@ func unset(header http.Header, name string) {
 		header["Set-Cookie"] = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+"=") })
 	}
 }
-
-// endWithBrowser removes the attributes Max-Age and Expires from the Set-Cookie lines for
-// name, which a store has written.
-func endWithBrowser(header http.Header, name string) {
-	for i, line := range header["Set-Cookie"] {
-		if !strings.HasPrefix(line, name+"=") {
-			continue
-		}
-		attributes := slices.DeleteFunc(strings.Split(line, ";"), func(attribute string) bool {
-			attribute, _, _ = strings.Cut(strings.ToLower(trimBlanks(attribute)), "=")
-			return attribute == "max-age" || attribute == "expires"
-		})
-		header["Set-Cookie"][i] = strings.Join(attributes, ";")
-	}
-}

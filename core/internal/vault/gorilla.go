@@ -118,14 +118,19 @@ func (s *gorillaStore) Renew(w http.ResponseWriter, r *http.Request, sealed stri
 	return s.save(r, w, found, life)
 }
 
-// save saves a session. A Store has one lifetime for the record and its cookie. So if the
-// cookie is to end with the browser, save changes the cookie afterwards.
+// save saves a session. Its cookie replaces one that the response has already. A Store has
+// one lifetime for the record and the cookie. So if the cookie is to end with the browser,
+// save changes it.
 func (s *gorillaStore) save(r *http.Request, w http.ResponseWriter, session *gorilla.Session, life Life) error {
-	err := s.store.Save(r, w, session)
-	if err == nil && life.EndsWithBrowser {
-		endWithBrowser(w.Header(), s.name)
+	held := Hold()
+	if err := s.store.Save(r, held, session); err != nil {
+		return tooLarge(err)
 	}
-	return tooLarge(err)
+	if life.EndsWithBrowser {
+		held.endWithBrowser()
+	}
+	held.Release(w)
+	return nil
 }
 
 func (s *gorillaStore) Erase(w http.ResponseWriter, r *http.Request) error {

@@ -3,6 +3,7 @@ package vault
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -34,6 +35,17 @@ func (h HeldResponse) CheckSize() error {
 		return fmt.Errorf("%w the browser's cookies together with the session: %d bytes", ErrTooLarge, size)
 	}
 	return nil
+}
+
+// endWithBrowser removes Max-Age and Expires from the collected cookies.
+func (h HeldResponse) endWithBrowser() {
+	for i, line := range h.header["Set-Cookie"] {
+		attributes := slices.DeleteFunc(strings.Split(line, ";"), func(attribute string) bool {
+			name, _, _ := strings.Cut(strings.ToLower(trimBlanks(attribute)), "=")
+			return name == "max-age" || name == "expires"
+		})
+		h.header["Set-Cookie"][i] = strings.Join(attributes, ";")
+	}
 }
 
 // Release sets the collected cookies on w.
