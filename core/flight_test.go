@@ -107,6 +107,8 @@ func TestOutcomesAreBounded(t *testing.T) {
 		{"by bytes of claims", outcome{session: session{user: User{claims: &sessionClaims{object: long}}}}, 20, 9},
 		{"by bytes of tokens", outcome{tokens: &tokens{Access: long[:len(long)/2], Refresh: long[len(long)/2:]}}, 20, 9},
 		{"by bytes of a user", outcome{session: session{user: User{Name: long[:len(long)/2], Picture: long[len(long)/2:]}}}, 20, 9},
+		{"by bytes of data", outcome{session: session{user: User{Data: long}}}, 20, 9},
+		{"by bytes of pages", outcome{asked: long[:len(long)/2], returnTo: long[len(long)/2:]}, 20, 9},
 		{"larger than all may be", outcome{idToken: strings.Repeat(long, 11)}, 3, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {

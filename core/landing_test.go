@@ -110,3 +110,31 @@ func TestForgettingLandings(t *testing.T) {
 		t.Errorf("%d headers for 200 cookies", got)
 	}
 }
+
+// The marks at the end of a state are read in one way only, whatever the random text is.
+func TestMarksOfStates(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		restart, withPayload bool
+	}{{false, false}, {true, false}, {false, true}, {true, true}} {
+		for range 1000 {
+			a := newAttempt("provider", "/", test.restart, time.Unix(1e9, 0))
+			options := LoginOptions{}
+			if test.withPayload {
+				options.Payload = "x"
+			}
+			if _, err := options.bind(new(Provider), a); err != nil {
+				t.Fatal(err)
+			}
+			restarted, withPayload, ok := wellFormedState(a.state)
+			if !ok || restarted != test.restart || withPayload != test.withPayload || !isRandomText(a.state[:43]) {
+				t.Fatalf("%q: got %v, %v, %v", a.state, restarted, withPayload, ok)
+			}
+		}
+	}
+	for _, state := range []string{"", payloadMark, restartMark, "x" + payloadMark} {
+		if _, _, ok := wellFormedState(state); ok {
+			t.Errorf("%q is well-formed", state)
+		}
+	}
+}

@@ -3,12 +3,14 @@ package core_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gorilla/sessions"
+	"golang.org/x/oauth2"
 
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
@@ -357,4 +359,23 @@ func formerOf(ctx context.Context) string {
 		return user.Subject
 	}
 	return ""
+}
+
+// A Login that is printed or logged shows neither tokens nor data.
+func TestALoginPrintsWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	login := core.Login{
+		User: &core.User{Subject: "ada", Data: "canary"}, Provider: "Work", SID: "canary", Payload: "canary", ReturnTo: "/me", Data: "canary",
+		Grant: core.Grant{Provider: "Work", Nonce: "canary", Token: oauth2.Token{AccessToken: "canary", RefreshToken: "canary"}},
+	}
+	var logged strings.Builder
+	for _, handler := range []slog.Handler{slog.NewTextHandler(&logged, nil), slog.NewJSONHandler(&logged, nil)} {
+		slog.New(handler).Info("login", "login", login, "pointer", &login, "grant", login.Grant, "pointer", &login.Grant)
+	}
+	printed := fmt.Sprintf("%v %+v %#v %s %v %+v %v %+v %#v", login, login, login, login, &login, &login, login.Grant, &login.Grant, login.Grant)
+	for _, got := range []string{logged.String(), printed} {
+		if strings.Contains(got, "canary") || !strings.Contains(got, "Work") || !strings.Contains(got, "/me") {
+			t.Errorf("got %s", got)
+		}
+	}
 }

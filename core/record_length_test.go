@@ -16,7 +16,7 @@ func TestRecordsOfAnotherLengthAreNone(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	session := &session{
 		started: 1, ends: 2, seen: 3, refreshDue: 4, raised: 5, client: "app", sid: "sid",
-		user: User{Issuer: "https://id.example.test", Subject: "ada", Name: "Ada", Email: "a@example.test", Picture: "p"},
+		user: User{Issuer: "https://id.example.test", Subject: "ada", Name: "Ada", Email: "a@example.test", Picture: "p", Data: "account"},
 	}
 	session.ACR = "acr"
 	for kind, record := range map[string]struct {
@@ -29,11 +29,11 @@ func TestRecordsOfAnotherLengthAreNone(t *testing.T) {
 			func(s string) bool { _, ok := decodeTokens(s); return ok },
 		},
 		"attempt": {
-			newAttempt("app https://id.example.test", "/me", false, now).encode(),
+			(&attempt{state: "s", nonce: "n", verifier: "v", provider: "app https://id.example.test", returnTo: "/me", payload: "link", begun: now}).encode(),
 			func(s string) bool { _, ok := decodeAttempt(s); return ok },
 		},
 		"options": {
-			LoginOptions{AuthParams: url.Values{"ui_locales": {"de"}}, Require: Requirement{MaxAge: time.Hour, ACR: []string{"1"}}}.encode(now),
+			LoginOptions{Payload: "link", AuthParams: url.Values{"ui_locales": {"de"}}, Require: Requirement{MaxAge: time.Hour, ACR: []string{"1"}}}.encode(now),
 			func(s string) bool { _, _, ok := decodeOptions(s); return ok },
 		},
 		"claims": {[]byte(`{"sub":"ada","groups":["one","two"]}`), func(s string) bool { _, err := provider.DecodeClaims([]byte(s)); return err == nil }},

@@ -12,6 +12,11 @@ import (
 func FuzzRecords(f *testing.F) {
 	now := time.Unix(1e9, 0)
 	f.Add(newAttempt("provider", "/me", false, now).encode())
+	carrying := newAttempt("provider", "/me", true, now)
+	carrying.payload = "link \x00 7"
+	f.Add(carrying.encode())
+	f.Add((&session{endsWithBrowser: true, user: User{Issuer: "i", Subject: "s", Data: "account 7"}}).encode())
+	f.Add(LoginOptions{Payload: "link 7"}.encode(now))
 	f.Add((&session{ends: instantOf(now), seen: instantOf(now), user: User{Issuer: "i", Subject: "s", EmailVerified: true}}).encode())
 	f.Add(LoginOptions{AuthParams: url.Values{"prompt": {"login"}}, Require: Requirement{MaxAge: time.Hour, ACR: []string{"a", "b"}}}.encode(now))
 	f.Add(append((&session{user: User{Issuer: "i", Subject: "s"}}).encode(), "more"...))

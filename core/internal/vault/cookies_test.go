@@ -3,6 +3,7 @@ package vault
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -113,5 +114,36 @@ func TestReleaseReplacesCookiesOfItsNames(t *testing.T) {
 	}
 	if want := "session-2=another session=new"; strings.Join(got, " ") != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A cookie that ends with the browser has neither Max-Age nor Expires, and is removed as
+// any other.
+func TestCookiesThatEndWithTheBrowser(t *testing.T) {
+	t.Parallel()
+	kind := Kind{Path: "/", Secure: true}
+	for _, test := range []struct {
+		life Life
+		want string
+	}{
+		{Life{For: time.Hour}, "a=b; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax"},
+		{Life{For: time.Hour, EndsWithBrowser: true}, "a=b; Path=/; HttpOnly; Secure; SameSite=Lax"},
+		{Life{For: time.Second - 1, EndsWithBrowser: true}, "a=b; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax"},
+		{Life{For: -time.Hour, EndsWithBrowser: true}, "a=b; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax"},
+	} {
+		w := httptest.NewRecorder()
+		kind.Keep(w, "a", "b", test.life)
+		if got := w.Header()["Set-Cookie"]; len(got) != 1 || got[0] != test.want {
+			t.Errorf("%+v: got %q", test.life, got)
+		}
+	}
+	held := Hold()
+	held.Header()["Set-Cookie"] = []string{
+		"a=b; path=/; MAX-AGE=1;EXPIRES=Thu, 01 Jan 1970 00:00:00 GMT;  Secure", "b=c", "d=; Max-Age", "e=f; X-Max-Age=1; Expires-Not=2",
+	}
+	held.endWithBrowser()
+	want := []string{"a=b; path=/;  Secure", "b=c", "d=", "e=f; X-Max-Age=1; Expires-Not=2"}
+	if got := held.Header()["Set-Cookie"]; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
 	}
 }
