@@ -89,13 +89,14 @@
 //
 // # Cookies
 //
-// All cookies except -hint and -last are sealed (AES-256-GCM, with a key for each purpose
+// All cookies except -hint, -last and -browser are sealed (AES-256-GCM, with a key for each purpose
 // and login). All are HttpOnly and SameSite=Lax. With https, they are also Secure, with a
 // prefix that binds them to this host. "pixy" is [SessionConfig.CookieName].
 //
 //	__Host-pixy-session     the session; a second one, -2, if the claims are large
 //	__Host-pixy-login-…     one for each login in progress: at most 8, and 4 KB
 //	__Host-pixy-return      the page of a login in progress, if its address is long
+//	__Host-pixy-browser     a random key of the browser, if it has been given a link with a payload; 10 minutes
 //	__Host-pixy-tokens      access and refresh token, if kept; a second one, -2, if large
 //	__Host-pixy-landed-…    the page where the last login ended, for a minute, to detect circles
 //	__Secure-pixy-logout    the ID token, for the logout path only

@@ -178,20 +178,26 @@ func bearerBesideSessions(login *httplogin.Login, verify func(context.Context, s
 	return mux
 }
 
-// links is the application's table of accounts.
+// links is the application's table of accounts and their logins.
 type links interface {
-	Begin(ctx context.Context, key string) error // remembers for ten minutes that this user wants to link
-	Wants(ctx context.Context, key string) bool
-	Link(ctx context.Context, key, other string) error
+	Of(ctx context.Context, key string) (account string, err error) // creates the account if there is none
+	Link(ctx context.Context, account, key string) error
 }
 
 func linkOnLogin(config core.Config, accounts links) core.Config {
-	config.OnLogin = func(ctx context.Context, login *core.Login) error {
+	config.OnLogin = func(ctx context.Context, login *core.Login) (err error) {
 		before := core.UserFromContext(ctx) // who was logged in when this login ended, or nil
-		if before == nil || before.Key() == login.User.Key() || !accounts.Wants(ctx, before.Key()) {
-			return nil
+		account, links := strings.CutPrefix(login.Payload, "link ")
+		switch {
+		case !links: // a login
+			login.Data, err = accounts.Of(ctx, login.User.Key())
+		case before == nil || before.Data != account:
+			return &core.Error{Public: "Somebody else has logged in meanwhile. Please log in again, and link then."}
+		default:
+			login.Data = account
+			err = accounts.Link(ctx, account, login.User.Key())
 		}
-		if err := accounts.Link(ctx, before.Key(), login.User.Key()); err != nil {
+		if err != nil {
 			return fmt.Errorf("%w: %w", core.ErrUnavailable, err)
 		}
 		return nil
@@ -199,21 +205,19 @@ func linkOnLogin(config core.Config, accounts links) core.Config {
 	return config
 }
 
-func linking(auth *core.Authenticator, accounts links) http.Handler {
-	login, routes, mux := httplogin.New(auth), http.NewServeMux(), http.NewServeMux()
+func linking(auth *core.Authenticator) http.Handler {
+	login, mux := httplogin.New(auth), http.NewServeMux()
+	routes := http.NewServeMux()
 	login.Mount(routes)
-	mux.Handle("/auth/", login.LoadUser(routes)) // so that OnLogin sees who was logged in before
+	mux.Handle("/auth/", login.LoadUser(routes))
 	mux.Handle("POST /link", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := accounts.Begin(r.Context(), httplogin.User(r).Key()); err != nil {
-			http.Error(w, "Accounts cannot be linked at the moment.", http.StatusServiceUnavailable)
-			return
-		}
-		if err := auth.LoginWith(w, r, core.LoginOptions{Provider: "Other", ReturnTo: "/me"}); err != nil {
+		options := core.LoginOptions{Provider: "Other", ReturnTo: "/me", Payload: "link " + httplogin.User(r).Data}
+		if err := auth.LoginWith(w, r, options); err != nil {
 			auth.ServeError(w, r, err)
 		}
 	})))
 	mux.Handle("/me", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = fmt.Fprint(w, httplogin.User(r).Subject)
+		_, _ = fmt.Fprint(w, httplogin.User(r).Subject, " of ", httplogin.User(r).Data)
 	})))
 	return http.NewCrossOriginProtection().Handler(mux)
 }
@@ -367,37 +371,83 @@ func TestRecipeBearer(t *testing.T) {
 }
 
 // memoryLinks is links for a test.
-type memoryLinks struct {
-	begun  map[string]bool
-	linked []string
+type memoryLinks map[string]string
+
+func (m memoryLinks) Of(_ context.Context, key string) (string, error) {
+	if m[key] == "" {
+		m[key] = fmt.Sprint("account ", len(m)+1)
+	}
+	return m[key], nil
 }
 
-func (m *memoryLinks) Begin(_ context.Context, key string) error { m.begun[key] = true; return nil }
-func (m *memoryLinks) Wants(_ context.Context, key string) bool  { return m.begun[key] }
-func (m *memoryLinks) Link(_ context.Context, key, other string) error {
-	m.linked = append(m.linked, key+" = "+other)
+func (m memoryLinks) Link(_ context.Context, account, key string) error {
+	if m[key] != "" {
+		return errors.New("this login has an account")
+	}
+	m[key] = account
 	return nil
 }
 
 func TestRecipeLinking(t *testing.T) {
 	t.Parallel()
-	accounts := &memoryLinks{begun: make(map[string]bool)}
-	browser := recipe(t, func(c *core.Config) { *c = linkOnLogin(*c, accounts) }, func(auth *core.Authenticator) http.Handler {
-		return linking(auth, accounts)
+	const ada, fortyTwo = "https://work.example.test ada", "https://other.example.test 42"
+	start := func() (memoryLinks, *logintest.Browser) {
+		accounts := make(memoryLinks)
+		browser := recipe(t, func(c *core.Config) { *c = linkOnLogin(*c, accounts) }, linking)
+		opens(t, browser, "/auth/login?provider=Work&return_to=/me", http.StatusOK, "ada of account 1")
+		return accounts, browser
+	}
+	t.Run("link", func(t *testing.T) {
+		accounts, browser := start()
+		page, err := browser.Post("https://app.example.test/link", nil)
+		if err != nil || string(page.Body) != "42 of account 1" || accounts[fortyTwo] != accounts[ada] {
+			t.Fatalf("got %v %v: %v", page, err, accounts)
+		}
+		opens(t, browser, "/auth/login?provider=Other&return_to=/me", http.StatusOK, "42 of account 1")
 	})
-	opens(t, browser, "/auth/login?provider=Work&return_to=/me", http.StatusOK, "ada")
-	opens(t, browser, "/auth/login?provider=Other&return_to=/me", http.StatusOK, "42")
-	if len(accounts.linked) != 0 {
-		t.Fatalf("nobody wanted to link, and it was done: %q", accounts.linked)
+	t.Run("a login is no link", func(t *testing.T) {
+		_, browser := start()
+		opens(t, browser, "/auth/login?provider=Other&return_to=/me", http.StatusOK, "42 of account 2")
+	})
+	t.Run("somebody else has logged in meanwhile", func(t *testing.T) {
+		accounts, browser := start()
+		callback := begun(t, browser, "https://app.example.test/link")
+		accounts[ada] = "account 9" // stands for another user of the browser
+		opens(t, browser, "/auth/login?provider=Work&return_to=/me", http.StatusOK, "ada of account 9")
+		opens(t, browser, callback, http.StatusForbidden, "Somebody else has logged in meanwhile.")
+		if len(accounts) != 1 {
+			t.Errorf("got %v", accounts)
+		}
+		opens(t, browser, "/me", http.StatusOK, "ada of account 9")
+	})
+	t.Run("nobody is logged in any more", func(t *testing.T) {
+		accounts, browser := start()
+		callback := begun(t, browser, "https://app.example.test/link")
+		browser.Forget("https://app.example.test", "__Host-pixy-session")
+		opens(t, browser, callback, http.StatusForbidden, "Somebody else has logged in meanwhile.")
+		if len(accounts) != 1 {
+			t.Errorf("got %v", accounts)
+		}
+	})
+}
+
+// begun posts a form that begins a login, and returns the path of the callback without
+// opening it.
+func begun(t *testing.T, browser *logintest.Browser, form string) string {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, form, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	opens(t, browser, "/auth/login?provider=Work&return_to=/me", http.StatusOK, "ada")
-	page, err := browser.Post("https://app.example.test/link", nil)
-	if err != nil || page.Status != http.StatusOK || string(page.Body) != "42" {
-		t.Fatalf("got %v %v", page, err)
+	r.Header = http.Header{"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}, "Sec-Fetch-Site": {"same-origin"}}
+	page, err := browser.Do(r)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if want := "https://work.example.test ada = https://other.example.test 42"; len(accounts.linked) != 1 || accounts.linked[0] != want {
-		t.Errorf("got %q, want %q", accounts.linked, want)
+	if page, err = browser.Visit(page.Header.Get("Location")); err != nil {
+		t.Fatal(err)
 	}
+	return strings.TrimPrefix(page.Header.Get("Location"), "https://app.example.test")
 }
 
 func TestRecipeEvents(t *testing.T) {
