@@ -35,8 +35,9 @@ type Authenticator struct {
 	refresher     *refresher
 	hints         *logoutHints
 	crossOrigin   *http.CrossOriginProtection
-	origin        string // of RedirectURL
-	routes        []Route
+	origin        string  // of RedirectURL
+	routes        []Route // with BasePath, each is there twice
+	own           ownRoutes
 	now           func() time.Time
 }
 
@@ -90,7 +91,7 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	if a.refresher.shared == nil {
 		a.refresher.shared = &memoryRefreshes{now: now}
 	}
-	a.routes = a.listRoutes()
+	a.setRoutes(a.listRoutes())
 	config.warnOfPlainHTTP()
 	return a, nil
 }
@@ -173,7 +174,11 @@ func (a *Authenticator) Discover(ctx context.Context) error {
 // Routes returns the routes to mount: the login, the callback of each provider, and the
 // logout. The callback of a provider with [RequestConfig.FormPost] has two routes, for
 // GET and POST. With [LogoutConfig.Revocations] or [OwnSessions.EndByProvider], there are
-// also routes for the provider's logout requests. Paths are exact, without wildcards. Each adapter mounts these routes.
+// also routes for the provider's logout requests. Paths are exact, without wildcards. Each
+// adapter mounts these routes.
+//
+// With [Config.BasePath], each route is there twice: first all of them without BasePath,
+// for a proxy that removes it, and then all of them with it.
 func (a *Authenticator) Routes() []Route { return slices.Clone(a.routes) }
 
 func (a *Authenticator) listRoutes() []Route {

@@ -59,6 +59,18 @@ type Config struct {
 	// Warn. False: https, or http on loopback.
 	InsecureHTTP bool
 
+	// BasePath is where browsers find an application that shares its host with others,
+	// such as /reader. RedirectURL and all paths of this Config are below it, written as
+	// browsers see them. Logins and logouts end below it, and links of our pages stay
+	// there. Empty: the application has its whole host.
+	//
+	// Requests may arrive with BasePath or without it, because a proxy has removed it.
+	// [Authenticator.Routes] has both forms, and a login returns to the page as the
+	// browser sees it. One case is ambiguous: behind a proxy that removes BasePath, a
+	// page of yours that itself begins with it, /reader/reader/list, is taken for
+	// /reader/list.
+	BasePath string
+
 	// SessionKey seals cookies and sessions. It must have at least 32 bytes from a
 	// secure random source, and must be the same on every replica and after a
 	// restart. Keys are derived from it by HKDF-SHA-256 (RFC 5869), one for each
@@ -119,7 +131,7 @@ type SessionConfig struct {
 	// underscores, not starting with an underscore. Two logins on one host need
 	// different names, or they log each other's users out. The same is true for two
 	// applications on localhost, because cookies ignore ports. Changing it logs all
-	// users out. Empty: "pixy".
+	// users out. Empty: "pixy", or with a BasePath such as /reader "pixy_reader".
 	CookieName string
 
 	// Store keeps sessions on a server. Sessions are sealed before they reach the
@@ -197,7 +209,7 @@ type LogoutConfig struct {
 	// to the provider's logout.
 	Local bool
 
-	// After is the path of this application where a logout ends. If the provider
+	// After is the path of this application, below BasePath, where a logout ends. If the provider
 	// supports logout, register the absolute URL of After with the provider as
 	// post-logout redirect URI. Empty: Pages.Home.
 	After string
@@ -230,8 +242,8 @@ type PageConfig struct {
 	LoginPath string
 
 	// Home is the path of this application where a login ends when no other page was
-	// asked for, and where "Home" on our pages leads. Set it for an application that
-	// does not have its whole host, such as one under /reader. Empty: "/".
+	// asked for, and where "Home" on our pages leads. Empty: "/", or BasePath and a
+	// slash.
 	Home string
 }
 

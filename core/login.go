@@ -1,16 +1,13 @@
 package core
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/pixyauth/pixy/core/internal/provider"
-	"github.com/pixyauth/pixy/core/internal/told"
 )
 
 // Login starts a login. It seals a new attempt into a cookie, and redirects the browser
@@ -53,23 +50,6 @@ func (a *Authenticator) login(t *turn) error {
 	return a.loginWith(t, options)
 }
 
-// misplaced returns an error if a router serves the login under a prefix. Our paths are
-// complete, so the callback would get 404 after the user has logged in.
-func (a *Authenticator) misplaced(r *http.Request) error {
-	asked := r.URL.Path
-	if strings.HasPrefix(r.RequestURI, "/") { // includes a prefix that a router has removed
-		asked, _, _ = strings.Cut(r.RequestURI, "?")
-	}
-	if prefix, ok := strings.CutSuffix(asked, a.config.Pages.LoginPath); ok && strings.HasPrefix(prefix, "/") {
-		failure := fail(codeInternal, fmt.Errorf(
-			"a router serves Pages.LoginPath %s under the prefix %q, so the callback would not be found; mount the routes without a prefix, "+
-				"and set RedirectURL to the full URL of the callback, with the prefix if there is one", a.config.Pages.LoginPath, told.Clip(prefix)))
-		failure.Public, failure.operator = cannotLogIn, true
-		return failure
-	}
-	return nil
-}
-
 // sole returns the only provider's registration, or nil if there are several, or none.
 func (a *Authenticator) sole() *registration {
 	if len(a.registrations) == 1 {
@@ -106,9 +86,8 @@ func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error
 	return nil
 }
 
-// returnTo returns s, percent-encoded, if it is a path of this application, and Home
-// otherwise. For the login's own routes it returns Home, because they would redirect in a
-// circle. No other function decides where this application redirects a browser.
+// returnTo returns s, percent-encoded, if it is a page of this application, and Home
+// otherwise. No other function decides where this application redirects a browser.
 func (a *Authenticator) returnTo(s string) string {
 	if page, ok := a.pageHere(s); ok {
 		return page
@@ -116,14 +95,11 @@ func (a *Authenticator) returnTo(s string) string {
 	return a.config.Pages.Home
 }
 
-// pageHere returns s, percent-encoded, if it is a page of this application.
+// pageHere returns s, percent-encoded, if it is a page of this application: a path under
+// BasePath, and none of the login's own routes, which would redirect in a circle.
 func (a *Authenticator) pageHere(s string) (string, bool) {
 	s, ok := safeReturnTo(s)
-	if !ok {
-		return "", false
-	}
-	path := pathOf(s)
-	return s, path != a.config.Logout.Path && !slices.ContainsFunc(a.routes, func(route Route) bool { return route.Path == path })
+	return s, ok && under(s, a.config.BasePath) && !a.isRoute(pathOf(s))
 }
 
 // loginURL returns the URL of the login path for a login that ends at returnTo. If at is

@@ -23,9 +23,10 @@ type LoginOptions struct {
 	Provider string
 
 	// ReturnTo is the page where the login ends: a path of this application, optionally
-	// with a query and a fragment. Spaces and non-ASCII characters are percent-encoded.
-	// The limit is 2 KB, after encoding. If it is empty, too long or not such a path, the
-	// login ends at [PageConfig.Home].
+	// with a query and a fragment. It is written as browsers see it, with
+	// [Config.BasePath]. Spaces and non-ASCII characters are percent-encoded. The limit is
+	// 2 KB, after encoding. If it is empty, too long or not such a path, the login ends at
+	// [PageConfig.Home].
 	ReturnTo string
 
 	// AuthParams are additional parameters of the authorization request, such as

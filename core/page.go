@@ -34,7 +34,7 @@ func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err e
 func (a *Authenticator) errorPage(failure *Error, r *http.Request) string {
 	again := failure.loginURL
 	if again == "" && r.Method == http.MethodGet && failure.Status >= 500 && !failure.operator {
-		again = a.returnTo(requestedURL(r)) // Home for a callback, whose URL may contain a code
+		again = a.returnTo(a.requestedURL(r)) // Home for a callback, whose URL may contain a code
 	}
 	action := "Try again"
 	if failure.Status == http.StatusUnauthorized || failure.operator {

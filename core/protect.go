@@ -2,7 +2,6 @@ package core
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -142,7 +141,7 @@ func (a *Authenticator) challenge(t *turn, err error) error {
 		if t.at == nil {
 			t.at = a.sole()
 		}
-		options.ReturnTo = requestedURL(t.r)
+		options.ReturnTo = a.requestedURL(t.r)
 	case htmx:
 		options.ReturnTo = localPart(t.r.Header.Get("HX-Current-URL"))
 	default:
@@ -178,25 +177,10 @@ func withLostInput(err error) error {
 	return failure
 }
 
-// circles reports whether a redirect to the login would lead back to r without a session:
-// if r is for one of the login's own routes. The logout is not such a route. Nor is the
-// login if there is one provider or none, because Challenge then redirects nobody to it.
-func (a *Authenticator) circles(r *http.Request) bool {
-	path := r.URL.EscapedPath() // a path with escapes is not ours: our routes have none
-	if path == a.config.Logout.Path || path == a.config.Pages.LoginPath && len(a.registrations) < 2 {
-		return false
-	}
-	return slices.ContainsFunc(a.routes, func(route Route) bool { return r.Method == route.Method && path == route.Path })
-}
-
-func errGuarded(r *http.Request) *Error {
-	return fail(codeGuarded, fmt.Errorf("a guard is in front of %s, which is a route of the login; mount the login's routes outside of the guard", r.URL.Path))
-}
-
 // pageOf returns the page of this application that the user sees when r is sent.
 func (a *Authenticator) pageOf(r *http.Request) string {
 	if isNavigation(r) {
-		return requestedURL(r)
+		return a.requestedURL(r)
 	}
 	return a.pageBefore(r)
 }

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"net/http"
 	"net/url"
 	"strings"
 )
@@ -91,13 +90,4 @@ func percentEncode(s string) string {
 
 func mustEncode(c byte) bool {
 	return c <= 0x20 || c >= 0x7f || c == '"' || c == '<' || c == '>' || c == '\\'
-}
-
-// requestedURL returns the URL that the browser requested, without the host. It prefers
-// RequestURI, because a router may have removed a prefix from r.URL.
-func requestedURL(r *http.Request) string {
-	if strings.HasPrefix(r.RequestURI, "/") {
-		return r.RequestURI
-	}
-	return r.URL.RequestURI()
 }

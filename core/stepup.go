@@ -106,9 +106,9 @@ func (a *Authenticator) errStepUp(r *http.Request, found *session, need Requirem
 		// even after a recent login for another application.
 		needs.AuthParams = promptLogin()
 	}
-	if found.raised == fingerprint(a.returnTo(requestedURL(r))) && instantOf(a.now()).since(found.seen) < stepUpPause {
+	if found.raised == fingerprint(a.returnTo(a.requestedURL(r))) && instantOf(a.now()).since(found.seen) < stepUpPause {
 		failure := fail(provider.CodeStepUpFailed, errors.New("a login that was made for this page is not good enough for it"))
-		failure.loginURL = a.loginURLWith(at, LoginOptions{ReturnTo: requestedURL(r), AuthParams: needs.AuthParams, Require: need})
+		failure.loginURL = a.loginURLWith(at, LoginOptions{ReturnTo: a.requestedURL(r), AuthParams: needs.AuthParams, Require: need})
 		return failure
 	}
 	// The status is that of RFC 9470 section 3. The problem details have its challenge.

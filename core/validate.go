@@ -26,7 +26,7 @@ func (c Config) withDefaults() (_ Config, skipped []error, _ error) {
 		faults.add("Providers is empty; give at least one, or set SkipFaultyProviders to start without")
 	}
 	own := c.completeProviders()
-	c.Sessions.CookieName = cmp.Or(c.Sessions.CookieName, "pixy")
+	c.Sessions.CookieName = cmp.Or(c.Sessions.CookieName, cookieNameFor(c.BasePath))
 	if !validName(c.Sessions.CookieName) || len(c.Sessions.CookieName) > 32 || c.Sessions.CookieName[0] == '_' || strings.Contains(c.Sessions.CookieName, "-") {
 		faults.add("Sessions.CookieName cannot begin the name of a cookie; give at most 32 letters, digits or _, not beginning with _")
 	}
@@ -151,25 +151,31 @@ func (c *Config) completePaths(own []faults, faults *faults) {
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(c.RedirectURL, "#"):
 		faults.add("RedirectURL has a user name, query or fragment; remove it (RFC 6749 section 3.1.2)")
 	}
+	c.checkBasePath(u.Path, faults)
 	beside := path.Dir(path.Clean("/" + u.Path))
 	c.Pages.LoginPath = cmp.Or(c.Pages.LoginPath, path.Join(beside, "login"))
 	c.Logout.Path = cmp.Or(c.Logout.Path, path.Join(beside, "logout"))
-	c.Pages.Home = cmp.Or(c.Pages.Home, home)
+	c.Pages.Home = cmp.Or(c.Pages.Home, c.BasePath+home)
 	c.Logout.After = cmp.Or(c.Logout.After, c.Pages.Home)
 	checkRoute(faults, "RedirectURL's path", u.EscapedPath(), "/auth/callback")
 	checkRoute(faults, "Pages.LoginPath", c.Pages.LoginPath, "/auth/login")
 	checkRoute(faults, "Logout.Path", c.Logout.Path, "/auth/logout")
 	routes := append([]string{c.Pages.LoginPath, c.Logout.Path, u.Path}, c.completeProviderLogout(beside, faults)...)
-	if after, ok := safeReturnTo(c.Logout.After); ok {
+	if after, ok := safeReturnTo(c.Logout.After); ok && under(after, c.BasePath) {
 		c.Logout.After = after
 	} else {
-		faults.add("Logout.After is not a path of this application; give one such as /goodbye")
+		faults.add("Logout.After is not a path of this application%s; give one such as %s/goodbye", c.underBasePath(), c.BasePath)
+	}
+	for _, route := range routes[:len(routes):len(routes)] {
+		if stripped, ok := strings.CutPrefix(route, c.BasePath); ok && stripped != route { // both are mounted
+			routes = append(routes, stripped)
+		}
 	}
 	callbacks := c.checkCallbacks(routes, own)
-	if home, ok := safeReturnTo(c.Pages.Home); ok && !slices.Contains(append(callbacks, routes...), pathOf(home)) {
+	if home, ok := safeReturnTo(c.Pages.Home); ok && under(home, c.BasePath) && !slices.Contains(append(callbacks, routes...), pathOf(home)) {
 		c.Pages.Home = home
 	} else {
-		faults.add("Pages.Home is not a page of this application; give the path of one, such as /reader, and not a route of the login")
+		faults.add("Pages.Home is not a page of this application%s; give the path of one, such as %s/start, and not a route of the login", c.underBasePath(), c.BasePath)
 	}
 	slices.Sort(routes)
 	if len(slices.Compact(routes)) < len(routes) {
@@ -203,7 +209,11 @@ func (c *Config) completeProviderLogout(beside string, faults *faults) (routes [
 // checkRoute accepts paths that all routers, and the Path attribute of a cookie, take
 // literally.
 func checkRoute(faults *faults, name, p, such string) {
-	if len(p) < 2 || path.Clean(p) != p || p[0] != '/' || strings.ContainsAny(p, `{}:*%?#\;, `) || !provider.IsPrintable(p) {
+	if !isPlainPath(p) {
 		faults.add("%s cannot be a route; give a plain path such as %s, without a final slash, escapes or wildcards", name, such)
 	}
+}
+
+func isPlainPath(p string) bool {
+	return len(p) >= 2 && path.Clean(p) == p && p[0] == '/' && !strings.ContainsAny(p, `{}:*%?#\;, `) && provider.IsPrintable(p)
 }

@@ -23,6 +23,13 @@ func goodConfig() Config {
 	}
 }
 
+// sharedConfig is of an application that shares its host.
+func sharedConfig() Config {
+	c := goodConfig()
+	c.BasePath, c.RedirectURL = "/reader", "https://app.example.test/reader/auth/callback"
+	return c
+}
+
 func twoProviders() Config {
 	c := goodConfig()
 	c.Providers = []Provider{
@@ -411,6 +418,50 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"front-channel path with a query", func(c *Config) {
 			c.Logout.FrontChannelPath, c.Logout.Revocations = "/auth/out?x=y", new(MemoryRevocations)
 		}, "Logout.FrontChannelPath cannot be a route"},
+		{"BasePath", func(c *Config) { *c = sharedConfig() }, ""},
+		{"BasePath of two segments", func(c *Config) {
+			c.BasePath, c.RedirectURL = "/tools/reader", "https://app.example.test/tools/reader/auth/callback"
+		}, ""},
+		{"BasePath, and routes that begin with it twice", func(c *Config) {
+			c.BasePath, c.RedirectURL = "/auth", "https://app.example.test/auth/auth/callback"
+		}, ""},
+		{"BasePath with pages", func(c *Config) {
+			*c = sharedConfig()
+			c.Pages.LoginPath, c.Logout.Path, c.Pages.Home, c.Logout.After = "/reader/in", "/reader/out", "/reader", "/reader?bye"
+		}, ""},
+		{"BasePath that is the root", func(c *Config) { c.BasePath = "/" }, "BasePath is not a plain path; give one such as /reader"},
+		{"BasePath without a slash", func(c *Config) { c.BasePath = "auth" }, "BasePath is not a plain path"},
+		{"BasePath with a final slash", func(c *Config) { c.BasePath = "/auth/" }, "BasePath is not a plain path"},
+		{"BasePath with dots", func(c *Config) { c.BasePath = "/../auth" }, "BasePath is not a plain path"},
+		{"BasePath with an escape", func(c *Config) { c.BasePath = "/%61uth" }, "BasePath is not a plain path"},
+		{"BasePath with a wildcard", func(c *Config) { c.BasePath = "/{tenant}" }, "BasePath is not a plain path"},
+		{"BasePath that is not ASCII", func(c *Config) { c.BasePath = "/bücher" }, "BasePath is not a plain path"},
+		{"BasePath that is a URL", func(c *Config) { c.BasePath = "https://app.example.test/auth" }, "BasePath is not a plain path"},
+		{"BasePath, and RedirectURL elsewhere", func(c *Config) { c.BasePath = "/reader" }, "RedirectURL has the path /auth/callback, which is not below BasePath /reader"},
+		{"BasePath, and RedirectURL beside it", func(c *Config) { c.BasePath = "/auth/call" }, "RedirectURL has the path /auth/callback, which is not below BasePath /auth/call"},
+		{"BasePath that is RedirectURL's path", func(c *Config) { c.BasePath = "/auth/callback" }, "RedirectURL has the path /auth/callback, which is not below"},
+		{"BasePath, and a login elsewhere", func(c *Config) { *c = sharedConfig(); c.Pages.LoginPath = "/auth/login" }, "Pages.LoginPath is not below BasePath /reader; give it as browsers see it: /reader/auth/login"},
+		{"BasePath, and a login beside it", func(c *Config) { *c = sharedConfig(); c.Pages.LoginPath = "/readers/login" }, "Pages.LoginPath is not below BasePath /reader"},
+		{"BasePath, and a login there", func(c *Config) { *c = sharedConfig(); c.Pages.LoginPath = "/reader" }, "Pages.LoginPath is not below BasePath /reader"},
+		{"BasePath, and a logout elsewhere", func(c *Config) { *c = sharedConfig(); c.Logout.Path = "/auth/logout" }, "Logout.Path is not below BasePath /reader"},
+		{"BasePath, and a back channel elsewhere", func(c *Config) {
+			*c = sharedConfig()
+			c.Logout.Revocations, c.Logout.BackChannelPath = new(MemoryRevocations), "/back"
+		}, "Logout.BackChannelPath is not below BasePath /reader"},
+		{"BasePath, and a front channel elsewhere", func(c *Config) {
+			*c = sharedConfig()
+			c.Logout.Revocations, c.Logout.FrontChannelPath = new(MemoryRevocations), "/front"
+		}, "Logout.FrontChannelPath is not below BasePath /reader"},
+		{"BasePath, and a home elsewhere", func(c *Config) { *c = sharedConfig(); c.Pages.Home, c.Logout.After = "/", "/reader" }, "Pages.Home is not a page of this application under BasePath /reader; give the path of one, such as /reader/start"},
+		{"BasePath, and a home that is a route behind a proxy", func(c *Config) {
+			c.BasePath, c.RedirectURL = "/auth", "https://app.example.test/auth/auth/callback"
+			c.Pages.Home, c.Logout.After = "/auth/login", "/auth"
+		}, "Pages.Home is not a page of this application"},
+		{"BasePath, and a logout that ends elsewhere", func(c *Config) { *c = sharedConfig(); c.Logout.After = "/readers" }, "Logout.After is not a path of this application under BasePath /reader; give one such as /reader/goodbye"},
+		{"BasePath, and a login that is the logout behind a proxy", func(c *Config) {
+			c.BasePath, c.RedirectURL = "/a", "https://app.example.test/a/callback"
+			c.Pages.LoginPath, c.Logout.Path = "/a/a/x", "/a/x"
+		}, "must be different paths"},
 		{"rule 117: logout to another site", func(c *Config) { c.Logout.After = "https://other.example.test/" }, "Logout.After is not a path"},
 		{"rule 117: logout to another host", func(c *Config) { c.Logout.After = "//other.example.test/" }, "Logout.After is not a path"},
 
@@ -566,5 +617,34 @@ func TestIssuersOfOtherTemplates(t *testing.T) {
 		if got := p.issues(issuer); got != want {
 			t.Errorf("%s: got %v", issuer, got)
 		}
+	}
+}
+
+// Each BasePath gets a cookie name of its own, which New accepts.
+func TestEachBasePathHasItsCookies(t *testing.T) {
+	t.Parallel()
+	names := make(map[string]string)
+	for base, want := range map[string]string{
+		"": "pixy", "/reader": "pixy_reader", "/Reader": "pixy_Reader", "/a1": "pixy_a1", "/twelve_chars": "pixy_twelve_chars_" + strings.Repeat("?", 8),
+		"/a/b": "pixy_a_b_????????", "/a-b": "pixy_a_b_????????", "/a_b": "pixy_a_b_????????", "/a.b": "pixy_a_b_????????", "/a/b/": "pixy_a_b__????????",
+		"/twelvechars1": "pixy_twelvechars1", "/thirteenchars": "pixy_thirteenchar_????????", "/thirteencharz": "pixy_thirteenchar_????????",
+		"/" + strings.Repeat("a/", 200) + "b": "pixy_a_a_a_a_a_a__????????",
+	} {
+		got := cookieNameFor(base)
+		if len(got) != len(want) || !strings.HasPrefix(got, strings.TrimRight(want, "?")) || len(got) > 32 || strings.Contains(got, "-") || !validName(got) {
+			t.Errorf("%s: got %s, want %s", base, got, want)
+		}
+		if other, ok := names[got]; ok {
+			t.Errorf("%s and %s are both %s", base, other, got)
+		}
+		names[got] = base
+	}
+	config := sharedConfig()
+	config.Sessions.CookieName = "chosen"
+	if a, err := New(config); err != nil || a.config.Sessions.CookieName != "chosen" || a.config.Pages.Home != "/reader/" || a.config.Logout.After != "/reader/" {
+		t.Errorf("got %v", err)
+	}
+	if a, err := New(sharedConfig()); err != nil || a.config.Sessions.CookieName != "pixy_reader" || a.hints.cookies.Path != "/reader/auth/logout" || a.hints.everywhere.Path != "/" {
+		t.Errorf("got %v", err)
 	}
 }

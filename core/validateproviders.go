@@ -58,6 +58,8 @@ func (c *Config) completeCallback(i int, prefix string, faults *faults) {
 		faults.add("%sRedirectURL has another scheme or host than RedirectURL; cookies are for one origin, so give a URL of that origin, or leave it empty", prefix)
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(p.RedirectURL, "#"):
 		faults.add("%sRedirectURL has a user name, query or fragment; remove it (RFC 6749 section 3.1.2)", prefix)
+	case isPlainPath(c.BasePath) && !strings.HasPrefix(u.EscapedPath(), c.BasePath+"/"):
+		faults.add("%sRedirectURL has the path %s, which is not below BasePath %s; give the URL that browsers see, or leave it empty", prefix, u.EscapedPath(), c.BasePath)
 	default:
 		checkRoute(faults, prefix+"RedirectURL's path", u.EscapedPath(), "/auth/google")
 	}
@@ -72,7 +74,7 @@ func (c *Config) checkDistinct(i, earlier int, faults *faults) {
 		faults.add("Providers[%d].Name is missing, and so is that of Providers[%d]; one provider may have none, so give letters, digits, - or _", i, earlier)
 	case strings.EqualFold(p.nameOrHost(), other.nameOrHost()):
 		faults.add("Providers[%d].Name is that of Providers[%d]; give each provider its own name", i, earlier)
-	case strings.EqualFold(urlPath(p.RedirectURL), urlPath(other.RedirectURL)):
+	case c.samePath(urlPath(p.RedirectURL), urlPath(other.RedirectURL)):
 		faults.add("Providers[%d].%s gives the callback of Providers[%d]; give each provider its own RedirectURL or Name", i, c.callbackField(p), earlier)
 	}
 	if p.Issuer != "" && (p.Issuer == other.Issuer || p.issues(other.Issuer) || other.issues(p.Issuer)) {
@@ -84,18 +86,23 @@ func (c *Config) checkDistinct(i, earlier int, faults *faults) {
 	}
 }
 
+// samePath reports whether two paths are equal, or one is the other without BasePath.
+func (c *Config) samePath(one, two string) bool {
+	return strings.EqualFold(one, two) || strings.EqualFold(one, c.BasePath+two) || strings.EqualFold(c.BasePath+one, two)
+}
+
 // checkCallbacks checks that no callback is another route of the login, and returns the
 // paths of the callbacks. Of RedirectURL itself, completePaths has checked that.
 func (c *Config) checkCallbacks(routes []string, own []faults) (callbacks []string) {
 	for i := range c.Providers {
 		p := &c.Providers[i]
 		callback := urlPath(p.RedirectURL)
-		if callback != urlPath(c.RedirectURL) && slices.Contains(routes, callback) {
+		if callback != urlPath(c.RedirectURL) && (slices.Contains(routes, callback) || slices.Contains(routes, strings.TrimPrefix(callback, c.BasePath))) {
 			own[i].add("Providers[%d].%s gives the callback %s, which is another route of the login; give another RedirectURL or Name, or change "+
 				"Pages.LoginPath, Logout.Path, Logout.BackChannelPath or Logout.FrontChannelPath", i, c.callbackField(p), callback)
 		}
 		if !c.SkipFaultyProviders || len(own[i]) == 0 {
-			callbacks = append(callbacks, callback)
+			callbacks = append(callbacks, callback, strings.TrimPrefix(callback, c.BasePath))
 		}
 	}
 	return callbacks
