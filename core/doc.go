@@ -160,7 +160,8 @@
 //	                                  administrators with many groups often meet this first
 //	tokens_too_large          500     the tokens do not fit in cookies, or in the Store; use a Store with a higher limit
 //	data_too_large            500     Login.Data or LoginOptions.Payload has more than 1 KB; keep an id only
-//	login_guarded             500     a guard is in front of the login's own routes; mount them outside of the guard
+//	login_guarded             500     a guard of your own is in front of the login's own routes; mount them outside of it,
+//	                                  or let it serve RouteFor (the adapters' guards do)
 //	internal_error            500     ServeError was given another kind of error; LoginOptions, a
 //	                                  Requirement, a Grant or what OnLogin decided is invalid; or the
 //	                                  application could not save a Grant; see the log

@@ -116,7 +116,8 @@ func (a *Authenticator) errNoSession(need Requirement) *Error {
 // sets HX-Redirect to that URL.
 //
 // A guard in front of the login's own routes would redirect users in circles. There,
-// Challenge returns an error with status 500, login_guarded. Logout may be guarded.
+// Challenge returns an error with status 500, login_guarded. Logout may be guarded. A
+// guard that serves the route of [Authenticator.RouteFor] first never gets that error.
 func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err error) error {
 	t := &turn{w: w, r: r}
 	return a.conclude(t, a.challenge(t, err))

@@ -78,8 +78,7 @@ func singlePage(login *httplogin.Login, files http.Handler) http.Handler {
 
 func subPath(config core.Config) core.Config {
 	config.RedirectURL = "https://www.example.com/reader/auth/callback"
-	config.Pages.Home = "/reader/"
-	config.Sessions.CookieName = "reader"
+	config.BasePath = "/reader"
 	return config
 }
 

@@ -9,11 +9,11 @@
 package echo5login
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v5"
 
+	"github.com/pixyauth/pixy/adapters/internal/mount"
 	"github.com/pixyauth/pixy/adapters/internal/public"
 	"github.com/pixyauth/pixy/adapters/internal/within"
 	"github.com/pixyauth/pixy/core"
@@ -36,28 +36,26 @@ type Login struct {
 func New(auth *core.Authenticator) *Login { return &Login{auth: auth} }
 
 // Mount registers the login's routes. Their paths are absolute, because they
-// come from RedirectURL. Pass the Echo, or a group that adds middleware and no
-// prefix. Mount panics if the group has a prefix.
+// come from RedirectURL. Pass the Echo or a group. A prefix of the group must be
+// [core.Config.BasePath], or Mount panics.
 func (l *Login) Mount(router interface {
 	Add(method, path string, handler echo.HandlerFunc, middleware ...echo.MiddlewareFunc) echo.RouteInfo
 }) {
-	for _, route := range l.auth.Routes() {
-		added := router.Add(route.Method, route.Path, func(c *echo.Context) error {
-			return l.fail(c, route.Handle(c.Response(), within.Request(c.Request(), c)))
-		})
-		if added.Path != route.Path {
-			panic(fmt.Sprintf("echo5login: Mount: the group changes the login's path %q to %q; "+
-				"pass the Echo, and set RedirectURL with the full path of the callback", route.Path, added.Path))
-		}
-	}
+	mount.Each("echo5login", l.auth, func(route core.Route) string {
+		return router.Add(route.Method, route.Path, func(c *echo.Context) error { return l.serve(c, route) }).Path
+	})
 }
 
 // RequireUser is middleware that lets only logged-in users through. An
 // anonymous page load is redirected to the login, and the login returns to the
 // page. Other anonymous requests get status 401.
 //
+// It serves the login's own routes, so that it can guard a whole application,
+// with or without Mount.
+//
 // Echo runs a group's middleware for unknown paths under the group. In a group
-// without a prefix, these are all unknown paths: guard each route instead.
+// without a prefix, these are all unknown paths. Middleware of Echo.Use runs for
+// all requests.
 func (l *Login) RequireUser(next echo.HandlerFunc) echo.HandlerFunc {
 	return l.Require(core.Requirement{})(next)
 }
@@ -68,6 +66,9 @@ func (l *Login) RequireUser(next echo.HandlerFunc) echo.HandlerFunc {
 func (l *Login) Require(need core.Requirement) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c *echo.Context) error {
+			if route, ok := l.auth.RouteFor(c.Request()); ok {
+				return l.serve(c, route)
+			}
 			authenticated, err := l.auth.AuthenticateFor(c.Response(), c.Request(), need)
 			if err != nil {
 				return l.fail(c, l.auth.Challenge(c.Response(), c.Request(), err))
@@ -117,6 +118,10 @@ func Client(c *echo.Context, hosts ...string) *http.Client {
 // before the handler writes anything, then call the API again. If it fails, the
 // handler answers the request. See [core.Authenticator.Refresh].
 func (l *Login) Refresh(c *echo.Context) error { return l.auth.Refresh(c.Response(), c.Request()) }
+
+func (l *Login) serve(c *echo.Context, route core.Route) error {
+	return l.fail(c, route.Handle(c.Response(), within.Request(c.Request(), c)))
+}
 
 func (l *Login) fail(c *echo.Context, err error) error {
 	if err == nil {

@@ -8,11 +8,11 @@
 package ginlogin
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/pixyauth/pixy/adapters/internal/mount"
 	"github.com/pixyauth/pixy/adapters/internal/public"
 	"github.com/pixyauth/pixy/adapters/internal/within"
 	"github.com/pixyauth/pixy/core"
@@ -34,19 +34,15 @@ type Login struct {
 func New(auth *core.Authenticator) *Login { return &Login{auth: auth} }
 
 // Mount registers the login's routes. Their paths are absolute, because they
-// come from RedirectURL. Pass the engine, or a group that adds middleware and
-// no prefix. Mount panics if the group has a prefix.
+// come from RedirectURL. Pass the engine or a group. A prefix of the group must
+// be the beginning of all of the login's paths, or Mount panics.
 func (l *Login) Mount(router gin.IRoutes) {
-	if group, ok := router.(interface{ BasePath() string }); ok && group.BasePath() != "/" {
-		panic(fmt.Sprintf("ginlogin: Mount: the group adds the prefix %q to the login's paths; "+
-			"pass the engine, and set RedirectURL with the full path of the callback", group.BasePath()))
+	prefix := ""
+	if group, ok := router.(interface{ BasePath() string }); ok {
+		prefix = group.BasePath()
 	}
-	for _, route := range l.auth.Routes() {
-		router.Handle(route.Method, route.Path, func(c *gin.Context) {
-			if err := route.Handle(c.Writer, within.Request(c.Request, c)); err != nil {
-				l.fail(c, err)
-			}
-		})
+	for _, route := range mount.Below("ginlogin", l.auth, prefix) {
+		router.Handle(route.Method, route.Path, func(c *gin.Context) { l.serve(c, route) })
 	}
 }
 
@@ -54,8 +50,12 @@ func (l *Login) Mount(router gin.IRoutes) {
 // anonymous page load is redirected to the login, and the login returns to the
 // page. Other anonymous requests get status 401.
 //
+// It serves the login's own routes, so that it can guard a whole application,
+// with or without Mount.
+//
 // Gin runs a group's middleware for the group's routes only. An unknown path
-// under the group is a 404 for every request.
+// under the group is a 404 for every request. Middleware of Engine.Use runs for
+// unknown paths as well.
 func (l *Login) RequireUser(c *gin.Context) { l.require(c, core.Requirement{}) }
 
 // Require is like RequireUser for pages that need a recent or strong login. A
@@ -66,6 +66,11 @@ func (l *Login) Require(need core.Requirement) gin.HandlerFunc {
 }
 
 func (l *Login) require(c *gin.Context, need core.Requirement) {
+	if route, ok := l.auth.RouteFor(c.Request); ok {
+		c.Abort()
+		l.serve(c, route)
+		return
+	}
 	authenticated, err := l.auth.AuthenticateFor(c.Writer, c.Request, need)
 	if err == nil {
 		c.Request = authenticated
@@ -118,6 +123,12 @@ func Client(c *gin.Context, hosts ...string) *http.Client {
 // before the handler writes anything, then call the API again. If it fails, the
 // handler answers the request. See [core.Authenticator.Refresh].
 func (l *Login) Refresh(c *gin.Context) error { return l.auth.Refresh(c.Writer, c.Request) }
+
+func (l *Login) serve(c *gin.Context, route core.Route) {
+	if err := route.Handle(c.Writer, within.Request(c.Request, c)); err != nil {
+		l.fail(c, err)
+	}
+}
 
 func (l *Login) fail(c *gin.Context, err error) {
 	c.Abort()

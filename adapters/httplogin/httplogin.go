@@ -10,6 +10,7 @@ package httplogin
 import (
 	"net/http"
 
+	"github.com/pixyauth/pixy/adapters/internal/exempt"
 	"github.com/pixyauth/pixy/adapters/internal/public"
 	"github.com/pixyauth/pixy/core"
 )
@@ -30,21 +31,54 @@ func New(auth *core.Authenticator) *Login { return &Login{auth: auth} }
 
 // Mount registers the login's routes. The router is an [*http.ServeMux], or any
 // other router that understands patterns such as "GET /auth/login". The paths
-// are absolute, because they come from RedirectURL. Pass the outermost router.
-// Under a prefix, the login answers with status 500 and logs the reason.
+// are absolute, because they come from RedirectURL. Pass the outermost router,
+// or one behind [http.StripPrefix] with [core.Config.BasePath]. Under another
+// prefix, the login answers with status 500 and logs the reason.
 func (l *Login) Mount(router interface{ Handle(string, http.Handler) }) {
 	for _, route := range l.auth.Routes() {
 		router.Handle(route.Method+" "+route.Path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if err := route.Handle(w, r); err != nil {
-				l.fail(w, r, err)
-			}
+			l.serve(w, r, route)
 		}))
 	}
+}
+
+// ServeLogin serves r if it is for one of the login's routes, and reports
+// whether it is. Call it before any router that Mount does not fit:
+//
+//	if !login.ServeLogin(w, r) {
+//		router.ServeHTTP(w, r)
+//	}
+//
+// A login's path with another method is one of its routes, too (status 405).
+// See [core.Authenticator.RouteFor].
+func (l *Login) ServeLogin(w http.ResponseWriter, r *http.Request) bool {
+	route, ok := l.auth.RouteFor(r)
+	if ok {
+		l.serve(w, r, route)
+	}
+	return ok
+}
+
+// Wrap returns a whole application behind the login: a handler that serves the
+// login's routes, passes requests for public paths to handler, and guards all
+// other requests as RequireUser does. It needs no Mount.
+//
+// A public path is exact, such as "/healthz", or a subtree if it ends in a
+// slash, such as "/static/". It is for all methods, and compared with r.URL.Path.
+// For its requests, no session is read, and [User] returns nil. A request whose
+// path could mean something else to another program is guarded: one with
+// escaped slashes, backslashes, dot segments, empty segments, semicolons and so
+// on. Wrap panics if a path is not plain, or is the root.
+func (l *Login) Wrap(handler http.Handler, public ...string) http.Handler {
+	return exempt.Handler("httplogin: Wrap", l.auth, public, handler, l.RequireUser(handler))
 }
 
 // RequireUser is middleware that lets only logged-in users through. An
 // anonymous page load is redirected to the login, and the login returns to the
 // page. Other anonymous requests get status 401.
+//
+// It serves the login's own routes, so that it can guard a whole application,
+// with or without Mount.
 func (l *Login) RequireUser(next http.Handler) http.Handler {
 	return l.Require(core.Requirement{})(next)
 }
@@ -55,6 +89,9 @@ func (l *Login) RequireUser(next http.Handler) http.Handler {
 func (l *Login) Require(need core.Requirement) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if l.ServeLogin(w, r) {
+				return
+			}
 			authenticated, err := l.auth.AuthenticateFor(w, r, need)
 			if err == nil {
 				next.ServeHTTP(w, authenticated)
@@ -97,6 +134,12 @@ func Client(r *http.Request, hosts ...string) *http.Client { return core.Client(
 // before the handler writes anything, then call the API again. If it fails, the
 // handler answers the request. See [core.Authenticator.Refresh].
 func (l *Login) Refresh(w http.ResponseWriter, r *http.Request) error { return l.auth.Refresh(w, r) }
+
+func (l *Login) serve(w http.ResponseWriter, r *http.Request, route core.Route) {
+	if err := route.Handle(w, r); err != nil {
+		l.fail(w, r, err)
+	}
+}
 
 func (l *Login) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if l.ErrorHandler == nil {

@@ -1,0 +1,65 @@
+// Package mount puts the login's routes into routers that may add a prefix.
+package mount
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/pixyauth/pixy/core"
+)
+
+// Each calls add for each route of the login. add registers the route with a router, and
+// returns the path at which the router serves it. If the router adds a prefix that is
+// [core.Config.BasePath], a route is there once. Each panics, in the name of an adapter,
+// if a route is not at its path.
+func Each(adapter string, auth *core.Authenticator, add func(core.Route) (path string)) {
+	mounted := make(map[string]bool)
+	for _, route := range auth.Routes() {
+		if mounted[route.Method+route.Path] {
+			continue
+		}
+		path := add(route)
+		if known, ok := at(auth, route.Method, path); !ok || known.Path != public(auth, route) {
+			panic(misplaced(adapter, route.Path, path))
+		}
+		mounted[route.Method+path] = true
+	}
+}
+
+// Below returns the login's routes below the prefix of a group, without the prefix. It
+// panics, in the name of an adapter, if a route is not there, neither with nor without
+// [core.Config.BasePath].
+func Below(adapter string, auth *core.Authenticator, prefix string) (below []core.Route) {
+	prefix = strings.TrimSuffix(prefix, "/")
+	there := make(map[string]bool)
+	for _, route := range auth.Routes() {
+		if path, ok := strings.CutPrefix(route.Path, prefix+"/"); ok {
+			there[route.Method+public(auth, route)] = true
+			route.Path = "/" + path
+			below = append(below, route)
+		}
+	}
+	for _, route := range auth.Routes() {
+		if !there[route.Method+public(auth, route)] {
+			panic(misplaced(adapter, route.Path, prefix+route.Path))
+		}
+	}
+	return below
+}
+
+// public returns the path of a route with BasePath.
+func public(auth *core.Authenticator, route core.Route) string {
+	known, _ := at(auth, route.Method, route.Path)
+	return known.Path
+}
+
+func at(auth *core.Authenticator, method, path string) (core.Route, bool) {
+	return auth.RouteFor(&http.Request{Method: method, URL: &url.URL{Path: path}})
+}
+
+func misplaced(adapter, path, moved string) string {
+	return fmt.Sprintf("%s: Mount: the group changes the login's path %q to %q; pass the router itself, or set BasePath "+
+		"to the prefix that browsers see, and RedirectURL with the full path of the callback", adapter, path, moved)
+}
