@@ -177,8 +177,8 @@ func newStage(t *testing.T, a *app, build func(*app, *core.Authenticator) http.H
 	s := &stage{t: t, app: a, browser: logintest.NewBrowser()}
 	s.provider = logintest.NewProvider(issuer, logintest.Client{
 		ID: "app", Secret: "secret",
-		RedirectURIs:           []string{origin + "/auth/callback", origin + "/staff/auth/callback"},
-		PostLogoutRedirectURIs: []string{origin + "/maybe"},
+		RedirectURIs:           []string{origin + "/auth/callback", origin + "/staff/auth/callback", origin + "/reader/auth/callback", origin + "/reader/auth/callback/one"},
+		PostLogoutRedirectURIs: []string{origin + "/maybe", origin + "/reader/maybe"},
 	})
 	s.browser.Serve(issuer, s.provider)
 	s.auth = s.newAuth(change...)
