@@ -339,7 +339,7 @@ func TestRecipeConfigs(t *testing.T) {
 	t.Parallel()
 	config := core.Config{Providers: []core.Provider{{Issuer: "https://id.example.com", ClientID: "app"}}, SessionKey: []byte(sessionKey)}
 	auth, err := core.New(containers(subPath(config)))
-	if err != nil || auth.Routes()[0].Path != "/reader/auth/login" {
+	if err != nil || auth.Routes()[len(auth.Routes())-1].Path != "/reader/auth/logout" {
 		t.Errorf("got %v, %v", auth.Routes(), err)
 	}
 	if _, err := severalHosts(config, func(*httplogin.Login) http.Handler { return says }); err != nil {

@@ -163,38 +163,23 @@ func Example_logoutEverywhere() {
 	_ = closeAccount
 }
 
-// Another router, here gorilla/mux.
-func Example_routes() {
-	var auth *core.Authenticator // from core.New
-	var router muxRouter
+// Any other router: gorilla/mux, httprouter, or a switch over the path.
+func ExampleLogin_ServeLogin() {
+	var login *httplogin.Login // from New
+	var router http.Handler    // the application's
 
-	for _, route := range auth.Routes() {
-		router.HandleFunc(route.Path, func(w http.ResponseWriter, r *http.Request) {
-			if err := route.Handle(w, r); err != nil {
-				auth.ServeError(w, r, err)
-			}
-		}).Methods(route.Method)
-	}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !login.ServeLogin(w, r) {
+			router.ServeHTTP(w, r)
+		}
+	})
+	log.Fatal(http.ListenAndServe("localhost:8080", handler))
 }
 
-// muxRouter has the methods of gorilla/mux that the Example needs.
-type muxRouter struct{}
-
-func (muxRouter) HandleFunc(string, func(http.ResponseWriter, *http.Request)) muxRoute {
-	return muxRoute{}
-}
-
-type muxRoute struct{}
-
-func (muxRoute) Methods(...string) muxRoute { return muxRoute{} }
-
-// The whole application is for users, except the login.
-func Example_everything() {
+// The whole application is for users, except the login and two public paths.
+func ExampleLogin_Wrap() {
 	var login *httplogin.Login // from New
 	var app http.Handler       // the whole application
 
-	mux := http.NewServeMux()
-	login.Mount(mux)
-	mux.Handle("/", login.RequireUser(app))
-	log.Fatal(http.ListenAndServe("localhost:8080", mux))
+	log.Fatal(http.ListenAndServe("localhost:8080", login.Wrap(app, "/healthz", "/static/")))
 }
