@@ -45,6 +45,22 @@ type Target struct {
 	// attacks by refreshes are skipped.
 	KeepsTokens bool
 
+	// Public is a path below which pages are public, such as /static/. The
+	// attacks try to reach Private through it. Empty: common names are tried.
+	Public string
+
+	// Link is the path where a POST of a logged-in user, or else a GET, begins to
+	// link another account of the provider with the user's own. The POST has the
+	// hidden fields of the forms on Private. From then on, a login with either
+	// account shows the user on Private. Empty: there is none, and its attacks
+	// are skipped.
+	Link string
+
+	// OtherCallback is the path of the callback of another provider, which the
+	// application lists beside this one. Empty: there is none, and its attack is
+	// skipped.
+	OtherCallback string
+
 	// LoginPath is the path where a GET begins a login. If the application has
 	// several providers, add a query that selects one. Empty: "login" beside
 	// the callback, such as /auth/login beside /auth/callback.
@@ -164,9 +180,18 @@ type attack struct {
 // passed.
 func (s *siege) attacks() []attack {
 	all := slices.Concat(stateAttacks, s.codeAttacks(), formAttacks, pkceAttacks, providerAttacks, sessionAttacks,
-		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, answerAttacks, s.refreshAttacks())
+		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, pathAttacks, answerAttacks, s.refreshAttacks())
 	if s.other != nil {
 		all = append(all, twoLoginAttacks...)
+	}
+	if s.base != "" {
+		all = append(all, baseAttacks...)
+	}
+	if s.target.OtherCallback != "" {
+		all = append(all, otherProviderAttacks...)
+	}
+	if s.target.Link != "" {
+		all = append(all, linkAttacks...)
 	}
 	if s.plain {
 		return all
@@ -225,11 +250,13 @@ func (s *siege) honestly() error {
 			return r.Endpoint == Authorization && slices.Contains(strings.Fields(r.Query.Get("scope")), "openid")
 		})
 		s.logOut(b)
+		s.base = s.findBase()
 		s.raisedHonestly()
 		s.toldHonestly()
 		s.framedHonestly()
 		s.refreshedHonestly()
 		s.twoHonestly()
+		s.linkedHonestly()
 	}})
 	if f != nil {
 		return errors.New(f.what)
@@ -263,7 +290,8 @@ func (t Target) complete() (Target, error) {
 	}
 	t.Issuer = cmp.Or(t.Issuer, defaultIssuer)
 	t.ClientID = cmp.Or(t.ClientID, "app")
-	for _, p := range []string{t.Private, t.LoginPath, t.LogoutPath, cmp.Or(t.StepUp, "/"), cmp.Or(t.BackChannelLogout, "/"), cmp.Or(t.FrontChannelLogout, "/")} {
+	for _, p := range []string{t.Private, t.LoginPath, t.LogoutPath, cmp.Or(t.StepUp, "/"), cmp.Or(t.BackChannelLogout, "/"), cmp.Or(t.FrontChannelLogout, "/"),
+		cmp.Or(t.Public, "/"), cmp.Or(t.Link, "/"), cmp.Or(t.OtherCallback, "/")} {
 		if p[0] != '/' {
 			return t, fmt.Errorf("Target has %q, which is not a path; it must begin with a slash", p)
 		}

@@ -16,6 +16,30 @@ var providerAttacks = []attack{
 		issuerMissing},
 }
 
+// Attacks on the callbacks of an application with several providers.
+var otherProviderAttacks = []attack{
+	{"answer at the callback of another provider",
+		"give each provider its own callback, and reject there what belongs to another provider, before any token request (RFC 9700 section 4.4.2.2)",
+		answeredElsewhere},
+}
+
+// answeredElsewhere opens the response of this provider at the callback of
+// another one.
+func answeredElsewhere(s *siege) {
+	l := s.begin(s.newBrowser(), s.ada)
+	elsewhere := *l.callback
+	elsewhere.Path, elsewhere.RawPath = s.target.OtherCallback, ""
+	now := step{method: http.MethodGet, address: elsewhere.String(), site: "cross-site"}
+	if s.byForm {
+		now = s.asForm(&elsewhere, now.site)
+	}
+	before := s.provider.Count(Token)
+	s.within(l.browser, now)
+	cause := "the response of a provider, opened at the callback of another provider,"
+	s.expect(l.browser, nobody, cause)
+	s.expectNoTokenRequest(before, cause)
+}
+
 // mixUp sends the response of another provider to a login at the honest
 // provider.
 func mixUp(s *siege) {

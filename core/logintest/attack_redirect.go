@@ -42,10 +42,7 @@ func returning(to string, names ...string) url.Values {
 // heeded returns the names that the application uses.
 func (s *siege) heeded() []string {
 	const mark = "returned-here=1"
-	to := s.target.Private + "?" + mark
-	if strings.Contains(s.target.Private, "?") {
-		to = s.target.Private + "&" + mark
-	}
+	to := s.marked(mark)
 	var names []string
 	for _, name := range returnNames {
 		l := s.try(s.newBrowser(), s.ada, returning(to, name))
@@ -57,6 +54,14 @@ func (s *siege) heeded() []string {
 		}
 	}
 	return names
+}
+
+// marked returns the path of the private page with a parameter.
+func (s *siege) marked(mark string) string {
+	if strings.Contains(s.target.Private, "?") {
+		return s.target.Private + "&" + mark
+	}
+	return s.target.Private + "?" + mark
 }
 
 func redirectAtLogin(s *siege) {

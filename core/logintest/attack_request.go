@@ -54,18 +54,22 @@ func pageLeaked(s *siege) {
 	}
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		for _, r := range requestsOf(method, address) {
-			body := s.send(s.newBrowser(), r).Body
-			var leaked int
-			for _, text := range private {
-				if bytes.Contains(body, []byte(text)) {
-					leaked++
-				}
-			}
-			if 2*leaked >= len(private) {
+			if leaks(s.send(s.newBrowser(), r).Body, private) {
 				found("an anonymous %s got content of %s, for example %.40q", method, s.target.Private, private[0])
 			}
 		}
 	}
+}
+
+// leaks reports whether a page has at least half of the private texts.
+func leaks(body []byte, private []string) bool {
+	var leaked int
+	for _, text := range private {
+		if bytes.Contains(body, []byte(text)) {
+			leaked++
+		}
+	}
+	return 2*leaked >= len(private)
 }
 
 var texts = regexp.MustCompile("[^<>\n\x00]+")

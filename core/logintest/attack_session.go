@@ -1,6 +1,7 @@
 package logintest
 
 import (
+	"bytes"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,6 +16,12 @@ var sessionAttacks = []attack{
 	{"session after a failed login",
 		"keep the session until a new login has passed all checks",
 		sessionKept},
+	{"session changed by a failed login",
+		"change nothing of a session before the new login has passed all checks",
+		sessionChanged},
+	{"login over another session",
+		"end the former session when a login has passed all checks, and start one for the user who has logged in",
+		loginOverSession},
 	{"session from a leftover login",
 		"start its own session once for each login, and end the login's session together with it",
 		sessionLeftOver},
@@ -80,8 +87,57 @@ func sessionKept(s *siege) {
 	s.expect(b, called(s.ada), "a login with a bad ID token")
 }
 
-// sessionLeftOver opens the pages of a finished login again: after the logout,
-// and after the session cookie of the private page is gone.
+// sessionChanged lets logins of Mallory fail in Ada's browser, and compares what
+// the private page shows before and after. A page that changes by itself cannot
+// be compared.
+func sessionChanged(s *siege) {
+	b := s.newBrowser()
+	s.signIn(b, s.ada)
+	before := s.private(b).Body
+	if !bytes.Equal(before, s.private(b).Body) {
+		return
+	}
+	for _, failed := range []struct {
+		what   string
+		plain  bool // also without an ID token
+		faults Faults
+	}{
+		{"a login with a bad ID token", false, Faults{IDToken: func(_, claims map[string]any) { claims["nonce"] = "another-nonce" }}},
+		{"a login without an access token", true, Faults{Token: func(response map[string]any) { delete(response, "access_token") }}},
+		{"a login whose code was rejected", true, Faults{Intercept: func(e Endpoint, w http.ResponseWriter, _ *http.Request) bool {
+			if e == Token {
+				http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
+			}
+			return e == Token
+		}}},
+	} {
+		if s.plain && !failed.plain {
+			continue
+		}
+		s.misbehave(failed.faults)
+		s.finish(s.begin(b, s.mallory))
+		s.misbehave(Faults{})
+		after := s.private(b)
+		if who := s.identify(after); who == nobody || who == called(s.mallory) {
+			return // other attacks report sessions that end, and logins that must fail
+		}
+		if !bytes.Equal(before, after.Body) {
+			found("%s of Mallory's changed what %s shows to %s", failed.what, s.target.Private, called(s.ada))
+		}
+	}
+}
+
+func loginOverSession(s *siege) {
+	b := s.newBrowser()
+	s.signIn(b, s.ada)
+	s.finish(s.begin(b, s.mallory))
+	if who := s.visitor(b); who != called(s.mallory) {
+		found("after a login by %s over the session of %s, %s shows %s", called(s.mallory), called(s.ada), s.target.Private, who)
+	}
+}
+
+// sessionLeftOver opens the login's path and the pages of a finished login again:
+// after the logout, and after the session cookie of the private page is gone.
 func sessionLeftOver(s *siege) {
 	for _, gone := range []struct {
 		what string
@@ -95,13 +151,15 @@ func sessionLeftOver(s *siege) {
 			}
 		}},
 	} {
-		b := s.newBrowser()
-		for _, page := range s.pagesOf(s.signIn(b, s.ada)) {
+		pages := append([]string{s.at(s.target.LoginPath, nil)}, s.pagesOf(s.signIn(s.newBrowser(), s.ada))...)
+		for _, page := range pages {
+			b := s.newBrowser()
 			s.signIn(b, s.ada)
 			gone.end(b)
-			s.open(b, page.String())
+			s.open(b, page)
 			if who := s.visitor(b); who != nobody {
-				found("%s, a link to %s logged the browser in as %s without the provider", gone.what, page.Path, who)
+				path, _, _ := strings.Cut(strings.TrimPrefix(page, s.origin), "?")
+				found("%s, a link to %s logged the browser in as %s without the provider", gone.what, path, who)
 			}
 		}
 	}
@@ -109,16 +167,16 @@ func sessionLeftOver(s *siege) {
 
 // pagesOf returns the application's pages that a login visits after the
 // callback.
-func (s *siege) pagesOf(hops []Hop) []*url.URL {
-	var pages []*url.URL
+func (s *siege) pagesOf(hops []Hop) []string {
+	var pages []string
 	for _, hop := range hops {
 		u, err := url.Parse(hop.URL)
 		switch {
 		case err != nil || originOf(u) != s.origin:
 		case s.isCallback(u):
-			pages = make([]*url.URL, 0) // the pages before it began the login
+			pages = make([]string, 0) // the pages before it began the login
 		case pages != nil && hop.Method == http.MethodGet:
-			pages = append(pages, u)
+			pages = append(pages, hop.URL)
 		}
 	}
 	return pages

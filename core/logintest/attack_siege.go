@@ -28,6 +28,9 @@ type siege struct {
 	byForm    bool                // the application uses response_mode=form_post
 	edit      func(*http.Request) // changes requests of browsers to the application; may be nil
 	other     *siege              // of the other login; nil: there is none
+	base      string              // path below which the application is; "": it has the whole origin
+	linkBy    string              // method that begins a link
+	accounts  int                 // accounts of the provider that are neither Ada's nor Mallory's own
 }
 
 const (

@@ -22,6 +22,9 @@ var stateAttacks = []attack{
 	{"callback opened twice",
 		"end each login at its first callback, so that a second callback redeems no code and changes no session",
 		callbackReplayed},
+	{"page of another login",
+		"keep the page to return to, and all else that belongs to one login, in the record of that login",
+		pageSwapped},
 	{"protocol values set by a link",
 		"create state, nonce and verifier itself, and not let the browser's request choose protocol parameters",
 		valuesPlanted},
@@ -152,6 +155,26 @@ func callbackReplayed(s *siege) {
 	s.expectNoTokenRequest(before, cause)
 	s.expect(l.browser, nobody, cause)
 }
+
+// pageSwapped begins two logins in tabs of one browser, each with its own page to
+// return to, and finishes one of them.
+func pageSwapped(s *siege) {
+	for _, name := range s.heeded() {
+		for first := range 2 {
+			b := s.newBrowser()
+			var tabs [2]*login
+			for i, mark := range tabMarks {
+				tabs[i] = s.try(b, s.ada, returning(s.marked(mark), name))
+			}
+			hops := s.finish(tabs[first])
+			if strings.Contains(hops[len(hops)-1].URL, tabMarks[1-first]) {
+				found("a login ended at the page that a login in another tab was for")
+			}
+		}
+	}
+}
+
+var tabMarks = [2]string{"tab=one", "tab=two"}
 
 // valuesPlanted sends parameters that the application must choose itself.
 func valuesPlanted(s *siege) {

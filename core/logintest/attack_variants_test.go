@@ -5,6 +5,7 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -97,6 +98,23 @@ var variants = []variant{
 	{"session from a leftover login", &tutorial{guarded: true, own: true, endsBoth: true}, "after the session was gone, a link to /enter logged the browser in as Ada Lovelace without the provider:"},
 	{"session from a leftover login", &tutorial{guarded: true, own: true, once: true}, ""},
 	{"session from a leftover login", &tutorial{guarded: true}, ""},
+
+	{"session from a leftover login", &tutorial{guarded: true, own: true, endsBoth: true, resumes: true}, "after the session was gone, a link to /auth/login logged the browser in as Ada Lovelace without the provider:"},
+
+	{"page of another login", &tutorial{state: true}, ""},
+	{"session changed by a failed login", &tutorial{nonce: true, hasty: true}, "a login with a bad ID token of Mallory's changed what /me shows to Ada Lovelace: an application must change nothing"},
+	{"session changed by a failed login", &tutorial{nonce: true}, ""},
+	{"login over another session", &tutorial{stays: true}, "after a login by Mallory Mallet over the session of Ada Lovelace, /me shows Ada Lovelace: an application must end"},
+	{"login over another session", new(tutorial), ""},
+
+	{"private page by another spelling", &tutorial{guarded: true}, ""},
+	{"private page by another spelling", &tutorial{exempt: below("/css/"), resolve: path.Clean}, "an anonymous GET of /css/../me got content of /me:"},
+	{"private page by another spelling", &tutorial{exempt: spelled(below("/css/"), ".."), resolve: path.Clean}, "an anonymous GET of /css/%2e%2e/me got content of /me:"},
+	{"private page by another spelling", &tutorial{exempt: spelled(below("/css"), "/..", "%2e", "%2f"), resolve: backslashes}, `an anonymous GET of /css\../me got content of /me:`},
+	{"private page by another spelling", &tutorial{exempt: below("/files/"), resolve: path.Clean}, ""}, // the kit does not guess it
+	{"private page by another spelling", &tutorial{exempt: ends(".css"), resolve: beforeSemicolon}, "an anonymous GET of /me;.css got content of /me:"},
+	{"private page by another spelling", &tutorial{exempt: other("GET", "POST")}, "an anonymous PUT of /me got content of /me:"},
+	{"private page by another spelling", &tutorial{exempt: butFor("/me"), resolve: strings.ToLower}, "an anonymous GET of /ME got content of /me:"},
 
 	{"step-up without a new login", &tutorial{vault: open}, "/vault was shown after a login of a week ago, without acr:"},
 	{"step-up without a new login", new(tutorial), ""},
@@ -242,3 +260,35 @@ func TestAttackOnHTTP(t *testing.T) {
 		t.Errorf("got %s %v", r.fatal, r.failures)
 	}
 }
+
+// Requests that a guard lets through.
+
+func below(prefix string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, prefix) }
+}
+
+// spelled excepts what the request's line has literally.
+func spelled(exempt func(*http.Request) bool, not ...string) func(*http.Request) bool {
+	return func(r *http.Request) bool {
+		return exempt(r) && !slices.ContainsFunc(not, func(part string) bool { return strings.Contains(r.RequestURI, part) })
+	}
+}
+
+func ends(suffix string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, suffix) }
+}
+
+func other(methods ...string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return !slices.Contains(methods, r.Method) }
+}
+
+func butFor(page string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return path.Clean(r.URL.Path) != page }
+}
+
+func beforeSemicolon(path string) string {
+	path, _, _ = strings.Cut(path, ";")
+	return path
+}
+
+func backslashes(p string) string { return path.Clean(strings.ReplaceAll(p, `\`, "/")) }

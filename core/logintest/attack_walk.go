@@ -77,10 +77,13 @@ func (s *siege) try(b *Browser, user User, query url.Values) *login {
 }
 
 // from begins a login of the provider's user by opening a page.
-func (s *siege) from(b *Browser, address string) *login {
+func (s *siege) from(b *Browser, address string) *login { return s.fromStep(b, typed(address)) }
+
+// fromStep begins a login of the provider's user by any page load.
+func (s *siege) fromStep(b *Browser, now step) *login {
 	l := &login{browser: b}
 	var next *url.URL
-	l.hops, next = s.walk(b, typed(address), s.isCallback)
+	l.hops, next = s.walk(b, now, s.isCallback)
 	if next != nil && s.isCallback(next) {
 		l.callback = next
 	}
@@ -112,11 +115,21 @@ func (s *siege) isCallback(u *url.URL) bool {
 // within the application. It opens the callback like the provider: with a form,
 // if the application uses response_mode=form_post.
 func (s *siege) open(b *Browser, address string) []Hop {
-	now := step{method: http.MethodGet, address: address, site: "cross-site"}
-	if u, err := url.Parse(address); err == nil && s.byForm && s.isCallback(u) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return s.within(b, step{method: http.MethodGet, address: address, site: "cross-site"})
+	}
+	return s.within(b, s.arrival(u))
+}
+
+// arrival returns the step that opens a page of the application from another
+// site.
+func (s *siege) arrival(u *url.URL) step {
+	now := step{method: http.MethodGet, address: u.String(), site: "cross-site"}
+	if s.byForm && s.isCallback(u) {
 		now = s.asForm(u, now.site)
 	}
-	return s.within(b, now)
+	return now
 }
 
 // asForm returns the step that posts the callback's query as a form.

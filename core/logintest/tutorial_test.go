@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,6 +49,12 @@ type tutorial struct {
 	once       bool                                             // … which that page deletes
 	endsBoth   bool                                             // … and which the logout deletes
 	keeps      *keeper                                          // keeps tokens; nil: they are not kept
+	hasty      bool                                             // shows the user's plan, in a cookie that is set before the nonce is compared
+	stays      bool                                             // keeps a session that exists
+	resumes    bool                                             // logs in at the login's path, if a login has left a cookie; with own
+	exempt     func(*http.Request) bool                         // requests that a guard in front of the router lets through; nil: no guard
+	resolve    func(path string) string                         // the path that the router uses; nil: unchanged
+	links      *linker                                          // links accounts; nil: there is no such page
 
 	mu       sync.Mutex
 	sessions map[string]url.Values
@@ -70,7 +78,26 @@ func (a *tutorial) start(p *logintest.Provider) http.Handler {
 		a.vault = a.stepUp
 	}
 	mux.HandleFunc("/vault", a.vault)
-	return mux
+	mux.HandleFunc("/auth/callback/two", a.callback)
+	if a.links != nil {
+		a.links.start()
+		mux.HandleFunc("/link", func(w http.ResponseWriter, r *http.Request) { a.links.begin(a, w, r) })
+	}
+	if a.exempt == nil {
+		return mux
+	}
+	public := []string{"/auth/login", "/auth/callback", "/auth/logout"}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := readCookie(r, "session"); !ok && !slices.Contains(public, r.URL.Path) && !a.exempt(r) {
+			http.Redirect(w, r, "/auth/login", http.StatusFound)
+			return
+		}
+		r.URL.RawPath = ""
+		if a.resolve != nil {
+			r.URL.Path = a.resolve(r.URL.Path)
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func (a *tutorial) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
@@ -104,6 +131,15 @@ func (a *tutorial) redirectURI(r *http.Request) string {
 }
 
 func (a *tutorial) login(w http.ResponseWriter, r *http.Request) {
+	if left, _ := readCookie(r, "identity"); a.resumes && left.Has("claims") {
+		http.Redirect(w, r, "/enter", http.StatusFound)
+		return
+	}
+	a.loginWith(w, r, nil)
+}
+
+// loginWith begins a login with data of the application's own.
+func (a *tutorial) loginWith(w http.ResponseWriter, r *http.Request, data url.Values) {
 	query := r.URL.Query()
 	attempt := url.Values{
 		"state": {cmp.Or(query.Get("state"), rand.Text())}, "nonce": {rand.Text()},
@@ -112,6 +148,7 @@ func (a *tutorial) login(w http.ResponseWriter, r *http.Request) {
 	if query.Has("step_up") {
 		attempt.Set("step_up", "1")
 	}
+	maps.Copy(attempt, data)
 	verifier := attempt.Get("verifier")
 	if a.verifier != "" {
 		verifier = a.verifier
@@ -187,6 +224,9 @@ func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		err = io.ErrUnexpectedEOF
 	}
+	if a.hasty {
+		a.setCookie(w, "plan", fmt.Sprint("plan-of-number-", len(fmt.Sprint(claims["sub"]))), 3600)
+	}
 	if err != nil || a.nonce && claims["nonce"] != attempt.Get("nonce") {
 		http.Error(w, "no good token", http.StatusInternalServerError)
 		return
@@ -194,6 +234,11 @@ func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 	a.askUserInfo(tokens.Access, claims)
 	if a.token {
 		a.setCookie(w, "token", base64.StdEncoding.EncodeToString([]byte(tokens.Access)), 3600)
+	}
+	if a.links != nil {
+		if claims = a.links.finish(w, r, attempt, claims); claims == nil {
+			return
+		}
 	}
 	if a.own {
 		left, _ := json.Marshal(claims)
@@ -247,6 +292,9 @@ func (a *tutorial) askUserInfo(token string, claims map[string]any) {
 
 // begin stores the session in two cookies, or under the id that the browser already has.
 func (a *tutorial) begin(w http.ResponseWriter, r *http.Request, claims map[string]any) {
+	if _, ok := readCookie(r, "session"); a.stays && ok {
+		return
+	}
 	session := url.Values{"sub": {fmt.Sprint(claims["sub"])}, "name": {fmt.Sprint(claims["name"])}, "sid": {fmt.Sprint(claims["sid"])}, "number": {fmt.Sprint(a.begun.Add(1))}}
 	if !a.onServer {
 		a.setCookie(w, "session", session.Encode(), 3600)
@@ -303,6 +351,9 @@ func (a *tutorial) me(w http.ResponseWriter, r *http.Request) {
 		if a.guarded {
 			return
 		}
+	}
+	if plan, err := r.Cookie("plan"); err == nil {
+		answer += plan.Value
 	}
 	fmt.Fprintf(w, "<h1>Your secret page</h1>\n<p>Hello, %s</p>\n%v\n%s%s", session.Get("name"), mail, a.secret, answer)
 }
