@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Person } from './person.mjs';
-import { embedded, loopback, withoutProvider } from './worlds.mjs';
+import { below, embedded, loopback, withoutProvider } from './worlds.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -15,6 +15,7 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
   const world = await loopback(parts, example);
   const down = await withoutProvider(parts, example);
   const replicas = await embedded(parts, 'replicas');
+  const ownSessions = await below('/reader')(parts, 'ownsessions');
   for (const [screen, viewport] of Object.entries(screens)) {
     for (const colorScheme of ['light', 'dark']) {
       const context = await browser.newContext({ viewport, colorScheme });
@@ -26,6 +27,7 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
       };
       await walk(new Person(world, context), down, look);
       await walkReplicas(new Person(replicas, context), look);
+      await walkOwnSessions(new Person(ownSessions, context), look);
       await context.close();
       console.log(`ok  look, ${screen}, ${colorScheme}: ${seen.join(', ')}`);
     }
@@ -96,6 +98,32 @@ async function walkReplicas(ada, look) {
   await page.getByRole('link', { name: 'All replicas' }).click();
   await ada.reads(page, 'Balancer');
   await look(page, 'replicas-balancer');
+}
+
+// walkOwnSessions opens the pages of an application with sessions of its own.
+async function walkOwnSessions(ada, look) {
+  const page = await ada.tab('/reader/');
+  await ada.reads(page, 'You are not logged in');
+  await look(page, 'ownsessions-home-anonymous');
+  await ada.open(page, '/reader/me');
+  await ada.sayWho(page);
+  await ada.reads(page, 'Grace Hopper');
+  await look(page, 'ownsessions-me');
+  await page.getByRole('button', { name: 'Link another login' }).click();
+  await ada.sayWho(page, longName, 'pablo@example.test');
+  await ada.reads(page, 'Grace Hopper');
+  await look(page, 'ownsessions-me-linked');
+  await page.getByRole('link', { name: 'Home' }).click();
+  await ada.reads(page, 'Hello, Grace Hopper');
+  await look(page, 'ownsessions-home');
+  // Another account cannot take a login that is linked.
+  await page.getByRole('button', { name: 'Log out' }).click();
+  await page.getByRole('link', { name: 'Log in' }).click();
+  await ada.sayWho(page, 'Mallory', 'mallory@example.test');
+  await page.getByRole('button', { name: 'Link another login' }).click();
+  await ada.sayWho(page);
+  await ada.reads(page, 'Access denied');
+  await look(page, 'ownsessions-not-linked');
 }
 
 async function judge(page, name) {

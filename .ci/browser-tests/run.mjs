@@ -17,13 +17,14 @@ import './cases/formpost.mjs';
 import './cases/tokens.mjs';
 import './cases/endings.mjs';
 import './cases/replicas.mjs';
+import './cases/ownsessions.mjs';
 import { certify, trust } from './certificates.mjs';
 import { launch, launchWithoutCookies } from './chromium.mjs';
 import { lookAtAll } from './look.mjs';
 import { Person } from './person.mjs';
 import { stopAll } from './programs.mjs';
 import { closeAll } from './servers.mjs';
-import { embedded, lasting, loopback, losing, names, tls } from './worlds.mjs';
+import { below, embedded, lasting, loopback, losing, names, tls } from './worlds.mjs';
 
 // The examples differ only in their adapters. So one example runs all cases in each
 // world, and each example runs in the world that is like production.
@@ -37,6 +38,7 @@ const plan = [
   })),
   { build: embedded, examples: ['nethttp', 'gin', 'echo'], only: ['whole login', 'five tabs', 'back to the callback', 'logout'] },
   { build: embedded, examples: ['replicas'], only: ['whole login', 'five tabs', 'back to the callback', 'logout', 'replicas'] },
+  { build: below('/reader'), examples: ['ownsessions'], only: ['own sessions'] },
   ...[
     { secure: true, sameSite: false, channel: 'back', only: [...kept, 'access withdrawn', 'back channel', 'logout everywhere'] },
     { secure: true, sameSite: true, channel: 'back', only: [...kept, 'back channel'] },

@@ -21,6 +21,13 @@ export async function embedded({ binaries }, example) {
   return world(`${example}, http, embedded provider`, `http://${address}`, program, onLoopback);
 }
 
+// below is embedded for an example below a base path.
+export const below = (basePath) => async ({ binaries }, example) => {
+  const address = `127.0.0.1:${await freePort()}`;
+  const program = await start(`${binaries}/${example}`, { env: { ADDR: address, BASE_PATH: basePath } });
+  return world(`${example}, http, embedded provider, below ${basePath}`, `http://${address}`, program, onLoopback);
+};
+
 // loopback has its provider on another site: every login crosses sites twice.
 export async function loopback({ binaries }, example) {
   const address = `127.0.0.1:${await freePort()}`;

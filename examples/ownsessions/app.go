@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type app struct {
 	userInfoURL string
 	basePath    string // such as /reader, or empty
 	secure      bool   // the application is on https
+	cookie      string // the name of the session's cookie
 	interval    time.Duration
 	now         func() time.Time
 	pages       *template.Template
@@ -39,6 +41,7 @@ func newApp(config core.Config, db *sql.DB, userInfoURL string) (*app, error) {
 		basePath: config.BasePath, secure: strings.HasPrefix(config.RedirectURL, "https://"),
 		interval: jobInterval, now: time.Now,
 	}
+	a.cookie = cookieName(a.secure, a.basePath)
 	if a.client == nil {
 		a.client = &http.Client{Timeout: 10 * time.Second}
 	}
@@ -58,11 +61,17 @@ func newApp(config core.Config, db *sql.DB, userInfoURL string) (*app, error) {
 // handler returns the application's handler. The login serves its own routes
 // first, and the application's router has everything else.
 func (a *app) handler() http.Handler {
-	router := mux.NewRouter()
-	router.HandleFunc("/", a.home).Methods(http.MethodGet, http.MethodHead)
-	router.Handle("/me", a.requireSession(a.me))
 	ownForms := http.NewCrossOriginProtection() // other sites must not post this form
-	router.Handle("/link", ownForms.Handler(a.requireSession(a.startLink))).Methods(http.MethodPost)
+	router := mux.NewRouter()
+	if a.basePath != "" {
+		router.Handle(a.basePath, http.RedirectHandler(a.path("/"), http.StatusSeeOther))
+	}
+	// Each page has two routes, because a proxy may remove the base path.
+	for _, prefix := range slices.Compact([]string{"", a.basePath}) {
+		router.HandleFunc(prefix+"/", a.home).Methods(http.MethodGet, http.MethodHead)
+		router.Handle(prefix+"/me", a.requireSession(a.me))
+		router.Handle(prefix+"/link", ownForms.Handler(a.requireSession(a.startLink))).Methods(http.MethodPost)
+	}
 
 	login := httplogin.New(a.auth)
 	return a.loadSession(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -102,7 +111,7 @@ func (a *app) me(w http.ResponseWriter, r *http.Request) {
 // so: it is sealed in the login, and nothing that a browser sends can set it.
 func (a *app) startLink(w http.ResponseWriter, r *http.Request) {
 	err := a.auth.LoginWith(w, r, core.LoginOptions{
-		ReturnTo:   "/me",
+		ReturnTo:   a.path("/me"),
 		Payload:    accountOf(r.Context()),
 		AuthParams: url.Values{"prompt": {"login"}}, // otherwise, many providers answer with the user who is logged in there
 	})

@@ -85,7 +85,7 @@ func (a *app) visit(ctx context.Context, stored *storedGrant) error {
 		err = fmt.Errorf("%w: a stored grant does not open", core.ErrRefused)
 	}
 	switch {
-	case errors.Is(err, core.ErrRefused):
+	case errors.Is(err, core.ErrRefused), errors.Is(err, core.ErrNoToken):
 		// The grant will never work again. Keep the row for its result.
 		result, err = "Access has ended. Log in again to renew it.", a.forgetGrant(ctx, stored)
 	case err != nil:

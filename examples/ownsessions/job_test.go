@@ -29,6 +29,20 @@ func (r *rig) stored(subject string) (grant core.Grant) {
 	return grant
 }
 
+// expire makes the stored tokens look old.
+func (r *rig) expire(subject string) {
+	r.Helper()
+	grant := r.stored(subject)
+	grant.Token.Expiry, grant.RefreshDue = time.Now().Add(-time.Hour), time.Now().Add(-time.Hour)
+	sealed, err := r.seal(grant)
+	if err != nil {
+		r.Fatal(err)
+	}
+	if _, err := r.db.Exec("UPDATE grants SET sealed = ? WHERE subject = ?", sealed, subject); err != nil {
+		r.Fatal(err)
+	}
+}
+
 // result returns what the account's page says about the background job.
 func (r *rig) result() string {
 	r.Helper()
@@ -58,10 +72,10 @@ func TestJobUsesStoredTokens(t *testing.T) {
 func TestJobRefreshesAndSaves(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "")
-	r.provider.AccessTokenLifetime = time.Second // always due
 	r.logIn(r.browser, "ada")
 	r.post(r.browser, "/auth/logout")
 	for run := range 3 {
+		r.expire("ada")
 		before := r.stored("ada")
 		if err := r.runJob(t.Context()); err != nil {
 			t.Fatal(err)
@@ -83,8 +97,8 @@ func TestJobRefreshesAndSaves(t *testing.T) {
 func TestJobEndsWithTheGrant(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "")
-	r.provider.AccessTokenLifetime = time.Second
 	r.logIn(r.browser, "ada")
+	r.expire("ada")
 	r.provider.Misbehave(logintest.Faults{RefreshError: "invalid_grant"})
 	before := r.provider.Count(logintest.Token)
 	for range 2 {
@@ -118,11 +132,11 @@ func TestJobSurvivesAnOutage(t *testing.T) {
 		t.Run(string(down), func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, "")
-			r.provider.AccessTokenLifetime = time.Second
 			r.logIn(r.browser, "ada")
 			if err := r.runJob(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			r.expire("ada")
 			r.provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
 				if e == down {
 					w.WriteHeader(http.StatusBadGateway)
@@ -135,11 +149,31 @@ func TestJobSurvivesAnOutage(t *testing.T) {
 			if got := r.result(); !strings.Contains(got, "The provider says: ADA") {
 				t.Errorf("during an outage: %s", got)
 			}
+			if r.stored("ada").Token.RefreshToken == "" {
+				t.Error("an outage loses the grant")
+			}
 			r.provider.Misbehave(logintest.Faults{})
-			if err := r.runJob(t.Context()); err != nil {
+			if err := r.runJob(t.Context()); err != nil && down != logintest.Token { // refreshes that failed pause for ten seconds
 				t.Errorf("after an outage: %v", err)
 			}
 		})
+	}
+}
+
+// Without offline_access there may be no refresh token.
+func TestJobWithoutRefreshToken(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "")
+	r.provider.Misbehave(logintest.Faults{Token: func(response map[string]any) { delete(response, "refresh_token") }})
+	r.logIn(r.browser, "ada")
+	for _, want := range []string{"The provider says: ADA", "Access has ended"} {
+		if err := r.runJob(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.result(); !strings.Contains(got, want) {
+			t.Errorf("want %s: %s", want, got)
+		}
+		r.expire("ada")
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -9,15 +8,26 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/pixyauth/pixy/core"
 )
 
-const (
-	sessionCookie   = "ownsessions"
-	sessionLifetime = 12 * time.Hour
-)
+const sessionLifetime = 12 * time.Hour
+
+// cookieName returns the name of the session's cookie. With the prefix __Host-,
+// browsers take it from this host only, over https only and with Path=/, so no
+// other host of the domain can plant it (RFC 6265bis section 4.1.3.2). On http,
+// which is for development, a cookie cannot have the prefix. The base path keeps
+// two copies of the application on one host apart.
+func cookieName(secure bool, basePath string) string {
+	name := "ownsessions" + strings.ReplaceAll(basePath, "/", "_")
+	if secure {
+		return "__Host-" + name
+	}
+	return name
+}
 
 // A session is what a request knows about its user.
 type session struct {
@@ -44,13 +54,14 @@ func accountOf(ctx context.Context) string {
 }
 
 // hashOf returns the hash of the request's session token, or nil. The token is
-// random and long, so a plain hash is enough.
-func hashOf(r *http.Request) []byte {
-	cookie, err := r.Cookie(sessionCookie)
-	if err != nil {
+// random and long, so a plain hash is enough. Of two cookies with the same name,
+// one may have been planted, so neither counts.
+func (a *app) hashOf(r *http.Request) []byte {
+	cookies := r.CookiesNamed(a.cookie)
+	if len(cookies) != 1 {
 		return nil
 	}
-	sum := sha256.Sum256([]byte(cookie.Value))
+	sum := sha256.Sum256([]byte(cookies[0].Value))
 	return sum[:]
 }
 
@@ -58,7 +69,7 @@ func hashOf(r *http.Request) []byte {
 // of the login's routes, too, so that onLogin knows who links a login.
 func (a *app) loadSession(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		hash := hashOf(r)
+		hash := a.hashOf(r)
 		if hash == nil { // anonymous requests cost no query
 			next.ServeHTTP(w, r)
 			return
@@ -101,7 +112,7 @@ func (a *app) startSession(w http.ResponseWriter, r *http.Request, login *core.L
 	token := rand.Text() // new at each login: an attacker may know the former one
 	hash := sha256.Sum256([]byte(token))
 	err = transact(r.Context(), a.db, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(r.Context(), "DELETE FROM sessions WHERE token_hash = ?", hashOf(r)); err != nil {
+		if _, err := tx.ExecContext(r.Context(), "DELETE FROM sessions WHERE token_hash = ?", a.hashOf(r)); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(r.Context(), `
@@ -118,7 +129,7 @@ func (a *app) startSession(w http.ResponseWriter, r *http.Request, login *core.L
 
 // endSession is called by the login's logout route.
 func (a *app) endSession(w http.ResponseWriter, r *http.Request) error {
-	if _, err := a.db.ExecContext(r.Context(), "DELETE FROM sessions WHERE token_hash = ?", hashOf(r)); err != nil {
+	if _, err := a.db.ExecContext(r.Context(), "DELETE FROM sessions WHERE token_hash = ?", a.hashOf(r)); err != nil {
 		return fmt.Errorf("%w: %w", core.ErrUnavailable, err)
 	}
 	a.setCookie(w, "", -time.Second)
@@ -141,7 +152,7 @@ func (a *app) endSessionsAt(ctx context.Context, issuer, subject, sid string) er
 // setCookie sets the session's cookie. A negative lifetime removes it.
 func (a *app) setCookie(w http.ResponseWriter, value string, lifetime time.Duration) {
 	http.SetCookie(w, &http.Cookie{
-		Name: sessionCookie, Value: value, MaxAge: int(lifetime.Seconds()),
-		Path: cmp.Or(a.basePath, "/"), HttpOnly: true, Secure: a.secure, SameSite: http.SameSiteLaxMode,
+		Name: a.cookie, Value: value, MaxAge: int(lifetime.Seconds()),
+		Path: "/", HttpOnly: true, Secure: a.secure, SameSite: http.SameSiteLaxMode,
 	})
 }
