@@ -79,7 +79,7 @@ func run(ctx context.Context) error {
 		oldKeys:     strings.Split(os.Getenv("OLD_SESSION_KEYS"), ","),
 	}
 	if os.Getenv("OIDC_ISSUER") == "" {
-		issuer, clientID := devprovider.Start(redirectURL)
+		issuer, clientID := devprovider.Start(redirectURL, "/")
 		c.environment = append(c.environment, "OIDC_ISSUER="+issuer, "OIDC_CLIENT_ID="+clientID, "OIDC_CLIENT_SECRET=", "EMBEDDED_PROVIDER=1")
 	}
 	if os.Getenv("REDIS_URL") == "" {

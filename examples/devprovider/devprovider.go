@@ -30,7 +30,7 @@ func Use(config *core.Config) {
 	if len(config.Providers) != 1 || config.Providers[0].Issuer != "" {
 		return
 	}
-	issuer, id := Start(config.RedirectURL)
+	issuer, id := Start(config.RedirectURL, config.BasePath+"/")
 	config.Providers[0].Issuer = issuer
 	config.Providers[0].ClientID = id
 	config.Providers[0].ClientSecret = ""
@@ -50,9 +50,10 @@ func NeedHost(redirectURL string) {
 }
 
 // Start runs a provider in this process, for an application that may be in
-// other processes. It returns the application's Issuer and ClientID. It exits
-// the program if the provider cannot start.
-func Start(redirectURL string) (issuer, id string) {
+// other processes. Home is the path where its logout ends. Start returns the
+// application's Issuer and ClientID. It exits the program if the provider
+// cannot start.
+func Start(redirectURL, home string) (issuer, id string) {
 	redirect, err := url.Parse(redirectURL)
 	if err != nil || !loopback(redirect.Hostname()) {
 		log.Fatal("OIDC_ISSUER is not set, and the embedded provider serves applications on loopback only; set OIDC_ISSUER, or OIDC_REDIRECT_URL to a callback on 127.0.0.1")
@@ -61,7 +62,7 @@ func Start(redirectURL string) (issuer, id string) {
 	if err != nil {
 		log.Fatal("embedded provider: ", err)
 	}
-	provider := New("http://"+listener.Addr().String(), redirectURL, redirect.Scheme+"://"+redirect.Host+"/")
+	provider := New("http://"+listener.Addr().String(), redirectURL, redirect.Scheme+"://"+redirect.Host+home)
 	server := &http.Server{Handler: provider, ReadHeaderTimeout: 10 * time.Second}
 	go func() { log.Fatal("embedded provider: ", server.Serve(listener)) }()
 

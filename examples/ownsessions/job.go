@@ -15,8 +15,10 @@ import (
 	"github.com/pixyauth/pixy/core"
 )
 
-// jobInterval is how often the background job runs.
-const jobInterval = time.Minute
+const (
+	jobInterval  = time.Minute      // how often the background job runs
+	visitTimeout = 20 * time.Second // for one grant
+)
 
 // work runs the background job until ctx ends.
 func (a *app) work(ctx context.Context) {
@@ -52,6 +54,9 @@ func (a *app) runJob(ctx context.Context) error {
 	}
 	var failures []error
 	for _, stored := range grants {
+		if ctx.Err() != nil {
+			break
+		}
 		failures = append(failures, a.visit(ctx, &stored))
 	}
 	return errors.Join(failures...)
@@ -73,8 +78,12 @@ func (a *app) storedGrants(ctx context.Context) (found []storedGrant, err error)
 	return found, rows.Err()
 }
 
-// visit uses one grant, and saves what it found for the user.
+// visit uses one grant, and saves what it found for the user. The end of the
+// program does not interrupt it: a refresh token that was used, and whose
+// successor was not saved, is lost.
 func (a *app) visit(ctx context.Context, stored *storedGrant) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), visitTimeout)
+	defer cancel()
 	var result string
 	grant, err := a.open(stored.issuer, stored.subject, stored.sealed)
 	if err == nil {
