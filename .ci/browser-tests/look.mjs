@@ -122,7 +122,7 @@ async function walkOwnSessions(ada, look) {
   await ada.sayWho(page, 'Mallory', 'mallory@example.test');
   await page.getByRole('button', { name: 'Link another login' }).click();
   await ada.sayWho(page);
-  await ada.reads(page, 'Access denied');
+  await ada.reads(page, 'That did not work');
   await look(page, 'ownsessions-not-linked');
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/pixyauth/pixy/core"
@@ -19,7 +18,7 @@ func (a *app) onLogin(ctx context.Context, login *core.Login) error {
 	// for a link.
 	link := login.Payload
 	if link != "" && link != accountOf(ctx) {
-		return &core.Error{Status: http.StatusForbidden, Code: "not_linked",
+		return &core.Error{Status: http.StatusConflict, Code: "not_linked",
 			Public: "The login was not linked, because you have logged out or logged in to another account meanwhile. Log in and link it again."}
 	}
 	sealed, err := a.seal(login.Grant)
@@ -40,7 +39,7 @@ func (a *app) onLogin(ctx context.Context, login *core.Login) error {
 	if refused := new(core.Error); err == nil || errors.As(err, &refused) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", core.ErrUnavailable, err)
+	return errDatabase(err)
 }
 
 // accountFor returns the account of user. If there is none, it adds user to the

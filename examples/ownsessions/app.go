@@ -92,7 +92,7 @@ func (a *app) me(w http.ResponseWriter, r *http.Request) {
 	s := sessionOf(r.Context())
 	identities, err := identitiesOf(r.Context(), a.db, s.Account)
 	if err != nil {
-		a.auth.ServeError(w, r, err)
+		a.auth.ServeError(w, r, errDatabase(err))
 		return
 	}
 	w.Header().Add("Vary", "Accept")

@@ -5,9 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	_ "modernc.org/sqlite" // in pure Go; registers the driver "sqlite"
+
+	"github.com/pixyauth/pixy/core"
 )
 
 // The application had accounts and sessions before it had pixy. An account has
@@ -73,6 +76,16 @@ func transact(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
 		return errors.Join(err, tx.Rollback())
 	}
 	return tx.Commit()
+}
+
+// errDatabase returns the error of a request whose query failed. It wraps
+// ErrUnavailable, so that pixy ends no session and answers with status 503.
+func errDatabase(err error) error {
+	return &core.Error{
+		Status: http.StatusServiceUnavailable, Code: "database_unavailable",
+		Public: "We cannot reach our database. Please try again in a moment.",
+		Err:    fmt.Errorf("%w: %w", core.ErrUnavailable, err),
+	}
 }
 
 // An identity is a user at a provider, with what the background job found last.

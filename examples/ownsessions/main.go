@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,7 +35,7 @@ func main() {
 			Scopes:   strings.Fields(env("OIDC_SCOPES", "openid profile email offline_access")),
 			Requests: core.RequestConfig{UserInfo: true}, // some providers have name and e-mail only there
 		}},
-		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+basePath+"/auth/callback"),
+		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+path.Join("/", basePath, "auth/callback")),
 		BasePath:    basePath,
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
 	}
@@ -76,6 +77,9 @@ func run(addr string, config core.Config) error {
 	defer func() { stop(); job.Wait() }() // before the database closes
 
 	log.Printf("open http://%s%s in a browser", listener.Addr(), a.path("/"))
+	if !strings.HasPrefix(config.RedirectURL, "http://"+listener.Addr().String()+"/") {
+		log.Printf("use the host of %s instead, because logins return there", config.RedirectURL)
+	}
 	return serve(ctx, listener, a.handler())
 }
 

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -84,7 +83,7 @@ func (a *app) loadSession(next http.Handler) http.Handler {
 		case errors.Is(err, sql.ErrNoRows):
 			next.ServeHTTP(w, r)
 		case err != nil:
-			a.auth.ServeError(w, r, fmt.Errorf("%w: %w", core.ErrUnavailable, err))
+			a.auth.ServeError(w, r, errDatabase(err))
 		default:
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), sessionKey{}, s)))
 		}
@@ -121,7 +120,7 @@ func (a *app) startSession(w http.ResponseWriter, r *http.Request, login *core.L
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("%w: %w", core.ErrUnavailable, err)
+		return false, errDatabase(err)
 	}
 	a.setCookie(w, token, sessionLifetime)
 	return false, nil // pixy redirects to the page where the user wanted to go
@@ -130,7 +129,7 @@ func (a *app) startSession(w http.ResponseWriter, r *http.Request, login *core.L
 // endSession is called by the login's logout route.
 func (a *app) endSession(w http.ResponseWriter, r *http.Request) error {
 	if _, err := a.db.ExecContext(r.Context(), "DELETE FROM sessions WHERE token_hash = ?", a.hashOf(r)); err != nil {
-		return fmt.Errorf("%w: %w", core.ErrUnavailable, err)
+		return errDatabase(err)
 	}
 	a.setCookie(w, "", -time.Second)
 	return nil
@@ -144,7 +143,7 @@ func (a *app) endSessionsAt(ctx context.Context, issuer, subject, sid string) er
 		query, id = "DELETE FROM sessions WHERE issuer = ? AND subject = ?", subject
 	}
 	if _, err := a.db.ExecContext(ctx, query, issuer, id); err != nil {
-		return fmt.Errorf("%w: %w", core.ErrUnavailable, err)
+		return errDatabase(err)
 	}
 	return nil
 }
