@@ -72,6 +72,9 @@ func run(addr string, config core.Config) error {
 	if err != nil {
 		return fmt.Errorf("bad ADDR: %w", err)
 	}
+	if os.Getenv("OIDC_ISSUER") != "" {
+		log.Print(a.auth.Registrations()[0]) // what to register with the provider
+	}
 	var job sync.WaitGroup
 	job.Go(func() { a.work(ctx) })
 	defer func() { stop(); job.Wait() }() // before the database closes
