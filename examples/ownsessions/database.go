@@ -90,9 +90,10 @@ func errDatabase(err error) error {
 
 // An identity is a user at a provider, with what the background job found last.
 type identity struct {
-	Issuer, Subject string
-	Result          string
-	checked         int64
+	Issuer  string `json:"issuer"`
+	Subject string `json:"subject"`
+	Result  string `json:"result"`
+	checked int64
 }
 
 // Checked returns the time of the background job's last visit, or "".

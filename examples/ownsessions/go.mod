@@ -1,3 +1,5 @@
+// An application to copy. A module of its own, so that the SQLite driver does not
+// get into the library's requirements.
 module github.com/pixyauth/pixy/examples/ownsessions
 
 go 1.26.0
