@@ -20,6 +20,9 @@ func TestLink(t *testing.T) {
 	if page.Status != 200 || page.URL != r.home+"/me" {
 		t.Fatalf("linking ends with %d at %s: %s", page.Status, page.URL, page.Body)
 	}
+	if got := page.Hops[1].URL; !strings.Contains(got, "prompt=login") {
+		t.Errorf("the provider is not asked for another user: %s", got)
+	}
 	me := r.me(r.browser)
 	if me.Account != account || me.Subject != "grace" || me.Name != "ADA" || len(me.Identities) != 2 {
 		t.Errorf("got %+v", me)
