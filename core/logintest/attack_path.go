@@ -73,17 +73,26 @@ func (s *siege) spellings() []string {
 		strings.ToUpper(page), "/" + percented(name),
 	}
 	for _, public := range s.publicPaths() {
-		up := strings.Repeat("/..", strings.Count(public, "/"))
+		up, rest := s.wayUp(public, page)
 		all = append(all,
-			public+up+page, "/"+public+up+page, public+"/x/.."+up+page, public+"/."+up+page, strings.ToUpper(public)+up+page,
-			public+strings.ReplaceAll(up, "/", "%2f")+page, public+up+"%2f"+name,
-			public+strings.ReplaceAll(up, "..", "%2e%2e")+page, public+strings.ReplaceAll(up, "..", "%252e%252e")+page,
-			public+strings.ReplaceAll(up, "/", `\`)+page, public+strings.ReplaceAll(up, "/", "%5c")+page, public+"/"+strings.ReplaceAll(up[1:], "/", "%5c")+"%5c"+name,
-			public+strings.ReplaceAll(up, "..", "..;")+page, public+strings.ReplaceAll(up, "/", "%252f")+page,
+			public+up+rest, "/"+public+up+rest, public+"/x/.."+up+rest, public+"/."+up+rest, strings.ToUpper(public)+up+rest,
+			public+strings.ReplaceAll(up, "/", "%2f")+rest, public+up+"%2f"+rest[1:],
+			public+strings.ReplaceAll(up, "..", "%2e%2e")+rest, public+strings.ReplaceAll(up, "..", "%252e%252e")+rest,
+			public+strings.ReplaceAll(up, "/", `\`)+rest, public+strings.ReplaceAll(up, "/", "%5c")+rest, public+"/"+strings.ReplaceAll(up[1:], "/", "%5c")+"%5c"+rest[1:],
+			public+strings.ReplaceAll(up, "..", "..;")+rest, public+strings.ReplaceAll(up, "/", "%252f")+rest,
 			page+"?"+public+"/", page+";"+public+"/", page+"%3f"+public+"/", page+"%23"+public+"/",
 		)
 	}
 	return all
+}
+
+// wayUp returns the way from a public path to a page: up, and down again. It does
+// not leave the application's base, which a proxy may remove.
+func (s *siege) wayUp(public, page string) (up, rest string) {
+	if s.base != "" && strings.HasPrefix(public, s.base+"/") {
+		public, page = strings.TrimPrefix(public, s.base), strings.TrimPrefix(page, s.base)
+	}
+	return strings.Repeat("/..", strings.Count(public, "/")), page
 }
 
 // publicPaths returns paths that are public, or may be, without a slash at their
