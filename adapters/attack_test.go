@@ -84,6 +84,7 @@ func TestAttackOneOfSeveralProviders(t *testing.T) {
 	other := logintest.NewProvider("https://other.example.test")
 	logintest.Attack(t, logintest.Target{
 		RedirectURL: origin + "/auth/callback/one", LoginPath: "/auth/login?provider=one", LogoutPath: "/auth/logout", Private: "/private",
+		OtherCallback: "/auth/callback/two",
 		Start: func(provider *logintest.Provider) http.Handler {
 			auth, err := core.New(core.Config{
 				Providers: []core.Provider{

@@ -40,6 +40,14 @@ type ownApp struct {
 
 const ownCookie = "__Host-app"
 
+// ownID returns the id of the request's session. Of two cookies, one may be planted.
+func ownID(r *http.Request) string {
+	if cookies := r.CookiesNamed(ownCookie); len(cookies) == 1 {
+		return cookies[0].Value
+	}
+	return ""
+}
+
 func (a *ownApp) config(c *core.Config) {
 	c.Sessions.Own = &core.OwnSessions{Start: a.start, End: a.end, EndByProvider: a.endByProvider}
 }
@@ -52,7 +60,7 @@ func (a *ownApp) start(w http.ResponseWriter, r *http.Request, login *core.Login
 	defer a.mu.Unlock()
 	a.started++
 	id := fmt.Sprint("session-", a.started)
-	http.SetCookie(w, &http.Cookie{Name: ownCookie, Value: id, Path: "/", Secure: true, HttpOnly: true})
+	http.SetCookie(w, &http.Cookie{Name: ownCookie, Value: id, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	if !a.loses && a.fails == nil {
 		a.live[id] = *login
 	}
@@ -73,9 +81,7 @@ func (a *ownApp) end(w http.ResponseWriter, r *http.Request) error {
 func (a *ownApp) endHere(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if c, err := r.Cookie(ownCookie); err == nil {
-		delete(a.live, c.Value)
-	}
+	delete(a.live, ownID(r))
 	http.SetCookie(w, &http.Cookie{Name: ownCookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true})
 }
 
@@ -94,11 +100,11 @@ func (a *ownApp) endByProvider(_ context.Context, issuer, subject, sid string) e
 func (a *ownApp) user(r *http.Request) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	c, err := r.Cookie(ownCookie)
-	if err != nil || a.live[c.Value].User == nil {
+	user := a.live[ownID(r)].User
+	if user == nil {
 		return ""
 	}
-	return a.live[c.Value].User.Subject
+	return user.Subject
 }
 
 // page is the guarded page. It returns false if it has answered itself.
