@@ -489,3 +489,16 @@ func TestRouteForAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// What to register with the provider is below BasePath.
+func TestRegistrationsUnderABasePath(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	auth := g.newAuth(shared, func(c *core.Config) { c.Logout.Revocations = new(core.MemoryRevocations) })
+	r := auth.Registrations()[0]
+	for _, uri := range append(append(r.RedirectURIs, r.PostLogoutRedirectURIs...), r.InitiateLoginURI, r.BackChannelLogoutURI, r.FrontChannelLogoutURI) {
+		if !strings.HasPrefix(uri, origin+"/reader/") {
+			t.Errorf("registers %q", uri)
+		}
+	}
+}

@@ -458,6 +458,37 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 			c.Pages.Home, c.Logout.After = "/auth/login", "/auth"
 		}, "Pages.Home is not a page of this application"},
 		{"BasePath, and a logout that ends elsewhere", func(c *Config) { *c = sharedConfig(); c.Logout.After = "/readers" }, "Logout.After is not a path of this application under BasePath /reader; give one such as /reader/goodbye"},
+		{"BasePath, and a provider's callback", func(c *Config) {
+			*c = sharedConfig()
+			c.Providers[0].RedirectURL = "https://app.example.test/reader/auth/google"
+		}, ""},
+		{"BasePath, and a provider's callback elsewhere", func(c *Config) {
+			*c = sharedConfig()
+			c.Providers[0].RedirectURL = "https://app.example.test/auth/google"
+		}, "Providers[0].RedirectURL has the path /auth/google, which is not below BasePath /reader"},
+		{"BasePath, and a provider's callback beside it", func(c *Config) {
+			*c = sharedConfig()
+			c.Providers[0].RedirectURL = "https://app.example.test/readers/google"
+		}, "Providers[0].RedirectURL has the path /readers/google, which is not below BasePath /reader"},
+		{"BasePath, and a callback that is another behind a proxy", func(c *Config) {
+			c.Providers = twoProviders().Providers
+			c.BasePath, c.RedirectURL = "/a", "https://app.example.test/a/auth/callback"
+			c.Providers[0].RedirectURL, c.Providers[1].RedirectURL = "https://app.example.test/a/x", "https://app.example.test/a/a/x"
+		}, "Providers[1].RedirectURL gives the callback of Providers[0]"},
+		{"BasePath, and a callback that another is behind a proxy", func(c *Config) {
+			c.Providers = twoProviders().Providers
+			c.BasePath, c.RedirectURL = "/a", "https://app.example.test/a/auth/callback"
+			c.Providers[0].RedirectURL, c.Providers[1].RedirectURL = "https://app.example.test/a/a/x", "https://app.example.test/a/x"
+		}, "Providers[1].RedirectURL gives the callback of Providers[0]"},
+		{"BasePath, and a callback that is the login behind a proxy", func(c *Config) {
+			c.BasePath, c.RedirectURL, c.Pages.LoginPath = "/a", "https://app.example.test/a/auth/callback", "/a/x"
+			c.Providers[0].RedirectURL = "https://app.example.test/a/a/x"
+		}, "Providers[0].RedirectURL gives the callback /a/a/x, which is another route of the login"},
+		{"BasePath, and a home that is a callback behind a proxy", func(c *Config) {
+			c.BasePath, c.RedirectURL = "/a", "https://app.example.test/a/auth/callback"
+			c.Providers[0].RedirectURL = "https://app.example.test/a/a/x"
+			c.Pages.Home, c.Logout.After = "/a/x", "/a"
+		}, "Pages.Home is not a page of this application"},
 		{"BasePath, and a login that is the logout behind a proxy", func(c *Config) {
 			c.BasePath, c.RedirectURL = "/a", "https://app.example.test/a/callback"
 			c.Pages.LoginPath, c.Logout.Path = "/a/a/x", "/a/x"
