@@ -14,6 +14,7 @@ import (
 
 const (
 	landingVersion  = 2
+	landingSize     = 36
 	landingLifetime = time.Minute
 	maxLandings     = 32 // removed by one logout
 )
@@ -46,7 +47,9 @@ func (l landing) of(login *outcome) landing {
 }
 
 func (l landing) encode() []byte {
-	b := binary.BigEndian.AppendUint64([]byte{landingVersion}, uint64(l.at.UnixNano()))
+	b := make([]byte, 1, landingSize)
+	b[0] = landingVersion
+	b = binary.BigEndian.AppendUint64(b, uint64(l.at.UnixNano()))
 	b = binary.BigEndian.AppendUint64(b, uint64(l.lasts))
 	b = binary.BigEndian.AppendUint32(b, l.asked)
 	b = binary.BigEndian.AppendUint32(b, l.page)
@@ -55,7 +58,7 @@ func (l landing) encode() []byte {
 }
 
 func decodeLanding(b string) (landing, bool) {
-	if len(b) != 36 || b[0] != landingVersion {
+	if len(b) != landingSize || b[0] != landingVersion {
 		return landing{}, false
 	}
 	return landing{
