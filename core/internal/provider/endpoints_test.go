@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/pixyauth/pixy/core/internal/hostile"
 )
 
 func TestWhatIsReachedAtInternalURL(t *testing.T) {
@@ -119,5 +122,77 @@ func TestReadKeys(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "c2VjcmV0") {
 			t.Errorf("%s: the secret is in %v", test.name, err)
 		}
+	}
+}
+
+// What the configuration gives replaces what the metadata says; only browsers keep the
+// public addresses.
+func TestDiscoverWithEndpoints(t *testing.T) {
+	t.Parallel()
+	const issuer, inside = "https://id.example.test", "https://keycloak:8443"
+	document := []byte(`{"issuer":"` + issuer + `","authorization_endpoint":"` + issuer + `/a","token_endpoint":"` + issuer + `/t","jwks_uri":"` + issuer + `/k",
+		"userinfo_endpoint":"` + issuer + `/u","end_session_endpoint":"` + issuer + `/e","revocation_endpoint":"` + issuer + `/r","id_token_signing_alg_values_supported":["ES256"]}`)
+	public := []string{issuer + "/a", issuer + "/t", issuer + "/k", issuer + "/u", issuer + "/e", issuer + "/r"}
+	internal := []string{issuer + "/a", inside + "/t", inside + "/k", inside + "/u", issuer + "/e", inside + "/r"}
+	other := []string{"https://o/a", "https://o/t", "https://o/k", "https://o/u", "https://o/e", "https://o/r"}
+	for _, test := range []struct {
+		name  string
+		given Endpoints
+		asked string   // "": no request
+		want  []string // authorization, token, keys, UserInfo, logout and revocation; nil: an error
+	}{
+		{"nothing", Endpoints{}, issuer + "/.well-known", public},
+		{"InternalURL", Endpoints{InternalURL: inside}, inside + "/.well-known", internal},
+		{"MetadataURL", Endpoints{MetadataURL: issuer + "/m"}, issuer + "/m", public},
+		{"MetadataURL and InternalURL", Endpoints{MetadataURL: issuer + "/m", InternalURL: inside}, inside + "/m", internal},
+		{"MetadataURL elsewhere, and InternalURL", Endpoints{MetadataURL: "https://o/m", InternalURL: inside}, "https://o/m", internal},
+		{"all but the keys", Endpoints{AuthURL: "https://o/a", TokenURL: "https://o/t"}, "", nil},
+		{"all", Endpoints{AuthURL: "https://o/a", TokenURL: "https://o/t", KeysURL: "https://o/k", UserInfoURL: "https://o/u", EndSessionURL: "https://o/e", RevocationURL: "https://o/r", InternalURL: inside}, "", other},
+		{"keys only", Endpoints{Keys: new(KeySet), AuthURL: issuer + "/a", TokenURL: issuer + "/t"}, "", []string{issuer + "/a", issuer + "/t", "", "", "", ""}},
+		{"some", Endpoints{UserInfoURL: "https://o/u", EndSessionURL: "https://o/e"}, issuer + "/.well-known", []string{issuer + "/a", issuer + "/t", issuer + "/k", "https://o/u", "https://o/e", issuer + "/r"}},
+		{"keys and revocation", Endpoints{KeysURL: "https://o/k", RevocationURL: "https://o/r"}, issuer + "/.well-known", []string{issuer + "/a", issuer + "/t", "https://o/k", issuer + "/u", issuer + "/e", "https://o/r"}},
+		{"a logout at InternalURL", Endpoints{EndSessionURL: inside + "/e", InternalURL: inside}, inside + "/.well-known", nil},
+		{"InternalURL that is the issuer's origin", Endpoints{InternalURL: issuer}, issuer + "/.well-known", public},
+	} {
+		asked := ""
+		client := answering(document)
+		base := client.Transport
+		client.Transport = hostile.RoundTrip(func(r *http.Request) (*http.Response, error) {
+			asked = strings.TrimSuffix(r.URL.String(), "/openid-configuration")
+			return base.RoundTrip(r)
+		})
+		p := newOIDCProvider(Config{Issuer: issuer, ClientID: "app", Endpoints: test.given, Client: client, Now: time.Now})
+		m, err := p.metadata.get(t.Context())
+		if (err == nil) != (test.want != nil) || asked != test.asked {
+			t.Errorf("%s: asked at %q: %v", test.name, asked, err)
+			continue
+		}
+		if err != nil {
+			continue
+		}
+		if got := []string{m.AuthorizationEndpoint, m.TokenEndpoint, m.JWKSURI, m.UserInfoEndpoint, m.EndSessionEndpoint, m.RevocationEndpoint}; !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+		if got := len(p.config.algorithms(m.SigningAlgs)); m.Issuer != issuer || (got == len(Asymmetric)) != (test.asked == "") {
+			t.Errorf("%s: %d algorithms, issuer %s", test.name, got, m.Issuer)
+		}
+	}
+}
+
+// Each level allows what the one before does, and more.
+func TestEndpointsOnPlainHTTP(t *testing.T) {
+	t.Parallel()
+	for endpoint, from := range map[string]PlainHTTP{
+		"https://id.lan/": NoPlainHTTP, "http://localhost/": LoopbackHTTP, "http://id.localhost:8080/": LoopbackHTTP, "http://127.9.9.9/": LoopbackHTTP, "http://[::1]:1/": LoopbackHTTP,
+		"http://id.lan/": AnyPlainHTTP, "http://localhost.lan/": AnyPlainHTTP, "http://10.0.0.1/": AnyPlainHTTP, "ftp://localhost/": AnyPlainHTTP + 1, "http:///": AnyPlainHTTP + 1,
+	} {
+		for level := NoPlainHTTP; level <= AnyPlainHTTP; level++ {
+			if err := CheckEndpoint(endpoint, level); (err == nil) != (level >= from) {
+				t.Errorf("%s at level %d: %v", endpoint, level, err)
+			}
+		}
+	}
+	if IsLoopback("id.localhost") || !IsLoopback("localhost") {
+		t.Error("a name below localhost is loopback only where this library resolves it")
 	}
 }
