@@ -104,6 +104,8 @@ func TestReadKeys(t *testing.T) {
 		{"a key", `{"keys":[` + good + `]}`, ""},
 		{"a key of another kind beside it", `{"keys":[{"kty":"EC","crv":"secp256k1"},` + good + `]}`, ""},
 		{"a weak key beside it", `{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"},` + good + `]}`, ""},
+		{"a key, in 1 MB", strings.Repeat(" ", maxProviderBytes-len(good)-11) + `{"keys":[` + good + `]}`, ""},
+		{"a key, in a byte more", strings.Repeat(" ", maxProviderBytes-len(good)-10) + `{"keys":[` + good + `]}`, "has more than 1048576 bytes"},
 		{"a weak key", `{"keys":[{"kty":"RSA","kid":"weak","n":"AQAB","e":"AQAB"}]}`, `weak`},
 		{"a key for encryption", `{"keys":[` + strings.Replace(good, `{`, `{"use":"enc",`, 1) + `]}`, "has no key that can verify signatures"},
 		{"a secret", `{"keys":[{"kty":"oct","k":"c2VjcmV0"},` + good + `]}`, "has a private or a symmetric key"},
