@@ -34,7 +34,10 @@ const ownCookie = "__Host-app"
 func newOwnApp(t *testing.T, change ...func(*core.Config)) *ownApp {
 	t.Helper()
 	a := &ownApp{live: make(map[string]core.Login)}
-	a.rig = newRig(t, append([]func(*core.Config){a.own}, change...)...)
+	var own *core.OwnSessions
+	change = append(append([]func(*core.Config){a.own}, change...), func(c *core.Config) { own = c.Sessions.Own })
+	a.rig = newRig(t, change...)
+	*own = core.OwnSessions{} // New has copied it
 	a.browser.Serve(origin, a.handler(a.auth))
 	return a
 }
