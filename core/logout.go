@@ -211,17 +211,12 @@ func hintKey(of *session) string { return opaqueKey("logout", string(of.id[:]))[
 
 // save keeps the hint of a new session, and removes that of an earlier login.
 func (h *logoutHints) save(w http.ResponseWriter, r *http.Request, of *session, idToken string) {
-	if idToken == "" && !h.own {
+	if idToken == "" {
 		h.drop(w, r)
 		return
 	}
 	key := hintKey(of)
 	h.everywhere.Keep(w, h.last, key+h.origin(key, of), h.life(of))
-	if idToken == "" {
-		h.cookies.Remove(w, h.name)
-		h.erase(w, r)
-		return
-	}
 	h.keep(w, r, of, idToken, func(w http.ResponseWriter, r *http.Request, value string) error {
 		return h.replace(w, r, of, value)
 	})
@@ -304,7 +299,7 @@ func (h *logoutHints) take(w http.ResponseWriter, r *http.Request, of *session) 
 // lastKey returns the key of the browser's last session, or "", and its origin.
 func (h *logoutHints) lastKey(r *http.Request) (key, origin string) {
 	value, _ := vault.Value(r, h.last)
-	if len(value) < hintKeySize || len(value) > hintKeySize && !h.own {
+	if len(value) < hintKeySize {
 		return "", ""
 	}
 	return value[:hintKeySize], value[hintKeySize:]

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 // OwnSessions connects an application that has sessions of its own, in
@@ -101,9 +103,7 @@ func mark(s string) uint64 {
 func (a *Authenticator) hand(t *turn, of *outcome, next landing) error {
 	header := t.w.Header()
 	before := slices.Clone(header["Set-Cookie"])
-	if err := a.eraseOurs(t.w, t.r); err != nil {
-		return err
-	}
+	a.eraseOurs(t.w, t.r)
 	started := of.session
 	a.hints.save(t.w, t.r, &started, of.idToken)
 	a.landings.save(t.w, next)
@@ -182,8 +182,10 @@ func (a *Authenticator) endOwnByProvider(ctx context.Context, issuer, subject, s
 }
 
 // eraseOurs removes sessions and tokens that pixy kept before Sessions.Own was set.
-func (a *Authenticator) eraseOurs(w http.ResponseWriter, r *http.Request) error {
-	return cmp.Or(a.sessions.vault.Erase(w, r), a.tokens.vault.Erase(w, r))
+func (a *Authenticator) eraseOurs(w http.ResponseWriter, r *http.Request) {
+	for _, held := range [...]vault.Vault{a.sessions.vault, a.tokens.vault} {
+		_ = held.Erase(w, r) // without a Store, it cannot fail
+	}
 }
 
 // errOwnSessions is the error of our guards, which cannot see the application's sessions.

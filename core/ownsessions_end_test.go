@@ -57,11 +57,15 @@ func TestLogoutOfOwnSessions(t *testing.T) {
 					if row.other {
 						second := c.Providers[0]
 						second.Name, second.Issuer = "two", "https://two.example.test"
-						c.Providers = append(c.Providers, second)
+						c.Providers = append([]core.Provider{second}, c.Providers...)
 					}
 				})
 				a.provider.Misbehave(row.faults)
-				a.get(origin + "/auth/login?return_to=/me&provider=id.example.test")
+				name := ""
+				if row.other {
+					name = "&provider=id.example.test"
+				}
+				a.get(origin + "/auth/login?return_to=/me" + name)
 				page := a.leave(path)
 				to := page.Header.Get("Location")
 				if row.to != "" && to != row.to || row.to == "" && !strings.HasPrefix(to, issuer) {
@@ -364,6 +368,29 @@ func TestOwnSessionsAndCircles(t *testing.T) {
 			a.leave([]string{"/auth/logout", "/auth/logout/mine"}[i%2])
 		}
 	})
+	t.Run("a user whom the provider logs out again and again, by the front channel", func(t *testing.T) {
+		t.Parallel()
+		a := newOwnApp(t)
+		a.provider.User = logintest.User{Subject: "ada", SessionID: "first"}
+		for range 4 {
+			a.login()
+			if page := a.visit(origin + "/auth/frontchannel-logout?sid=first&iss=" + issuer); page.Status != 200 || a.whoAmI() != "" {
+				t.Errorf("got %d, and %q is logged in", page.Status, a.whoAmI())
+			}
+		}
+	})
+	t.Run("a Start that fails again and again", func(t *testing.T) {
+		t.Parallel()
+		a := newOwnApp(t)
+		a.fails = errors.New("no")
+		for range 7 {
+			for _, page := range []*logintest.Page{a.get(origin + "/me"), a.get(origin + "/auth/login?return_to=/me")} {
+				if page.Status != 403 || !strings.Contains(string(page.Body), "<code>login_refused</code>") {
+					t.Fatalf("got %d: %s", page.Status, page.Body)
+				}
+			}
+		}
+	})
 	t.Run("a callback that is opened again and again", func(t *testing.T) {
 		t.Parallel()
 		a := newOwnApp(t)
@@ -371,8 +398,8 @@ func TestOwnSessionsAndCircles(t *testing.T) {
 		for range 4 {
 			a.visit(callback)
 		}
-		if lost(t, a.visit(callback)); a.provider.Count(logintest.Token) != 1 {
-			t.Error("the code was sent again")
+		if lost(t, a.visit(callback)); a.provider.Count(logintest.Token) != 1 || !strings.Contains(a.log.String(), "Sessions.Own.Start") {
+			t.Errorf("the code was sent again, or the log has another cause: %s", a.log.String())
 		}
 	})
 }

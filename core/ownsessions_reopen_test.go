@@ -61,6 +61,32 @@ func TestACallbackOfOwnSessionsIsReopened(t *testing.T) {
 			a.ended(a.provider.LogoutToken("app", logintest.User{Subject: "ada", SessionID: "other"}, nil))
 			return c
 		}},
+		{name: "after a logout in another browser", ends: "/me", again: true, given: func(a *ownApp, c *url.URL) *url.URL {
+			other := a.person()
+			other.browser.Serve(origin, a.handler(a.auth))
+			other.login()
+			other.fetch("POST", origin+"/auth/logout/mine")
+			return c
+		}},
+		{name: "of another login that was silent, and ended without a user", given: func(a *ownApp, c *url.URL) *url.URL {
+			a.browser.Forget(origin, "")
+			a.provider.Misbehave(logintest.Faults{Authorization: func(answer url.Values) { answer.Del("code"); answer.Set("error", "login_required") }})
+			a.auth = a.newAuth(a.own, silently)
+			a.browser.Serve(origin, a.handler(a.auth))
+			if page := a.visit(a.toCallback().String()); page.Header.Get("Location") != "/me" {
+				a.t.Errorf("the silent login gets %d to %q", page.Status, page.Header.Get("Location"))
+			}
+			a.provider.Misbehave(logintest.Faults{})
+			a.auth = a.newAuth(a.own)
+			return c
+		}},
+		{name: "of a login that is to link an account, in a browser with another login", code: "attempt_unknown", given: func(a *ownApp, _ *url.URL) *url.URL {
+			w := httptest.NewRecorder()
+			if err := a.auth.LoginWith(w, httptest.NewRequest("GET", origin+"/link", nil), core.LoginOptions{Payload: "link"}); err != nil {
+				a.t.Fatal(err)
+			}
+			return follow(a.t, a.browser, w.Header().Get("Location")) // without its cookie
+		}},
 		{name: "without a state", ends: "/", given: func(_ *ownApp, c *url.URL) *url.URL {
 			return &url.URL{Scheme: c.Scheme, Host: c.Host, Path: c.Path}
 		}},
@@ -261,7 +287,12 @@ func TestOwnSessionsReplaceThoseOfPixy(t *testing.T) {
 			if got := a.whoAmI(); got != "" {
 				t.Errorf("the former session is %q", got)
 			}
-			a.started = 0
+			a.advance(2 * time.Minute)
+			callback := a.toCallback()
+			a.forgetAttempt(callback)
+			if to := a.visit(callback.String()).Header.Get("Location"); !strings.HasPrefix(to, issuer) {
+				t.Errorf("a callback without its attempt goes to %q, as if there were a session", to)
+			}
 			row.end(a)
 			a.noCookiesOfOurs()
 		})
@@ -286,6 +317,11 @@ func TestGuardsOfPixyRejectOwnSessions(t *testing.T) {
 	var failure *core.Error
 	if err := a.auth.LogoutEverywhere(t.Context(), issuer, "ada"); !errors.As(err, &failure) || failure.Status != 500 || !strings.Contains(err.Error(), "Sessions.Own is set") {
 		t.Errorf("LogoutEverywhere returns %v", err)
+	}
+	r.Header.Set("Sec-Fetch-Mode", "cors")
+	r.Header.Set("Referer", origin+"/page")
+	if err := a.auth.Challenge(httptest.NewRecorder(), r, core.ErrNoSession); !errors.As(err, &failure) || failure.LoginURL() != "/auth/login?return_to=%2Fpage" {
+		t.Errorf("Challenge returns %v, with the login at %q", err, failure.LoginURL())
 	}
 	a.advance(2 * time.Minute)
 	a.browser.Forget(origin, ownCookie)
