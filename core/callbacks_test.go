@@ -1,7 +1,9 @@
 package core_test
 
 import (
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -129,6 +131,25 @@ func TestMixUpWithOwnCallbacks(t *testing.T) {
 				t.Errorf("%d token requests and logins", got)
 			}
 		})
+	}
+}
+
+// The rest of a path, which a router has left, must be that of one callback only.
+func TestCallbacksThatEndAlike(t *testing.T) {
+	t.Parallel()
+	g := newDuo(t, func(c *core.Config) {
+		withOwnCallbacks(c)
+		c.Providers[0].RedirectURL = origin + "/one/done"
+	})
+	returned := g.at("two")
+	r := httptest.NewRequest("GET", returned.String(), nil)
+	for _, cookie := range g.browser.Cookies(origin) {
+		r.AddCookie(cookie)
+	}
+	r.URL.Path = "/done"
+	err := g.auth.Callback(httptest.NewRecorder(), r)
+	if failure := new(core.Error); !errors.As(err, &failure) || failure.Code != "callback_untrusted" || g.two.Count(logintest.Token) != 0 {
+		t.Errorf("got %v after %d token requests", err, g.two.Count(logintest.Token))
 	}
 }
 

@@ -92,7 +92,7 @@ func (c *Config) samePath(one, two string) bool {
 }
 
 // checkCallbacks checks that no callback is another route of the login, and returns the
-// paths of the callbacks. Of RedirectURL itself, completePaths has checked that.
+// paths of the callbacks of faultless providers. completePaths has checked RedirectURL.
 func (c *Config) checkCallbacks(routes []string, own []faults) (callbacks []string) {
 	for i := range c.Providers {
 		p := &c.Providers[i]
@@ -101,7 +101,7 @@ func (c *Config) checkCallbacks(routes []string, own []faults) (callbacks []stri
 			own[i].add("Providers[%d].%s gives the callback %s, which is another route of the login; give another RedirectURL or Name, or change "+
 				"Pages.LoginPath, Logout.Path, Logout.BackChannelPath or Logout.FrontChannelPath", i, c.callbackField(p), callback)
 		}
-		if !c.SkipFaultyProviders || len(own[i]) == 0 {
+		if len(own[i]) == 0 {
 			callbacks = append(callbacks, callback, strings.TrimPrefix(callback, c.BasePath))
 		}
 	}
