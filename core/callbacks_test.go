@@ -153,6 +153,18 @@ func TestCallbacksThatEndAlike(t *testing.T) {
 	}
 }
 
+// A callback may be the end of another.
+func TestACallbackThatIsTheEndOfAnother(t *testing.T) {
+	t.Parallel()
+	g := newDuo(t, func(c *core.Config) {
+		withOwnCallbacks(c)
+		c.Providers[0].RedirectURL = origin + "/x/auth/callback-of-two/done"
+	})
+	if page := g.get(g.at("two").String()); string(page.Body) != "I am ada" {
+		t.Errorf("got %d at %s: %s", page.Status, page.URL, page.Body)
+	}
+}
+
 // A process with other providers takes over, while logins at a provider that both know are
 // in progress. These logins end well, and sessions go on.
 func TestLoginsSurviveOtherProviders(t *testing.T) {

@@ -207,6 +207,12 @@ func TestNoProviderAtAll(t *testing.T) {
 			if err != nil || out.Status != 400 {
 				t.Errorf("back-channel logout ends with %d: %v", out.Status, err)
 			}
+			r := httptest.NewRequest("GET", origin+"/auth/login", nil) // behind a guard, which leads in no circle
+			r.Header.Set("Accept", "text/html")
+			err = g.auth.Challenge(httptest.NewRecorder(), r, core.ErrNoSession)
+			if failure := new(core.Error); !errors.As(err, &failure) || failure.Code != "provider_missing" {
+				t.Errorf("a guard in front of the login returns %v", err)
+			}
 			w := httptest.NewRecorder() // an application can mount the callback itself
 			err = g.auth.Callback(w, httptest.NewRequest("GET", callbackURL+"?code=x&state="+strings.Repeat("A", 43), nil))
 			if failure := new(core.Error); !errors.As(err, &failure) || failure.Code != "provider_missing" {
