@@ -164,11 +164,7 @@ func (a *Authenticator) openCookies(secure bool) error {
 // [ErrUnavailable] or [ErrUntrusted], or has the code provider_missing if
 // [Config.SkipFaultyProviders] left the provider out. Discover does not log it.
 func (a *Authenticator) Discover(ctx context.Context) error {
-	failures := slices.Concat(a.skipped, a.registrations.discover(ctx))
-	if len(failures) == 1 {
-		return failures[0]
-	}
-	return errors.Join(failures...)
+	return errors.Join(slices.Concat(a.skipped, a.registrations.discover(ctx))...)
 }
 
 // Routes returns the routes to mount: the login, the callback of each provider, and the

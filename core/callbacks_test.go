@@ -165,6 +165,22 @@ func TestACallbackThatIsTheEndOfAnother(t *testing.T) {
 	}
 }
 
+// An only provider may be called back anywhere.
+func TestTheCallbackOfAnOnlyProviderMayBeAnywhere(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	returned := g.toCallback()
+	g.browser.Serve(origin, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := g.auth.Callback(w, r); err != nil {
+			g.auth.ServeError(w, r, err)
+		}
+	}))
+	returned.Path = "/elsewhere"
+	if page := g.visit(returned.String()); page.Status != 303 || page.Header.Get("Location") != "/me" || g.logins.Load() != 1 {
+		t.Errorf("got %d: %s", page.Status, page.Body)
+	}
+}
+
 // A process with other providers takes over, while logins at a provider that both know are
 // in progress. These logins end well, and sessions go on.
 func TestLoginsSurviveOtherProviders(t *testing.T) {
