@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
 )
 
 // deciding sets an OnLogin that changes the login.
@@ -139,6 +140,9 @@ func TestOnLoginsPageIsNoCircle(t *testing.T) {
 			page, hops := g.travel(origin + "/me")
 			if page.Status != 500 || !strings.Contains(string(page.Body), "<code>session_lost</code>") || hops > 16 {
 				t.Errorf("got %d after %d hops at %s: %s", page.Status, hops, page.URL, page.Body)
+			}
+			if got := g.provider.Count(logintest.Authorization); test.name == "its own guard" && got > 2 {
+				t.Errorf("the provider was asked %d times", got)
 			}
 		})
 	}

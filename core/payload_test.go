@@ -429,3 +429,19 @@ func mustQuery(t testing.TB, u string) url.Values {
 	}
 	return parsed.Query()
 }
+
+// An application with sessions of its own, whose browser has logged in a moment before.
+func TestPayloadThatIsLostWithOwnSessions(t *testing.T) {
+	t.Parallel()
+	a := newOwnApp(t)
+	a.handle("/link", func(w http.ResponseWriter, r *http.Request) error {
+		return a.auth.LoginWith(w, r, core.LoginOptions{ReturnTo: "/me", Payload: canaryPayload})
+	})
+	a.get(a.toCallback().String())
+	linked := follow(t, a.browser, origin+"/link")
+	a.forgetAttempt(linked)
+	isUnknown(t, a.get(linked.String()))
+	if got := a.logins.Load(); got != 1 || a.started != 1 {
+		t.Errorf("%d logins, and %d sessions started", got, a.started)
+	}
+}
