@@ -135,6 +135,7 @@
 //	login_refused             403     OnLogin returned an error; see the log
 //	tenant_refused            403     the user's tenant is not in Checks.Tenants; add it to let its users log in
 //	login_unavailable         503     OnLogin wrapped ErrUnavailable; try again
+//	unavailable               503     the application gave ServeError an error that wraps ErrUnavailable
 //	provider_unknown          404     the login names a provider that is not configured, or that was left out;
 //	                                  the log has the name
 //	provider_missing          503     there is no provider, or SkipFaultyProviders left all out; see the log of the start

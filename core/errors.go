@@ -121,6 +121,8 @@ func asError(err error) *Error {
 		*failure = *known
 	case errors.Is(err, ErrNoSession):
 		failure = errNoSession("")
+	case errors.Is(err, ErrUnavailable): // of the application
+		failure = fail(codeDown, err)
 	default:
 		failure = fail(codeInternal, err)
 	}
@@ -188,6 +190,7 @@ const (
 	codeTokensLost     = "tokens_lost"
 	codeLoginRefused   = "login_refused"
 	codeLoginLater     = "login_unavailable"
+	codeDown           = "unavailable"
 	codeUnknownName    = "provider_unknown"
 	codeNoProvider     = "provider_missing"
 	codeNoNavigation   = "not_a_navigation"
@@ -263,6 +266,7 @@ var kinds = map[string]kind{
 	provider.CodeSecret:      {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: notAtTheTime},
 	codeNoProvider:           {status: http.StatusServiceUnavailable, operator: true, public: "Nobody can log in at the moment, because this application has no login provider yet. Please tell us."},
 	codeLoginLater:           {status: http.StatusServiceUnavailable, public: notAtTheTime}, // OnLogin's error wraps ErrUnavailable
+	codeDown:                 {status: http.StatusServiceUnavailable, public: "This page is not available at the moment. Please try again in a minute."},
 	codeStore:                {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: "Your session cannot be read at the moment. Please try again in a minute."},
 	codeRevocations:          {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: "Your session cannot be checked at the moment. Please try again in a minute."},
 	codeRefreshes:            {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: "Your login cannot be renewed at the moment. Please try again in a minute."},

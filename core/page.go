@@ -15,8 +15,8 @@ import (
 // ServeError writes the default response for an error of this package: an HTML page for
 // browsers, and problem details (RFC 9457) for other clients. Both have the error's
 // status, code, public text and reference. For [ErrNoSession] and [ErrNoToken], they also
-// have the login's URL. An error of another type is logged, and answered with status 500
-// and a fixed public text.
+// have the login's URL. An error of another type is logged, and answered with a fixed
+// public text: with status 503 if it wraps [ErrUnavailable], and 500 otherwise.
 func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err error) {
 	failure := asError(a.report(w, r, err))
 	if failure.loginURL == "" && (errors.Is(failure, ErrNoSession) || errors.Is(failure, ErrNoToken) && a.tokens.kept) {

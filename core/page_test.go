@@ -30,6 +30,7 @@ func TestServeErrorAnswersPeopleAndPrograms(t *testing.T) {
 		{"somebody who does not say", "", failure, 403, "application/problem+json", `"status":403`},
 		{"a wrapped error", "", fmt.Errorf("wrapped: %w", failure), 403, "application/problem+json", `"code":"no_seat"`},
 		{"an error of another kind", "", secret, 500, "application/problem+json", `"code":"internal_error"`},
+		{"an outage of the application", "", fmt.Errorf("%w: %w", core.ErrUnavailable, secret), 503, "application/problem+json", `"code":"unavailable"`},
 		{"an error that says nothing, to a program", "", &core.Error{Err: secret}, 500, "application/problem+json", `"code":"internal_error"`},
 		{"an error that says nothing, to a person", "text/html", &core.Error{Err: secret}, 500, "text/html; charset=utf-8", "Something went wrong on our side."},
 		{"nobody is logged in", "text/html", core.ErrNoSession, 401, "text/html; charset=utf-8", "Please log in"},
