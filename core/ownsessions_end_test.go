@@ -383,8 +383,9 @@ func TestOwnSessionsAndCircles(t *testing.T) {
 		t.Parallel()
 		a := newOwnApp(t)
 		a.fails = errors.New("no")
-		for range 7 {
-			for _, page := range []*logintest.Page{a.get(origin + "/me"), a.get(origin + "/auth/login?return_to=/me")} {
+		for _, path := range []string{"/me", "/auth/login?return_to=/me"} {
+			for range 7 {
+				page := a.get(origin + path)
 				if page.Status != 403 || !strings.Contains(string(page.Body), "<code>login_refused</code>") {
 					t.Fatalf("got %d: %s", page.Status, page.Body)
 				}
