@@ -32,8 +32,9 @@ type OwnSessions struct {
 	//
 	// Start is called for every callback of a login: after a double click or a reload
 	// there are several. Each of them must get a session, because the browser shows only
-	// one of the responses. The code and OnLogin are used once, before. Changes of login
-	// have no effect.
+	// one of the responses. The code and OnLogin are used once, before. Login has what
+	// OnLogin has decided, also Data, Lifetime and EndsWithBrowser, for Start to use.
+	// Changes of login have no effect.
 	//
 	// If Start returns an error, it must not have written status or body. The cookies
 	// that it has set are dropped, so the browser keeps the session that it had. Status

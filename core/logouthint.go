@@ -1,0 +1,229 @@
+package core
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/pixyauth/pixy/core/internal/seal"
+	"github.com/pixyauth/pixy/core/internal/vault"
+)
+
+// hintOutlives is how much longer than Sessions.Lifetime a logout hint is kept. The
+// provider's session may last longer than the application's. Few providers keep one for
+// more than a month.
+const hintOutlives = 30 * 24 * time.Hour
+
+// hintKeySize is the length of a hint's key: 132 bits.
+const hintKeySize = 22
+
+// logoutHints keeps the ID token for the provider's logout, as id_token_hint (OpenID
+// Connect RP-Initiated Logout section 2). A sealed cookie holds it, which browsers send
+// to the logout path only, so that other requests stay small. An ID token that is too
+// large for a cookie is kept in the Store, if there is one, in a record of its own.
+//
+// A hint belongs to one session, and is sealed under that session's key. The reason:
+// another host of the domain can set a cookie with the prefix __Secure-, with the hint of
+// another login. The provider would then end the wrong session. The prefix __Host-
+// prevents that, but requires Path=/, and the hint is too large to be sent with each
+// request. So a cookie of 22 characters with the prefix __Host- keeps the key after the
+// session has ended. During the session, the key is derived from its id.
+type logoutHints struct {
+	sealer        *seal.Sealer
+	name          string        // of the cookie with the hint
+	last          string        // of the cookie with the key of the last session
+	inStore       string        // of the cookie with the place in the Store
+	own           bool          // the sessions are the application's
+	registrations registrations // a hint is sealed under its provider's id, so that no other provider gets it
+	cookies       vault.Kind    // of the logout path
+	everywhere    vault.Kind
+	store         vault.Vault // for hints that are too large for a cookie; nil: no Store
+	lifetime      time.Duration
+	log           func(*http.Request, *Error)
+	logger        *slog.Logger
+}
+
+// hintKey returns a session's key for cookies and seals. It does not reveal the session's
+// id.
+func hintKey(of *session) string { return opaqueKey("logout", string(of.id[:]))[:hintKeySize] }
+
+// save keeps the hint of a new session, and removes that of an earlier login.
+func (h *logoutHints) save(w http.ResponseWriter, r *http.Request, of *session, idToken string) {
+	if idToken == "" {
+		h.drop(w, r)
+		return
+	}
+	key := hintKey(of)
+	h.everywhere.Keep(w, h.last, key+h.origin(key, of), h.life(of))
+	h.keep(w, r, of, idToken, func(w http.ResponseWriter, r *http.Request, value string) error {
+		return h.replace(w, r, of, value)
+	})
+}
+
+// life returns how long a session's hint is kept. If the session ends with the browser,
+// nothing of the login stays in the browser.
+func (h *logoutHints) life(of *session) vault.Life {
+	return vault.Life{For: h.lifetime, EndsWithBrowser: of.endsWithBrowser}
+}
+
+// renew replaces the hint of a session with the latest ID token, because some providers
+// refuse an expired one.
+func (h *logoutHints) renew(w http.ResponseWriter, r *http.Request, of *session, idToken string) {
+	h.keep(w, r, of, idToken, func(w http.ResponseWriter, r *http.Request, value string) error {
+		if old, err := h.store.Read(r); err != nil || old == "" {
+			return h.replace(w, r, of, value)
+		}
+		return h.store.Renew(w, r, value, h.life(of)) // concurrent requests may renew the same ID token
+	})
+}
+
+func (h *logoutHints) keep(w http.ResponseWriter, r *http.Request, of *session, idToken string, inStore func(http.ResponseWriter, *http.Request, string) error) {
+	value := h.sealer.Seal(hintName(of.registration, hintKey(of)), seal.AppendToken(make([]byte, 0, len(idToken)), idToken))
+	if len(value) <= vault.MaxValue {
+		h.cookies.Keep(w, h.name, value, h.life(of))
+		h.erase(w, r)
+		return
+	}
+	h.cookies.Remove(w, h.name)
+	if h.store == nil {
+		remedy := "set a Store"
+		if h.own {
+			remedy = "ask for fewer scopes"
+		}
+		h.tellTooLarge(r, of.registration, len(idToken), remedy)
+		return
+	}
+	switch err := inStore(w, r, value); {
+	case errors.Is(err, vault.ErrTooLarge):
+		h.tellTooLarge(r, of.registration, len(idToken), "use a Store that accepts larger values")
+	case err != nil:
+		failure := errStoreDown(err) // logout works without a hint
+		failure.from = of.registration
+		h.log(r, failure)
+	}
+}
+
+// replace creates a new record in the Store, and deletes the browser's previous one.
+func (h *logoutHints) replace(w http.ResponseWriter, r *http.Request, of *session, value string) error {
+	if err := h.store.Create(w, r, value, h.life(of)); err != nil {
+		return err
+	}
+	return h.store.Forget(r)
+}
+
+// take removes the hint, and returns its registration and ID token. With a session, it
+// accepts only the hint of that session. It returns nil and "" if there is no hint.
+func (h *logoutHints) take(w http.ResponseWriter, r *http.Request, of *session) (*registration, string) {
+	defer h.dropCarried(w, r)
+	key, _ := h.lastKey(r)
+	may := h.registrations
+	if of != nil {
+		key, may = hintKey(of), registrations{of.registration}
+	}
+	if key == "" {
+		return nil, ""
+	}
+	value, _ := vault.Value(r, h.name)
+	if at, idToken := h.open(may, key, value); at != nil || h.store == nil {
+		return at, idToken
+	}
+	value, err := h.store.Read(r)
+	if err != nil {
+		h.log(r, errStoreDown(err)) // logout works without a hint
+	}
+	return h.open(may, key, value)
+}
+
+// lastKey returns the key of the browser's last session, or "", and its origin.
+func (h *logoutHints) lastKey(r *http.Request) (key, origin string) {
+	value, _ := vault.Value(r, h.last)
+	if len(value) < hintKeySize {
+		return "", ""
+	}
+	return value[:hintKeySize], value[hintKeySize:]
+}
+
+// origin returns the sealed origin of a session of the application's own: its provider,
+// and its session there. Sessions of pixy have both themselves.
+func (h *logoutHints) origin(key string, of *session) string {
+	if !h.own {
+		return ""
+	}
+	record := binary.BigEndian.AppendUint64(nil, mark(of.registration.id))
+	return h.sealer.Seal(h.last+" "+key, append(record, providerSessionKey(of.user.Issuer, of.client, of.sid)...))
+}
+
+// lastOrigin returns where the browser's last session of the application's own comes
+// from: its registration and its providerSessionKey. It returns nil and "" if unknown.
+func (h *logoutHints) lastOrigin(r *http.Request) (at *registration, sessionKey string) {
+	key, origin := h.lastKey(r)
+	record, ok := h.sealer.Open(h.last+" "+key, origin)
+	if !ok || len(record) < 8 {
+		return nil, ""
+	}
+	at = h.registrations.find(func(at *registration) bool { return mark(at.id) == seal.Uint64At(record, 0) })
+	return at, record[8:]
+}
+
+// open returns the registration and the ID token that are sealed in value under key. It
+// returns nil and "" if value does not open.
+func (h *logoutHints) open(may registrations, key, value string) (*registration, string) {
+	for _, at := range may {
+		record, ok := h.sealer.Open(hintName(at, key), value)
+		if !ok {
+			continue
+		}
+		if idToken, rest, ok := seal.CutToken(record); ok && rest == "" {
+			return at, idToken
+		}
+	}
+	return nil, ""
+}
+
+func hintName(at *registration, key string) string { return key + " " + at.id }
+
+// drop removes all hints that may exist. A callback does not receive the hint's cookie.
+func (h *logoutHints) drop(w http.ResponseWriter, r *http.Request) {
+	h.dropCarried(w, r)
+	h.cookies.Remove(w, h.name)
+}
+
+// dropCarried removes the hints that the request carries.
+func (h *logoutHints) dropCarried(w http.ResponseWriter, r *http.Request) {
+	if vault.Has(r, h.name) {
+		h.cookies.Remove(w, h.name)
+	}
+	if vault.Has(r, h.last) {
+		h.everywhere.Remove(w, h.last)
+	}
+	h.erase(w, r)
+}
+
+// erase removes the browser's hint from the Store.
+func (h *logoutHints) erase(w http.ResponseWriter, r *http.Request) {
+	if h.store == nil {
+		if vault.Has(r, h.inStore) { // from when there was a Store
+			h.everywhere.Remove(w, h.inStore)
+		}
+		return
+	}
+	if err := h.store.Erase(w, r); err != nil {
+		h.log(r, errStoreDown(err)) // an unused record does no harm
+	}
+}
+
+// tellTooLarge logs, once for each provider, that logouts have no hint.
+func (h *logoutHints) tellTooLarge(r *http.Request, at *registration, size int, remedy string) {
+	if at.toldNoHint.Swap(true) {
+		return
+	}
+	h.logger.LogAttrs(r.Context(), slog.LevelWarn, "pixy: an ID token is too large to keep for the logout, so logout requests to the provider have no id_token_hint",
+		slog.String("provider", at.config.Name),
+		slog.String("issuer", at.config.Issuer),
+		slog.Int("bytes", size),
+		slog.String("hint", fmt.Sprintf("without it, some providers ask the user to confirm, or refuse; %s, or configure the provider to put fewer claims into the ID token", remedy)),
+	)
+}
