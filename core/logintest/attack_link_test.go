@@ -1,6 +1,7 @@
 package logintest_test
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -58,6 +59,29 @@ func TestVariantsOfWeakLinks(t *testing.T) {
 			t.Parallel()
 			v.suffer(t, logintest.Target{Start: v.app.start, Link: "/link"})
 		})
+	}
+}
+
+// A link may be protected by a CSRF token in a form. The attacks begin links with it.
+func TestAttackSendsHiddenFieldsOfALink(t *testing.T) {
+	t.Parallel()
+	for _, v := range []variant{
+		{linkBySite, &tutorial{links: &linker{}}, ""},
+		{linkByOther, &tutorial{links: &linker{}}, "a link that Ada had begun, finished after the logout, linked"},
+	} {
+		v.suffer(t, logintest.Target{Link: "/link", Start: func(p *logintest.Provider) http.Handler {
+			app := v.app.start(p)
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/link" && (r.Method != http.MethodPost || r.PostFormValue("csrf") != "token") {
+					http.Error(w, "forged", http.StatusForbidden)
+					return
+				}
+				app.ServeHTTP(w, r)
+				if r.URL.Path == "/me" {
+					_, _ = io.WriteString(w, `<form method=post action=/link><input type=hidden name=csrf value=token></form>`)
+				}
+			})
+		}})
 	}
 }
 

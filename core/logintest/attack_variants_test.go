@@ -260,35 +260,3 @@ func TestAttackOnHTTP(t *testing.T) {
 		t.Errorf("got %s %v", r.fatal, r.failures)
 	}
 }
-
-// Requests that a guard lets through.
-
-func below(prefix string) func(*http.Request) bool {
-	return func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, prefix) }
-}
-
-// spelled excepts what the request's line has literally.
-func spelled(exempt func(*http.Request) bool, not ...string) func(*http.Request) bool {
-	return func(r *http.Request) bool {
-		return exempt(r) && !slices.ContainsFunc(not, func(part string) bool { return strings.Contains(r.RequestURI, part) })
-	}
-}
-
-func ends(suffix string) func(*http.Request) bool {
-	return func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, suffix) }
-}
-
-func other(methods ...string) func(*http.Request) bool {
-	return func(r *http.Request) bool { return !slices.Contains(methods, r.Method) }
-}
-
-func butFor(page string) func(*http.Request) bool {
-	return func(r *http.Request) bool { return path.Clean(r.URL.Path) != page }
-}
-
-func beforeSemicolon(path string) string {
-	path, _, _ = strings.Cut(path, ";")
-	return path
-}
-
-func backslashes(p string) string { return path.Clean(strings.ReplaceAll(p, `\`, "/")) }

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -83,21 +82,7 @@ func (a *tutorial) start(p *logintest.Provider) http.Handler {
 		a.links.start()
 		mux.HandleFunc("/link", func(w http.ResponseWriter, r *http.Request) { a.links.begin(a, w, r) })
 	}
-	if a.exempt == nil {
-		return mux
-	}
-	public := []string{"/auth/login", "/auth/callback", "/auth/logout"}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := readCookie(r, "session"); !ok && !slices.Contains(public, r.URL.Path) && !a.exempt(r) {
-			http.Redirect(w, r, "/auth/login", http.StatusFound)
-			return
-		}
-		r.URL.RawPath = ""
-		if a.resolve != nil {
-			r.URL.Path = a.resolve(r.URL.Path)
-		}
-		mux.ServeHTTP(w, r)
-	})
+	return a.guardAll(mux)
 }
 
 func (a *tutorial) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
