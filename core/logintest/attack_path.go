@@ -51,10 +51,7 @@ func (s *siege) staysPrivate(method, spelled string, private []string) {
 	if _, err := url.Parse(s.origin + spelled); err != nil {
 		return
 	}
-	hops, _ := s.walk(s.newBrowser(), step{method: method, address: s.origin + spelled, site: "none"}, func(next *url.URL) bool {
-		return originOf(next) != s.origin || s.isCallback(next)
-	})
-	for _, hop := range hops {
+	for _, hop := range s.within(s.newBrowser(), step{method: method, address: s.origin + spelled, site: "none"}) {
 		if leaks(hop.Body, private) {
 			found("an anonymous %s of %s got content of %s", method, spelled, s.target.Private)
 		}
