@@ -38,7 +38,7 @@ import (
 // verifier and nonce belong to an attempt of this browser, and not because of its method.
 func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
-	t := &turn{w: w, r: r, at: a.registrations.calledBack(r)}
+	t := &turn{w: w, r: r, at: a.registrations.calledBack(a.publicPath(r))}
 	return a.conclude(t, a.callback(t))
 }
 

@@ -92,23 +92,23 @@ func (all registrations) withID(id string) *registration {
 	return all.find(func(r *registration) bool { return r.id == id })
 }
 
-// calledBack returns the registration whose callback the request is for, or nil. A router
-// may have removed the first segments of the path, so the rest of a callback's path is
-// enough if no other callback ends so. An only provider may be called back anywhere,
-// because an application can mount [Authenticator.Callback] where it likes.
-func (all registrations) calledBack(r *http.Request) *registration {
+// calledBack returns the registration whose callback path is, or nil. A router may have
+// removed the first segments of the path, so the rest of a callback's path is enough if no
+// other callback ends so. An only provider may be called back anywhere, because an
+// application can mount [Authenticator.Callback] where it likes.
+func (all registrations) calledBack(path string) *registration {
 	if len(all) == 1 {
 		return all[0]
 	}
-	if exact := all.find(func(at *registration) bool { return at.callbackPath == r.URL.Path }); exact != nil {
+	if exact := all.find(func(at *registration) bool { return at.callbackPath == path }); exact != nil {
 		return exact
 	}
-	if !strings.HasPrefix(r.URL.Path, "/") {
+	if !strings.HasPrefix(path, "/") {
 		return nil
 	}
 	var found *registration
 	for _, at := range all {
-		if strings.HasSuffix(at.callbackPath, r.URL.Path) {
+		if strings.HasSuffix(at.callbackPath, path) {
 			if found != nil {
 				return nil
 			}

@@ -88,6 +88,14 @@ func commonPrefix(one, two string) string {
 	return one[:n]
 }
 
+// publicPath returns the path of r, with BasePath if it is that of a route.
+func (a *Authenticator) publicPath(r *http.Request) string {
+	if route, ok := a.RouteFor(r); ok {
+		return route.Path
+	}
+	return r.URL.Path
+}
+
 // isRoute reports whether a path, as a browser shows it, may lead to one of the login's
 // routes, or to the application's own logout. A proxy may remove BasePath, or not.
 func (a *Authenticator) isRoute(path string) bool {

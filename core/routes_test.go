@@ -170,6 +170,25 @@ func TestBasePathAndSeveralProviders(t *testing.T) {
 	}
 }
 
+// A proxy may remove the part of the path that tells two callbacks apart.
+func TestBasePathAndCallbacksThatEndAlike(t *testing.T) {
+	t.Parallel()
+	for name, topology := range topologies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newShared(t, topology, func(c *core.Config) {
+				two := c.Providers[0]
+				two.Name, two.Issuer, two.RedirectURL = "two", "https://two.example.test", origin+"/reader/more/auth/callback"
+				c.Providers = []core.Provider{two, c.Providers[0]}
+			})
+			page := g.get(origin + "/reader/auth/login?provider=id.example.test&return_to=/reader/me")
+			if string(page.Body) != "I am ada" || page.URL != origin+"/reader/me" {
+				t.Errorf("got %d at %s: %s", page.Status, page.URL, page.Body)
+			}
+		})
+	}
+}
+
 // The page that a guard returns to is what the browser sees. Two providers make the guard
 // redirect to the login's page, whose query shows it.
 func TestThePageOfAGuardUnderABasePath(t *testing.T) {
