@@ -81,7 +81,7 @@
 // [SessionConfig.Store], cannot open anything of one another, even with the same
 // SessionKey: no session, token, login in progress or logout hint. Two Authenticators on
 // one host need different values of Sessions.CookieName. Otherwise they log each other's
-// users out.
+// users out. With different [Config.BasePath], the defaults differ.
 //
 // A request may pass several guards. [UserFromContext] returns the answer of the innermost
 // guard or loader, which may be nil. [Authenticator.User] returns the answer of one

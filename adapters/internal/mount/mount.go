@@ -21,7 +21,7 @@ func Each(adapter string, auth *core.Authenticator, add func(core.Route) (path s
 			continue
 		}
 		path := add(route)
-		if known, ok := at(auth, route.Method, path); !ok || known.Path != public(auth, route) {
+		if public(auth, route.Method, path) != public(auth, route.Method, route.Path) {
 			panic(misplaced(adapter, route.Path, path))
 		}
 		mounted[route.Method+path] = true
@@ -36,27 +36,23 @@ func Below(adapter string, auth *core.Authenticator, prefix string) (below []cor
 	there := make(map[string]bool)
 	for _, route := range auth.Routes() {
 		if path, ok := strings.CutPrefix(route.Path, prefix+"/"); ok {
-			there[route.Method+public(auth, route)] = true
+			there[route.Method+public(auth, route.Method, route.Path)] = true
 			route.Path = "/" + path
 			below = append(below, route)
 		}
 	}
 	for _, route := range auth.Routes() {
-		if !there[route.Method+public(auth, route)] {
+		if !there[route.Method+public(auth, route.Method, route.Path)] {
 			panic(misplaced(adapter, route.Path, prefix+route.Path))
 		}
 	}
 	return below
 }
 
-// public returns the path of a route with BasePath.
-func public(auth *core.Authenticator, route core.Route) string {
-	known, _ := at(auth, route.Method, route.Path)
-	return known.Path
-}
-
-func at(auth *core.Authenticator, method, path string) (core.Route, bool) {
-	return auth.RouteFor(&http.Request{Method: method, URL: &url.URL{Path: path}})
+// public returns the path, with BasePath, of the login's route at path, or an empty string.
+func public(auth *core.Authenticator, method, path string) string {
+	route, _ := auth.RouteFor(&http.Request{Method: method, URL: &url.URL{Path: path}})
+	return route.Path
 }
 
 func misplaced(adapter, path, moved string) string {
