@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pixyauth/pixy/core"
@@ -398,6 +399,24 @@ func (g *grantRig) stall() (asked, goOn chan struct{}) {
 		return false
 	}})
 	return asked, goOn
+}
+
+// A provider that is slow is waited for, also while the old token could be used.
+func TestRefreshGrantWaitsForASlowProvider(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGrantRig(t)
+		held := g.grant()
+		g.provider.Misbehave(logintest.Faults{Intercept: func(e logintest.Endpoint, _ http.ResponseWriter, _ *http.Request) bool {
+			if e == logintest.Token {
+				time.Sleep(8 * time.Second)
+			}
+			return false
+		}})
+		if fresh, err := g.auth.RefreshGrant(t.Context(), held); err != nil || fresh.Token.AccessToken == held.Token.AccessToken {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 // A session with the same tokens takes part.
