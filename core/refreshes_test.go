@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pixyauth/pixy/core"
@@ -180,4 +181,49 @@ func TestARefreshOutlivesItsRequest(t *testing.T) {
 			t.Errorf("%d refreshes, %d tokens used again", g.provider.Refreshes(), g.provider.Reused())
 		}
 	})
+}
+
+// A Store has the new tokens also if nobody waits for them, and for longer than outcomes
+// are kept.
+func TestAStoreGetsTheTokensOfACanceledRequest(t *testing.T) {
+	t.Parallel()
+	for name, elsewhere := range map[string]bool{"of this process": false, "of another": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				shared := &sharedRefreshes{outcomes: make(map[string]string), claimed: make(map[string]chan struct{})}
+				var grant core.Grant
+				change := func(c *core.Config) {
+					c.Tokens.Refreshes, c.Sessions.Store = shared, newMemoryStore()
+					c.OnLogin = func(_ context.Context, login *core.Login) error { grant = login.Grant; return nil }
+				}
+				g := newTokenRig(t, change)
+				g.login()
+				g.advance(2 * time.Hour)
+				if elsewhere { // the outcome is there, and only this process's Store lacks it
+					if _, err := g.newAuth(keepTokens, change).RefreshGrant(t.Context(), grant); err != nil {
+						t.Fatal(err)
+					}
+				}
+				ctx, leave := context.WithCancel(t.Context())
+				leave()
+				r := httptest.NewRequest("GET", origin+"/token", nil).WithContext(ctx)
+				for _, c := range g.browser.Cookies(origin + "/token") {
+					r.AddCookie(c)
+				}
+				g.app.ServeHTTP(httptest.NewRecorder(), r)
+				synctest.Wait() // the refresh goes on without the request
+				shared.forget()
+				if token := g.token(); len(token) < 20 || g.provider.Refreshes() != 1 || g.provider.Reused() != 0 {
+					t.Errorf("got %q after %d refreshes, %d tokens used again", token, g.provider.Refreshes(), g.provider.Reused())
+				}
+			})
+		})
+	}
+}
+
+func (s *sharedRefreshes) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.outcomes)
 }
