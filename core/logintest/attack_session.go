@@ -103,13 +103,13 @@ func sessionChanged(s *siege) {
 		faults Faults
 	}{
 		{"a login with a bad ID token", false, Faults{IDToken: func(_, claims map[string]any) { claims["nonce"] = "another-nonce" }}},
-		{"a login without an access token", true, Faults{Token: func(response map[string]any) { delete(response, "access_token") }}},
 		{"a login whose code was rejected", true, Faults{Intercept: func(e Endpoint, w http.ResponseWriter, _ *http.Request) bool {
 			if e == Token {
 				http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
 			}
 			return e == Token
 		}}},
+		{"a login without an access token", true, Faults{Token: func(response map[string]any) { delete(response, "access_token") }}},
 	} {
 		if s.plain && !failed.plain {
 			continue
@@ -122,7 +122,7 @@ func sessionChanged(s *siege) {
 			return // other attacks report sessions that end, and logins that must fail
 		}
 		if !bytes.Equal(before, after.Body) {
-			found("%s of Mallory's changed what %s shows to %s", failed.what, s.target.Private, called(s.ada))
+			found("%s, of Mallory's, changed what %s shows to %s", failed.what, s.target.Private, called(s.ada))
 		}
 	}
 }

@@ -102,7 +102,9 @@ var variants = []variant{
 	{"session from a leftover login", &tutorial{guarded: true, own: true, endsBoth: true, resumes: true}, "after the session was gone, a link to /auth/login logged the browser in as Ada Lovelace without the provider:"},
 
 	{"page of another login", &tutorial{state: true}, ""},
-	{"session changed by a failed login", &tutorial{nonce: true, hasty: true}, "a login with a bad ID token of Mallory's changed what /me shows to Ada Lovelace: an application must change nothing"},
+	{"session changed by a failed login", &tutorial{nonce: true, hasty: anyResponse}, "a login with a bad ID token, of Mallory's, changed what /me shows to Ada Lovelace: an application must change nothing"},
+	{"session changed by a failed login", &tutorial{nonce: true, hasty: rejected}, "a login whose code was rejected, of Mallory's, changed what /me shows to Ada Lovelace:"},
+	{"session changed by a failed login", &tutorial{oauth2: true, pkce: s256, hasty: accepted}, "a login without an access token, of Mallory's, changed what /me shows to Ada Lovelace:"},
 	{"session changed by a failed login", &tutorial{nonce: true}, ""},
 	{"login over another session", &tutorial{stays: true}, "after a login by Mallory Mallet over the session of Ada Lovelace, /me shows Ada Lovelace: an application must end"},
 	{"login over another session", new(tutorial), ""},
@@ -134,6 +136,14 @@ var variants = []variant{
 	{"front-channel logout by another site", &tutorial{framed: noPage, cookie: but(crossSite)}, "an image on another site with the URL of the front-channel logout ended"},
 	{"front-channel logout by another site", &tutorial{framed: sameSID, cookie: but(crossSite)}, ""},
 }
+
+// Token responses.
+
+func anyResponse(*http.Response) bool { return true }
+
+func accepted(r *http.Response) bool { return r.StatusCode == http.StatusOK }
+
+func rejected(r *http.Response) bool { return !accepted(r) }
 
 // open is a public page.
 func open(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "Your vault") }

@@ -48,7 +48,7 @@ type tutorial struct {
 	once       bool                                             // … which that page deletes
 	endsBoth   bool                                             // … and which the logout deletes
 	keeps      *keeper                                          // keeps tokens; nil: they are not kept
-	hasty      bool                                             // shows the user's plan, in a cookie that is set before the nonce is compared
+	hasty      func(*http.Response) bool                        // shows a plan, in a cookie that is set before the login is checked, after such token responses
 	stays      bool                                             // keeps a session that exists
 	resumes    bool                                             // logs in at the login's path, if a login has left a cookie; with own
 	exempt     func(*http.Request) bool                         // requests that a guard in front of the router lets through; nil: no guard
@@ -209,8 +209,8 @@ func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		err = io.ErrUnexpectedEOF
 	}
-	if a.hasty {
-		a.setCookie(w, "plan", fmt.Sprint("plan-of-number-", len(fmt.Sprint(claims["sub"]))), 3600)
+	if a.hasty != nil && answer != nil && a.hasty(answer) {
+		a.setCookie(w, "plan", fmt.Sprint("plan-of-number-", len(fmt.Sprint(claims["sub"], tokens.Access))), 3600)
 	}
 	if err != nil || a.nonce && claims["nonce"] != attempt.Get("nonce") {
 		http.Error(w, "no good token", http.StatusInternalServerError)
