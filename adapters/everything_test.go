@@ -218,7 +218,9 @@ func TestAGuardsErrorHandler(t *testing.T) {
 	for name, build := range map[string]func(*core.Authenticator) http.Handler{
 		"httplogin": func(auth *core.Authenticator) http.Handler {
 			login := httplogin.New(auth)
-			login.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) { http.Error(w, "own: "+err.Error(), http.StatusTeapot) }
+			login.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) {
+				http.Error(w, "own: "+err.Error(), http.StatusTeapot)
+			}
 			return login.RequireUser(http.NotFoundHandler())
 		},
 		"ginlogin": func(auth *core.Authenticator) http.Handler {
