@@ -238,6 +238,21 @@ func (g *guarded) refusals(b *testing.B) func() {
 func BenchmarkScale(b *testing.B) {
 	g := newGuarded(b)
 	plain := g.requests(b, guards["nethttp"](g.auth), http.StatusOK)
+	b.Run("one claim asked for", func(b *testing.B) {
+		handler := httplogin.New(g.auth).RequireUser(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if !httplogin.User(r).Has("claim_9", "a value of thirty characters 9") {
+				b.Fatal("the user has not the claim")
+			}
+		}))
+		compare(b, plain, g.requests(b, handler, http.StatusOK))
+	})
+	b.Run("one claim asked for by Allow", func(b *testing.B) {
+		need := core.Requirement{Allow: func(u *core.User) bool { return u.Has("claim_9", "a value of thirty characters 9") }}
+		handler := httplogin.New(g.auth).Require(need)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			mustHaveUser(httplogin.User(r))
+		}))
+		compare(b, plain, g.requests(b, handler, http.StatusOK))
+	})
 	b.Run("tokens kept and not needed", func(b *testing.B) {
 		keeping := newKeeping(b)
 		compare(b, plain, keeping.requests(b, guards["nethttp"](keeping.auth), http.StatusOK))

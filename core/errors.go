@@ -29,9 +29,10 @@ var (
 	// a login that has ended. Status 400. The user can try again.
 	ErrUnknownAttempt = errors.New("pixy: this browser has no such login attempt")
 
-	// ErrRefused means that the provider or OnLogin refused the login, or that the
-	// provider did not confirm what a [Requirement] asks for. Status 403, or 502 if the
-	// provider refused the client and not the user.
+	// ErrRefused means that the provider or OnLogin refused the login, that the provider
+	// did not confirm what a [Requirement] asks for, or that [Requirement.Allow] does not
+	// let the user pass. Status 403, or 502 if the provider refused the client and not the
+	// user.
 	ErrRefused = errors.New("pixy: login refused")
 
 	// ErrUntrusted means that a response failed a check, so nothing in it was used.
@@ -189,6 +190,7 @@ const (
 	codeRefused        = "provider_refused"
 	codeTokensLost     = "tokens_lost"
 	codeLoginRefused   = "login_refused"
+	codeNotAllowed     = "not_allowed"
 	codeLoginLater     = "login_unavailable"
 	codeDown           = "unavailable"
 	codeUnknownName    = "provider_unknown"
@@ -252,6 +254,7 @@ var kinds = map[string]kind{
 	provider.CodeStepUpFailed:   {status: http.StatusForbidden, wraps: ErrRefused, public: "The login provider did not confirm a login that is recent or strong enough for this page. You can try again, or continue with other pages."},
 	provider.CodeTenant:         {status: http.StatusForbidden, wraps: ErrRefused, public: "This application does not accept accounts of your organization. Please choose another account."},
 	codeLoginRefused:            {status: http.StatusForbidden, wraps: ErrRefused, public: "You are not allowed to use this application with this account."},
+	codeNotAllowed:              {status: http.StatusForbidden, wraps: ErrRefused, expected: true, public: "You are logged in, but your account may not open this page. If it should, please tell us."},
 	provider.CodeClientRefused:  {status: http.StatusBadGateway, wraps: ErrRefused, operator: true, public: notAccepted},
 	provider.CodeTokenRefused:   {status: http.StatusBadGateway, wraps: ErrRefused, operator: true, public: notAccepted},
 

@@ -128,6 +128,9 @@ func (o LoginOptions) check() error {
 			return errors.New("LoginOptions.AuthParams " + strings.Join(faults, "; LoginOptions.AuthParams "))
 		}
 	}
+	if o.Require.Allow != nil {
+		return errors.New("LoginOptions.Require.Allow is set; a login does not check it, so give it to the guard of the page, and reject users in OnLogin")
+	}
 	return o.Require.check()
 }
 
@@ -143,7 +146,7 @@ func (o LoginOptions) bind(p *Provider, attempt *attempt) (url.Values, error) {
 		attempt.maxAge = o.AuthParams.Get("max_age")
 	}
 	params := o.AuthParams
-	if !o.Require.isZero() {
+	if o.Require.bindsLogin() {
 		params = cloneValues(params)
 		attempt.required = true
 		if attempt.maxAge = lesserAge(attempt.maxAge, o.Require.maxAge()); attempt.maxAge != "" {
@@ -202,7 +205,7 @@ func (o LoginOptions) seal(sealer *seal.Sealer, now time.Time) string {
 	if o.Payload != "" {
 		return payloadWith + sealer.Seal(withSeal+" "+o.browser, o.encode(now))
 	}
-	if len(o.AuthParams) == 0 && o.Require.isZero() {
+	if len(o.AuthParams) == 0 && !o.Require.bindsLogin() {
 		return ""
 	}
 	return sealer.Seal(withSeal, o.encode(now))

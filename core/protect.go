@@ -42,9 +42,10 @@ func (a *Authenticator) LoadUser(w http.ResponseWriter, r *http.Request) (*http.
 
 // AuthenticateFor is like [Authenticator.Authenticate], for a page with a requirement.
 // The error wraps [ErrStepUp] if the user's login does not meet need; this error is not
-// logged. It wraps [ErrRefused] if another login would not help: the provider has no
-// OpenID Connect, or the user has just completed a step-up for this page. An invalid need
-// returns an error with status 500. With an error, AuthenticateFor returns r unchanged.
+// logged. It wraps [ErrRefused] if another login would not help: need.Allow does not let
+// the user pass, the provider has no OpenID Connect, or the user has just completed a
+// step-up for this page. An invalid need returns an error with status 500. With an error,
+// AuthenticateFor returns r unchanged.
 func (a *Authenticator) AuthenticateFor(w http.ResponseWriter, r *http.Request, need Requirement) (*http.Request, error) {
 	passed, err := a.authenticate(w, r, need)
 	if err != nil {
@@ -59,10 +60,8 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nee
 	}
 	outer := innermost(r.Context())
 	if found := outer.passed(a); found != nil {
-		if found.session != nil {
-			if err := a.meet(r, found.session, need); err != nil {
-				return nil, err
-			}
+		if err := a.admit(r, found.session, found.user, need); err != nil {
+			return nil, err
 		}
 		return a.again(r, found), nil
 	}
@@ -88,7 +87,7 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nee
 	if err := a.sessions.touch(w, r, session); err != nil {
 		a.log(r, asError(err)) // the session is still valid
 	}
-	if err := a.meet(r, session, need); err != nil {
+	if err := a.admit(r, session, &session.user, need); err != nil {
 		return nil, err
 	}
 	session.attached = attached{user: &session.user, by: a, session: session, request: r, tokens: tokens, outer: outer}
@@ -99,7 +98,7 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nee
 // meets need.
 func (a *Authenticator) errNoSession(need Requirement) *Error {
 	err := errNoSession(a.config.Pages.LoginPath)
-	if !need.isZero() {
+	if need.bindsLogin() {
 		err.needs.Require = need
 		err.loginURL = a.loginURLWith(nil, err.needs)
 	}

@@ -48,6 +48,7 @@ type session struct {
 	// Not in the record:
 	registration *registration // of issuer and client
 	opened       instant       // time of this request, to read the clock once only
+	renewed      instant       // seen, as this request has stored it; zero: it did not
 	attached     attached      // for the request's context
 }
 
@@ -228,7 +229,11 @@ func (s *sessionKeeper) touch(w http.ResponseWriter, r *http.Request, found *ses
 	if renewed.seen == found.seen {
 		return nil
 	}
-	return s.renew(w, r, &renewed)
+	if err := s.renew(w, r, &renewed); err != nil {
+		return err
+	}
+	found.renewed = renewed.seen
+	return nil
 }
 
 // used returns found as it is to be stored after this request.

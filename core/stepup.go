@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,9 +25,9 @@ const (
 	stepUpPause = 10 * time.Second
 )
 
-// Requirement is what a guard requires of a login: that it is recent, or strong, or
-// both. The zero value requires nothing. A Requirement is checked against the ID token,
-// so a provider without OpenID Connect cannot meet one.
+// Requirement is what a guard requires: that the login is recent or strong, and that the
+// user is allowed. The zero value requires nothing. MaxAge and ACR are checked against
+// the ID token, so a provider without OpenID Connect cannot meet them.
 type Requirement struct {
 	// MaxAge is the longest time since the user authenticated at the provider
 	// (auth_time). Zero means no limit. It is sent as max_age, in whole seconds. One
@@ -40,9 +41,21 @@ type Requirement struct {
 	// A name that is empty, has a space or is not printable ASCII is an error, and so
 	// are more than 512 bytes in total.
 	ACR []string
+
+	// Allow reports whether the user may pass, for example because of a role. The guard
+	// calls it for each request, after MaxAge and ACR are met, also for a user from
+	// [ContextWithUser]. If it returns false, the request fails with status 403,
+	// not_allowed. If it panics, too, and the panic is logged. Another login would not help,
+	// so none is offered. Nil: every user may pass.
+	//
+	// Allow must be safe for concurrent use, and must not modify the user. It sees claims as
+	// they were at login. It is for guards only: in [LoginOptions.Require] it is an error.
+	Allow func(*User) bool
 }
 
-func (q Requirement) isZero() bool { return q.MaxAge == 0 && len(q.ACR) == 0 }
+// bindsLogin reports whether a login has to meet something. Allow is about the user, whom
+// another login does not change.
+func (q Requirement) bindsLogin() bool { return q.MaxAge != 0 || len(q.ACR) > 0 }
 
 // maxAge is max_age in seconds, or empty.
 func (q Requirement) maxAge() string {
@@ -79,12 +92,44 @@ func (q Requirement) weakFor(how provider.Authentication) bool {
 	return len(q.ACR) > 0 && !slices.Contains(q.ACR, how.ACR)
 }
 
+// admit returns nil if user, and the login of found, meet need. If found is nil, a test
+// has set the user, and there is no login to check.
+func (a *Authenticator) admit(r *http.Request, found *session, user *User, need Requirement) error {
+	if found != nil && need.bindsLogin() {
+		if err := a.meet(r, found, need); err != nil {
+			return err
+		}
+	}
+	if need.Allow == nil {
+		return nil
+	}
+	failure := need.refusal(user)
+	if failure == nil {
+		return nil
+	}
+	if found != nil {
+		failure.from = found.registration
+	}
+	return failure
+}
+
+// refusal returns an error if Allow does not let user pass.
+func (q Requirement) refusal(user *User) (failure *Error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			failure = fail(codeNotAllowed, fmt.Errorf("Requirement.Allow panicked: %v\n%s", cause, debug.Stack()))
+			failure.expected = false
+		}
+	}()
+	if q.Allow(user) {
+		return nil
+	}
+	return fail(codeNotAllowed, errors.New("Requirement.Allow returned false"))
+}
+
 // meet returns nil if the login of found meets need. Otherwise the error says what a
 // new login has to ask for, or that no login would help.
 func (a *Authenticator) meet(r *http.Request, found *session, need Requirement) error {
-	if need.isZero() {
-		return nil
-	}
 	stale := need.staleFor(found.Authentication, a.now())
 	if !stale && !need.weakFor(found.Authentication) {
 		return nil

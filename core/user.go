@@ -122,13 +122,17 @@ func (u *User) Has(claim, value string) bool {
 		return false
 	}
 	if raw[0] == '"' {
-		raw = "[" + raw + "]"
+		return isText(raw, value)
 	}
-	var texts []*string // null would be an empty string otherwise
-	if json.Unmarshal([]byte(raw), &texts) != nil || slices.Contains(texts, nil) {
-		return false
+	list, ok := strings.CutPrefix(raw, "[")
+	has := false
+	for ok && list != "" {
+		var element string
+		element, list = cutElement(list)
+		ok = strings.HasPrefix(element, `"`)
+		has = has || ok && isText(element, value)
 	}
-	return slices.ContainsFunc(texts, func(text *string) bool { return *text == value })
+	return ok && has
 }
 
 // member returns the value of one claim as JSON, or "" if there is no such claim.
@@ -148,14 +152,14 @@ func member(object, name string) string {
 		if key == "" {
 			return ""
 		}
-		if isNamed(key, name) {
+		if isText(key, name) {
 			return value
 		}
 	}
 }
 
 // cutElement cuts valid JSON at the next separator: a name before its colon, or a
-// value before a comma or the end of its object.
+// value before a comma or the end of its object or array.
 func cutElement(s string) (element, rest string) {
 	depth, quoted := 0, false
 	for i := 0; i < len(s); i++ {
@@ -165,7 +169,7 @@ func cutElement(s string) (element, rest string) {
 		case c == '"':
 			quoted = !quoted
 		case quoted:
-		case depth == 0 && (c == ':' || c == ',' || c == '}'):
+		case depth == 0 && (c == ':' || c == ',' || c == '}' || c == ']'):
 			return trimJSON(s[:i]), s[i+1:]
 		case c == '{' || c == '[':
 			depth++
@@ -178,13 +182,13 @@ func cutElement(s string) (element, rest string) {
 
 func trimJSON(s string) string { return strings.Trim(s, " \t\r\n") }
 
-// isNamed reports whether key, a JSON string, decodes to name.
-func isNamed(key, name string) bool {
-	if !strings.Contains(key, `\`) && utf8.ValidString(key) {
-		return key[1:len(key)-1] == name // the usual case: nothing to decode
+// isText reports whether literal, a JSON string, decodes to text.
+func isText(literal, text string) bool {
+	if !strings.Contains(literal, `\`) && utf8.ValidString(literal) {
+		return literal[1:len(literal)-1] == text // the usual case: nothing to decode
 	}
 	var decoded string
-	return json.Unmarshal([]byte(key), &decoded) == nil && decoded == name
+	return json.Unmarshal([]byte(literal), &decoded) == nil && decoded == text
 }
 
 // protocolClaims describe the token, not the user.
