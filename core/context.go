@@ -80,7 +80,7 @@ func UserFromContext(ctx context.Context) *User {
 }
 
 // ContextWithUser returns a context with user as the logged-in user. Use it in tests of
-// guarded handlers: every guard passes such a request.
+// guarded handlers: every guard passes such a request, unless [Requirement.Allow] does not.
 func ContextWithUser(ctx context.Context, user *User) context.Context {
 	here := &attached{user: user, outer: innermost(ctx)}
 	if here.outer != nil {

@@ -51,7 +51,7 @@
 //
 // # What this package does not do
 //
-// It does not decide what a user may do. It keeps no list of users, and keeps tokens
+// It does not decide what a user may do: [Requirement.Allow] does. It keeps no list of users, and keeps tokens
 // only with Tokens.Keep. An application that works while the user is away stores a
 // [Grant], and refreshes it with [Authenticator.GrantSource].
 //
@@ -111,10 +111,11 @@
 // not logged.
 //
 // These are logged at Info: an outage during a request that the browser canceled, a login
-// that the user canceled, a login that starts again because its callback came without its
-// cookie, and each logout by the provider that succeeds. The line of such a logout says
-// what it was about and whether a session ended, without sid or sub. An ID token that is
-// too large for the logout hint is logged at Warn, once for each provider.
+// that the user canceled, a page that [Requirement.Allow] keeps a user from, a login that
+// starts again because its callback came without its cookie, and each logout by the
+// provider that succeeds. The line of such a logout says what it was about and whether a
+// session ended, without sid or sub. An ID token that is too large for the logout hint is
+// logged at Warn, once for each provider.
 //
 // Access logs contain the callback's URL, which has a code and a state. Both are used by
 // then: a code works once, and only with the verifier, which no log contains.
@@ -133,6 +134,8 @@
 //	refresh_refused           403     the provider refuses a refresh, which ends the session or the grant
 //	tokens_lost               401     a refresh is due and the tokens are missing, which ends the session; only in the log
 //	login_refused             403     OnLogin returned an error; see the log
+//	not_allowed               403     Requirement.Allow does not let the user open the page; logged at Info, or at Warn
+//	                                  if Allow panicked
 //	tenant_refused            403     the user's tenant is not in Checks.Tenants; add it to let its users log in
 //	login_unavailable         503     OnLogin wrapped ErrUnavailable; try again
 //	unavailable               503     the application gave ServeError an error that wraps ErrUnavailable

@@ -161,14 +161,11 @@ func member(object, name string) string {
 // cutElement cuts valid JSON at the next separator: a name before its colon, or a
 // value before a comma or the end of its object or array.
 func cutElement(s string) (element, rest string) {
-	depth, quoted := 0, false
+	depth := 0
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case quoted && c == '\\':
-			i++ // skip the escaped character
 		case c == '"':
-			quoted = !quoted
-		case quoted:
+			i = endOfText(s, i)
 		case depth == 0 && (c == ':' || c == ',' || c == '}' || c == ']'):
 			return trimJSON(s[:i]), s[i+1:]
 		case c == '{' || c == '[':
@@ -180,7 +177,35 @@ func cutElement(s string) (element, rest string) {
 	return "", ""
 }
 
-func trimJSON(s string) string { return strings.Trim(s, " \t\r\n") }
+// endOfText returns the index of the quote that ends the JSON string at i. An odd number of
+// backslashes escapes a quote.
+func endOfText(s string, i int) int {
+	for {
+		next := strings.IndexByte(s[i+1:], '"')
+		if next < 0 {
+			return len(s)
+		}
+		i += 1 + next
+		slashes := 0
+		for s[i-1-slashes] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return i
+		}
+	}
+}
+
+// trimJSON removes white space. Valid JSON has no other control characters.
+func trimJSON(s string) string {
+	for s != "" && s[0] <= ' ' {
+		s = s[1:]
+	}
+	for s != "" && s[len(s)-1] <= ' ' {
+		s = s[:len(s)-1]
+	}
+	return s
+}
 
 // isText reports whether literal, a JSON string, decodes to text.
 func isText(literal, text string) bool {

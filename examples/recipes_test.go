@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,25 +45,43 @@ func ownLoginPage(login *httplogin.Login, welcome *template.Template, orders htt
 
 func roles(login *httplogin.Login, report http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	requireRole := func(role string, next http.Handler) http.Handler {
-		return login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !httplogin.User(r).Has("roles", role) {
-				http.Error(w, "Your account does not have the role "+role+".", http.StatusForbidden)
-				return
+	auditors := core.Requirement{Allow: func(u *core.User) bool { return u.Has("roles", "auditor") }}
+	mux.Handle("GET /report", login.Require(auditors)(report))
+	return mux
+}
+
+func nestedRoles(login *httplogin.Login, report http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	realmRole := func(role string) core.Requirement {
+		return core.Requirement{Allow: func(u *core.User) bool {
+			var access struct {
+				Roles []string `json:"roles"`
+			}
+			return u.Claim("realm_access", &access) == nil && slices.Contains(access.Roles, role)
+		}}
+	}
+	mux.Handle("GET /report", login.Require(realmRole("auditor"))(report))
+	return mux
+}
+
+func silent(auth *core.Authenticator, home http.Handler) http.Handler {
+	login, mux := httplogin.New(auth), http.NewServeMux()
+	login.Mount(mux)
+	silently := func(next http.Handler) http.Handler {
+		return login.LoadUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, notAsked := r.Cookie("asked")
+			if notAsked != nil && httplogin.User(r) == nil && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
+				http.SetCookie(w, &http.Cookie{Name: "asked", Value: "1", Path: "/", MaxAge: 3600, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+				options := core.LoginOptions{ReturnTo: r.URL.RequestURI(), AuthParams: url.Values{"prompt": {"none"}}}
+				if auth.LoginWith(w, r, options) == nil {
+					return // to the provider, and back to this page
+				}
 			}
 			next.ServeHTTP(w, r)
 		}))
 	}
-	mux.Handle("GET /report", requireRole("auditor", report))
+	mux.Handle("GET /{$}", silently(home))
 	return mux
-}
-
-func nestedRoles(r *http.Request) ([]string, error) {
-	var access struct {
-		Roles []string `json:"roles"`
-	}
-	err := httplogin.User(r).Claim("realm_access", &access)
-	return access.Roles, err
 }
 
 func singlePage(login *httplogin.Login, files http.Handler) http.Handler {
@@ -221,11 +240,13 @@ func linking(auth *core.Authenticator) http.Handler {
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
-func events(login *httplogin.Login, messages <-chan string) http.Handler {
-	mux := http.NewServeMux()
+func events(auth *core.Authenticator, messages <-chan string) http.Handler {
+	login, mux := httplogin.New(auth), http.NewServeMux()
 	mux.Handle("GET /events", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Minute) // then the browser reconnects, and is checked again
 		defer cancel()
+		ctx, end := context.WithDeadline(ctx, auth.Session(r).Ends)
+		defer end()
 		w.Header().Set("Content-Type", "text/event-stream")
 		for {
 			select {
@@ -318,14 +339,61 @@ func TestRecipeRoles(t *testing.T) {
 
 func TestRecipeNestedRoles(t *testing.T) {
 	t.Parallel()
-	user := logintest.User{Subject: "ada", Claims: map[string]any{"realm_access": map[string]any{"roles": []string{"auditor"}}}}
-	var got []string
-	app := logintest.SignedIn(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, _ = nestedRoles(r) }), user)
-	browser := logintest.NewBrowser()
-	browser.Serve("https://app.example.test", app)
-	opens(t, browser, "/", http.StatusOK, "")
-	if len(got) != 1 || got[0] != "auditor" {
-		t.Errorf("got %q", got)
+	for role, want := range map[string]int{"auditor": http.StatusOK, "user": http.StatusForbidden} {
+		user := logintest.User{Subject: "ada", Claims: map[string]any{"realm_access": map[string]any{"roles": []string{role}}}}
+		browser := recipe(t, nil, func(auth *core.Authenticator) http.Handler {
+			return logintest.SignedIn(nestedRoles(httplogin.New(auth), says), user)
+		})
+		opens(t, browser, "/report", want, "")
+	}
+}
+
+func TestRecipeSilent(t *testing.T) {
+	t.Parallel()
+	home := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user := httplogin.User(r); user != nil {
+			_, _ = fmt.Fprint(w, "Hello, ", user.Name)
+			return
+		}
+		_, _ = fmt.Fprint(w, "Hello, whoever you are")
+	})
+	for name, test := range map[string]struct {
+		nobody bool // is logged in at the provider
+		want   string
+	}{"a user whom the provider knows": {false, "Hello, Ada"}, "nobody": {true, "Hello, whoever you are"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			asked := 0
+			browser := recipe(t, func(c *core.Config) { c.Providers = c.Providers[:1] }, func(auth *core.Authenticator) http.Handler {
+				app := silent(auth, home)
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/auth/callback/Work" {
+						if asked++; test.nobody {
+							query := r.URL.Query()
+							query.Del("code")
+							query.Set("error", "login_required")
+							r.URL.RawQuery = query.Encode()
+						}
+					}
+					app.ServeHTTP(w, r)
+				})
+			})
+			for range 8 {
+				opens(t, browser, "/", http.StatusOK, test.want)
+			}
+			if asked != 1 {
+				t.Errorf("the provider was asked %d times", asked)
+			}
+			crawler, err := http.NewRequest("GET", "https://app.example.test/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			crawler.Header.Set("Accept", "text/html")
+			browser.Forget("", "")
+			if page, err := browser.Do(crawler); err != nil || page.Status != http.StatusOK || string(page.Body) != "Hello, whoever you are" {
+				t.Errorf("a crawler gets %v, %v", page, err)
+			}
+		})
 	}
 }
 
@@ -453,15 +521,15 @@ func TestRecipeEvents(t *testing.T) {
 	t.Parallel()
 	messages := make(chan string, 1)
 	messages <- "hello"
-	browser := recipe(t, nil, func(auth *core.Authenticator) http.Handler {
-		app := events(httplogin.New(auth), messages)
-		return logintest.SignedIn(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			ctx, leave := context.WithCancel(r.Context())
-			time.AfterFunc(100*time.Millisecond, leave)
-			app.ServeHTTP(w, r.WithContext(ctx))
-		}), logintest.User{})
+	ends := func(c *core.Config) { c.Sessions.Lifetime = 2 * time.Second }
+	browser := recipe(t, ends, func(auth *core.Authenticator) http.Handler {
+		return logintest.SignedIn(events(auth, messages), logintest.User{})
 	})
+	began := time.Now()
 	opens(t, browser, "/events", http.StatusOK, "data: hello")
+	if lasted := time.Since(began); lasted < time.Second || lasted > time.Minute {
+		t.Errorf("the stream ends after %s, and the session after 2s", lasted)
+	}
 }
 
 func TestRecipeAuditLog(t *testing.T) {

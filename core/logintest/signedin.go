@@ -19,9 +19,12 @@ import (
 // https://id.example.test, as for [Attack]. Zero user: Ada Lovelace. SignedIn
 // panics if the claims make no valid user.
 //
+// Guards ask [core.Requirement].Allow about user, so a test of roles can fail.
+// [core.Authenticator.Session] returns a session that begins with the call.
+//
 // SignedIn does not perform a login. It ignores AuthTime, ACR and SessionID of
-// user, every [core.Requirement] is met, and OnLogin is not called. For these,
-// use a [Provider] and a [Browser]. There is no access token, unless the
+// user, MaxAge and ACR of a Requirement are met, and OnLogin is not called. For
+// these, use a [Provider] and a [Browser]. There is no access token, unless the
 // request's context has one from [core.ContextWithToken].
 func SignedIn(app http.Handler, user User) http.Handler {
 	if user.Subject == "" && user.Claims == nil {

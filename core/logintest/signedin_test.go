@@ -1,11 +1,13 @@
 package logintest_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
@@ -76,5 +78,40 @@ func TestSignedInPanicsForWhoCannotBe(t *testing.T) {
 			}()
 			logintest.SignedIn(http.NotFoundHandler(), user)
 		})
+	}
+}
+
+// The claims of a user decide what Allow decides.
+func TestSignedInMeetsAllowByClaims(t *testing.T) {
+	t.Parallel()
+	auth, err := core.New(core.Config{
+		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app"}},
+		RedirectURL: "https://app.example.test/auth/callback",
+		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
+		Logger:      slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	need := core.Requirement{
+		MaxAge: time.Minute, ACR: []string{"gold"}, // which SignedIn meets
+		Allow: func(u *core.User) bool { return u.Has("roles", "auditor") },
+	}
+	report := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		passed, err := auth.AuthenticateFor(w, r, need)
+		if err != nil {
+			auth.ServeError(w, r, err)
+			return
+		}
+		if until := time.Until(auth.Session(passed).Ends); until < 11*time.Hour || until > 12*time.Hour {
+			t.Errorf("the session ends in %s", until)
+		}
+	})
+	for status, claims := range map[int]map[string]any{200: {"roles": []string{"auditor"}}, 403: {"roles": []string{"user"}}} {
+		w := httptest.NewRecorder()
+		logintest.SignedIn(report, logintest.User{Subject: "ada", Claims: claims}).ServeHTTP(w, httptest.NewRequest("GET", "/report", nil))
+		if w.Code != status {
+			t.Errorf("%v: got %d: %s", claims, w.Code, w.Body)
+		}
 	}
 }
