@@ -39,10 +39,26 @@ type app struct {
 	opened atomic.Int32
 	page   string
 	own    func(error)
+	need   *core.Requirement   // of /vault, if not the usual one
+	seen   func(*http.Request) // is called by /vault
 }
 
-// need is the Requirement of /vault.
+// need is the usual Requirement of /vault.
 var need = core.Requirement{MaxAge: time.Hour, ACR: []string{"gold"}}
+
+func (a *app) needed() core.Requirement {
+	if a.need != nil {
+		return *a.need
+	}
+	return need
+}
+
+func (a *app) open(r *http.Request) {
+	a.opened.Add(1)
+	if a.seen != nil {
+		a.seen(r)
+	}
+}
 
 // frameworks builds the same application in each framework. Both handlers answer with
 // the subject. If own is set, ErrorHandler reports the error and answers 418.
@@ -61,8 +77,8 @@ var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 			a.ran.Add(1)
 			fmt.Fprint(w, a.page, httplogin.User(r).Subject)
 		})))
-		mux.Handle("/vault", login.Require(need)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			a.opened.Add(1)
+		mux.Handle("/vault", login.Require(a.needed())(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a.open(r)
 			fmt.Fprint(w, a.page, httplogin.User(r).Subject)
 		})))
 		mux.Handle("/maybe", login.LoadUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -88,8 +104,8 @@ var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 			a.ran.Add(1)
 			c.String(200, a.page+ginlogin.User(c).Subject)
 		})
-		private.Any("/vault", login.Require(need), func(c *gin.Context) { // behind both guards
-			a.opened.Add(1)
+		private.Any("/vault", login.Require(a.needed()), func(c *gin.Context) { // behind both guards
+			a.open(c.Request)
 			c.String(200, a.page+ginlogin.User(c).Subject)
 		})
 		router.Any("/maybe", login.LoadUser, func(c *gin.Context) { c.String(200, subject(ginlogin.User(c))) })
@@ -115,9 +131,9 @@ var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 			return c.String(200, a.page+echologin.User(c).Subject)
 		}, login.RequireUser)
 		router.Any("/vault", func(c echo4.Context) error {
-			a.opened.Add(1)
+			a.open(c.Request())
 			return c.String(200, a.page+echologin.User(c).Subject)
-		}, login.Require(need))
+		}, login.Require(a.needed()))
 		router.Any("/maybe", func(c echo4.Context) error { return c.String(200, subject(echologin.User(c))) }, login.LoadUser)
 		return router
 	},
@@ -137,9 +153,9 @@ var frameworks = map[string]func(*app, *core.Authenticator) http.Handler{
 			return c.String(200, a.page+echo5login.User(c).Subject)
 		}, login.RequireUser)
 		router.Any("/vault", func(c *echo5.Context) error {
-			a.opened.Add(1)
+			a.open(c.Request())
 			return c.String(200, a.page+echo5login.User(c).Subject)
-		}, login.Require(need))
+		}, login.Require(a.needed()))
 		router.Any("/maybe", func(c *echo5.Context) error { return c.String(200, subject(echo5login.User(c))) }, login.LoadUser)
 		return router
 	},

@@ -152,6 +152,79 @@ func TestASilentLoginThatIsStillRefused(t *testing.T) {
 	})
 }
 
+// Whatever way the provider answers, and whoever keeps the sessions: nothing is started for
+// nobody, and what is there goes on.
+func TestASilentLoginStartsNothing(t *testing.T) {
+	t.Parallel()
+	for _, says := range []string{"login_required", "interaction_required", "consent_required", "account_selection_required"} {
+		for how, change := range map[string]func(*core.Config){"by query": func(*core.Config) {}, "by form": byForm} {
+			for whose, own := range map[string]bool{"own sessions": true, "sessions": false} {
+				t.Run(says+" "+how+", "+whose, func(t *testing.T) {
+					t.Parallel()
+					var g *rig
+					started := func() int { return 0 }
+					if own {
+						a := newOwnApp(t, change)
+						g, started = a.rig, func() int { return a.started }
+						g.more = map[string]core.HandlerFunc{"/me": func(w http.ResponseWriter, r *http.Request) error {
+							a.handler(a.auth).ServeHTTP(w, r)
+							return nil
+						}}
+					} else {
+						g = newRig(t, change)
+					}
+					g.handle("/quietly", func(w http.ResponseWriter, r *http.Request) error {
+						return g.auth.LoginWith(w, r, core.LoginOptions{ReturnTo: r.FormValue("to"), Payload: "p", AuthParams: url.Values{"prompt": {"none"}}})
+					})
+					nobody := logintest.Faults{Authorization: func(query url.Values) {
+						query.Del("code")
+						query.Set("error", says)
+						query.Set("error_description", "nobody is here")
+					}}
+					g.provider.Misbehave(nobody)
+					page := g.get(origin + "/quietly?to=/public")
+					if page.URL != origin+"/public" || string(page.Body) != "public" || g.logins.Load() != 0 || started() != 0 || g.provider.Count(logintest.Token) != 0 {
+						t.Fatalf("got %d at %s: %s", page.Status, page.URL, page.Body)
+					}
+					if len(g.cookiesNamed("__Host-pixy-session"))+len(g.cookiesNamed(ownCookie))+len(g.cookiesNamed("__Host-pixy-login-")) != 0 || g.log.String() != "" {
+						t.Errorf("cookies %v, logged %s", g.cookiesNamed(""), g.log.String())
+					}
+					g.provider.Misbehave(logintest.Faults{})
+					if page := g.get(origin + "/quietly?to=/me"); string(page.Body) != "I am ada" {
+						t.Fatalf("a user whom the provider knows: got %d: %s", page.Status, page.Body)
+					}
+					logins, starts := g.logins.Load(), started()
+					g.provider.Misbehave(nobody)
+					if page := g.get(origin + "/quietly?to=/me"); string(page.Body) != "I am ada" || g.logins.Load() != logins || started() != starts {
+						t.Errorf("the session does not go on: got %d: %s", page.Status, page.Body)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A step-up that may ask nobody, and cannot, leaves the login as it is. The page's guard
+// asks the user then.
+func TestASilentStepUpWithoutAUser(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, golden)
+	v.login()
+	v.handle("/quietly", func(w http.ResponseWriter, r *http.Request) error {
+		return v.auth.LoginWith(w, r, core.LoginOptions{ReturnTo: "/public", Require: golden, AuthParams: url.Values{"prompt": {"none"}}})
+	})
+	v.provider.Misbehave(logintest.Faults{Authorization: func(query url.Values) {
+		query.Del("code")
+		query.Set("error", "interaction_required")
+	}})
+	if page := v.get(origin + "/quietly"); page.URL != origin+"/public" || v.whoAmI() != "I am ada" {
+		t.Errorf("got %d at %s", page.Status, page.URL)
+	}
+	if got := v.asked(origin + "/vault"); got.Get("acr_values") != "platinum gold" || got.Get("prompt") == "none" {
+		t.Errorf("the guard asks for %v", got)
+	}
+}
+
 func silently(c *core.Config) { c.Providers[0].Requests.AuthParams = url.Values{"prompt": {"none"}} }
 
 // A guard, or a page, that asks silently again whenever nobody is there.
