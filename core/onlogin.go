@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"time"
@@ -69,6 +70,11 @@ func (l Login) LogValue() slog.Value {
 // Format prints what LogValue gives, whatever the verb.
 func (l Login) Format(f fmt.State, _ rune) { fmt.Fprint(f, l.LogValue().String()) }
 
+// MarshalJSON leaves out the same, because JSON is what loggers make of a slice of these.
+func (l Login) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]string{"provider": l.Provider, "return_to": l.ReturnTo})
+}
+
 // newLogin returns the login of a user at a provider, as OnLogin sees it first.
 func (a *Authenticator) newLogin(at *registration, who *identity, attempt *attempt) *Login {
 	user := who.user
@@ -89,9 +95,11 @@ func (a *Authenticator) decide(ctx context.Context, at *registration, who *ident
 	if a.config.OnLogin == nil {
 		return login, nil
 	}
-	if err := a.config.OnLogin(ContextWithToken(ctx, (*tokens)(who.Tokens).bearer()), login); err != nil {
+	theirs := a.newLogin(at, who, attempt) // they may change all of it, and keep it
+	if err := a.config.OnLogin(ContextWithToken(ctx, (*tokens)(who.Tokens).bearer()), theirs); err != nil {
 		return nil, errOnLogin(err)
 	}
+	login.ReturnTo, login.Data, login.Lifetime, login.EndsWithBrowser = theirs.ReturnTo, theirs.Data, theirs.Lifetime, theirs.EndsWithBrowser
 	if err := a.checkDecision(login); err != nil {
 		return nil, err
 	}
@@ -99,7 +107,7 @@ func (a *Authenticator) decide(ctx context.Context, at *registration, who *ident
 }
 
 // checkDecision returns an error if OnLogin has decided what cannot be. It completes
-// ReturnTo.
+// ReturnTo, and limits Lifetime.
 func (a *Authenticator) checkDecision(login *Login) error {
 	page, ok := a.pageHere(cmp.Or(login.ReturnTo, a.config.Pages.Home))
 	switch {
@@ -110,7 +118,7 @@ func (a *Authenticator) checkDecision(login *Login) error {
 	case len(login.Data) > maxData:
 		return errDataTooLarge("Login.Data", len(login.Data))
 	}
-	login.ReturnTo = page
+	login.ReturnTo, login.Lifetime = page, min(login.Lifetime, a.config.Sessions.Lifetime)
 	return nil
 }
 

@@ -370,7 +370,7 @@ func TestALoginPrintsWithoutSecrets(t *testing.T) {
 	}
 	var logged strings.Builder
 	for _, handler := range []slog.Handler{slog.NewTextHandler(&logged, nil), slog.NewJSONHandler(&logged, nil)} {
-		slog.New(handler).Info("login", "login", login, "pointer", &login, "grant", login.Grant, "pointer", &login.Grant)
+		slog.New(handler).Info("login", "login", login, "pointer", &login, "list", []core.Login{login}, "grant", login.Grant, "pointer", &login.Grant)
 	}
 	printed := fmt.Sprintf("%v %+v %#v %s %v %+v %v %+v %#v", login, login, login, login, &login, &login, login.Grant, &login.Grant, login.Grant)
 	for _, got := range []string{logged.String(), printed} {

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -117,5 +118,35 @@ func TestGuardsOfPixyRejectOwnSessions(t *testing.T) {
 	page := a.fetch("GET", origin+"/me")
 	if page.Status != 401 || !strings.Contains(string(page.Body), `"login_url":"/auth/login"`) {
 		t.Errorf("Challenge answers a script with %d: %s", page.Status, page.Body)
+	}
+}
+
+// What OnLogin changes besides its decision has no effect on Start, and the limit of
+// Lifetime counts there, too.
+func TestStartGetsOnLoginsDecisionOnly(t *testing.T) {
+	t.Parallel()
+	var kept *core.Login
+	a := newOwnApp(t, func(c *core.Config) {
+		c.Sessions.Lifetime = time.Hour
+		c.OnLogin = func(_ context.Context, login *core.Login) error {
+			login.User.Subject, login.Grant.Subject = "mallory", "mallory"
+			*login = core.Login{Provider: "x", SID: "x", Payload: "x", ReturnTo: "/welcome", Data: "account 1", Lifetime: 2 * time.Hour, EndsWithBrowser: true}
+			kept = login
+			return nil
+		}
+	})
+	if to := a.visit(a.toCallback().String()).Header.Get("Location"); to != "/welcome" {
+		t.Errorf("the login ends at %q", to)
+	}
+	got := a.live["session-1"]
+	if got.User == nil || got.User.Subject != "ada" || got.Grant.Subject != "ada" || got.Grant.Token.AccessToken == "" ||
+		got.Provider != "id.example.test" || got.SID == "x" || got.Payload != "" {
+		t.Errorf("Start gets %v of %v at %q", got, got.User, got.Provider)
+	}
+	if got.Data != "account 1" || got.Lifetime != time.Hour || !got.EndsWithBrowser || got.ReturnTo != "/welcome" {
+		t.Errorf("Start gets %q for %s, and ends at %s", got.Data, got.Lifetime, got.ReturnTo)
+	}
+	if kept.Lifetime != 2*time.Hour {
+		t.Errorf("what OnLogin has kept is changed to %s", kept.Lifetime)
 	}
 }
