@@ -17,8 +17,9 @@ import (
 // concurrent use, and does not need to be closed.
 //
 // It keeps the provider's metadata and keys in memory. It keeps no data of users, with
-// two exceptions: the outcomes of logins, for a minute, and the sealed outcomes of
-// refreshes, for five minutes, without [TokenConfig.Refreshes]. Both are bounded: the oldest outcomes are dropped first.
+// two exceptions: the outcomes of logins, for a minute, and, without
+// [TokenConfig.Refreshes], the sealed outcomes of refreshes, for five minutes. Both are
+// bounded: the oldest outcomes are dropped first.
 //
 // Fetches from the provider and refreshes run in goroutines, which end by themselves. A
 // fetch ends within the timeout of HTTPClient. A refresh ends within a minute, if Store,
@@ -160,9 +161,9 @@ func (a *Authenticator) openCookies(secure bool) error {
 // metadata is fresh, it does not use the network. If the metadata cannot be fetched, but
 // an older copy is still usable, Discover returns no error.
 //
-// The error contains an [*Error] for each provider that cannot be used, which wraps
-// [ErrUnavailable] or [ErrUntrusted], or has the code provider_missing if
-// [Config.SkipFaultyProviders] left the provider out. Discover does not log it.
+// The error contains an [*Error] for each provider that cannot be used. It wraps
+// [ErrUnavailable] or [ErrUntrusted]. If [Config.SkipFaultyProviders] left the provider
+// out, its code is provider_missing. Discover does not log it.
 func (a *Authenticator) Discover(ctx context.Context) error {
 	return errors.Join(slices.Concat(a.skipped, a.registrations.discover(ctx))...)
 }
@@ -173,8 +174,8 @@ func (a *Authenticator) Discover(ctx context.Context) error {
 // also routes for the provider's logout requests. Paths are exact, without wildcards. Each
 // adapter mounts these routes.
 //
-// With [Config.BasePath], each route is there twice: first all of them without BasePath,
-// for a proxy that removes it, and then all of them with it.
+// With [Config.BasePath], each route is there twice. The first half has no BasePath, for
+// a proxy that removes it. The second half has it.
 func (a *Authenticator) Routes() []Route { return slices.Clone(a.routes) }
 
 func (a *Authenticator) listRoutes() []Route {

@@ -15,8 +15,8 @@ import (
 // Callback completes a login, when the provider redirects the browser to RedirectURL (RFC
 // 6749 section 4.1.2). It finds the attempt by the state, exchanges the code and the
 // attempt's verifier for tokens, checks the ID token, and calls OnLogin. Then it starts a
-// new session, and redirects to the page where the user wanted to go. The package
-// documentation lists the checks.
+// new session, or calls [OwnSessions.Start], and redirects to the page where the user
+// wanted to go. The package documentation lists the checks.
 //
 // A callback that fails does not change the user's current session. A callback may come
 // without its attempt: after the back button, a reload, a login in another tab, or the
@@ -34,7 +34,7 @@ import (
 //
 // With [RequestConfig.FormPost], Callback answers a POST with a page that opens the same
 // URL by GET, with the form's values. Nothing else happens before that. An attacker could
-// also send the user a link to that URL: a callback is accepted because its state,
+// also send the user a link to that URL. A callback is accepted because its state,
 // verifier and nonce belong to an attempt of this browser, and not because of its method.
 func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)

@@ -46,9 +46,10 @@ type Config struct {
 	// depend on the number or the order of the providers.
 	//
 	// The scheme must be https, or http for localhost, *.localhost, 127.0.0.0/8 and ::1,
-	// or for any host with InsecureHTTP. With https, cookies are Secure and have the __Host- prefix. Open the application on
-	// the same host: browsers treat localhost and 127.0.0.1 as different sites.
-	// Nothing is derived from the Host header or from forwarded headers.
+	// or for any host with InsecureHTTP. With https, cookies are Secure and have the
+	// __Host- prefix. Open the application on the same host: browsers treat localhost and
+	// 127.0.0.1 as different sites. Nothing is derived from the Host header or from
+	// forwarded headers.
 	RedirectURL string
 
 	// InsecureHTTP accepts a RedirectURL on plain http for any host, for an application
@@ -105,17 +106,17 @@ type Config struct {
 	// Pages configures the login route and our own pages.
 	Pages PageConfig
 
-	// HTTPClient reaches the providers that have no [EndpointConfig.HTTPClient]. Nil: a
-	// client with a copy of the default transport that accepts at most 64 KB of response
-	// header, and resolves *.localhost to loopback (RFC 6761 section 6.3). In any case, bodies
-	// are limited to 1 MB, redirects are followed within one origin and for metadata
-	// and keys only, and a zero Timeout means 10 seconds. [Client] uses the same
-	// transport, without these limits.
+	// HTTPClient reaches the providers that have no [EndpointConfig.HTTPClient]. Bodies
+	// are limited to 1 MB, and a zero Timeout means 10 seconds. Redirects are followed
+	// for metadata and keys only, within one origin. [Client] uses the same transport,
+	// without these limits. Nil: a client with a copy of the default transport. It accepts
+	// at most 64 KB of response header. It resolves *.localhost to loopback (RFC 6761
+	// section 6.3), which other clients leave to DNS.
 	HTTPClient *http.Client
 
-	// Logger gets one line for each failure at level Warn, and at level Info what is
-	// unusual but no failure, such as a canceled request or a login that starts again
-	// by itself. Keys of a provider that cannot be used are logged at Warn, once until
+	// Logger gets one line for each failure at level Warn. At level Info, it gets what is
+	// unusual but no failure, such as a canceled request or a login that starts again by
+	// itself. Keys of a provider that cannot be used are logged at Warn, once until
 	// they change. Nil: slog.Default(), as it is when New is called.
 	Logger *slog.Logger
 }
@@ -186,11 +187,10 @@ type TokenConfig struct {
 	// second is an error.
 	Lifetime time.Duration
 
-	// Refreshes lets replicas share one refresh. Set it if there are several
-	// replicas, and Keep is set or grants are stored; otherwise two replicas may use
-	// one refresh token twice. adapters/redislogin has an implementation. Nil: refreshes are shared
-	// within this process, which keeps their outcomes for five minutes, in at most
-	// 64 MB.
+	// Refreshes lets replicas share one refresh. Set it if there are several replicas,
+	// and Keep is set or grants are stored. Otherwise two replicas may use one refresh
+	// token twice. adapters/redislogin has an implementation. Nil: refreshes are shared
+	// within this process, which keeps their outcomes for five minutes, in at most 64 MB.
 	Refreshes Refreshes
 }
 
@@ -209,8 +209,8 @@ type LogoutConfig struct {
 	// to the provider's logout.
 	Local bool
 
-	// After is the path of this application, below BasePath, where a logout ends. If the provider
-	// supports logout, register the absolute URL of After with the provider as
+	// After is the path of this application, below BasePath, where a logout ends. If the
+	// provider supports logout, register the absolute URL of After with the provider as
 	// post-logout redirect URI. Empty: Pages.Home.
 	After string
 
@@ -223,9 +223,8 @@ type LogoutConfig struct {
 	Revocations Revocations
 
 	// BackChannelPath is the route for logout tokens, used only with Revocations or
-	// [OwnSessions.EndByProvider].
-	// Register its absolute URL with the provider as backchannel_logout_uri. Empty:
-	// "backchannel-logout" beside the callback.
+	// [OwnSessions.EndByProvider]. Register its absolute URL with the provider as
+	// backchannel_logout_uri. Empty: "backchannel-logout" beside the callback.
 	BackChannelPath string
 
 	// FrontChannelPath is the route that the provider's logout page opens in a

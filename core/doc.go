@@ -89,9 +89,10 @@
 //
 // # Cookies
 //
-// All cookies except -hint, -last and -browser are sealed (AES-256-GCM, with a key for each purpose
-// and login). All are HttpOnly and SameSite=Lax. With https, they are also Secure, with a
-// prefix that binds them to this host. "pixy" is [SessionConfig.CookieName].
+// All cookies except -hint, -last and -browser are sealed (AES-256-GCM, with a key for
+// each purpose and login). All are HttpOnly and SameSite=Lax. With https, they are also
+// Secure, with a prefix that binds them to this host. "pixy" is
+// [SessionConfig.CookieName].
 //
 //	__Host-pixy-session     the session; a second one, -2, if the claims are large
 //	__Host-pixy-login-…     one for each login in progress: at most 8, and 4 KB

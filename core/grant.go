@@ -98,8 +98,8 @@ func (g *Grant) isUsable(now time.Time) bool {
 // token once only. [Authenticator.GrantSource] does that, and refreshes only if needed.
 //
 // All who ask with the same tokens share one refresh: concurrent calls, late calls within
-// five minutes, sessions with these tokens, and with [TokenConfig.Refreshes] other
-// replicas. Processes that share refreshes need the same Config. If ctx is canceled,
+// five minutes, and sessions with these tokens. With [TokenConfig.Refreshes], other
+// replicas share it, too. Processes that share refreshes need the same Config. If ctx is canceled,
 // RefreshGrant returns, but the refresh goes on. Call it again with the same grant within
 // five minutes to get the outcome.
 //

@@ -44,13 +44,13 @@ type LoginOptions struct {
 	// is to link: at most 1 KB. OnLogin gets it as [Login.Payload]. It is sealed, and
 	// belongs to this login in this browser: other logins, also in other tabs, do not have
 	// it. If the user tries again after a failure, that login has it. If the payload is
-	// lost, or a link with it comes from another browser, the login fails with
-	// [ErrUnknownAttempt], and does not become one without payload.
+	// lost, or a link with it comes from another browser, the error is
+	// [ErrUnknownAttempt]. The login never becomes one without its payload.
 	//
-	// It says what this browser began, up to 20 minutes ago, and not who uses it now: so
-	// compare with [UserFromContext] in OnLogin. A ReturnTo of more than 1 KB may not fit
-	// beside it, and the login then ends at Home. More than 1 KB is data_too_large. Empty:
-	// none.
+	// It says what this browser began, and not who uses it now. So compare it with
+	// [UserFromContext] in OnLogin, and put LoadUser in front of the callback. A ReturnTo
+	// of more than 1 KB may not fit beside it, and the login then ends at Home. More than
+	// 1 KB is data_too_large. Empty: none.
 	Payload string
 
 	guarded, excused bool   // as in attempt
@@ -78,8 +78,8 @@ func (o LoginOptions) prompt(p *Provider) string {
 // Guard that page with [Authenticator.AuthenticateFor].
 //
 // If an option is invalid, LoginWith returns an [*Error] with status 500 that names the
-// option; its code is data_too_large for Payload. If the provider cannot fulfil an option, the error wraps [ErrRefused]. No login
-// is started in either case.
+// option. For a Payload, its code is data_too_large. If the provider cannot fulfil an
+// option, the error wraps [ErrRefused]. No login is started in either case.
 func (a *Authenticator) LoginWith(w http.ResponseWriter, r *http.Request, options LoginOptions) error {
 	t := &turn{w: w, r: r}
 	return a.conclude(t, a.loginWith(t, options))

@@ -52,7 +52,7 @@ func (a *Authenticator) logout(w http.ResponseWriter, r *http.Request) error {
 
 // EndSession ends the session here, for a logout handler of the application's own. It
 // returns the URL at which the session at the provider ends (OpenID Connect RP-Initiated
-// Logout), or an empty string if there is none: see [Authenticator.Logout]. The handler
+// Logout). The URL is empty if there is none: see [Authenticator.Logout]. The handler
 // redirects there, or not. The provider then redirects the browser to Logout.After.
 //
 // It may set cookies, and writes neither status nor body. Call it before the handler
@@ -60,9 +60,10 @@ func (a *Authenticator) logout(w http.ResponseWriter, r *http.Request) error {
 // effect here. With [SessionConfig.Own], the handler ends the application's session
 // itself, and EndSession forgets the login.
 //
-// If another site caused a request other than GET or HEAD, the error wraps
-// [ErrCrossOrigin]. If the Store or Revocations are down, it wraps [ErrUnavailable]. The
-// session continues in both cases. The error is an [*Error], and has been logged.
+// The handler must accept POST only, because any site can cause a GET. If another site
+// caused the POST, the error wraps [ErrCrossOrigin]. If the Store or Revocations are down,
+// it wraps [ErrUnavailable]. The session continues in both cases. The error is an
+// [*Error], and has been logged.
 func (a *Authenticator) EndSession(w http.ResponseWriter, r *http.Request) (providerURL string, err error) {
 	noStore(w)
 	at, hint, err := a.leave(w, r, nil)

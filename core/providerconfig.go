@@ -9,10 +9,10 @@ import (
 // Provider is a login provider and this application's registration there.
 // ClientID is required, and Issuer or, with FetchUser, Endpoints.
 type Provider struct {
-	// Name identifies the provider in logs, in the login's query parameter
-	// "provider", on the page where users choose, and at the end of its callback's
-	// path: letters, digits, - and _. It must be unique. One provider of a Config may
-	// have none. Empty: the issuer's host, and the callback is Config.RedirectURL.
+	// Name identifies the provider in logs, in the login's query parameter "provider",
+	// and on the page where users choose. It is the end of the callback's path. It has
+	// letters, digits, - and _, and must be unique. One provider of a Config may have
+	// none. Empty: the issuer's host, and the callback is Config.RedirectURL.
 	Name string
 
 	// RedirectURL is the URL of this provider's callback, exactly as it is registered
@@ -24,13 +24,12 @@ type Provider struct {
 	// Issuer is the https URL under which /.well-known/openid-configuration is
 	// found, exactly as the provider spells it, including a final slash. http is accepted
 	// for localhost, *.localhost, 127.0.0.0/8 and ::1 if RedirectURL is http as well, and
-	// for any host with InsecureHTTP. Metadata and keys
-	// may redirect within their own origin, three times; no other redirect is
-	// followed.
+	// for any host with InsecureHTTP. Metadata and keys may redirect within their own
+	// origin, three times. No other redirect is followed.
 	//
 	// With FetchUser and Endpoints.AuthURL, Issuer may be empty: the scheme and host of
-	// AuthURL are used then. Two such providers on one host need an Issuer each: the iss that
-	// the provider sends to the callback (RFC 9207), or any two URLs of the host.
+	// AuthURL are used then. Two such providers on one host need an Issuer each. It is the
+	// iss that the provider sends to the callback (RFC 9207), or any URL of the host.
 	Issuer string
 
 	// ClientID identifies this application at the provider.
@@ -46,11 +45,11 @@ type Provider struct {
 	Scopes []string
 
 	// FetchUser is for a provider that does not speak OpenID Connect, such as GitHub. It
-	// asks the provider for the user, with a client that sends the access token, follows
-	// no redirect, and limits each response in time and size. It returns claims by the
-	// names of OpenID Connect Core section 5.1. "sub" is required: a string that never
-	// changes and never passes to another user, such as the number of an account, and not
-	// an e-mail address or a login name. PKCE is used all the same.
+	// asks the provider for the user. Its client sends the access token, follows no
+	// redirect, and limits each response in time and size. It returns claims by the names
+	// of OpenID Connect Core section 5.1. "sub" is required: a string that never changes
+	// and never passes to another user. Give the number of an account, and not an e-mail
+	// address or a login name. PKCE is used all the same.
 	//
 	// FetchUser must be safe for concurrent use. An error that wraps [ErrUnavailable] is
 	// an outage. An [*Error] is answered as it is. Any other error means that the
@@ -62,10 +61,10 @@ type Provider struct {
 
 	// InsecureHTTP accepts Issuer and Endpoints on plain http for any host, for a provider
 	// inside a private network. If one of them is, the metadata may have endpoints on plain
-	// http as well. Anyone on the network can then read codes, tokens and the client secret.
-	// Anyone who can change traffic can log in as any user. PKCE does not help against
-	// them. If it makes a difference, New logs that at Warn. RedirectURL may be https. False:
-	// https, or http on loopback.
+	// http as well. Anyone on the network can then read codes, tokens and the client
+	// secret. Anyone who can change traffic can log in as any user. PKCE does not help
+	// against them. If InsecureHTTP makes a difference, New logs that at Warn. RedirectURL
+	// may be https. False: https, or http on loopback.
 	InsecureHTTP bool
 
 	// Client configures how this application authenticates.

@@ -26,7 +26,7 @@ const (
 // there were none. If the token fails a check, the error has status 400. If the token
 // cannot be checked or remembered now, the error wraps [ErrUnavailable]. No session ends
 // in either case. Each success is logged once, at Info. It needs
-// [LogoutConfig.Revocations].
+// [LogoutConfig.Revocations] or [OwnSessions.EndByProvider].
 //
 // The request has no cookies and comes from no page. Exclude this route from any CSRF
 // protection that requires a token.
@@ -158,7 +158,8 @@ func errBadLogoutToken(err error) *Error {
 // It accepts only GET. It always answers with the same empty page, which only the
 // provider's pages may frame, so that other sites cannot learn whether a user is logged
 // in. Each request is logged once, at Info, with its outcome. If the Store or Revocations
-// are down, the error wraps [ErrUnavailable]. It needs [LogoutConfig.Revocations].
+// are down, the error wraps [ErrUnavailable]. It needs [LogoutConfig.Revocations] or
+// [OwnSessions.EndByProvider].
 func (a *Authenticator) FrontChannelLogout(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
 	return a.report(w, r, a.logoutInFrame(w, r))

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Registration is what to register with a provider for one of [Config.Providers]. In JSON
-// it is client metadata by its names in RFC 7591 section 2, OpenID Connect Dynamic Client
-// Registration section 2, RP-Initiated Logout, Back-Channel Logout and Front-Channel
-// Logout. It contains no secret.
+// Registration is what to register with a provider for one of [Config.Providers]. In
+// JSON, it is client metadata (RFC 7591 section 2). It uses the names of OpenID Connect
+// Dynamic Client Registration, RP-Initiated Logout, Back-Channel Logout and Front-Channel
+// Logout, too. It contains no secret.
 type Registration struct {
 	// Provider is the provider's name, and Issuer its issuer. They are not part of the
 	// registration, nor of the JSON.

@@ -59,16 +59,16 @@ func (l *Login) ServeLogin(w http.ResponseWriter, r *http.Request) bool {
 	return ok
 }
 
-// Wrap returns a whole application behind the login: a handler that serves the
-// login's routes, passes requests for public paths to handler, and guards all
-// other requests as RequireUser does. It needs no Mount.
+// Wrap returns a whole application behind the login. It serves the login's
+// routes, passes requests for public paths to handler, and guards all other
+// requests as RequireUser does. It needs no Mount.
 //
 // A public path is exact, such as "/healthz", or a subtree if it ends in a
 // slash, such as "/static/". It is for all methods, and compared with r.URL.Path.
-// For its requests, no session is read, and [User] returns nil. A request whose
-// path could mean something else to another program is guarded: one with
-// escaped slashes, backslashes, dot segments, empty segments, semicolons and so
-// on. Wrap panics if a path is not plain, or is the root.
+// For its requests, no session is read, and [User] returns nil. A request is
+// guarded if its path could mean something else to another program. Such paths
+// have escaped slashes, backslashes, dot segments, empty segments, semicolons
+// and so on. Wrap panics if a path is not plain, or is the root.
 func (l *Login) Wrap(handler http.Handler, public ...string) http.Handler {
 	return exempt.Handler("httplogin: Wrap", l.auth, public, handler, l.RequireUser(handler))
 }
