@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Person } from './person.mjs';
-import { below, embedded, loopback, withoutProvider } from './worlds.mjs';
+import { below, embedded, lasting, loopback, withoutProvider } from './worlds.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -16,6 +16,7 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
   const down = await withoutProvider(parts, example);
   const replicas = await embedded(parts, 'replicas');
   const ownSessions = await below('/reader')(parts, 'ownsessions');
+  const withRoles = await lasting({ secure: false, sameSite: false, channel: 'back' })(parts, 'lasting');
   for (const [screen, viewport] of Object.entries(screens)) {
     for (const colorScheme of ['light', 'dark']) {
       const context = await browser.newContext({ viewport, colorScheme });
@@ -28,6 +29,7 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
       await walk(new Person(world, context), down, look);
       await walkReplicas(new Person(replicas, context), look);
       await walkOwnSessions(new Person(ownSessions, context), look);
+      await walkRoles(new Person(withRoles, context), look);
       await context.close();
       console.log(`ok  look, ${screen}, ${colorScheme}: ${seen.join(', ')}`);
     }
@@ -124,6 +126,14 @@ async function walkOwnSessions(ada, look) {
   await ada.sayWho(page);
   await ada.reads(page, 'That did not work');
   await look(page, 'ownsessions-not-linked');
+}
+
+// walkRoles opens a page as a user who may not.
+async function walkRoles(ada, look) {
+  const page = await ada.tab('/report');
+  await ada.sayWho(page);
+  await ada.reads(page, 'Access denied');
+  await look(page, '403-not-allowed');
 }
 
 async function judge(page, name) {

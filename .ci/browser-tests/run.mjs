@@ -18,6 +18,8 @@ import './cases/tokens.mjs';
 import './cases/endings.mjs';
 import './cases/replicas.mjs';
 import './cases/ownsessions.mjs';
+import './cases/roles.mjs';
+import './cases/silent.mjs';
 import { certify, trust } from './certificates.mjs';
 import { launch, launchWithoutCookies } from './chromium.mjs';
 import { lookAtAll } from './look.mjs';
@@ -28,13 +30,13 @@ import { below, embedded, lasting, loopback, losing, names, tls } from './worlds
 
 // The examples differ only in their adapters. So one example runs all cases in each
 // world, and each example runs in the world that is like production.
-const kept = ['whole login', 'logout', 'tokens in cookies', 'one refresh'];
+const kept = ['whole login', 'logout', 'tokens in cookies', 'one refresh', 'silent login', 'silent login without a user', 'roles'];
 const plan = [
   { build: tls, examples: ['nethttp', 'gin', 'echo'] },
   { build: loopback, examples: ['nethttp'] },
   { build: losing, examples: ['nethttp', 'gin', 'echo'], only: ['session lost'] },
   ...[tls, loopback].map((build) => ({
-    build, examples: ['formpost'], only: ['form_post', 'form_post without scripts', 'whole login', 'five tabs', 'back to the provider', 'logout'],
+    build, examples: ['formpost'], only: ['form_post', 'form_post without scripts', 'silent login without a user', 'whole login', 'five tabs', 'back to the provider', 'logout'],
   })),
   { build: embedded, examples: ['nethttp', 'gin', 'echo'], only: ['whole login', 'five tabs', 'back to the callback', 'logout'] },
   { build: embedded, examples: ['replicas'], only: ['whole login', 'five tabs', 'back to the callback', 'logout', 'replicas'] },

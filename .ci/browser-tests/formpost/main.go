@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -39,6 +40,12 @@ func main() {
 	mux := http.NewServeMux()
 	login.Mount(mux)
 	mux.Handle("GET /{$}", login.LoadUser(http.HandlerFunc(show)))
+	mux.HandleFunc("GET /quietly", func(w http.ResponseWriter, r *http.Request) {
+		options := core.LoginOptions{ReturnTo: "/", AuthParams: url.Values{"prompt": {"none"}}}
+		if err := auth.LoginWith(w, r, options); err != nil {
+			auth.ServeError(w, r, err)
+		}
+	})
 	mux.Handle("/me", login.RequireUser(http.HandlerFunc(show)))
 	listener, err := net.Listen("tcp", os.Getenv("ADDR"))
 	if err != nil {

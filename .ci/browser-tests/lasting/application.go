@@ -44,6 +44,9 @@ func newApplication() http.Handler {
 	login.Mount(mux)
 	mux.Handle("GET /{$}", login.LoadUser(http.HandlerFunc(home)))
 	mux.Handle("/me", login.RequireUser(http.HandlerFunc(me)))
+	mux.HandleFunc("GET /quietly", quietly(auth))
+	auditors := core.Requirement{Allow: func(u *core.User) bool { return strings.HasPrefix(u.Email, "auditor@") }}
+	mux.Handle("/report", login.Require(auditors)(http.HandlerFunc(me)))
 	mux.Handle("GET /api", login.RequireUser(callAPI(auth, issuer)))
 	own := http.NewCrossOriginProtection()
 	mux.Handle("POST /logout-everywhere", own.Handler(login.RequireUser(logoutEverywhere(auth))))
@@ -66,6 +69,16 @@ func me(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page.Execute(w, map[string]any{"Heading": user.Name})
+}
+
+// quietly logs in without asking the user.
+func quietly(auth *core.Authenticator) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		options := core.LoginOptions{ReturnTo: "/", AuthParams: url.Values{"prompt": {"none"}}}
+		if err := auth.LoginWith(w, r, options); err != nil {
+			auth.ServeError(w, r, err)
+		}
+	}
 }
 
 // callAPI calls the provider's UserInfo endpoint, and shows its response.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -27,8 +28,12 @@ type provider struct {
 	*logintest.Provider
 
 	mu     sync.Mutex
-	issued []string // access and refresh tokens, oldest first
+	issued []string                  // access and refresh tokens, oldest first
+	known  map[string]logintest.User // by session
 }
+
+// knownUser is the context key of the user whom prompt=none is about.
+type knownUser struct{}
 
 func newProvider(issuer, application string) http.Handler {
 	home, callback := application+"/", application+"/auth/callback"
@@ -38,22 +43,29 @@ func newProvider(issuer, application string) http.Handler {
 	back, front := registered("back"), registered("front")
 	back.BackChannelLogoutURI = application + "/auth/backchannel-logout"
 	front.FrontChannelLogoutURI = application + "/auth/frontchannel-logout"
-	p := &provider{Provider: logintest.NewProvider(issuer, back, front)}
+	p := &provider{Provider: logintest.NewProvider(issuer, back, front), known: make(map[string]logintest.User)}
 	p.AccessTokenLifetime = tokenLifetime
 	p.Outbound = onLoopback()
 	p.Misbehave(logintest.Faults{Token: p.remember, Intercept: takeTime}) // neither is a fault
 
 	ask := devprovider.New(issuer, callback, home).Authenticate
 	p.Authenticate = func(w http.ResponseWriter, r *http.Request) (logintest.User, bool) {
+		if user, ok := r.Context().Value(knownUser{}).(logintest.User); ok {
+			return user, true
+		}
 		user, ok := ask(w, r)
 		if ok {
 			user.SessionID = sessionOf(r)
+			p.mu.Lock()
+			p.known[user.SessionID] = user
+			p.mu.Unlock()
 			http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: user.SessionID, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 		}
 		return user, ok
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", p)
+	mux.HandleFunc("GET /authorize", p.authorize)
 	mux.HandleFunc("/end-session", p.endSession)
 	mux.HandleFunc("GET /account", p.account)
 	mux.HandleFunc("POST /withdraw", p.withdraw)
@@ -67,6 +79,21 @@ func sessionOf(r *http.Request) string {
 		return cookie.Value
 	}
 	return rand.Text()
+}
+
+// authorize answers prompt=none if the browser has a session here. The test provider, which
+// has no sessions, refuses prompt=none, so it does not see that parameter.
+func (p *provider) authorize(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	p.mu.Lock()
+	user, ok := p.known[sessionOf(r)]
+	p.mu.Unlock()
+	if ok && query.Get("prompt") == "none" {
+		query.Del("prompt")
+		r = r.WithContext(context.WithValue(r.Context(), knownUser{}, user))
+		r.URL.RawQuery = query.Encode()
+	}
+	p.ServeHTTP(w, r)
 }
 
 // endSession also ends the browser's session.
