@@ -171,6 +171,7 @@ type attempts struct {
 	prefix  string // of the cookies' names
 	long    string // name of the cookie for a long return-to
 	browser string // name of the cookie for the browser's key
+	chosen  string // name of the cookie of a user who is to choose a provider
 	cookies vault.Kind
 }
 

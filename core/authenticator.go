@@ -131,7 +131,7 @@ func (a *Authenticator) openCookies(secure bool) error {
 		}
 		return vault.InCookies(name, everywhere)
 	}
-	a.attempts = &attempts{sealer: attemptSealer, prefix: host + name + "-login-", long: host + name + "-return", browser: host + name + "-browser", cookies: everywhere}
+	a.attempts = &attempts{sealer: attemptSealer, prefix: host + name + "-login-", long: host + name + "-return", browser: host + name + "-browser", chosen: host + name + "-choose", cookies: everywhere}
 	a.landings = newLandings(landingSealer, host+name+"-landed-", everywhere, &a.config, a.now)
 	revocations := a.config.Logout.Revocations
 	if a.config.Sessions.Own != nil && revocations == nil {

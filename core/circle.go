@@ -13,9 +13,9 @@ const (
 	// the login itself, instead of using a guard.
 	maxRepeated = 1
 
-	// maxOwnRepeated is maxRepeated for an application with sessions of its own. It may
-	// have a session that we cannot see, and log the user in again on purpose, for
-	// example to link accounts.
+	// maxOwnRepeated is maxRepeated for an application with sessions of its own, which we
+	// cannot see, or with its own sign-in page, if there is a session. It may log the user
+	// in again on purpose, for example to link accounts.
 	maxOwnRepeated = 4
 
 	// maxReopened is how often a callback whose login has ended may redirect to the page
@@ -112,6 +112,10 @@ func (a *Authenticator) challengeAgain(w http.ResponseWriter, r *http.Request, o
 	}
 	if last.count == 0 {
 		options.excused = true
+		if a.config.Pages.SignInPath != "" { // which does not pass options on
+			last.excused = true
+			a.landings.save(w, last)
+		}
 		return nil
 	}
 	why, err := a.sessions.fate(r)
@@ -125,12 +129,13 @@ func (a *Authenticator) challengeAgain(w http.ResponseWriter, r *http.Request, o
 // not, it returns the landing at which the login will end.
 func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *attempt) (landing, error) {
 	next := landing{asked: a.fingerprint(attempt.returnTo)}
-	if attempt.excused {
+	last, ok := a.landings.find(r)
+	excused := attempt.excused || ok && last.excused && last.concerns(next.asked)
+	if excused {
 		next.count = 1
 	}
-	last, ok := a.landings.find(r)
-	dropped := attempt.guarded && !ok && a.spentAttempts(r, attempt) >= maxSpent
-	if !dropped && (!ok || last.silent || last.unfinished || !last.concerns(next.asked) || attempt.excused) {
+	dropped := a.byGuard(attempt) && !ok && a.spentAttempts(r, attempt) >= maxSpent
+	if !dropped && (!ok || last.silent || last.unfinished || !last.concerns(next.asked) || excused) {
 		return next, nil
 	}
 	why, err := a.sessions.fate(r)
@@ -147,13 +152,23 @@ func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *at
 		if why != good && why != theirs || attempt.begun.After(last.at) {
 			return next, a.errSessionLost(w, r, why)
 		}
-	case why != good:
-		if why != theirs && last.count >= maxRepeated || last.count >= maxOwnRepeated {
+	case why != good || a.byGuard(attempt) && attempt.begun.After(last.at):
+		most := byte(maxRepeated)
+		if why == theirs || why == good {
+			most = maxOwnRepeated
+		}
+		if last.count >= most {
 			return next, a.errSessionLost(w, r, why)
 		}
 		next.count = last.count + 1
 	}
 	return next, nil
+}
+
+// byGuard reports whether a guard may be the reason for a login. With the application's
+// own sign-in page, that cannot be told.
+func (a *Authenticator) byGuard(attempt *attempt) bool {
+	return attempt.guarded || a.config.Pages.SignInPath != ""
 }
 
 // landAgain is land for a callback whose login has ended, while the request has a
@@ -165,7 +180,11 @@ func (a *Authenticator) landAgain(w http.ResponseWriter, r *http.Request, over *
 		return nil
 	}
 	guarded := over != nil && over.guarded && last.concerns(a.fingerprint(over.returnTo)) && over.begun.After(last.at)
-	if guarded || last.count >= maxReopened {
+	most := byte(maxReopened)
+	if a.config.Pages.SignInPath != "" {
+		most += maxOwnRepeated // which land may have counted
+	}
+	if guarded || last.count >= most {
 		return a.errSessionLost(w, r, good)
 	}
 	last.count++
@@ -182,7 +201,7 @@ func (a *Authenticator) goOnAsNobody(w http.ResponseWriter, r *http.Request, att
 	next := landing{asked: fingerprint(page), page: fingerprint(page), silent: true}
 	if last, ok := a.landings.find(r); ok && last.silent && last.concerns(next.page) {
 		if last.count >= maxSilent {
-			return errNoSession(a.config.Pages.LoginPath)
+			return errNoSession(a.signInPath())
 		}
 		next.count = last.count + 1
 	}
@@ -218,7 +237,7 @@ func (a *Authenticator) spentAttempts(r *http.Request, attempt *attempt) (spent 
 			continue
 		}
 		other, ok := decodeAttempt(record)
-		if ok && other.guarded && a.flights.landedBefore(other.state, page, attempt.begun) {
+		if ok && a.byGuard(other) && a.flights.landedBefore(other.state, page, attempt.begun) {
 			spent++
 		}
 	}

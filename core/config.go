@@ -234,18 +234,6 @@ type LogoutConfig struct {
 	FrontChannelPath string
 }
 
-// PageConfig configures the login route and our own pages.
-type PageConfig struct {
-	// LoginPath is the route that begins a login. Empty: "login" beside the
-	// callback, such as /auth/login.
-	LoginPath string
-
-	// Home is the path of this application where a login ends when no other page was
-	// asked for, and where "Home" on our pages leads. Empty: "/", or BasePath and a
-	// slash.
-	Home string
-}
-
 // LogValue leaves out the keys and the client secrets.
 func (c Config) LogValue() slog.Value {
 	providers := make([]slog.Attr, len(c.Providers))

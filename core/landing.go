@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	landingVersion  = 2
-	landingSize     = 36
+	landingVersion  = 3
+	landingSize     = 37
 	landingLifetime = time.Minute
 	maxLandings     = 32 // removed by one logout
 )
@@ -23,12 +23,13 @@ const (
 // login that did not last from a first login. It is sealed in a cookie of its own, which
 // contains nothing about the user.
 type landing struct {
-	at     time.Time
-	lasts  time.Duration // until it is forgotten; at most landings.lasts
-	asked  uint32        // fingerprint of the page that the login was for
-	page   uint32        // fingerprint of the page where it ended, which OnLogin may have chosen
-	count  byte          // landings before it that may belong to the same circle
-	silent bool          // a login with prompt=none that ended without a user
+	at      time.Time
+	lasts   time.Duration // until it is forgotten; at most landings.lasts
+	asked   uint32        // fingerprint of the page that the login was for
+	page    uint32        // fingerprint of the page where it ended, which OnLogin may have chosen
+	count   byte          // landings before it that may belong to the same circle
+	silent  bool          // a login with prompt=none that ended without a user
+	excused bool          // a guard has let the next login pass, which began at the application's own page
 
 	// For OwnSessions:
 	login      uint64 // mark of the login
@@ -54,7 +55,8 @@ func (l landing) encode() []byte {
 	b = binary.BigEndian.AppendUint32(b, l.asked)
 	b = binary.BigEndian.AppendUint32(b, l.page)
 	b = seal.AppendFlag(append(b, l.count), l.silent)
-	return binary.BigEndian.AppendUint64(seal.AppendFlag(b, l.unfinished), l.login)
+	b = seal.AppendFlag(seal.AppendFlag(b, l.unfinished), l.excused)
+	return binary.BigEndian.AppendUint64(b, l.login)
 }
 
 func decodeLanding(b string) (landing, bool) {
@@ -64,7 +66,7 @@ func decodeLanding(b string) (landing, bool) {
 	return landing{
 		at: time.Unix(0, int64(seal.Uint64At(b, 1))), lasts: time.Duration(seal.Uint64At(b, 9)),
 		asked: binary.BigEndian.Uint32([]byte(b[17:21])), page: binary.BigEndian.Uint32([]byte(b[21:25])),
-		count: b[25], silent: b[26] == 1, unfinished: b[27] == 1, login: seal.Uint64At(b, 28),
+		count: b[25], silent: b[26] == 1, unfinished: b[27] == 1, excused: b[28] == 1, login: seal.Uint64At(b, 29),
 	}, true
 }
 

@@ -1,13 +1,16 @@
 package core
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/pixyauth/pixy/core/internal/provider"
+	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 // Login starts a login. It seals a new attempt into a cookie, and redirects the browser
@@ -17,7 +20,8 @@ import (
 // logged in. Use [Authenticator.LoginWith] to set the options in code.
 //
 // With several providers, the query parameter provider names one. Without it, Login
-// serves a page where the user chooses a provider.
+// redirects to [PageConfig.SignInPath], or serves a page where the user chooses a
+// provider.
 //
 // A third party, such as the provider's portal, may start a login by GET or POST (OpenID
 // Connect Core section 4). iss must be the Issuer of a configured OpenID provider.
@@ -96,14 +100,18 @@ func (a *Authenticator) returnTo(s string) string {
 }
 
 // pageHere returns s, percent-encoded, if it is a page of this application: a path under
-// BasePath, and none of the login's own routes, which would redirect in a circle.
+// BasePath, and neither one of the login's own routes, which would redirect in a circle,
+// nor the sign-in page.
 func (a *Authenticator) pageHere(s string) (string, bool) {
 	s, ok := safeReturnTo(s)
-	return s, ok && under(s, a.config.BasePath) && !a.isRoute(pathOf(s))
+	if s == a.config.Pages.Home {
+		return s, true // even if it is the sign-in page
+	}
+	return s, ok && under(s, a.config.BasePath) && !a.isRoute(pathOf(s)) && !a.isSignIn(pathOf(s))
 }
 
-// loginURL returns the URL of the login path for a login that ends at returnTo. If at is
-// nil, the user chooses the provider.
+// loginURL returns the URL of a login that ends at returnTo. If at is nil, the user
+// chooses the provider: on the application's own page, if there is one.
 func (a *Authenticator) loginURL(at *registration, returnTo string) string {
 	return a.loginURLWith(at, LoginOptions{ReturnTo: returnTo})
 }
@@ -111,7 +119,10 @@ func (a *Authenticator) loginURL(at *registration, returnTo string) string {
 // loginURLWith is like loginURL, with all options except Provider. The parameter at
 // replaces Provider.
 func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) string {
-	query := make(url.Values, 3)
+	path, query := a.config.Pages.LoginPath, make(url.Values, 3)
+	if at == nil && options.plain() {
+		path = a.signInPath()
+	}
 	if at != nil && len(a.registrations) > 1 {
 		query.Set("provider", at.config.Name)
 	}
@@ -122,10 +133,38 @@ func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) str
 		query.Set("with", with)
 	}
 	if len(query) == 0 {
-		return a.config.Pages.LoginPath
+		return path
 	}
-	return a.config.Pages.LoginPath + "?" + query.Encode()
+	return path + "?" + query.Encode()
 }
+
+// signInPath returns the path where an anonymous user begins a login.
+func (a *Authenticator) signInPath() string {
+	return cmp.Or(a.config.Pages.SignInPath, a.config.Pages.LoginPath)
+}
+
+// isSignIn reports whether a decoded path leads to the application's own sign-in page. A
+// router may add or remove a final slash.
+func (a *Authenticator) isSignIn(path string) bool {
+	own := a.config.Pages.SignInPath
+	return own != "" && strings.TrimSuffix(path, "/") == strings.TrimSuffix(pathOf(own), "/")
+}
+
+// choose lets the user choose a provider: on the application's own page, or on ours. Ours
+// is for a login with options, which that page does not pass on, and for a page that has
+// just led here without a choice: the browser would go in circles.
+func (a *Authenticator) choose(t *turn, options LoginOptions) {
+	if a.config.Pages.SignInPath == "" || !options.plain() || vault.Has(t.r, a.attempts.chosen) {
+		a.serveChooser(t, options)
+		return
+	}
+	a.attempts.cookies.Set(t.w, a.attempts.chosen, "1", choosePause)
+	redirect(t.w, a.loginURLWith(nil, options))
+}
+
+// choosePause is the time in which the application's sign-in page gets a user only once
+// from the login path.
+const choosePause = 5 * time.Second
 
 // mayNavigate reports whether r may load a page at the top level of a window. Browsers
 // say so with Fetch Metadata. Requests without Fetch Metadata are accepted, except for

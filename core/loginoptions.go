@@ -106,7 +106,7 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 		}
 	}
 	if t.at == nil {
-		a.serveChooser(t, options)
+		a.choose(t, options)
 		return nil
 	}
 	return a.begin(t, options, false)
@@ -116,6 +116,11 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 // from outside, so it is logged quoted and shortened.
 func errUnknownProvider(param, value string) *Error {
 	return fail(codeUnknownName, fmt.Errorf("the login asks for %s %q, which is not a usable provider of Config.Providers", param, told.Clip(value)))
+}
+
+// plain reports whether a link to the login needs no sealed parameter.
+func (o LoginOptions) plain() bool {
+	return o.Payload == "" && len(o.AuthParams) == 0 && !o.Require.bindsLogin()
 }
 
 // check returns an error for invalid options.
@@ -162,16 +167,6 @@ func (o LoginOptions) bind(p *Provider, attempt *attempt) (url.Values, error) {
 	return params, nil
 }
 
-// lesserAge returns the stricter of two max_age values. Each may be empty.
-func lesserAge(one, two string) string {
-	a, err1 := strconv.ParseUint(one, 10, 31)
-	b, err2 := strconv.ParseUint(two, 10, 31)
-	if err1 != nil || err2 == nil && b < a {
-		return two
-	}
-	return one
-}
-
 // options returns the options of a login that replaces a's.
 func (a *attempt) options() LoginOptions {
 	o := LoginOptions{ReturnTo: a.returnTo, Payload: a.payload, guarded: a.guarded, excused: a.excused}
@@ -205,7 +200,7 @@ func (o LoginOptions) seal(sealer *seal.Sealer, now time.Time) string {
 	if o.Payload != "" {
 		return payloadWith + sealer.Seal(withSeal+" "+o.browser, o.encode(now))
 	}
-	if len(o.AuthParams) == 0 && !o.Require.bindsLogin() {
+	if o.plain() {
 		return ""
 	}
 	return sealer.Seal(withSeal, o.encode(now))

@@ -12,6 +12,28 @@ import (
 	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
+// PageConfig configures the login route, our own pages, and those of the application
+// that belong to the login.
+type PageConfig struct {
+	// LoginPath is the route that begins a login. Empty: "login" beside the
+	// callback, such as /auth/login.
+	LoginPath string
+
+	// SignInPath is the path of the application's own sign-in page, such as /signin.
+	// Anonymous requests are led there instead of to the provider or to our page where the
+	// user chooses one, with the query parameter return_to. The page links to LoginPath,
+	// with that parameter, and with provider if there are several. It must be visible
+	// without a session: a guard in front of it returns login_guarded. A login never ends
+	// there. Step-ups, retries, and logins with further [LoginOptions] do not use it. Empty:
+	// there is no such page.
+	SignInPath string
+
+	// Home is the path of this application where a login ends when no other page was
+	// asked for, and where "Home" on our pages leads. Empty: "/", or BasePath and a
+	// slash.
+	Home string
+}
+
 // ServeError writes the default response for an error of this package: an HTML page for
 // browsers, and problem details (RFC 9457) for other clients. Both have the error's
 // status, code, public text and reference. For [ErrNoSession] and [ErrNoToken], they also
@@ -19,8 +41,10 @@ import (
 // public text: with status 503 if it wraps [ErrUnavailable], and 500 otherwise.
 func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err error) {
 	failure := asError(a.report(w, r, err))
-	if failure.loginURL == "" && (errors.Is(failure, ErrNoSession) || errors.Is(failure, ErrNoToken) && a.tokens.kept) {
+	if failure.loginURL == "" && errors.Is(failure, ErrNoSession) {
 		failure.loginURL = a.loginURL(nil, a.pageOf(r))
+	} else if failure.loginURL == "" && errors.Is(failure, ErrNoToken) && a.tokens.kept {
+		failure.loginURL = a.loginURL(a.providerOf(r), a.pageOf(r))
 	}
 	if acceptsHTML(r) && failure.Code != provider.CodeLogoutToken { // which a provider reads
 		servePage(w, failure.Status, page{title: pageTitle(failure), main: a.errorPage(failure, r)})
@@ -28,6 +52,14 @@ func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err e
 	}
 	body, _ := json.Marshal(failure) // strings and a number: cannot fail
 	serve(w, failure.Status, "application/problem+json", append(body, '\n'))
+}
+
+// providerOf returns the provider of the request's user, or nil if it is unknown.
+func (a *Authenticator) providerOf(r *http.Request) *registration {
+	if mine := innermost(r.Context()).passed(a); mine != nil && mine.session != nil {
+		return mine.session.registration
+	}
+	return nil
 }
 
 // errorPage returns the page's HTML below the title. Every text is escaped, even our own.
@@ -62,7 +94,7 @@ func (a *Authenticator) serveChooser(t *turn, options LoginOptions) {
 	var list strings.Builder
 	for _, at := range a.registrations {
 		list.WriteString("\n<li><a class=\"main\" href=\"" + html.EscapeString(a.loginURLWith(at, options)) + "\">" +
-			html.EscapeString(at.config.Name) + "</a></li>")
+			html.EscapeString(at.config.Label) + "</a></li>")
 	}
 	servePage(t.w, http.StatusOK, page{title: "Log in with", main: "<ul>" + list.String() + "\n</ul>\n<nav>" + a.homeLink() + "</nav>"})
 }

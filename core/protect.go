@@ -97,24 +97,26 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nee
 // errNoSession is the error for an anonymous request. Its login URL asks for a login that
 // meets need.
 func (a *Authenticator) errNoSession(need Requirement) *Error {
-	err := errNoSession(a.config.Pages.LoginPath)
+	err := errNoSession(a.signInPath())
 	if need.bindsLogin() {
 		err.needs.Require = need
-		err.loginURL = a.loginURLWith(nil, err.needs)
+		if a.config.Pages.SignInPath == "" {
+			err.loginURL = a.loginURLWith(nil, err.needs)
+		}
 	}
 	return err
 }
 
 // Challenge answers a request for which Authenticate or AuthenticateFor returned err, or
 // one that a guard of the application's own rejects, with [ErrNoSession] as err. It
-// redirects page loads to the login, which returns to the page. For [ErrStepUp], the
-// login is at the user's provider, which is asked to meet the requirement. For all other
+// redirects page loads to the login, which returns to the page, or to
+// [PageConfig.SignInPath]. For [ErrStepUp], the login is at the user's provider, which is asked to meet the requirement. For all other
 // requests Challenge returns err, because scripts cannot log in and cannot follow a
 // redirect to another site. The caller writes the response. The error's [Error.LoginURL]
 // returns to the page that made the request, as far as Referer tells. For htmx, Challenge
 // sets HX-Redirect to that URL.
 //
-// A guard in front of the login's own routes would redirect users in circles. There,
+// A guard in front of the login's own routes, or of the sign-in page, would redirect users in circles. There,
 // Challenge returns an error with status 500, login_guarded. Logout may be guarded. A
 // guard that serves the route of [Authenticator.RouteFor] first never gets that error.
 func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err error) error {
@@ -135,10 +137,15 @@ func (a *Authenticator) challenge(t *turn, err error) error {
 	} else {
 		err = asError(err) // of the application's own guard
 	}
+	options.guarded = errors.Is(err, ErrNoSession)
+	toOwnPage := options.guarded && a.config.Pages.SignInPath != ""
+	if toOwnPage {
+		options = LoginOptions{guarded: true} // a Requirement is met by a step-up, after the login
+	}
 	navigation, htmx := isNavigation(t.r), t.r.Header.Get("HX-Request") == "true"
 	switch {
 	case navigation:
-		if t.at == nil {
+		if t.at == nil && !toOwnPage {
 			t.at = a.sole()
 		}
 		options.ReturnTo = a.requestedURL(t.r)
@@ -148,7 +155,7 @@ func (a *Authenticator) challenge(t *turn, err error) error {
 		options.ReturnTo = a.pageBefore(t.r)
 	}
 	t.again = &options
-	if options.guarded = errors.Is(err, ErrNoSession); options.guarded && options.ReturnTo != "" {
+	if options.guarded && options.ReturnTo != "" {
 		if circle := a.challengeAgain(t.w, t.r, &options); circle != nil {
 			return circle
 		}

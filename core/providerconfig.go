@@ -9,11 +9,16 @@ import (
 // Provider is a login provider and this application's registration there.
 // ClientID is required, and Issuer or, with FetchUser, Endpoints.
 type Provider struct {
-	// Name identifies the provider in logs, in the login's query parameter "provider",
-	// and on the page where users choose. It is the end of the callback's path. It has
-	// letters, digits, - and _, and must be unique. One provider of a Config may have
-	// none. Empty: the issuer's host, and the callback is Config.RedirectURL.
+	// Name identifies the provider in logs and in the login's query parameter "provider".
+	// It is the end of the callback's path. It has letters, digits, - and _, and must be
+	// unique. One provider of a Config may have none. Empty: the issuer's host, and the
+	// callback is Config.RedirectURL.
 	Name string
+
+	// Label is what users see on the page where they choose a provider: at most 64
+	// printable characters, such as "Müller GmbH". It must differ from the labels of the
+	// other providers. Empty: Name.
+	Label string
 
 	// RedirectURL is the URL of this provider's callback, exactly as it is registered
 	// there. It must have the scheme and host of Config.RedirectURL, and a path of its

@@ -59,6 +59,23 @@ func (g *duo) at(name string) *url.URL {
 	return follow(g.t, g.browser, origin+"/auth/login?return_to=/me&provider="+name)
 }
 
+// Users see labels, which may be any text, and links have names.
+func TestTheChooserShowsLabels(t *testing.T) {
+	t.Parallel()
+	g := newDuo(t, func(c *core.Config) {
+		c.Providers[0].Label = `Müller & "Söhne" <b>GmbH</b>`
+		c.Providers = append(c.Providers, core.Provider{Issuer: "https://third.example.test", ClientID: "app"})
+	})
+	body := string(g.get(origin + "/auth/login").Body)
+	for _, want := range []string{
+		`?provider=one">Müller &amp; &#34;Söhne&#34; &lt;b&gt;GmbH&lt;/b&gt;</a>`, `?provider=two">two</a>`, `?provider=third.example.test">third.example.test</a>`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("lacks %s:\n%s", want, body)
+		}
+	}
+}
+
 func TestThePersonChoosesAProvider(t *testing.T) {
 	t.Parallel()
 	g := newDuo(t)

@@ -39,6 +39,8 @@ type rig struct {
 	log      syncBuffer
 	skew     atomic.Int64                // of all clocks but the browser's, in nanoseconds
 	more     map[string]core.HandlerFunc // of the application
+	signsIn  func(string) string         // what /signin redirects to, for its return_to; nil: it shows its query
+	ownPage  bool                        // new processes have Pages.SignInPath
 }
 
 func newRig(t testing.TB, change ...func(*core.Config)) *rig {
@@ -70,7 +72,12 @@ func (g *rig) newAuth(change ...func(*core.Config)) *core.Authenticator {
 }
 
 func (g *rig) config() core.Config {
+	pages := core.PageConfig{}
+	if g.ownPage {
+		pages.SignInPath = "/signin"
+	}
 	return core.Config{
+		Pages:       pages,
 		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret"}},
 		RedirectURL: callbackURL,
 		SessionKey:  sessionKey,
@@ -102,6 +109,13 @@ func (g *rig) app(auth *core.Authenticator) http.Handler {
 			}
 		})
 	}
+	mux.HandleFunc("/signin", func(w http.ResponseWriter, r *http.Request) {
+		if g.signsIn == nil {
+			fmt.Fprint(w, "sign in: ", r.URL.RawQuery)
+			return
+		}
+		http.Redirect(w, r, g.signsIn(r.FormValue("return_to")), http.StatusSeeOther)
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "public") })
 	mux.HandleFunc("/me", func(w http.ResponseWriter, r *http.Request) {
 		authenticated, err := auth.Authenticate(w, r)
@@ -143,7 +157,7 @@ func (g *rig) toCallback() *url.URL {
 // follow walks from a login URL to the callback's URL.
 func follow(t testing.TB, browser *logintest.Browser, from string) *url.URL {
 	t.Helper()
-	for range 3 {
+	for range 5 {
 		if strings.HasPrefix(from, callbackURL) {
 			u, err := url.Parse(from)
 			if err != nil {
@@ -155,9 +169,12 @@ func follow(t testing.TB, browser *logintest.Browser, from string) *url.URL {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if from = page.Header.Get("Location"); from == "" {
+		base, _ := url.Parse(page.URL)
+		to, err := base.Parse(page.Header.Get("Location"))
+		if err != nil || page.Header.Get("Location") == "" {
 			t.Fatalf("no redirect from %s: %d %s", page.URL, page.Status, page.Body)
 		}
+		from = to.String()
 	}
 	t.Fatalf("did not reach the callback but %s", from)
 	return nil

@@ -124,9 +124,12 @@ func (a *Authenticator) misplaced(r *http.Request) error {
 }
 
 // circles reports whether a redirect to the login would lead back to r without a session:
-// if r is for one of the login's own routes. The logout is not such a route. Nor is the
+// if r is for the sign-in page or one of the login's own routes. The logout is not such a route. Nor is the
 // login if there is one provider or none, because Challenge then redirects nobody to it.
 func (a *Authenticator) circles(r *http.Request) bool {
+	if a.isSignIn(pathOf(a.requestedURL(r))) {
+		return true
+	}
 	route, ok := a.RouteFor(r)
 	if !ok || route.Method != r.Method || route.Path == a.config.Logout.Path {
 		return false
@@ -135,8 +138,8 @@ func (a *Authenticator) circles(r *http.Request) bool {
 }
 
 func errGuarded(r *http.Request) *Error {
-	return fail(codeGuarded, fmt.Errorf("a guard is in front of %s, which is a route of the login; "+
-		"mount the login's routes outside of the guard, or let the guard serve the route that RouteFor returns", r.URL.Path))
+	return fail(codeGuarded, fmt.Errorf("a guard is in front of %s, which is Pages.SignInPath or a route of the login; "+
+		"let anonymous requests see the sign-in page; mount the login's routes outside of the guard, or let the guard serve the route that RouteFor returns", r.URL.Path))
 }
 
 // checkBasePath checks that BasePath is the beginning of all paths that are given. It

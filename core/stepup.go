@@ -65,6 +65,16 @@ func (q Requirement) maxAge() string {
 	return strconv.FormatInt(int64(q.MaxAge/time.Second), 10)
 }
 
+// lesserAge returns the stricter of two max_age values. Each may be empty.
+func lesserAge(one, two string) string {
+	a, err1 := strconv.ParseUint(one, 10, 31)
+	b, err2 := strconv.ParseUint(two, 10, 31)
+	if err1 != nil || err2 == nil && b < a {
+		return two
+	}
+	return one
+}
+
 // acrValues is acr_values, or empty.
 func (q Requirement) acrValues() string { return strings.Join(q.ACR, " ") }
 

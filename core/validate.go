@@ -177,10 +177,26 @@ func (c *Config) completePaths(own []faults, faults *faults) {
 	} else {
 		faults.add("Pages.Home is not a page of this application%s; give the path of one, such as %s/start, and not a route of the login", c.underBasePath(), c.BasePath)
 	}
+	c.completeSignIn(append(callbacks, routes...), faults)
 	slices.Sort(routes)
 	if len(slices.Compact(routes)) < len(routes) {
 		faults.add("Pages.LoginPath, Logout.Path, Logout.BackChannelPath, Logout.FrontChannelPath and RedirectURL's path must be different paths, and two of them are equal; change one")
 	}
+}
+
+// completeSignIn checks the application's own sign-in page. It has no route of ours, so
+// routers may have any path there.
+func (c *Config) completeSignIn(routes []string, faults *faults) {
+	given := c.Pages.SignInPath
+	if given == "" {
+		return
+	}
+	page, ok := safeReturnTo(given)
+	if !ok || strings.ContainsAny(given, "?#") || !under(page, c.BasePath) || slices.Contains(routes, strings.TrimSuffix(pathOf(page), "/")) {
+		faults.add("Pages.SignInPath is not a page of this application%s; give the path of one, such as %s/signin, without a query, and not a route of the login", c.underBasePath(), c.BasePath)
+		return
+	}
+	c.Pages.SignInPath = page
 }
 
 // completeProviderLogout returns the routes of the logouts that a provider starts.

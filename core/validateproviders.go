@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/pixyauth/pixy/core/internal/provider"
 )
@@ -31,7 +33,8 @@ func (c *Config) completeProviders() (own []faults) {
 		}
 	}
 	for i := range c.Providers {
-		c.Providers[i].Name = c.Providers[i].nameOrHost()
+		p := &c.Providers[i]
+		p.Name, p.Label = p.nameOrHost(), p.label()
 	}
 	return own
 }
@@ -42,6 +45,9 @@ func (c *Config) completeCallback(i int, prefix string, faults *faults) {
 	p := &c.Providers[i]
 	if p.Name != "" && !validName(p.Name) {
 		faults.add("%sName cannot be the end of a path; give letters, digits, - or _", prefix)
+	}
+	if p.Label != "" && !isLabel(p.Label) {
+		faults.add("%sLabel cannot be shown; give at most %d printable characters, without spaces at the ends, or leave it empty for Name", prefix, maxLabel)
 	}
 	if p.RedirectURL == "" {
 		p.RedirectURL = c.RedirectURL
@@ -76,6 +82,9 @@ func (c *Config) checkDistinct(i, earlier int, faults *faults) {
 		faults.add("Providers[%d].Name is that of Providers[%d]; give each provider its own name", i, earlier)
 	case c.samePath(urlPath(p.RedirectURL), urlPath(other.RedirectURL)):
 		faults.add("Providers[%d].%s gives the callback of Providers[%d]; give each provider its own RedirectURL or Name", i, c.callbackField(p), earlier)
+	}
+	if (p.Label != "" || other.Label != "") && p.label() == other.label() {
+		faults.add("Providers[%d].Label is that of Providers[%d], so users could not tell them apart; give each provider its own Label", i, earlier)
 	}
 	if p.Issuer != "" && (p.Issuer == other.Issuer || p.issues(other.Issuer) || other.issues(p.Issuer)) {
 		remedy := "one issuer can be one provider only (RFC 9207 section 4); give each provider its own issuer"
@@ -138,6 +147,18 @@ func (c *Config) leaveOut(own []faults) (skipped []error) {
 	}
 	c.Providers = sound
 	return skipped
+}
+
+// label returns Label, or what users see instead.
+func (p *Provider) label() string { return cmp.Or(p.Label, p.nameOrHost()) }
+
+// maxLabel is the maximum length of a text that our pages show, in characters.
+const maxLabel = 64
+
+// isLabel reports whether a text can be shown on one line.
+func isLabel(s string) bool {
+	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= maxLabel && strings.TrimSpace(s) == s &&
+		!strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) })
 }
 
 // nameOrHost returns Name, or the issuer's host.

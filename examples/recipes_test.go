@@ -23,6 +23,11 @@ import (
 
 // The recipes of README.md: the functions have its code, and the tests run it.
 
+func signInPath(config core.Config) core.Config {
+	config.Pages.SignInPath = "/welcome"
+	return config
+}
+
 func ownLoginPage(login *httplogin.Login, welcome *template.Template, orders http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	login.Mount(mux)
@@ -30,16 +35,7 @@ func ownLoginPage(login *httplogin.Login, welcome *template.Template, orders htt
 		// The template has <a href="/auth/login?provider=Work&return_to={{.}}">Log in with your work account</a>.
 		_ = welcome.Execute(w, r.FormValue("return_to"))
 	})
-	requireUser := func(next http.Handler) http.Handler {
-		return login.LoadUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if httplogin.User(r) == nil {
-				http.Redirect(w, r, "/welcome?return_to="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
-				return
-			}
-			next.ServeHTTP(w, r)
-		}))
-	}
-	mux.Handle("GET /orders", requireUser(orders))
+	mux.Handle("GET /orders", login.RequireUser(orders))
 	return mux
 }
 
@@ -316,7 +312,7 @@ var says = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ 
 func TestRecipeOwnLoginPage(t *testing.T) {
 	t.Parallel()
 	welcome := template.Must(template.New("").Parse(`<a href="/auth/login?provider=Work&return_to={{.}}">Log in with your work account</a>`))
-	browser := recipe(t, nil, func(auth *core.Authenticator) http.Handler {
+	browser := recipe(t, func(c *core.Config) { *c = signInPath(*c) }, func(auth *core.Authenticator) http.Handler {
 		return ownLoginPage(httplogin.New(auth), welcome, says)
 	})
 	opens(t, browser, "/orders?page=2", http.StatusOK, `return_to=%2forders%3fpage%3d2"`)

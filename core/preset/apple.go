@@ -72,7 +72,7 @@ func appleAt(client AppleClient, now func() time.Time) (core.Provider, error) {
 	if err != nil {
 		return core.Provider{}, fmt.Errorf("pixy: preset.Apple: %w", err)
 	}
-	p := provider("Apple", appleIssuer, Client{ID: client.ServicesID})
+	p := famous("Apple", appleIssuer, Client{ID: client.ServicesID})
 	p.Scopes = []string{"openid", "name", "email"}
 	p.Requests.FormPost, p.Requests.FormPostUser = true, true
 	p.Client.SecretFunc = func(context.Context) (string, error) {

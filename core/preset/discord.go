@@ -21,7 +21,7 @@ import (
 // https://docs.discord.com/developers/topics/oauth2,
 // https://docs.discord.com/developers/resources/user
 func Discord(client Client) core.Provider {
-	p := provider("Discord", "https://discord.com", client)
+	p := famous("Discord", "https://discord.com", client)
 	p.Scopes = []string{"identify", "email"}
 	p.FetchUser = discordUser
 	return p

@@ -23,7 +23,7 @@ const entraIssuer = "https://login.microsoftonline.com/"
 // https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc,
 // https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference
 func Entra(tenantID string, client Client) core.Provider {
-	return provider("Microsoft", below(entraIssuer, "%s/v2.0", tenantID), client)
+	return famous("Microsoft", below(entraIssuer, "%s/v2.0", tenantID), client)
 }
 
 // EntraMultiTenant is Microsoft Entra ID for the accounts of the listed
@@ -40,7 +40,7 @@ func Entra(tenantID string, client Client) core.Provider {
 //
 // https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-the-issuer
 func EntraMultiTenant(client Client, tenantIDs ...string) core.Provider {
-	p := provider("Microsoft", entraIssuer+"{tenantid}/v2.0", client)
+	p := famous("Microsoft", entraIssuer+"{tenantid}/v2.0", client)
 	p.Checks.Tenants = tenantIDs
 	return p
 }

@@ -45,3 +45,12 @@ func ExampleEntraMultiTenant() {
 	// https://login.microsoftonline.com/aaaabbbb-0000-cccc-1111-dddd2222eeee/v2.0
 	// https://login.microsoftonline.com/{tenantid}/v2.0
 }
+
+// A realm of one company.
+func ExampleKeycloak() {
+	url, client := "https://keycloak.example.com", preset.Client{ID: "my-app", Secret: os.Getenv("KEYCLOAK_CLIENT_SECRET")}
+	staff := preset.Keycloak(url, "staff", client)
+	staff.Name, staff.Label = "staff", "Müller GmbH"
+	fmt.Println(staff.Issuer, staff.Label)
+	// Output: https://keycloak.example.com/realms/staff Müller GmbH
+}

@@ -24,7 +24,7 @@ import (
 //
 // https://developers.facebook.com/documentation/facebook-login/guides/advanced/manual-flow
 func Facebook(client Client) core.Provider {
-	p := provider("Facebook", "https://www.facebook.com", client)
+	p := famous("Facebook", "https://www.facebook.com", client)
 	p.Scopes = []string{"public_profile", "email"}
 	p.Endpoints.AuthURL = "https://www.facebook.com/dialog/oauth"
 	p.Endpoints.TokenURL = "https://graph.facebook.com/oauth/access_token"

@@ -28,7 +28,7 @@ import (
 // https://docs.github.com/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps,
 // https://docs.github.com/rest/users/emails
 func GitHub(client Client) core.Provider {
-	p := provider("GitHub", "https://github.com/login/oauth", client)
+	p := famous("GitHub", "https://github.com/login/oauth", client)
 	p.Scopes = []string{"user:email"}
 	p.Endpoints.AuthURL = "https://github.com/login/oauth/authorize"
 	p.Endpoints.TokenURL = "https://github.com/login/oauth/access_token"

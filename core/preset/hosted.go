@@ -16,7 +16,7 @@ import (
 //
 // https://developers.google.com/identity/openid-connect/openid-connect
 func Google(client Client) core.Provider {
-	return provider("Google", "https://accounts.google.com", client)
+	return famous("Google", "https://accounts.google.com", client)
 }
 
 // Slack is Sign in with Slack.
@@ -35,7 +35,7 @@ func Google(client Client) core.Provider {
 //
 // https://docs.slack.dev/authentication/sign-in-with-slack,
 // https://docs.slack.dev/authentication/using-pkce
-func Slack(client Client) core.Provider { return provider("Slack", "https://slack.com", client) }
+func Slack(client Client) core.Provider { return famous("Slack", "https://slack.com", client) }
 
 // Okta is an Okta authorization server: https://example.okta.com for the
 // organization's own, or another one such as
@@ -99,6 +99,14 @@ func Cognito(poolID string, client Client) core.Provider {
 // differs.
 func provider(name, issuer string, client Client) core.Provider {
 	return core.Provider{Name: name, Issuer: issuer, ClientID: client.ID, ClientSecret: client.Secret}
+}
+
+// famous returns a provider whose users know it by name, whatever Name the application
+// gives it. Users know any other provider by the organization that runs it.
+func famous(name, issuer string, client Client) core.Provider {
+	p := provider(name, issuer, client)
+	p.Label = name
+	return p
 }
 
 // withUserInfo is for providers whose ID tokens have no name and e-mail.

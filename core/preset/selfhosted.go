@@ -14,7 +14,7 @@ import "github.com/pixyauth/pixy/core"
 // https://docs.gitlab.com/integration/openid_connect_provider
 func GitLab(url string, client Client) core.Provider {
 	if url == "" {
-		url = "https://gitlab.com"
+		return withUserInfo(famous("GitLab", "https://gitlab.com", client))
 	}
 	return withUserInfo(provider("GitLab", address(url), client))
 }
