@@ -44,7 +44,7 @@ func (a *app) onLogin(ctx context.Context, login *core.Login) error {
 
 // accountFor returns the account of user. If there is none, it adds user to the
 // account link, or to a new account if link is empty. It never compares e-mail
-// addresses: whoever controls an address at one provider would get the account.
+// addresses: an attacker who controls an address at one provider would get the account.
 func accountFor(ctx context.Context, tx *sql.Tx, user *core.User, link string) (account string, err error) {
 	err = tx.QueryRowContext(ctx, "SELECT account FROM identities WHERE issuer = ? AND subject = ?",
 		user.Issuer, user.Subject).Scan(&account)
