@@ -31,6 +31,7 @@ type Authenticator struct {
 	attempts      *attempts
 	landings      *landings
 	flights       flights
+	told          recent // events
 	sessions      *sessionKeeper
 	tokens        *tokenKeeper
 	refresher     *refresher
@@ -88,7 +89,7 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	if err := a.openCookies(redirect.Scheme == "https"); err != nil {
 		return nil, err
 	}
-	a.refresher = &refresher{shared: config.Tokens.Refreshes, sessions: a.sessions, tokens: a.tokens, hints: a.hints, log: a.logIn, now: now}
+	a.refresher = &refresher{shared: config.Tokens.Refreshes, sessions: a.sessions, tokens: a.tokens, hints: a.hints, log: a.logIn, tell: a.tell, now: now}
 	if a.refresher.shared == nil {
 		a.refresher.shared = &memoryRefreshes{now: now}
 	}
@@ -226,12 +227,7 @@ func (a *Authenticator) log(r *http.Request, failure *Error) { a.logIn(r.Context
 // outage, so it is logged at Info: the browser or a proxy may have stopped waiting.
 func (a *Authenticator) logIn(ctx context.Context, failure *Error) {
 	failure.Reference = reference()
-	var provider Provider // zero if unknown
-	if failure.from != nil {
-		provider = failure.from.config
-	} else if len(a.registrations) == 1 {
-		provider = a.registrations[0].config
-	}
+	provider := a.concerned(failure)
 	level := slog.LevelWarn
 	if failure.expected || errors.Is(failure, ErrUnavailable) && errors.Is(failure, context.Canceled) && errors.Is(ctx.Err(), context.Canceled) {
 		level = slog.LevelInfo
@@ -243,6 +239,18 @@ func (a *Authenticator) logIn(ctx context.Context, failure *Error) {
 		slog.String("issuer", provider.Issuer),
 		slog.String("error", failure.Error()),
 	)
+}
+
+// concerned returns the provider of a failure, or the zero value if it is unknown.
+func (a *Authenticator) concerned(failure *Error) Provider {
+	at := failure.from
+	if at == nil {
+		at = a.sole()
+	}
+	if at == nil {
+		return Provider{}
+	}
+	return at.config
 }
 
 // noStore marks a response that must not be cached, and whose URL must not be passed on
@@ -275,15 +283,21 @@ type turn struct {
 	// again are the options of a login with which the user can try again. Nil if a login
 	// does not help.
 	again *LoginOptions
+
+	// For events:
+	begun time.Time // when the request of a login came; zero: it is none
+	state string    // of the login; empty: this browser has not begun it
+	user  *User     // who has logged in; nil: unknown
 }
 
-// conclude ends a flow. It adds the provider and the login URL of t to a failure, and
-// reports it.
+// conclude ends a flow. It adds the provider and the login URL of t to a failure, reports
+// it, and tells of it.
 func (a *Authenticator) conclude(t *turn, err error) error {
 	if err == nil {
 		return nil
 	}
-	if known := new(Error); errors.As(err, &known) {
+	known := new(Error)
+	if errors.As(err, &known) {
 		failure := *known
 		if t.at != nil {
 			failure.from = t.at
@@ -293,5 +307,9 @@ func (a *Authenticator) conclude(t *turn, err error) error {
 		}
 		err = &failure
 	}
-	return a.report(t.w, t.r, err)
+	err = a.report(t.w, t.r, err)
+	if known.Reference == "" { // not reported by the guard
+		a.tellFailedLogin(t, err)
+	}
+	return err
 }

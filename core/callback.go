@@ -38,7 +38,7 @@ import (
 // verifier and nonce belong to an attempt of this browser, and not because of its method.
 func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
-	t := &turn{w: w, r: r, at: a.registrations.calledBack(a.publicPath(r))}
+	t := &turn{w: w, r: r, at: a.registrations.calledBack(a.publicPath(r)), begun: a.now()}
 	return a.conclude(t, a.callback(t))
 }
 
@@ -63,6 +63,7 @@ func (a *Authenticator) callback(t *turn) error {
 		return a.heal(t, query, nil)
 	}
 	a.attempts.remove(t.w, t.r, attempt.state) // used once, even if the login fails
+	t.state = attempt.state
 	begunAt := a.registrations.withID(attempt.provider)
 	if attempt.expired(a.now()) || begunAt == nil {
 		return a.heal(t, query, attempt)
@@ -113,6 +114,7 @@ func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) erro
 	if err != nil {
 		return err
 	}
+	t.user = &login.session.user
 	if a.config.Sessions.Own != nil {
 		next.login = mark(attempt.state)
 		return a.hand(t, login, next.of(login))
@@ -125,6 +127,7 @@ func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) erro
 	a.hints.save(w, r, &fresh, login.idToken)
 	a.landings.save(w, next.of(login))
 	redirect(w, login.returnTo)
+	a.tellLogin(t, &fresh)
 	return nil
 }
 
@@ -205,6 +208,18 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 		addUser(proven.Claims, posted)
 	}
 	who := &identity{Identity: *proven, user: userOf(proven.Claims, proven.Issuer, proven.Subject)}
+	o, err := a.accept(ctx, at, who, attempt)
+	if err != nil {
+		failure := asError(err)
+		failure.issuer, failure.subject = who.Issuer, who.Subject
+		return nil, failure
+	}
+	return o, nil
+}
+
+// accept returns the outcome of a login that the provider has confirmed, if OnLogin accepts
+// it.
+func (a *Authenticator) accept(ctx context.Context, at *registration, who *identity, attempt *attempt) (_ *outcome, err error) {
 	if who.user.claims, err = keptClaims(who.Claims, nil); err != nil { // OnLogin sees all
 		return nil, err
 	}
@@ -280,10 +295,14 @@ func (a *Authenticator) heal(t *turn, query url.Values, over *attempt) error {
 		return withAnswer(fail(codeUnknownAttempt, nil), query)
 	}
 	err := a.begin(t, options, true)
-	if err == nil && over == nil && t.at != nil {
+	if err != nil || t.at == nil {
+		return err
+	}
+	if over == nil {
 		a.logRestart(t.r, t.at)
 	}
-	return err
+	a.tell(t.r.Context(), t.state, Event{Kind: eventRestarted, Provider: t.at.config.Name})
+	return nil
 }
 
 // logRestart logs that a login started again by itself. To the user it looks like a login

@@ -94,6 +94,20 @@ type Config struct {
 	// login, even without Tokens.Keep. Nil: every user of the provider may log in.
 	OnLogin func(context.Context, *Login) error
 
+	// OnEvent is told what happens to logins and sessions, for audits and metrics: see
+	// [Event]. It cannot reject anything. Anonymous requests, prefetches, guarded requests
+	// and sessions that expire are no events.
+	//
+	// It is called at once, after the event, and must be safe for concurrent use. The
+	// request waits for it, so leave slow work to a goroutine. Its context has the values
+	// of the request or call, and is never canceled. A panic in it is logged at Warn, and
+	// changes nothing else.
+	//
+	// One login, however many callbacks it has, is one event, and so are one refresh and
+	// one session's end. Each replica tells what it has done itself; a double click that
+	// reaches two replicas may be told twice. Nil: nothing is told.
+	OnEvent func(context.Context, Event)
+
 	// Sessions configures what keeps a user logged in, and for how long.
 	Sessions SessionConfig
 

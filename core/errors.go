@@ -70,6 +70,8 @@ type Error struct {
 	needs    LoginOptions  // what the next login must meet
 	expected bool          // normal user behavior: logged at Info
 	operator bool          // only the operator can fix it: no page offers to try again
+
+	issuer, subject string // of the user whom the provider has confirmed, for events; empty: unknown
 }
 
 // Error returns the text for the log. Do not show it to the user: show Public instead.

@@ -32,7 +32,7 @@ import (
 // with status 403, because they would leave attempts that are never completed. If the
 // provider is down and its metadata was never fetched, the error wraps [ErrUnavailable].
 func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
-	t := &turn{w: w, r: r}
+	t := &turn{w: w, r: r, begun: a.now()}
 	return a.conclude(t, a.login(t))
 }
 

@@ -81,7 +81,7 @@ func (o LoginOptions) prompt(p *Provider) string {
 // option. For a Payload, its code is data_too_large. If the provider cannot fulfil an
 // option, the error wraps [ErrRefused]. No login is started in either case.
 func (a *Authenticator) LoginWith(w http.ResponseWriter, r *http.Request, options LoginOptions) error {
-	t := &turn{w: w, r: r}
+	t := &turn{w: w, r: r, begun: a.now()}
 	return a.conclude(t, a.loginWith(t, options))
 }
 

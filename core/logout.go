@@ -38,7 +38,7 @@ func (a *Authenticator) logout(w http.ResponseWriter, r *http.Request) error {
 	if a.config.Sessions.Own != nil {
 		endTheirs = a.endOwn
 	}
-	at, hint, err := a.leave(w, r, endTheirs)
+	at, hint, err := a.leave(w, r, byUser, endTheirs)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (a *Authenticator) logout(w http.ResponseWriter, r *http.Request) error {
 // [*Error], and has been logged.
 func (a *Authenticator) EndSession(w http.ResponseWriter, r *http.Request) (providerURL string, err error) {
 	noStore(w)
-	at, hint, err := a.leave(w, r, nil)
+	at, hint, err := a.leave(w, r, byApplication, nil)
 	if err != nil {
 		return "", a.report(w, r, err)
 	}
@@ -78,7 +78,7 @@ func (a *Authenticator) EndSession(w http.ResponseWriter, r *http.Request) (prov
 
 // leave ends a browser's session here, first that of the application if endTheirs is not
 // nil. It returns the provider of the session and the hint for its logout, if known.
-func (a *Authenticator) leave(w http.ResponseWriter, r *http.Request, endTheirs HandlerFunc) (at *registration, hint string, err error) {
+func (a *Authenticator) leave(w http.ResponseWriter, r *http.Request, by string, endTheirs HandlerFunc) (at *registration, hint string, err error) {
 	if err := a.crossOrigin.Check(r); err != nil {
 		return nil, "", fail(codeCrossOrigin, err)
 	}
@@ -104,6 +104,7 @@ func (a *Authenticator) leave(w http.ResponseWriter, r *http.Request, endTheirs 
 	} else if at == nil {
 		at, _ = a.hints.lastOrigin(r) // there is no hint if it was too large
 	}
+	a.tellLogout(r.Context(), by, session, at, hint)
 	return at, hint, nil
 }
 

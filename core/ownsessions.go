@@ -120,6 +120,7 @@ func (a *Authenticator) hand(t *turn, of *outcome, next landing) error {
 	if !answered {
 		redirect(t.w, of.returnTo)
 	}
+	a.tellLogin(t, &of.session)
 	return nil
 }
 
@@ -151,6 +152,7 @@ func (a *Authenticator) reopen(t *turn, state string, over *attempt, returnTo st
 		return true, nil
 	}
 	last.unfinished = false
+	t.state, t.user = state, &login.session.user
 	return true, a.hand(t, login, last)
 }
 

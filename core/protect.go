@@ -120,7 +120,7 @@ func (a *Authenticator) errNoSession(need Requirement) *Error {
 // Challenge returns an error with status 500, login_guarded. Logout may be guarded. A
 // guard that serves the route of [Authenticator.RouteFor] first never gets that error.
 func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err error) error {
-	t := &turn{w: w, r: r}
+	t := &turn{w: w, r: r, begun: a.now()}
 	return a.conclude(t, a.challenge(t, err))
 }
 

@@ -70,6 +70,8 @@ func (a *Authenticator) endByToken(t *turn) error {
 	}
 	if repeated {
 		outcome = "nothing: the token was seen before"
+	} else {
+		a.tell(t.r.Context(), "", Event{Kind: eventLogout, Provider: t.at.config.Name, Issuer: token.Issuer, Subject: token.Subject, By: byProvider})
 	}
 	a.logProviderLogout(t.r, "back", t.at, about, outcome)
 	t.w.WriteHeader(http.StatusOK)
@@ -208,8 +210,11 @@ func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, 
 	if err := a.sessions.revoke(r.Context(), providerSessionKey(issuer, session.client, sid)); err != nil {
 		return "", err
 	}
-	_, err = a.endSession(w, r, session) // the provider revokes the tokens itself
-	return "ended", err
+	if _, err := a.endSession(w, r, session); err != nil { // the provider revokes the tokens itself
+		return "", err
+	}
+	a.tellLogout(r.Context(), byProvider, session, nil, "")
+	return "ended", nil
 }
 
 // endOwnHere is endHere for sessions of the application's own. The browser's last login
@@ -223,6 +228,7 @@ func (a *Authenticator) endOwnHere(w http.ResponseWriter, r *http.Request, issue
 		return "", err
 	}
 	a.landings.forgetAll(w, r)
+	a.tell(r.Context(), "", Event{Kind: eventLogout, Provider: at.config.Name, Issuer: issuer, By: byProvider})
 	return "ended", nil
 }
 

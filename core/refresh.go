@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
@@ -21,6 +22,7 @@ type refresher struct {
 	tokens   *tokenKeeper
 	hints    *logoutHints
 	log      func(context.Context, *Error)
+	tell     func(ctx context.Context, about string, e Event)
 	now      func() time.Time
 
 	lazy sync.Mutex // guards attached.tokens of all requests, which of sets on first use
@@ -113,8 +115,8 @@ func (f *refresher) lost(w http.ResponseWriter, r *http.Request, found *session)
 		found.refreshDue = now.refreshDue
 		return nil
 	}
-	f.report(r.Context(), found.registration, errTokensLost())
-	return f.end(w, r, found)
+	lost := asError(f.report(r.Context(), found.registration, errTokensLost()))
+	return f.end(w, r, found, lost.Code, lost.Reference)
 }
 
 // settle stores the result of a refresh for the next requests. A logout or another
@@ -127,7 +129,7 @@ func (f *refresher) settle(w http.ResponseWriter, r *http.Request, found *sessio
 	case gone:
 		err = ErrNoSession
 	case errors.Is(failed, ErrNoSession):
-		err = f.end(w, r, found)
+		err = f.end(w, r, found, provider.CodeRefreshRefused, "")
 	}
 	if err != nil {
 		mine.set(nil, errNoToken("the session has ended, or cannot be read"))
@@ -199,11 +201,14 @@ func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, f
 
 // end ends a session after the provider has refused a refresh, or after its tokens were
 // lost.
-func (f *refresher) end(w http.ResponseWriter, r *http.Request, found *session) error {
+func (f *refresher) end(w http.ResponseWriter, r *http.Request, found *session, code, reference string) error {
 	if err := f.sessions.end(w, r, found); err != nil {
 		return err
 	}
 	f.report(r.Context(), found.registration, f.tokens.end(w, r)) // without their session, the tokens are of no use
+	e := eventOf(eventSessionEnded, found)
+	e.Code, e.Reference = code, reference
+	f.tell(r.Context(), string(found.id[:]), e)
 	return ErrNoSession
 }
 

@@ -72,21 +72,22 @@ func (f *refresher) join(ctx context.Context, key string, of *owner, held *token
 		defer cancel()
 		ctx = patient
 	}
-	return f.flights.join(key, func() (string, error) {
-		outcome, err := f.run(detached, key, of, held)
-		return outcome, f.report(detached, of.at, err) // the error has the reference of its log line
-	}).wait(ctx)
+	return f.flights.join(key, func() (string, error) { return f.run(detached, key, of, held) }).wait(ctx)
 }
 
 // run refreshes, unless another replica has done so. It stores the new tokens before it
 // calls Finish. The time limit of the token request does not include the wait for the
-// claim: once the request is sent, the refresh token is used up.
+// claim: once the request is sent, the refresh token is used up. It logs and tells of
+// what it has done, and its error has the reference of its log line.
 func (f *refresher) run(ctx context.Context, key string, of *owner, held *tokens) (string, error) {
+	begun := f.now()
 	waiting, cancel := context.WithTimeout(ctx, refreshClaim)
 	defer cancel()
 	outcome, err := f.shared.Begin(waiting, key, refreshClaim)
 	if err != nil {
-		return "", errRefreshesDown(err)
+		err = f.report(ctx, of.at, errRefreshesDown(err))
+		f.tellRefresh(ctx, of, f.now().Sub(begun), err)
+		return "", err
 	}
 	if outcome != "" {
 		f.keep(ctx, of, key, outcome)
@@ -94,7 +95,9 @@ func (f *refresher) run(ctx context.Context, key string, of *owner, held *tokens
 	}
 	asking, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
+	begun = f.now()
 	outcome, lasts, err := f.redeem(asking, key, of, held)
+	took := f.now().Sub(begun)
 	if err == nil {
 		f.keep(ctx, of, key, outcome)
 	}
@@ -103,11 +106,25 @@ func (f *refresher) run(ctx context.Context, key string, of *owner, held *tokens
 	if err := f.shared.Finish(telling, key, outcome, lasts); err != nil {
 		f.report(ctx, of.at, errRefreshesDown(err)) // requests of this process get the outcome anyway
 	}
+	f.tellRefresh(ctx, of, took, err) // last, because OnEvent may be slow
+	if outcome == outcomeRefused {
+		return outcome, nil
+	}
 	return outcome, err
 }
 
+// tellRefresh tells of a refresh, of which err is the failure, if it is not nil.
+func (f *refresher) tellRefresh(ctx context.Context, of *owner, took time.Duration, err error) {
+	e := Event{Kind: eventRefresh, Provider: of.at.config.Name, Issuer: of.issuer, Subject: of.subject}
+	if err != nil {
+		e.Kind = eventRefreshFailed
+		e = e.failed(asError(err))
+	}
+	f.tell(ctx, "", e.after(took))
+}
+
 // redeem asks the provider, and returns the outcome and how long to keep it. A refusal
-// is also an outcome. It is logged here.
+// is also an outcome. Errors are logged here.
 func (f *refresher) redeem(ctx context.Context, key string, of *owner, held *tokens) (string, time.Duration, error) {
 	fresh, err := of.at.refresh(ctx, held, of.issuer, of.subject)
 	if err == nil {
@@ -115,10 +132,10 @@ func (f *refresher) redeem(ctx context.Context, key string, of *owner, held *tok
 		fresh.Refreshed = f.now()
 		return f.tokens.sealer.Seal(key, fresh.encode()), fresh.keptAfter(held, f.now()), nil
 	}
+	err = f.report(ctx, of.at, err)
 	if refused := new(Error); errors.As(err, &refused) && (refused.Code == provider.CodeRefreshRefused || refused.Code == provider.CodeIDToken) {
 		of.at.outage.succeeded()
-		f.report(ctx, of.at, err)
-		return outcomeRefused, outcomeKept, nil
+		return outcomeRefused, outcomeKept, err
 	}
 	if saysOutage(err) {
 		of.at.outage.failed(key, err, f.now())

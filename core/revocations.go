@@ -175,7 +175,11 @@ func (a *Authenticator) LogoutEverywhere(ctx context.Context, issuer, subject st
 	case at == nil:
 		return asError(fmt.Errorf("LogoutEverywhere: no provider is %q; give User.Issuer as it was at login", told.Clip(issuer)))
 	}
-	return a.sessions.revoke(ctx, userKey(issuer, at.config.ClientID, subject))
+	if err := a.sessions.revoke(ctx, userKey(issuer, at.config.ClientID, subject)); err != nil {
+		return err
+	}
+	a.tell(ctx, "", Event{Kind: eventLogout, Provider: at.config.Name, Issuer: issuer, Subject: subject, By: byApplication})
+	return nil
 }
 
 func errRevocationsDown(err error) *Error {

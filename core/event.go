@@ -1,0 +1,191 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
+)
+
+// Event is what happened to a login or a session, for [Config.OnEvent]. It has no code,
+// state, token, cookie, session id, payload or data, so it may be logged or counted as it
+// is. Fields without a meaning for a Kind are empty.
+//
+//	Kind             what happened; its fields besides Provider, Issuer and Subject
+//	login            a login succeeded, or a step-up: Duration
+//	login_failed     a login failed, or could not begin: Code, Reference, Duration
+//	login_restarted  a login began again by itself, because its callback came too late or without its cookie
+//	logout           a session was ended on purpose: By
+//	refresh          the provider refreshed tokens: Duration
+//	refresh_failed   it did not: Code, Reference, Duration
+//	session_ended    a session ended because its refresh was refused (Code refresh_refused),
+//	                 or its tokens were missing (tokens_lost, Reference)
+//
+// More kinds may be added, so ignore a Kind that you do not know.
+type Event struct {
+	Kind string
+
+	// Provider is the Name of the provider. Empty if unknown.
+	Provider string
+
+	// Issuer and Subject are those of [User]. They come from a checked login, session or
+	// logout token, or from a [Grant] of the application. Empty if the user is unknown: for
+	// example if a login fails before the ID token was checked, or if a provider ends a
+	// session of its own without naming the user.
+	Issuer, Subject string
+
+	// Code is the [Error.Code] of a failure. The package documentation lists the codes, and
+	// OnLogin may choose others.
+	Code string
+
+	// Reference is the [Error.Reference] of a failure: the log line with it has the cause.
+	Reference string
+
+	// By says who ended a session: "user" by [Authenticator.Logout], "application" by
+	// [Authenticator.EndSession] or [Authenticator.LogoutEverywhere], "provider" by
+	// Back-Channel or Front-Channel Logout.
+	By string
+
+	// Duration is how long the last request of the login took, with the provider's answers
+	// and OnLogin, or how long the provider took to refresh.
+	Duration time.Duration
+}
+
+// Kinds of events.
+const (
+	eventLogin         = "login"
+	eventLoginFailed   = "login_failed"
+	eventRestarted     = "login_restarted"
+	eventLogout        = "logout"
+	eventRefresh       = "refresh"
+	eventRefreshFailed = "refresh_failed"
+	eventSessionEnded  = "session_ended"
+)
+
+// Values of Event.By.
+const (
+	byUser        = "user"
+	byApplication = "application"
+	byProvider    = "provider"
+)
+
+// LogValue leaves out the fields that are empty.
+func (e Event) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("kind", e.Kind)}
+	for _, field := range [...]struct{ name, value string }{
+		{"provider", e.Provider}, {"issuer", e.Issuer}, {"subject", e.Subject},
+		{"code", e.Code}, {"reference", e.Reference}, {"by", e.By},
+	} {
+		if field.value != "" {
+			attrs = append(attrs, slog.String(field.name, field.value))
+		}
+	}
+	if e.Duration != 0 {
+		attrs = append(attrs, slog.Duration("duration", e.Duration))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// tell calls OnEvent. Requests may share what happened, such as the callbacks of one
+// login: about identifies it, and events of one kind and code about it are told once. If
+// about is empty, each event is told.
+func (a *Authenticator) tell(ctx context.Context, about string, e Event) {
+	if a.config.OnEvent == nil || about != "" && a.told.before(opaqueKey(e.Kind, e.Code, about), a.now()) {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	defer func() {
+		if cause := recover(); cause != nil { // it has happened already, and may have in a goroutine of ours
+			a.config.Logger.LogAttrs(ctx, slog.LevelWarn, "pixy: Config.OnEvent panicked",
+				slog.String("kind", e.Kind),
+				slog.String("error", fmt.Sprintf("panic: %v\n%s", cause, debug.Stack())),
+			)
+		}
+	}()
+	a.config.OnEvent(ctx, e)
+}
+
+// tellLogin tells of a login that has started a session.
+func (a *Authenticator) tellLogin(t *turn, of *session) {
+	a.tell(t.r.Context(), t.state, eventOf(eventLogin, of).after(a.now().Sub(t.begun)))
+}
+
+// tellFailedLogin tells of a failure that was logged. Requests that cannot be a login, such
+// as a prefetch of the login page, are none.
+func (a *Authenticator) tellFailedLogin(t *turn, err error) {
+	if a.config.OnEvent == nil {
+		return
+	}
+	failure := new(Error)
+	if t.begun.IsZero() || !errors.As(err, &failure) || failure.Reference == "" {
+		return
+	}
+	switch failure.Code {
+	case codeNoNavigation, codeMethod, codeMalformed:
+		return
+	}
+	e := Event{Kind: eventLoginFailed, Provider: a.concerned(failure).Name, Issuer: failure.issuer, Subject: failure.subject}
+	if t.user != nil {
+		e.Issuer, e.Subject = t.user.Issuer, t.user.Subject
+	}
+	a.tell(t.r.Context(), t.state, e.failed(failure).after(a.now().Sub(t.begun)))
+}
+
+// tellLogout tells of a logout in a browser, if there was something to log out from. The
+// user of a session of the application's own is known by the hint.
+func (a *Authenticator) tellLogout(ctx context.Context, by string, ended *session, at *registration, hint string) {
+	switch {
+	case ended != nil:
+		e := eventOf(eventLogout, ended)
+		e.By = by
+		a.tell(ctx, string(ended.id[:]), e)
+	case a.config.Sessions.Own != nil && at != nil:
+		e := Event{Kind: eventLogout, Provider: at.config.Name, By: by}
+		if claims, err := provider.ClaimedBy(hint); err == nil { // verified at the login, and sealed since
+			e.Issuer, _ = claims.Text("iss")
+			e.Subject, _ = claims.Text("sub")
+		}
+		a.tell(ctx, "", e)
+	}
+}
+
+// eventOf returns an event about a session.
+func eventOf(kind string, of *session) Event {
+	return Event{Kind: kind, Provider: of.registration.config.Name, Issuer: of.user.Issuer, Subject: of.user.Subject}
+}
+
+// failed returns the event with a failure.
+func (e Event) failed(failure *Error) Event {
+	e.Code, e.Reference = failure.Code, failure.Reference
+	return e
+}
+
+// after returns the event with its duration.
+func (e Event) after(took time.Duration) Event {
+	e.Duration = took
+	return e
+}
+
+// recent remembers keys for at least outcomeLifetime, if no more than maxOutcomes are new.
+type recent struct {
+	mu           sync.Mutex
+	since        time.Time
+	keys, former map[string]bool
+}
+
+// before reports whether key is known. From then on it is.
+func (r *recent) before(key string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.keys == nil || now.Sub(r.since).Abs() >= outcomeLifetime || len(r.keys) >= maxOutcomes {
+		r.keys, r.former, r.since = make(map[string]bool), r.keys, now
+	}
+	known := r.keys[key] || r.former[key]
+	r.keys[key] = true
+	return known
+}
