@@ -83,7 +83,7 @@ var pages = []string{
 // exampleFiles are the files whose Examples contain the code of the pages.
 func exampleFiles(t *testing.T) (files []string) {
 	t.Helper()
-	for _, pattern := range []string{"*/example_test.go", "../core/example*_test.go", "../core/*/example_test.go", "../examples/*_test.go"} {
+	for _, pattern := range []string{"*/example_test.go", "../core/example*_test.go", "../core/*/example_test.go", "../examples/*_test.go", "../examples/metrics/*_test.go"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("%s: got %v %v", pattern, found, err)

@@ -118,6 +118,9 @@
 // session ended, without sid or sub. An ID token that is too large for the logout hint is
 // logged at Warn, once for each provider.
 //
+// [Config.OnEvent] is told of logins, logouts and refreshes, those that succeed included. A
+// failure has the reference of its log line: see [Event].
+//
 // Access logs contain the callback's URL, which has a code and a state. Both are used by
 // then: a code works once, and only with the verifier, which no log contains.
 //

@@ -257,12 +257,13 @@ func events(auth *core.Authenticator, messages <-chan string) http.Handler {
 	return mux
 }
 
+// address is the key of the client's address in the context of a request.
+type address struct{}
+
 func auditLog(config core.Config, file io.Writer) core.Config {
 	audit := slog.New(slog.NewJSONHandler(file, nil))
-	config.Logger = audit // logins that fail, with a code and a reference
-	config.OnLogin = func(ctx context.Context, login *core.Login) error {
-		audit.InfoContext(ctx, "login", "user", login.User.Key())
-		return nil
+	config.OnEvent = func(ctx context.Context, e core.Event) {
+		audit.InfoContext(ctx, "login", "event", e, "address", ctx.Value(address{}))
 	}
 	return config
 }
@@ -534,11 +535,20 @@ func TestRecipeAuditLog(t *testing.T) {
 	browser := recipe(t, func(c *core.Config) { *c = auditLog(*c, &file) }, func(auth *core.Authenticator) http.Handler {
 		mux := http.NewServeMux()
 		httplogin.New(auth).Mount(mux)
-		return mux
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), address{}, "192.0.2.7")))
+		})
 	})
 	opens(t, browser, "/auth/login?provider=Work", http.StatusNotFound, "")
 	opens(t, browser, "/auth/login?provider=Unknown", http.StatusNotFound, "")
-	for _, want := range []string{`"msg":"login","user":"https://work.example.test ada"`, `"code":"provider_unknown"`} {
+	if _, err := browser.Post("https://app.example.test/auth/logout", nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"event":{"kind":"login","provider":"Work","issuer":"https://work.example.test","subject":"ada","duration":`, `},"address":"192.0.2.7"}`,
+		`"event":{"kind":"login_failed","code":"provider_unknown","reference":"`,
+		`"event":{"kind":"logout","provider":"Work","issuer":"https://work.example.test","subject":"ada","by":"user"}`,
+	} {
 		if !strings.Contains(file.String(), want) {
 			t.Errorf("got %s, want %s", file.String(), want)
 		}
