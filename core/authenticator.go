@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -199,58 +198,6 @@ func (a *Authenticator) listRoutes() []Route {
 			Route{http.MethodGet, a.config.Logout.FrontChannelPath, a.FrontChannelLogout})
 	}
 	return routes
-}
-
-// report returns err as an *Error with a reference, and logs it once, without secrets.
-// Anonymous requests and step-ups are expected, so they are not logged.
-func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error) error {
-	if err == nil {
-		return nil
-	}
-	failure := asError(err)
-	if errors.Is(err, ErrUnavailable) {
-		w.Header().Set("Retry-After", "10") // seconds
-	}
-	if failure.Reference != "" {
-		return err // reported already
-	}
-	if failure.Code != codeNoSession && failure.Code != codeStepUp {
-		a.log(r, failure)
-	}
-	return failure
-}
-
-// log logs a failure of a request, and gives it a reference.
-func (a *Authenticator) log(r *http.Request, failure *Error) { a.logIn(r.Context(), failure) }
-
-// logIn logs a failure, and gives it a reference. A canceled request does not mean an
-// outage, so it is logged at Info: the browser or a proxy may have stopped waiting.
-func (a *Authenticator) logIn(ctx context.Context, failure *Error) {
-	failure.Reference = reference()
-	provider := a.concerned(failure)
-	level := slog.LevelWarn
-	if failure.expected || errors.Is(failure, ErrUnavailable) && errors.Is(failure, context.Canceled) && errors.Is(ctx.Err(), context.Canceled) {
-		level = slog.LevelInfo
-	}
-	a.config.Logger.LogAttrs(ctx, level, "pixy: request failed",
-		slog.String("code", failure.Code),
-		slog.String("reference", failure.Reference),
-		slog.String("provider", provider.Name),
-		slog.String("issuer", provider.Issuer),
-		slog.String("error", failure.Error()),
-	)
-}
-
-// concerned returns the provider of a failure, or the zero value if it is unknown.
-func (a *Authenticator) concerned(failure *Error) Provider {
-	at := failure.from
-	if at == nil {
-		at = a.sole()
-	}
-	if at == nil {
-		return Provider{}
-	}
-	return at.config
 }
 
 // noStore marks a response that must not be cached, and whose URL must not be passed on

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 
@@ -217,8 +216,7 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 	return o, nil
 }
 
-// accept returns the outcome of a login that the provider has confirmed, if OnLogin accepts
-// it.
+// accept returns the outcome of a login that the provider confirms, if OnLogin accepts it.
 func (a *Authenticator) accept(ctx context.Context, at *registration, who *identity, attempt *attempt) (_ *outcome, err error) {
 	if who.user.claims, err = keptClaims(who.Claims, nil); err != nil { // OnLogin sees all
 		return nil, err
@@ -295,23 +293,8 @@ func (a *Authenticator) heal(t *turn, query url.Values, over *attempt) error {
 		return withAnswer(fail(codeUnknownAttempt, nil), query)
 	}
 	err := a.begin(t, options, true)
-	if err != nil || t.at == nil {
-		return err
+	if err == nil && t.at != nil {
+		a.tellRestart(t, over == nil)
 	}
-	if over == nil {
-		a.logRestart(t.r, t.at)
-	}
-	a.tell(t.r.Context(), t.state, Event{Kind: eventRestarted, Provider: t.at.config.Name})
-	return nil
-}
-
-// logRestart logs that a login started again by itself. To the user it looks like a login
-// that asks twice. A few of these are normal. If every login restarts, the configuration
-// is wrong.
-func (a *Authenticator) logRestart(r *http.Request, at *registration) {
-	a.config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "pixy: login started again, because the callback came without the login's cookie",
-		slog.String("provider", at.config.Name),
-		slog.String("issuer", at.config.Issuer),
-		slog.String("hint", "a few of these are normal; if every login starts again, check that users open the application on the host of RedirectURL, and that all replicas have the same SessionKey"),
-	)
+	return err
 }

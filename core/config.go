@@ -2,12 +2,10 @@ package core
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gorilla/sessions"
@@ -266,18 +264,6 @@ func (c Config) LogValue() slog.Value {
 	)
 }
 
-// LogValue leaves out the client secret.
-func (p Provider) LogValue() slog.Value {
-	return slog.GroupValue(
-		slog.String("name", p.Name),
-		slog.String("issuer", p.Issuer),
-		slog.String("client_id", p.ClientID),
-		slog.String("client_secret", redactedIf(p.confidential())),
-		slog.String("redirect_url", p.RedirectURL),
-		slog.String("scopes", strings.Join(p.Scopes, " ")),
-	)
-}
-
 func redactedIf(present bool) string {
 	if present {
 		return redacted
@@ -288,14 +274,3 @@ func redactedIf(present bool) string {
 // Format prints what LogValue gives, whatever the verb: %+v and %#v, too, would
 // otherwise show the secrets.
 func (c Config) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.LogValue().String()) }
-
-// Format prints what LogValue gives, whatever the verb.
-func (p Provider) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.LogValue().String()) }
-
-// MarshalJSON leaves out the client secret, because JSON is what loggers make
-// of a slice of these.
-func (p Provider) MarshalJSON() ([]byte, error) {
-	type plain Provider
-	p.ClientSecret = redactedIf(p.confidential())
-	return json.Marshal(plain(p))
-}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -154,6 +155,20 @@ func (a *Authenticator) tellLogout(ctx context.Context, by string, ended *sessio
 	}
 }
 
+// tellRestart tells that a login began again by itself. To the user it looks like a login
+// that asks twice. It is logged if the login's cookie is lost: a few of these are normal,
+// but if every login restarts, the configuration is wrong.
+func (a *Authenticator) tellRestart(t *turn, lost bool) {
+	if lost {
+		a.config.Logger.LogAttrs(t.r.Context(), slog.LevelInfo, "pixy: login started again, because the callback came without the login's cookie",
+			slog.String("provider", t.at.config.Name),
+			slog.String("issuer", t.at.config.Issuer),
+			slog.String("hint", "a few of these are normal; if every login starts again, check that users open the application on the host of RedirectURL, and that all replicas have the same SessionKey"),
+		)
+	}
+	a.tell(t.r.Context(), t.state, Event{Kind: eventRestarted, Provider: t.at.config.Name})
+}
+
 // eventOf returns an event about a session.
 func eventOf(kind string, of *session) Event {
 	return Event{Kind: kind, Provider: of.registration.config.Name, Issuer: of.user.Issuer, Subject: of.user.Subject}
@@ -188,4 +203,56 @@ func (r *recent) before(key string, now time.Time) bool {
 	known := r.keys[key] || r.former[key]
 	r.keys[key] = true
 	return known
+}
+
+// report returns err as an *Error with a reference, and logs it once, without secrets.
+// Anonymous requests and step-ups are expected, so they are not logged.
+func (a *Authenticator) report(w http.ResponseWriter, r *http.Request, err error) error {
+	if err == nil {
+		return nil
+	}
+	failure := asError(err)
+	if errors.Is(err, ErrUnavailable) {
+		w.Header().Set("Retry-After", "10") // seconds
+	}
+	if failure.Reference != "" {
+		return err // reported already
+	}
+	if failure.Code != codeNoSession && failure.Code != codeStepUp {
+		a.log(r, failure)
+	}
+	return failure
+}
+
+// log logs a failure of a request, and gives it a reference.
+func (a *Authenticator) log(r *http.Request, failure *Error) { a.logIn(r.Context(), failure) }
+
+// logIn logs a failure, and gives it a reference. A canceled request does not mean an
+// outage, so it is logged at Info: the browser or a proxy may have stopped waiting.
+func (a *Authenticator) logIn(ctx context.Context, failure *Error) {
+	failure.Reference = reference()
+	provider := a.concerned(failure)
+	level := slog.LevelWarn
+	if failure.expected || errors.Is(failure, ErrUnavailable) && errors.Is(failure, context.Canceled) && errors.Is(ctx.Err(), context.Canceled) {
+		level = slog.LevelInfo
+	}
+	a.config.Logger.LogAttrs(ctx, level, "pixy: request failed",
+		slog.String("code", failure.Code),
+		slog.String("reference", failure.Reference),
+		slog.String("provider", provider.Name),
+		slog.String("issuer", provider.Issuer),
+		slog.String("error", failure.Error()),
+	)
+}
+
+// concerned returns the provider of a failure, or the zero value if it is unknown.
+func (a *Authenticator) concerned(failure *Error) Provider {
+	at := failure.from
+	if at == nil {
+		at = a.sole()
+	}
+	if at == nil {
+		return Provider{}
+	}
+	return at.config
 }

@@ -2,8 +2,12 @@ package core
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // Provider is a login provider and this application's registration there.
@@ -207,4 +211,27 @@ type EndpointConfig struct {
 	// authority. It has the limits of [Config.HTTPClient], and FetchUser's client is made
 	// of it. [Client] does not use it. Nil: [Config.HTTPClient].
 	HTTPClient *http.Client `json:"-"`
+}
+
+// LogValue leaves out the client secret.
+func (p Provider) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("name", p.Name),
+		slog.String("issuer", p.Issuer),
+		slog.String("client_id", p.ClientID),
+		slog.String("client_secret", redactedIf(p.confidential())),
+		slog.String("redirect_url", p.RedirectURL),
+		slog.String("scopes", strings.Join(p.Scopes, " ")),
+	)
+}
+
+// Format prints what LogValue gives, whatever the verb.
+func (p Provider) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.LogValue().String()) }
+
+// MarshalJSON leaves out the client secret, because JSON is what loggers make
+// of a slice of these.
+func (p Provider) MarshalJSON() ([]byte, error) {
+	type plain Provider
+	p.ClientSecret = redactedIf(p.confidential())
+	return json.Marshal(plain(p))
 }

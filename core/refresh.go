@@ -115,8 +115,7 @@ func (f *refresher) lost(w http.ResponseWriter, r *http.Request, found *session)
 		found.refreshDue = now.refreshDue
 		return nil
 	}
-	lost := asError(f.report(r.Context(), found.registration, errTokensLost()))
-	return f.end(w, r, found, lost.Code, lost.Reference)
+	return f.end(w, r, found, f.report(r.Context(), found.registration, errTokensLost()))
 }
 
 // settle stores the result of a refresh for the next requests. A logout or another
@@ -129,7 +128,7 @@ func (f *refresher) settle(w http.ResponseWriter, r *http.Request, found *sessio
 	case gone:
 		err = ErrNoSession
 	case errors.Is(failed, ErrNoSession):
-		err = f.end(w, r, found, provider.CodeRefreshRefused, "")
+		err = f.end(w, r, found, fail(provider.CodeRefreshRefused, nil))
 	}
 	if err != nil {
 		mine.set(nil, errNoToken("the session has ended, or cannot be read"))
@@ -201,14 +200,12 @@ func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, f
 
 // end ends a session after the provider has refused a refresh, or after its tokens were
 // lost.
-func (f *refresher) end(w http.ResponseWriter, r *http.Request, found *session, code, reference string) error {
+func (f *refresher) end(w http.ResponseWriter, r *http.Request, found *session, why error) error {
 	if err := f.sessions.end(w, r, found); err != nil {
 		return err
 	}
 	f.report(r.Context(), found.registration, f.tokens.end(w, r)) // without their session, the tokens are of no use
-	e := eventOf(eventSessionEnded, found)
-	e.Code, e.Reference = code, reference
-	f.tell(r.Context(), string(found.id[:]), e)
+	f.tell(r.Context(), string(found.id[:]), eventOf(eventSessionEnded, found).failed(asError(why)))
 	return ErrNoSession
 }
 
