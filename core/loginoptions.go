@@ -45,7 +45,8 @@ type LoginOptions struct {
 	// belongs to this login in this browser: other logins, also in other tabs, do not have
 	// it. If the user tries again after a failure, that login has it. If the payload is
 	// lost, or a link with it comes from another browser, the error is
-	// [ErrUnknownAttempt]. The login never becomes one without its payload.
+	// [ErrUnknownAttempt]. The login never becomes one without its payload. A logout ends
+	// such links.
 	//
 	// It says what this browser began, and not who uses it now. So compare it with
 	// [UserFromContext] in OnLogin, and put LoadUser in front of the callback. A ReturnTo

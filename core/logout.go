@@ -133,6 +133,7 @@ func (a *Authenticator) endSession(w http.ResponseWriter, r *http.Request, sessi
 		a.flights.endAll(func(of *outcome) bool { return of.mark == last.login })
 	}
 	a.landings.forgetAll(w, r)
+	a.attempts.forgetBrowserKey(w, r)
 	if session != nil {
 		a.flights.end(session)
 	}

@@ -445,3 +445,23 @@ func TestPayloadThatIsLostWithOwnSessions(t *testing.T) {
 		t.Errorf("%d logins, and %d sessions started", got, a.started)
 	}
 }
+
+// A logout ends the browser's links with a payload: the next person at this computer must
+// not find one in the history.
+func TestPayloadLinksEndAtLogout(t *testing.T) {
+	t.Parallel()
+	everyVault(t, func(t *testing.T, vault func(*core.Config)) {
+		l := newLinking(t, vault)
+		l.login()
+		to := again(l.get(cancelled(l.toLinked()).String()))
+		l.seen = nil
+		l.fetch("POST", origin+"/auth/logout")
+		if left := l.cookiesNamed("__Host-pixy-browser"); len(left) != 0 {
+			t.Error("a logout leaves the browser's key")
+		}
+		isUnknown(t, l.get(to))
+		l.login()
+		isUnknown(t, l.get(to))
+		l.saw("")
+	})
+}

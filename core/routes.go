@@ -20,6 +20,10 @@ import (
 // with escapes is never one. For a route's path with another method, RouteFor returns a
 // Route without Method, whose Handle returns an error with status 405. Route.Path has
 // BasePath, even if r.URL.Path does not. It allocates nothing.
+//
+// Behind [http.StripPrefix], r.URL.Path is the rest of a path, which may be that of a
+// route: /api/auth/logout behind StripPrefix("/api") is taken for the logout. Give such
+// pages other paths, or guard outside of StripPrefix.
 func (a *Authenticator) RouteFor(r *http.Request) (Route, bool) {
 	path := r.URL.Path
 	if !strings.HasPrefix(path, a.own.public) && !strings.HasPrefix(path, a.own.stripped) {

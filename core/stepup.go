@@ -44,9 +44,9 @@ type Requirement struct {
 
 	// Allow reports whether the user may pass, for example because of a role. The guard
 	// calls it for each request, after MaxAge and ACR are met, also for a user from
-	// [ContextWithUser]. If it returns false, the request fails with status 403,
-	// not_allowed. If it panics, too, and the panic is logged. Another login would not help,
-	// so none is offered. Nil: every user may pass.
+	// [ContextWithUser]. If it returns false or panics, the request fails with status 403,
+	// not_allowed. A panic is logged at Warn. Another login would not help, so none is
+	// offered. Nil: every user may pass.
 	//
 	// Allow must be safe for concurrent use, and must not modify the user. It sees claims as
 	// they were at login. It is for guards only: in [LoginOptions.Require] it is an error.
