@@ -32,7 +32,7 @@ const sessionKey = "any string of thirty-two bytes or more"
 var binaries string
 
 func TestExamples(t *testing.T) {
-	for _, pattern := range []string{"*/*", "../adapters/*/*.go"} {
+	for _, pattern := range []string{"*/*", "devprovider/cmd/*/*", "../adapters/*/*.go"} {
 		sources, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -46,13 +46,14 @@ func TestExamples(t *testing.T) {
 		}
 	}
 	binaries = t.TempDir()
-	arguments := []string{"build", "-o", binaries + string(filepath.Separator)}
+	arguments := []string{"build", "-o", binaries + string(filepath.Separator), "./devprovider/cmd/devprovider"}
 	for _, name := range append(examples, "replicas") {
 		arguments = append(arguments, "./"+name)
 	}
 	if out, err := exec.Command("go", arguments...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	t.Run("devprovider", testDevProvider)
 	for _, name := range examples {
 		t.Run(name, func(t *testing.T) {
 			t.Run("embedded provider", func(t *testing.T) { testEmbeddedProvider(t, name) })
@@ -78,7 +79,12 @@ type process struct {
 // start runs an example until the test ends, and waits for the URL it prints.
 func start(t *testing.T, name string, env ...string) *process {
 	t.Helper()
-	command := exec.Command(filepath.Join(binaries, name))
+	return launch(t, exec.Command(filepath.Join(binaries, name)), env...)
+}
+
+// launch is start for a program with arguments.
+func launch(t *testing.T, command *exec.Cmd, env ...string) *process {
+	t.Helper()
 	command.Env = append([]string{"ADDR=" + freeAddr(t), "HOME=" + t.TempDir()}, env...)
 	output, err := command.StderrPipe()
 	if err != nil {

@@ -161,7 +161,7 @@ async function fits(page, name) {
 
 // focusIsSeen presses Tab through the page, and requires a visible focus.
 async function focusIsSeen(page, name) {
-  const wanted = await page.locator('a, button, input').count();
+  const wanted = await page.locator('a, button, input, textarea').count();
   const reached = new Set();
   for (let presses = 0; presses <= wanted; presses += 1) {
     await page.keyboard.press('Tab');
@@ -169,7 +169,7 @@ async function focusIsSeen(page, name) {
       const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
       return { what: document.activeElement.outerHTML, outline: `${outlineStyle} ${outlineWidth}` };
     });
-    if (!/^<(a|button|input)/.test(what)) continue; // the browser's own elements, between last and first
+    if (!/^<(a|button|input|textarea)/.test(what)) continue; // the browser's own elements, between last and first
     assert.match(outline, /^solid [2-9]px$/, `${name}: the focus is not visible on ${what}`);
     reached.add(what);
   }

@@ -83,3 +83,54 @@ func TestAuthenticateSaysWhenAndHow(t *testing.T) {
 		t.Errorf("got %v", claims)
 	}
 }
+
+// For prompt=none, Current says who is logged in, and Authenticate is not asked.
+func TestCurrentUser(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(2e9, 0)
+	for _, test := range []struct {
+		name    string
+		current bool
+		request url.Values
+		want    string // error; empty: a code
+		asked   bool
+	}{
+		{name: "silent", current: true, request: url.Values{"prompt": {"none"}}},
+		{name: "nobody", request: url.Values{"prompt": {"none"}}, want: "login_required"},
+		{name: "max_age that is met", current: true, request: url.Values{"prompt": {"none"}, "max_age": {"60"}}},
+		{name: "max_age that is not met", current: true, request: url.Values{"prompt": {"none"}, "max_age": {"59"}}, want: "login_required"},
+		{name: "another prompt", current: true, request: url.Values{"prompt": {"consent"}}, asked: true},
+		{name: "no prompt", current: true, asked: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, clients["public"])
+			asked := false
+			b.provider.Now = func() time.Time { return now }
+			b.provider.User = logintest.User{Subject: "nobody"}
+			b.provider.Current = func(*http.Request) (logintest.User, bool) {
+				return logintest.User{Subject: "eve", AuthTime: now.Add(-time.Minute)}, test.current
+			}
+			b.provider.Authenticate = func(http.ResponseWriter, *http.Request) (logintest.User, bool) {
+				asked = true
+				return logintest.User{Subject: "bob"}, true
+			}
+			request := b.request()
+			for name, values := range test.request {
+				request[name] = values
+			}
+			_, query := b.authorize(request)
+			if query.Get("error") != test.want || query.Has("code") == (test.want != "") || asked != test.asked {
+				t.Fatalf("got %v; asked: %t", query, asked)
+			}
+			if test.want != "" {
+				return
+			}
+			_, answer := b.token(b.form(query.Get("code")))
+			want := map[bool]string{false: "eve", true: "bob"}[asked]
+			if claims := payload(t, answer["id_token"]); claims["sub"] != want || !asked && claims["auth_time"] != float64(now.Unix()-60) {
+				t.Errorf("got %v", claims)
+			}
+		})
+	}
+}

@@ -47,10 +47,10 @@ func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 	redirectURI := request.Get("redirect_uri")
 	switch {
 	case !known || len(request["client_id"]) != 1:
-		badRequest(w, "This client is not registered.")
+		p.badRequest(w, "This client is not registered.")
 		return
-	case len(request["redirect_uri"]) != 1 || !slices.Contains(client.RedirectURIs, redirectURI):
-		badRequest(w, "This redirect_uri is not registered for this client: "+redirectURI)
+	case len(request["redirect_uri"]) != 1 || !client.registers(client.RedirectURIs, redirectURI):
+		p.badRequest(w, "This redirect_uri is not registered for this client: "+redirectURI)
 		return
 	}
 	if why := p.checkAuthorization(request); why != nil {
@@ -58,12 +58,15 @@ func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user := p.User
-	switch anew := p.Authenticate != nil || mustAuthenticate(request, user.AuthTime, p.now()); {
-	case anew && request.Get("prompt") == "none":
+	silent, ok := request.Get("prompt") == "none", p.Authenticate == nil
+	if silent && !ok && p.Current != nil {
+		user, ok = p.Current(r)
+	}
+	switch anew := !ok || mustAuthenticate(request, user.AuthTime, p.now()); {
+	case anew && silent:
 		p.respond(w, request, (&refusal{"login_required", "the user is not logged in"}).values())
 		return
-	case p.Authenticate != nil:
-		var ok bool
+	case p.Authenticate != nil && !silent:
 		if user, ok = p.Authenticate(w, r); !ok {
 			return
 		}
@@ -161,10 +164,24 @@ func (r *refusal) values() url.Values {
 	return url.Values{"error": {r.code}, "error_description": {r.description}}
 }
 
-func badRequest(w http.ResponseWriter, why string) {
+// registers reports whether a URI is in a list of the client, or allowed anyway.
+func (c Client) registers(list []string, uri string) bool {
+	return slices.Contains(list, uri) || c.AllowURI != nil && c.AllowURI(uri)
+}
+
+func (p *Provider) badRequest(w http.ResponseWriter, why string) {
+	p.page(w, http.StatusBadRequest, "Bad request", "<p>"+html.EscapeString(why)+"</p>\n")
+}
+
+// page writes a page for the user.
+func (p *Provider) page(w http.ResponseWriter, status int, title, body string) {
+	if p.Page != nil {
+		p.Page(w, status, title, body)
+		return
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(http.StatusBadRequest)
-	fmt.Fprintf(w, "<!doctype html><title>Bad request</title><p>%s</p>", html.EscapeString(why))
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "<!doctype html><title>%s</title>\n%s", title, body)
 }
 
 // mustAuthenticate reports whether a login requires that the user authenticates

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // serveEndSession is the logout endpoint (OpenID Connect RP-Initiated Logout
@@ -16,7 +17,7 @@ import (
 func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	request := r.Form
 	if name, ok := repeated(request); ok {
-		badRequest(w, name+" occurs twice")
+		p.badRequest(w, name+" occurs twice")
 		return
 	}
 	clientID, sid := request.Get("client_id"), ""
@@ -24,14 +25,14 @@ func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 		payload, ok := p.verify(hint) // expired tokens are accepted
 		audience := audience(payload)
 		if !ok || len(audience) == 0 || clientID != "" && !slices.Contains(audience, clientID) {
-			badRequest(w, "The id_token_hint is not a token of this provider for this client.")
+			p.badRequest(w, "The id_token_hint is not a token of this provider for this client.")
 			return
 		}
 		clientID, sid = cmp.Or(clientID, audience[0]), sessionOf(payload)
 	}
 	to := request.Get("post_logout_redirect_uri")
-	if to != "" && !slices.Contains(p.clients[clientID].PostLogoutRedirectURIs, to) {
-		badRequest(w, "This post_logout_redirect_uri is not registered for this client: "+to)
+	if to != "" && !p.clients[clientID].registers(p.clients[clientID].PostLogoutRedirectURIs, to) {
+		p.badRequest(w, "This post_logout_redirect_uri is not registered for this client: "+to)
 		return
 	}
 	if state := request.Get("state"); to != "" && state != "" {
@@ -43,21 +44,21 @@ func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	loggedOut(w, frames, to)
+	p.loggedOut(w, frames, to)
 }
 
 // loggedOut answers with a page that opens frames and then redirects to an
 // address, if there is one. A refresh waits until all frames are loaded.
-func loggedOut(w http.ResponseWriter, frames []string, to string) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	fmt.Fprint(w, "<!doctype html><title>Logged out</title>\n")
+func (p *Provider) loggedOut(w http.ResponseWriter, frames []string, to string) {
+	var body strings.Builder
 	if to != "" {
-		fmt.Fprintf(w, "<meta http-equiv=\"refresh\" content=\"0;url=%s\">\n", html.EscapeString(to))
+		fmt.Fprintf(&body, "<meta http-equiv=\"refresh\" content=\"0;url=%s\">\n", html.EscapeString(to))
 	}
-	fmt.Fprint(w, "<p>You are logged out.</p>\n")
+	body.WriteString("<p>You are logged out.</p>\n")
 	for _, frame := range frames {
-		fmt.Fprintf(w, "<iframe src=\"%s\" hidden></iframe>\n", html.EscapeString(frame))
+		fmt.Fprintf(&body, "<iframe src=\"%s\" hidden></iframe>\n", html.EscapeString(frame))
 	}
+	p.page(w, http.StatusOK, "Logged out", body.String())
 }
 
 // sessionOf returns the claim sid of an ID token, or "".

@@ -94,3 +94,42 @@ func TestEndSession(t *testing.T) {
 		}
 	}
 }
+
+// AllowURI registers URIs besides the lists, and Page writes what the user sees.
+func TestAllowedURIsAndPages(t *testing.T) {
+	t.Parallel()
+	client := clients["public"]
+	client.AllowURI = func(uri string) bool { return uri == "http://localhost:1/x" }
+	b := newBench(t, client)
+	var shown []string
+	b.provider.Page = func(w http.ResponseWriter, status int, title, body string) {
+		shown = append(shown, title+" "+body)
+		w.WriteHeader(status)
+	}
+	for uri, want := range map[string]int{"http://localhost:1/x": http.StatusSeeOther, callback: http.StatusSeeOther, "http://localhost:1/<y": http.StatusBadRequest} {
+		request := b.request()
+		request.Set("redirect_uri", uri)
+		if status, _ := b.authorize(request); status != want {
+			t.Errorf("a login to %s: got %d", uri, status)
+		}
+		if uri == callback {
+			uri = client.PostLogoutRedirectURIs[0]
+		}
+		response, err := b.http.Get(issuer + "/end-session?" + url.Values{"client_id": {"app"}, "post_logout_redirect_uri": {uri}}.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("a logout to %s: got %d", uri, response.StatusCode)
+		}
+	}
+	response, err := b.http.Get(issuer + "/end-session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if len(shown) != 3 || !strings.HasPrefix(shown[0], "Bad request <p>") || strings.Contains(shown[0], "<y") || !strings.HasPrefix(shown[2], "Logged out <p>") {
+		t.Errorf("got %q", shown)
+	}
+}

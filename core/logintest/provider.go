@@ -23,6 +23,16 @@ type Provider struct {
 	// User logs in at once.
 	Authenticate func(w http.ResponseWriter, r *http.Request) (user User, ok bool)
 
+	// Current returns the user who is logged in at the provider in the browser
+	// of the request. It is called instead of Authenticate for prompt=none, which
+	// fails if there is no such user, or if AuthTime is older than max_age. Nil:
+	// with Authenticate, prompt=none always fails.
+	Current func(r *http.Request) (user User, ok bool)
+
+	// Page writes a page that a user sees: an error, or the end of a logout.
+	// The title is text, and the body is HTML. Nil: plain pages.
+	Page func(w http.ResponseWriter, status int, title, body string)
+
 	// Now is the provider's clock. Nil: time.Now.
 	Now func() time.Time
 
@@ -87,6 +97,10 @@ type Client struct {
 	Secret                 string // empty: a public client
 	RedirectURIs           []string
 	PostLogoutRedirectURIs []string
+
+	// AllowURI reports whether a redirect URI or a post-logout redirect URI is
+	// registered that is not in its list. Nil: the lists are complete.
+	AllowURI func(uri string) bool
 
 	// BackChannelLogoutURI is the URI to which the provider posts a logout
 	// token when a session with a login of this client ends (OpenID Connect

@@ -1,20 +1,16 @@
-// Package devprovider gives the examples an OpenID provider of their own, so
-// that they work without any setup. It logs in every user without a password.
-// It is for development on one machine: it listens on loopback only, and
-// rejects applications that are not on loopback.
+// Package devprovider is an OpenID provider for development. It believes
+// anybody, without a password. The examples embed it, so that they work without
+// any setup: it then listens on loopback only, and rejects applications that are
+// not on loopback. The command cmd/devprovider runs it for an application of
+// your own.
 package devprovider
 
 import (
 	"cmp"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base32"
-	"html/template"
 	"log"
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/pixyauth/pixy/core"
@@ -66,66 +62,16 @@ func Start(redirectURL, home string) (issuer, id string) {
 	server := &http.Server{Handler: provider, ReadHeaderTimeout: 10 * time.Second}
 	go func() { log.Fatal("embedded provider: ", server.Serve(listener)) }()
 
-	log.Printf("OIDC_ISSUER is not set; using an embedded provider at %s", provider.Issuer())
+	log.Printf("OIDC_ISSUER is not set; using an embedded provider at %s, which believes anybody", provider.Issuer())
 	return provider.Issuer(), clientID
 }
 
 // New returns a provider that asks for the user's name. It has one public
 // client, pixy-example.
 func New(issuer, redirectURI, postLogoutRedirectURI string) *logintest.Provider {
-	provider := logintest.NewProvider(issuer, logintest.Client{
+	return NewProvider(issuer, nil, logintest.Client{
 		ID:                     clientID,
 		RedirectURIs:           []string{redirectURI},
 		PostLogoutRedirectURIs: []string{postLogoutRedirectURI},
 	})
-	provider.Authenticate = func(w http.ResponseWriter, r *http.Request) (logintest.User, bool) {
-		if r.PostForm.Has("cancel") {
-			cancel(w, r, issuer, redirectURI)
-			return logintest.User{}, false
-		}
-		return whoAreYou(w, r)
-	}
-	return provider
 }
-
-// cancel sends the browser back with an error response (RFC 6749 section
-// 4.1.2.1) and the issuer (RFC 9207).
-func cancel(w http.ResponseWriter, r *http.Request, issuer, redirectURI string) {
-	response := url.Values{
-		"error": {"access_denied"}, "error_description": {"the user canceled the login"},
-		"iss": {issuer}, "state": {r.URL.Query().Get("state")},
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, redirectURI+"?"+response.Encode(), http.StatusSeeOther)
-}
-
-// whoAreYou shows a form that posts back to the same URL, and accepts what the
-// form says.
-func whoAreYou(w http.ResponseWriter, r *http.Request) (logintest.User, bool) {
-	email := strings.TrimSpace(r.PostFormValue("email"))
-	if r.Method != http.MethodPost || email == "" {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-store")
-		_ = pageTemplate.Execute(w, nil)
-		return logintest.User{}, false
-	}
-	name := strings.TrimSpace(r.PostFormValue("name"))
-	if name == "" {
-		name, _, _ = strings.Cut(email, "@")
-	}
-	sum := sha256.Sum256([]byte(strings.ToLower(email)))
-	return logintest.User{
-		Subject: "dev-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10])),
-		Claims:  map[string]any{"name": name, "email": email, "email_verified": true},
-	}, true
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-//go:embed page.html
-var pageHTML string
-
-var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
