@@ -3,6 +3,7 @@ package examples_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -207,7 +208,54 @@ func testContainer(t *testing.T) {
 	if !bytes.HasPrefix(source, []byte("# ")) || !strings.Contains(string(source), "-p 127.0.0.1:9000:9000") {
 		t.Error("does not say how to publish the port on loopback only")
 	}
-	launch(t, exec.Command(filepath.Join(root, "devprovider"), "-users", filepath.Join(root, "examples/devprovider/users.json")))
+	testTwoAddresses(t, filepath.Join(root, "devprovider"), filepath.Join(root, "examples/devprovider/users.json"))
+}
+
+// testTwoAddresses runs the container's program as the Dockerfile does. The browser
+// and the application reach it by different addresses.
+func testTwoAddresses(t *testing.T, program, users string) {
+	const origin, issuer = "http://app.localhost:8080", "http://id.localhost:9000"
+	port := freeAddr(t)
+	port = port[strings.LastIndex(port, ":"):]
+	provider := exec.Command(program, "-addr", "0.0.0.0"+port, "-insecure-listen", "-issuer", issuer, "-users", users)
+	if err := provider.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = provider.Process.Kill()
+		_ = provider.Wait()
+	})
+	auth, err := core.New(core.Config{
+		Providers: []core.Provider{{
+			Issuer: issuer, ClientID: "dev", ClientSecret: "dev-secret",
+			Endpoints: core.EndpointConfig{InternalURL: "http://127.0.0.1" + port}, InsecureHTTP: true,
+		}},
+		RedirectURL: origin + "/auth/callback",
+		SessionKey:  []byte(sessionKey),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	login, mux := httplogin.New(auth), http.NewServeMux()
+	login.Mount(mux)
+	mux.Handle("/me", login.RequireUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, httplogin.User(r).Name)
+	})))
+	browser := logintest.NewBrowser()
+	browser.Serve(origin, mux)
+	browser.Serve(issuer, forward(t, "http://127.0.0.1"+port))
+	form := get(t, browser, origin+"/me")
+	for range 100 { // until the program listens
+		if form.Status == http.StatusOK {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+		form = get(t, browser, origin+"/me")
+	}
+	page, err := browser.Post(form.URL, url.Values{"user": {"1"}})
+	if err != nil || page.Status != http.StatusOK || string(page.Body) != "Ada Lovelace" {
+		t.Errorf("got %v %+v", err, page)
+	}
 }
 
 // copyInto copies a file or a directory.
