@@ -101,13 +101,15 @@ func (a *Authenticator) returnTo(s string) string {
 
 // pageHere returns s, percent-encoded, if it is a page of this application: a path under
 // BasePath, and neither one of the login's own routes, which would redirect in a circle,
-// nor the sign-in page.
+// nor the sign-in page. Without BasePath, which a proxy may remove, it must not begin with
+// two slashes either.
 func (a *Authenticator) pageHere(s string) (string, bool) {
 	s, ok := safeReturnTo(s)
 	if s == a.config.Pages.Home {
 		return s, true // even if it is the sign-in page
 	}
-	return s, ok && under(s, a.config.BasePath) && !a.isRoute(pathOf(s)) && !a.isSignIn(pathOf(s))
+	stripped := pathOf(strings.TrimPrefix(s, a.config.BasePath))
+	return s, ok && under(s, a.config.BasePath) && !strings.HasPrefix(stripped, "//") && !a.isRoute(pathOf(s)) && !a.isSignIn(pathOf(s))
 }
 
 // loginURL returns the URL of a login that ends at returnTo. If at is nil, the user

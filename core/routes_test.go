@@ -210,7 +210,10 @@ func TestThePageOfAGuardUnderABasePath(t *testing.T) {
 		"/reader/auth/logout":       home,
 		"/reader/reader/auth/login": home,
 		"/auth%2Flogin":             home, // what a router that decodes takes for the login
-		"//evil.example/list":       "/reader//evil.example/list",
+		"//evil.example/list":       home,
+		"/reader//evil.example":     home, // what a proxy leaves is //evil.example
+		"/reader/%2Fevil.example":   home,
+		"/reader/list//a":           "/reader/list//a",
 		"/%72eader/list":            "/reader/%72eader/list",
 		"/../list":                  home,
 		"/a/%2e%2e/list":            home,
@@ -286,6 +289,8 @@ func TestALoginEndsUnderTheBasePath(t *testing.T) {
 		"/reader/%5c..%5clist":         home,
 		"/?/reader/list":               home,
 		"//reader/list":                home,
+		"/reader//evil.example":        home,
+		"/reader/%2fevil.example":      home,
 		"https://app.example.test/":    home,
 		"/reader/auth/login":           home,
 		"/reader/auth/logout?a=b":      home,
