@@ -294,8 +294,8 @@ func TestGuardsAllocateLittle(t *testing.T) {
 		r     *http.Request
 		most  float64
 	}{
-		"a guard":              {b.shop.Authenticate, r, 6},
-		"a loader":             {b.shop.LoadUser, r, 6},
+		"a guard":              {b.shop.Authenticate, r, 5},
+		"a loader":             {b.shop.LoadUser, r, 5},
 		"a loader with nobody": {b.shop.LoadUser, b.request(), 5},
 	} {
 		w := httptest.NewRecorder()
