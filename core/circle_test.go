@@ -31,7 +31,7 @@ var circles = []circle{
 	{name: "the browser refuses the session's cookie", setup: withAnswers(without("-session=")), cause: "refused or dropped"},
 	{name: "a proxy drops all cookies of the callback's answers", asked: 3, cause: "refused or dropped", setup: withAnswers(onlyAttempts)},
 	{name: "it refuses a second part of it", cause: "a part of the cookie was dropped", setup: func(g *rig) {
-		g.provider.Misbehave(logintest.Faults{IDToken: func(_, c map[string]any) { c["groups"] = strings.Repeat("g", 4000) }})
+		g.provider.Misbehave(logintest.Faults{IDToken: func(_, c map[string]any) { c["groups"] = noise(4000) }})
 		withAnswers(without("-session-2="))(g)
 	}},
 	{name: "a proxy drops the session's cookie from requests", cause: "refused or dropped", setup: func(g *rig) {

@@ -217,7 +217,7 @@ func TestAStoreThatIsDownLogsNobodyInOrOut(t *testing.T) {
 func TestAStoreThatIsTooSmall(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, func(c *core.Config) { c.Sessions.Store = sessions.NewCookieStore([]byte("gorilla-auth-key")) })
-	g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": strings.Repeat("g", 5000)}}
+	g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": noise(5000)}}
 	page := g.get(origin + "/me")
 	if page.Status != 500 || !strings.Contains(string(page.Body), "session_too_large") || setsSession(page.Header) {
 		t.Errorf("got %d: %s", page.Status, page.Body)

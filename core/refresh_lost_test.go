@@ -119,7 +119,7 @@ func TestASessionGoesOnWhenItsTokensAreGivenUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newTokenRig(t, test.change)
-			g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": strings.Repeat("g", test.claims)}}
+			g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": noise(test.claims)}}
 			g.login()
 			copied := g.browser.Cookies(origin + "/token")
 			g.provider.AccessTokenBytes = test.token

@@ -108,7 +108,7 @@ func TestASettingThatIsWrong(t *testing.T) {
 		"jwks_uri is missing":               {nil, logintest.Faults{Discovery: func(m map[string]any) { delete(m, "jwks_uri") }}, "provider_metadata_invalid"},
 		"no way to authenticate the client": {nil, logintest.Faults{Discovery: func(m map[string]any) { m["token_endpoint_auth_methods_supported"] = []string{"tls"} }}, "provider_metadata_invalid"},
 		"the secret is wrong":               {func(c *core.Config) { c.Providers[0].ClientSecret = "wrong" }, logintest.Faults{}, "client_refused"},
-		"the claims are too large":          {nil, logintest.Faults{IDToken: func(_, c map[string]any) { c["groups"] = strings.Repeat("g", 9000) }}, "session_too_large"},
+		"the claims are too large":          {nil, logintest.Faults{IDToken: func(_, c map[string]any) { c["groups"] = noise(9000) }}, "session_too_large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -207,7 +207,7 @@ func lastRefusals() []refusal {
 		}}
 	}
 	claims := func(bytes int) func(map[string]any) {
-		return func(c map[string]any) { c["groups"] = strings.Repeat("g", bytes) }
+		return func(c map[string]any) { c["groups"] = noise(bytes) }
 	}
 	return []refusal{
 		{name: "rule 84: UserInfo of the same", config: askUserInfo, userInfo: func(map[string]any) {}},

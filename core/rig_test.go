@@ -7,6 +7,8 @@ package core_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -287,4 +289,12 @@ func (s *syncBuffer) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.b.Reset()
+}
+
+// noise is text that takes about n bytes in a session: it is longer, and a session
+// compresses its claims.
+func noise(n int) string {
+	random := make([]byte, n)
+	rand.Read(random)
+	return base64.RawURLEncoding.EncodeToString(random)
 }

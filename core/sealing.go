@@ -58,6 +58,12 @@ func (k keyring) info(purpose, vault string) string {
 // the additional data of the record: if one character of either part changes, or if the
 // parts are of two sessions, nothing opens.
 //
+// Large claims are compressed, so the size of a cookie depends on what the claims repeat.
+// That is safe (see [seal.Compress]) because nothing in the claims is a secret of ours: tokens,
+// ids and what the application keeps are in other records, which are never compressed. A
+// provider may let others choose part of a user's claims, such as the name of a group. To
+// guess another claim that way takes a login of that user for each try.
+//
 // Both parts are always sealed with the same session key, so if one opens, the other
 // does too.
 type sessionSealer struct{ record, claims *seal.Sealer }
@@ -69,7 +75,7 @@ func newSessionSealer(keys keyring) (sessionSealer, error) {
 }
 
 func (s sessionSealer) seal(of *session) (string, error) {
-	object, err := of.user.claims.open() // they may be sealed with an old key
+	object, err := of.user.claims.unseal() // they may be sealed with an old key
 	if err != nil {
 		return "", err
 	}
@@ -105,14 +111,24 @@ func (s sessionSealer) open(value string) (*session, bool) {
 // pointer is not to the session, which would keep the request of each copy of a User in
 // memory.
 type sessionClaims struct {
-	object string // a JSON object, set at login; empty: no claims
+	object string // a JSON object, perhaps compressed, set at login; empty: no claims
 
 	sealed string // the same object, sealed, set for a request; empty: see object
 	sealer *seal.Sealer
 }
 
-// open returns the JSON object, or "" if there are no claims. A nil c has none.
-func (c *sessionClaims) open() (string, error) {
+// compressed returns the claims of a login as its session keeps them. Renewals of the
+// session do not compress them again.
+func (c *sessionClaims) compressed() *sessionClaims {
+	if c == nil {
+		return nil
+	}
+	return &sessionClaims{object: seal.Compress(c.object)}
+}
+
+// unseal returns the JSON object, perhaps compressed, or "" if there are no claims. A nil
+// c has none.
+func (c *sessionClaims) unseal() (string, error) {
 	if c == nil {
 		return "", nil
 	}
@@ -121,7 +137,22 @@ func (c *sessionClaims) open() (string, error) {
 	}
 	object, ok := c.sealer.Open("", c.sealed)
 	if !ok {
-		return "", errors.New("pixy: the session opens, but its claims do not")
+		return "", errClaims
+	}
+	return object, nil
+}
+
+var errClaims = errors.New("pixy: the session opens, but its claims do not")
+
+// open returns the JSON object, or "" if there are no claims.
+func (c *sessionClaims) open() (string, error) {
+	object, err := c.unseal()
+	if err != nil {
+		return "", err
+	}
+	object, ok := seal.Expand(object)
+	if !ok {
+		return "", errClaims
 	}
 	return object, nil
 }

@@ -204,6 +204,9 @@ func (s *sessionKeeper) begin(at *registration, who *identity) *session {
 		user: who.user, Authentication: who.Authentication,
 	}
 	rand.Read(fresh.id[:]) // never fails
+	if !s.own {
+		fresh.user.claims = who.user.claims.compressed() // once, for all callbacks of the login
+	}
 	return fresh
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // A session of two cookies whose ID token is small enough for a third.
-var manyGroups = logintest.Faults{UserInfo: func(claims map[string]any) { claims["groups"] = strings.Repeat("g", 4000) }}
+var manyGroups = logintest.Faults{UserInfo: func(claims map[string]any) { claims["groups"] = noise(4000) }}
 
 func askUserInfo(c *core.Config) { c.Providers[0].Requests.UserInfo = true }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/pixyauth/pixy/core/internal/seal"
 )
 
 func testSessionSealer(t testing.TB, keys ...[]byte) sessionSealer {
@@ -149,6 +151,52 @@ func TestClaimsThatDoNotOpenAreAnError(t *testing.T) {
 	}
 	if _, err := s.seal(found); err == nil {
 		t.Error("sealed anew without them")
+	}
+}
+
+// Claims are compressed once, at login. Renewals seal what they find, without looking into
+// it, and whoever reads claims that do not expand gets an error.
+func TestRenewalsKeepClaimsAsTheyAre(t *testing.T) {
+	t.Parallel()
+	s := testSessionSealer(t, keyA)
+	for name, test := range map[string]struct {
+		object string
+		groups int // -1: an error
+	}{
+		"compressed":                {seal.Compress(`{"groups":[` + strings.Repeat(`"engineers",`, 500) + `"admins"]}`), 501},
+		"compressed at a login":     {(&sessionClaims{object: `{"groups":[` + strings.Repeat(`"engineers",`, 500) + `"admins"]}`}).compressed().object, 501},
+		"not compressed":            {`{"groups":[` + strings.Repeat(`"engineers",`, 500) + `"admins"]}`, 501},
+		"small":                     {(&sessionClaims{object: `{"groups":["admins"]}`}).compressed().object, 1},
+		"cut short":                 {seal.Compress(`{"groups":[` + strings.Repeat(`"engineers",`, 500) + `"admins"]}`)[:30], -1},
+		"of more than 64 KB":        {"\x00\x81\x80\x04", -1},
+		"a zero byte before claims": {"\x00" + `{"groups":["admins"]}`, -1},
+	} {
+		value, err := s.seal(&session{user: User{Issuer: "https://id.example.test", Subject: "ada", claims: &sessionClaims{object: test.object}}})
+		for range 2 {
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			found, ok := s.open(value)
+			if !ok {
+				t.Fatalf("%s: does not open", name)
+			}
+			if kept, err := found.user.claims.unseal(); kept != test.object || err != nil {
+				t.Errorf("%s: kept as %d bytes of %d, %v", name, len(kept), len(test.object), err)
+			}
+			var claims struct{ Groups []string }
+			switch err := found.user.Claims(&claims); {
+			case test.groups < 0:
+				if err == nil || found.user.Has("groups", "admins") || found.user.Claim("groups", &claims.Groups) == nil {
+					t.Errorf("%s: got %v", name, err)
+				}
+			case err != nil || len(claims.Groups) != test.groups || !found.user.Has("groups", "admins"):
+				t.Errorf("%s: got %d groups, %v", name, len(claims.Groups), err)
+			}
+			value, err = s.seal(found)
+		}
+	}
+	if (*sessionClaims)(nil).compressed() != nil {
+		t.Error("no claims become some")
 	}
 }
 

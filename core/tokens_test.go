@@ -167,7 +167,7 @@ func TestSessionAndTokensShareTheirSpace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newTokenRig(t)
-			g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": strings.Repeat("g", test.claims)}}
+			g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": noise(test.claims)}}
 			g.provider.AccessTokenBytes = test.token
 			page := g.get(origin + "/me")
 			if fits := page.Status == http.StatusOK; fits != test.fits || !fits && !strings.Contains(string(page.Body), "tokens_too_large") {

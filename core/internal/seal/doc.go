@@ -1,4 +1,4 @@
-// Package seal encrypts and authenticates bytes, and encodes the records that are
-// sealed. It knows keys, bytes and text. It must not know what a record means, nor
+// Package seal encrypts and authenticates bytes, and encodes and compresses the records
+// that are sealed. It knows keys, bytes and text. It must not know what a record means, nor
 // anything of HTTP.
 package seal
