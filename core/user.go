@@ -78,8 +78,8 @@ func (u *User) Key() string { return u.Issuer + " " + u.Subject }
 // no claim "roles". To read one claim by its exact name, use [User.Claim] or [User.Has].
 //
 // Each call decrypts, expands and parses the claims again. A request without a call
-// does none of it. A User without claims, such as a composite literal in a test, decodes as the
-// empty object. [NewUser] returns a User with claims.
+// does none of it. A User without claims, such as a composite literal in a test, decodes
+// as the empty object. [NewUser] returns a User with claims.
 func (u *User) Claims(v any) error { return u.claims.decode(v) }
 
 // userOf reads the standard claims (OpenID Connect Core section 5.1). It ignores a
