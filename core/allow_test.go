@@ -224,3 +224,15 @@ func TestAllowForManyAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// With several providers, the log names the one that the user has logged in with.
+func TestAllowLogsTheProvider(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, allow(auditors), func(c *core.Config) {
+		c.Providers = append(c.Providers, core.Provider{Name: "Other", Issuer: "https://other.example.test", ClientID: "app"})
+	})
+	page := v.get(origin + "/auth/login?provider=id.example.test&return_to=/vault")
+	if page.Status != 403 || !strings.Contains(v.log.String(), `"issuer":"`+issuer+`"`) {
+		t.Errorf("got %d, logged %s", page.Status, v.log.String())
+	}
+}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/pixyauth/pixy/core/internal/provider"
@@ -36,6 +37,7 @@ func readsAll(t *testing.T, object string) {
 func FuzzMember(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, ` { } `, `{"a":1}`, `{"":{"a":[1,{"b":"}"}]},"a" : "\\\""	,"b":[]}`, `{"\u0061":null,"b":"a\":1"}`, `{"\ud800":1,"é":2}`,
+		`{"a":"b"}`, `{"a":["b","a\u0062","\\","\"",""]}`, `{"a": [ "b" , "c" ] }`, `{"a":[]}`, `{"a":[ ]}`, `{"a":["b",null]}`, `{"a":[["b"]],"b":["a",{"b":"c"}]}`,
 	} {
 		f.Add([]byte(seed), "a")
 	}
@@ -52,10 +54,39 @@ func FuzzMember(f *testing.F) {
 				t.Fatalf("member %q of %q: got %q, want %q", name, payload, got, value)
 			}
 		}
+		u := &User{claims: &sessionClaims{object: string(payload)}}
+		for name, value := range c {
+			for _, text := range append(textsIn(value), "", "a") {
+				if got, want := u.Has(name, text), slices.Contains(textsIn(value), text); got != want {
+					t.Fatalf("%q has %q in %q: got %v, want %v", payload, text, name, got, want)
+				}
+			}
+		}
 		if got := member(string(payload), name); got != string(c[name]) {
 			t.Fatalf("member %q of %q: got %q, want %q", name, payload, got, c[name])
 		}
 	})
+}
+
+// textsIn returns a string, or the elements of a list of strings, by encoding/json. It
+// returns nil for other values.
+func textsIn(value []byte) []string {
+	var elements []any
+	if json.Unmarshal(value, &elements) != nil {
+		elements = make([]any, 1)
+		if json.Unmarshal(value, &elements[0]) != nil {
+			return nil
+		}
+	}
+	var texts []string
+	for _, element := range elements {
+		text, ok := element.(string)
+		if !ok {
+			return nil
+		}
+		texts = append(texts, text)
+	}
+	return texts
 }
 
 // What is kept of claims is theirs, and no two names are one to encoding/json.
