@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pixyauth/pixy/core/internal/page"
 	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/told"
 )
@@ -41,10 +42,12 @@ func (a *Authenticator) bounce(t *turn) error {
 	// This is a path of ours, and a query that consists only of letters, digits and
 	// +-_.~%&=. So no part of it can end the URL, the attribute or the tag.
 	to := html.EscapeString(t.at.callbackPath + "?" + answer.Encode())
-	servePage(t.w, http.StatusOK, page{
-		title: "One moment",
-		head:  `<meta http-equiv="refresh" content="0;url=` + to + `">`,
-		main:  `<p>Your login provider has answered.</p>` + "\n" + `<nav><a class="main" href="` + to + `">Continue</a></nav>`,
+	language := a.languageOf(t.r)
+	a.servePage(t.w, http.StatusOK, language, page.Page{
+		Title: language.Say("One moment"),
+		Head:  `<meta http-equiv="refresh" content="0;url=` + to + `">`,
+		Main: "<p>" + language.HTML("Your login provider has answered.") + "</p>\n" +
+			`<nav><a class="main" href="` + to + `">` + language.HTML("Continue") + "</a></nav>",
 	})
 	return nil
 }

@@ -1,7 +1,9 @@
 package core
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -65,3 +67,9 @@ const (
 	Home        = home
 	MaxReturnTo = maxReturnTo
 )
+
+// Fail is an error with a code of this package, or of package provider.
+func Fail(code string) *Error { return fail(code, nil) }
+
+// Codes has all codes.
+func Codes() []string { return slices.Sorted(maps.Keys(kinds)) }

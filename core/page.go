@@ -1,14 +1,15 @@
 package core
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"html"
+	"log/slog"
 	"net/http"
 	"strings"
 
+	"github.com/pixyauth/pixy/core/internal/page"
 	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
@@ -32,6 +33,19 @@ type PageConfig struct {
 	// asked for, and where "Home" on our pages leads. Empty: "/", or BasePath and a
 	// slash.
 	Home string
+
+	// AppName is the application's name, which our pages show: at most 64 printable
+	// characters. Empty: our pages name no application.
+	AppName string
+
+	// Language returns the language of our pages and problem documents for a request: a
+	// language tag, such as de, and translations by English sentence. The guide lists all
+	// sentences. It may have more, such as the Public texts of your own errors. A sentence
+	// without a translation stays English. An invalid tag, no translations and a panic
+	// mean English; the panic is logged at Warn. ErrorHandlers of adapters get the English
+	// text, as [Error.Public] always is. It must be safe for concurrent use, and the
+	// translations must not change. Nil: English.
+	Language func(*http.Request) (tag string, texts map[string]string)
 }
 
 // ServeError writes the default response for an error of this package: an HTML page for
@@ -46,10 +60,13 @@ func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err e
 	} else if failure.loginURL == "" && errors.Is(failure, ErrNoToken) && a.tokens.kept {
 		failure.loginURL = a.loginURL(a.providerOf(r), a.pageOf(r))
 	}
+	language := a.languageOf(r)
+	failure.Public = publicText(failure, language)
 	if acceptsHTML(r) && failure.Code != provider.CodeLogoutToken { // which a provider reads
-		servePage(w, failure.Status, page{title: pageTitle(failure), main: a.errorPage(failure, r)})
+		a.servePage(w, failure.Status, language, page.Page{Title: language.Say(pageTitle(failure)), Main: a.errorPage(failure, r, language)})
 		return
 	}
+	a.tellLanguage(w, language)
 	body, _ := json.Marshal(failure) // strings and a number: cannot fail
 	serve(w, failure.Status, "application/problem+json", append(body, '\n'))
 }
@@ -63,14 +80,14 @@ func (a *Authenticator) providerOf(r *http.Request) *registration {
 }
 
 // errorPage returns the page's HTML below the title. Every text is escaped, even our own.
-func (a *Authenticator) errorPage(failure *Error, r *http.Request) string {
+func (a *Authenticator) errorPage(failure *Error, r *http.Request, language page.Language) string {
 	again := failure.loginURL
 	if again == "" && r.Method == http.MethodGet && failure.Status >= 500 && !failure.operator {
 		again = a.returnTo(a.requestedURL(r)) // Home for a callback, whose URL may contain a code
 	}
-	action := "Try again"
+	action := language.HTML("Try again")
 	if failure.Status == http.StatusUnauthorized || failure.operator {
-		action = "Log in"
+		action = language.HTML("Log in")
 	}
 	button, footer := "", ""
 	if again != "" {
@@ -78,40 +95,66 @@ func (a *Authenticator) errorPage(failure *Error, r *http.Request) string {
 	}
 	if failure.Reference != "" {
 		footer = `
-<footer>If you ask for help, give this reference: <code>` + html.EscapeString(failure.Reference) +
+<footer>` + language.HTML("If you ask for help, give this reference:") + ` <code>` + html.EscapeString(failure.Reference) +
 			`</code> (<code>` + html.EscapeString(failure.Code) + `</code>)</footer>`
 	}
-	return "<p>" + html.EscapeString(failure.Public) + "</p>\n<nav>" + button + a.homeLink() + "</nav>" + footer
+	return "<p>" + html.EscapeString(failure.Public) + "</p>\n<nav>" + button + a.homeLink(language) + "</nav>" + footer
 }
 
-func (a *Authenticator) homeLink() string {
-	return `<a href="` + html.EscapeString(a.config.Pages.Home) + `">Home</a>`
+func (a *Authenticator) homeLink(language page.Language) string {
+	return `<a href="` + html.EscapeString(a.config.Pages.Home) + `">` + language.HTML("Home") + `</a>`
 }
 
 // serveChooser serves the page where the user chooses a provider.
 func (a *Authenticator) serveChooser(t *turn, options LoginOptions) {
+	language := a.languageOf(t.r)
 	options = a.forBrowser(t, options)
 	var list strings.Builder
 	for _, at := range a.registrations {
-		list.WriteString("\n<li><a class=\"main\" href=\"" + html.EscapeString(a.loginURLWith(at, options)) + "\">" +
+		list.WriteString("\n<li dir=\"auto\"><a class=\"main\" href=\"" + html.EscapeString(a.loginURLWith(at, options)) + "\">" +
 			html.EscapeString(at.config.Label) + "</a></li>")
 	}
-	servePage(t.w, http.StatusOK, page{title: "Log in with", main: "<ul>" + list.String() + "\n</ul>\n<nav>" + a.homeLink() + "</nav>"})
+	a.servePage(t.w, http.StatusOK, language, page.Page{
+		Title: language.Say("Log in with"),
+		Main:  "<ul>" + list.String() + "\n</ul>\n<nav>" + a.homeLink(language) + "</nav>",
+	})
 }
 
-// A page is the part that differs between our pages: a title in plain text, and HTML.
-type page struct{ title, head, main string }
+// servePage writes a page.
+func (a *Authenticator) servePage(w http.ResponseWriter, status int, language page.Language, p page.Page) {
+	w.Header().Set("Content-Security-Policy", page.Policy)
+	a.tellLanguage(w, language)
+	serve(w, status, "text/html; charset=utf-8", p.Render(language, a.config.Pages.AppName))
+}
 
-// servePage writes a page. It does not use html/template, which would keep every exported
-// method of a program alive, and add two megabytes to its binary.
-func servePage(w http.ResponseWriter, status int, p page) {
-	w.Header().Set("Content-Security-Policy", pagePolicy)
-	serve(w, status, "text/html; charset=utf-8", []byte(strings.NewReplacer(
-		"{style}", pageStyle,
-		"{title}", html.EscapeString(p.title),
-		"{head}", p.head,
-		"{main}", p.main,
-	).Replace(pageHTML)))
+// languageOf returns the language of the response to r.
+func (a *Authenticator) languageOf(r *http.Request) (language page.Language) {
+	if a.config.Pages.Language == nil {
+		return page.English
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			a.config.Logger.LogAttrs(r.Context(), slog.LevelWarn, "pixy: Pages.Language panicked, so the response is in English",
+				slog.String("error", fmt.Sprint(cause)))
+			language = page.English
+		}
+	}()
+	return page.NewLanguage(a.config.Pages.Language(r))
+}
+
+// tellLanguage sets the language of a response, if it depends on the request.
+func (a *Authenticator) tellLanguage(w http.ResponseWriter, language page.Language) {
+	if a.config.Pages.Language != nil {
+		w.Header().Set("Content-Language", language.Tag)
+	}
+}
+
+// publicText returns an error's public text in a language.
+func publicText(failure *Error, language page.Language) string {
+	if text, lost := strings.CutSuffix(failure.Public, " "+lostInput); lost {
+		return language.Say(text) + " " + language.Say(lostInput)
+	}
+	return language.Say(failure.Public)
 }
 
 // serve writes a whole response.
@@ -144,48 +187,3 @@ func pageTitle(failure *Error) string {
 	}
 	return "That did not work"
 }
-
-// pagePolicy allows the page its own style and nothing else: no script, no image and no
-// frame around it.
-var pagePolicy = func() string {
-	sum := sha256.Sum256([]byte(pageStyle))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-}()
-
-const pageStyle = `
-:root{color-scheme:light dark;--ink:#1d2430;--soft:#5a6473;--paper:#fff;--back:#eef1f5;--mark:#2456c7;--on-mark:#fff}
-@media (prefers-color-scheme:dark){:root{--ink:#e8ecf2;--soft:#a3adbc;--paper:#1b212b;--back:#10141a;--mark:#9dbcff;--on-mark:#10141a}}
-body{margin:0;min-height:100svh;display:grid;place-items:center;background:var(--back);color:var(--ink);font:1.0625rem/1.55 system-ui,sans-serif}
-main{box-sizing:border-box;width:min(30rem,100% - 2rem);margin:1rem;padding:clamp(1.5rem,6vw,2.25rem);background:var(--paper);border-radius:.75rem;box-shadow:0 1px 2px #0002,0 8px 24px #0001;overflow-wrap:anywhere}
-h1{margin:0 0 .75rem;font-size:1.5rem;line-height:1.25;text-wrap:balance}
-p{margin:0 0 1.5rem}
-ul{margin:0 0 1.5rem;padding:0;list-style:none}
-li{margin:0 0 .75rem}
-li a.main{display:block;text-align:center}
-nav{display:flex;gap:1.25rem;align-items:center;flex-wrap:wrap}
-a{color:var(--mark)}
-a.main{padding:.6rem 1.2rem;border-radius:.5rem;background:var(--mark);color:var(--on-mark);text-decoration:none;font-weight:600}
-a:focus-visible{outline:3px solid var(--mark);outline-offset:3px}
-footer{margin-top:1.75rem;color:var(--soft);font-size:.875rem}
-code{font-family:ui-monospace,monospace}
-`
-
-const pageHTML = `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>{title}</title>
-<style>{style}</style>
-{head}
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-{main}
-</main>
-</body>
-</html>
-`

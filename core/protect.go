@@ -180,9 +180,11 @@ func sendsForm(r *http.Request) bool {
 // withLostInput tells the user that the form was not processed.
 func withLostInput(err error) error {
 	failure := asError(err)
-	failure.Public += " What you entered was not saved. After the login, go back to the form, and send it again."
+	failure.Public += " " + lostInput
 	return failure
 }
+
+const lostInput = "What you entered was not saved. After the login, go back to the form, and send it again."
 
 // pageOf returns the page of this application that the user sees when r is sent.
 func (a *Authenticator) pageOf(r *http.Request) string {

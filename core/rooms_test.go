@@ -17,6 +17,7 @@ var rooms = map[string]struct{ may, never []string }{
 	"seal":      {[]string{"base64url"}, []string{"net/http", "encoding/json", "golang.org/x/oauth2", "github.com/go-jose/go-jose/v4"}},
 	"vault":     {nil, []string{"encoding/json", "crypto", "golang.org/x/oauth2", "github.com/go-jose/go-jose/v4"}},
 	"provider":  {[]string{"base64url", "told"}, []string{"html", "github.com/gorilla/sessions", "github.com/gorilla/securecookie"}},
+	"page":      {nil, []string{"net/http", "encoding/json", "html/template", "golang.org/x/oauth2"}},
 	"hostile":   {nil, nil},
 }
 

@@ -177,6 +177,9 @@ func (c *Config) completePaths(own []faults, faults *faults) {
 	} else {
 		faults.add("Pages.Home is not a page of this application%s; give the path of one, such as %s/start, and not a route of the login", c.underBasePath(), c.BasePath)
 	}
+	if name := c.Pages.AppName; name != "" && !isLabel(name) {
+		faults.add("Pages.AppName cannot be shown; give at most %d printable characters, without spaces at the ends, or leave it empty", maxLabel)
+	}
 	c.completeSignIn(append(callbacks, routes...), faults)
 	slices.Sort(routes)
 	if len(slices.Compact(routes)) < len(routes) {

@@ -462,6 +462,9 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 			*c = sharedConfig()
 			c.Logout.Revocations, c.Logout.FrontChannelPath = new(MemoryRevocations), "/front"
 		}, "Logout.FrontChannelPath is not below BasePath /reader"},
+		{"AppName", func(c *Config) { c.Pages.AppName = "Bücher & mehr" }, ""},
+		{"AppName that is too long", func(c *Config) { c.Pages.AppName = strings.Repeat("u", 65) }, "Pages.AppName cannot be shown; give at most 64 printable characters"},
+		{"AppName with a line break", func(c *Config) { c.Pages.AppName = "My\nApp" }, "Pages.AppName cannot be shown"},
 		{"SignInPath", func(c *Config) { c.Pages.SignInPath = "/signin" }, ""},
 		{"SignInPath that is home", func(c *Config) { c.Pages.SignInPath = "/" }, ""},
 		{"SignInPath with a final slash and an escape", func(c *Config) { c.Pages.SignInPath = "/anmelden/für%20alle/" }, ""},
