@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -157,7 +158,7 @@ func TestEvents(t *testing.T) {
 			want: []string{"login_failed ada code=no_account reference=R duration=20s"}, story: func(e *eventRig) { e.get(e.toCallback().String()) }},
 		{name: "the database of OnLogin is down", change: refusing(core.ErrUnavailable),
 			want: []string{"login_failed ada code=login_unavailable reference=R duration=20s"}, story: func(e *eventRig) { e.get(e.toCallback().String()) }},
-		{name: "the session is too large", faults: logintest.Faults{IDToken: func(_, claims map[string]any) { claims["x"] = strings.Repeat("0123456789 ", 2000) }},
+		{name: "the session is too large", faults: logintest.Faults{IDToken: func(_, claims map[string]any) { claims["x"] = incompressible(32 << 10) }},
 			want: []string{"login_failed ada code=session_too_large reference=R duration=20s"}, story: func(e *eventRig) { e.get(e.toCallback().String()) }},
 		{name: "an ID token that fails a check names nobody", faults: logintest.Faults{SignedIDToken: func(token string) string { return token[:len(token)-8] + "AAAAAAAA" }},
 			want: []string{"login_failed code=id_token_untrusted reference=R duration=20s"}, story: func(e *eventRig) { e.get(e.toCallback().String()) }},
@@ -329,6 +330,15 @@ func TestEvents(t *testing.T) {
 			e.isTold(row.want...)
 		})
 	}
+}
+
+// incompressible returns random text.
+func incompressible(bytes int) string {
+	var text strings.Builder
+	for text.Len() < bytes {
+		text.WriteString(rand.Text())
+	}
+	return text.String()
 }
 
 type refreshesDown struct{}
