@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// sessionCookie says who is logged in at the provider, for prompt=none.
+	// userCookie says who is logged in at the provider, for prompt=none.
 	// Other logins always ask, so that you can become another user.
-	sessionCookie = "devprovider-session"
-	maxSessions   = 1000
+	userCookie  = "devprovider-user"
+	maxSessions = 1000
 )
 
 // A provider remembers who may log in, and who is logged in.
@@ -23,7 +23,7 @@ type provider struct {
 	users []logintest.User // who can be chosen
 
 	mu       sync.Mutex
-	sessions map[string]logintest.User // by the value of sessionCookie
+	sessions map[string]logintest.User // by the value of userCookie
 }
 
 // NewProvider returns a provider that asks who logs in: one of these users, or
@@ -55,7 +55,7 @@ func (p *provider) begin(w http.ResponseWriter, user logintest.User) logintest.U
 
 // current returns the user of a browser.
 func (p *provider) current(r *http.Request) (user logintest.User, ok bool) {
-	cookie, err := r.Cookie(sessionCookie)
+	cookie, err := r.Cookie(userCookie)
 	if err != nil {
 		return logintest.User{}, false
 	}
@@ -75,7 +75,7 @@ func (p *provider) endSession(at logintest.Endpoint, w http.ResponseWriter, _ *h
 
 func (p *provider) cookie(value string, maxAge int) *http.Cookie {
 	return &http.Cookie{
-		Name: sessionCookie, Value: value, Path: "/", MaxAge: maxAge,
+		Name: userCookie, Value: value, Path: "/", MaxAge: maxAge,
 		Secure: strings.HasPrefix(p.Issuer(), "https:"), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 }
