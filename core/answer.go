@@ -4,14 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/pixyauth/pixy/core/internal/page"
 	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/told"
 )
@@ -41,14 +39,7 @@ func (a *Authenticator) bounce(t *turn) error {
 	}
 	// This is a path of ours, and a query that consists only of letters, digits and
 	// +-_.~%&=. So no part of it can end the URL, the attribute or the tag.
-	to := html.EscapeString(t.at.callbackPath + "?" + answer.Encode())
-	language := a.languageOf(t.r)
-	a.servePage(t.w, http.StatusOK, language, page.Page{
-		Title: language.Say("One moment"),
-		Head:  `<meta http-equiv="refresh" content="0;url=` + to + `">`,
-		Main: "<p>" + language.HTML("Your login provider has answered.") + "</p>\n" +
-			`<nav><a class="main" href="` + to + `">` + language.HTML("Continue") + "</a></nav>",
-	})
+	a.serveOneMoment(t.w, t.r, a.languageOf(t.r).Say("Your login provider has answered."), t.at.callbackPath+"?"+answer.Encode())
 	return nil
 }
 

@@ -146,9 +146,9 @@ func (a *Authenticator) openCookies(secure bool) error {
 	a.tokens = &tokenKeeper{vault: vaultOf(host + name + "-tokens"), sealer: tokenSealer, kept: a.config.Tokens.Keep}
 	a.hints = &logoutHints{
 		sealer: hintSealer, name: path + name + "-logout", last: host + name + "-last", registrations: a.registrations,
-		own: a.config.Sessions.Own != nil, inStore: host + name + "-hint",
+		own: a.config.Sessions.Own != nil, inStore: host + name + "-hint", leaving: host + name + "-leaving",
 		cookies: vault.Kind{Path: a.config.Logout.Path, Secure: secure}, everywhere: everywhere,
-		lifetime: a.config.Sessions.Lifetime + hintOutlives, log: a.log, logger: a.config.Logger,
+		lifetime: a.config.Sessions.Lifetime + hintOutlives, now: a.now, log: a.log, logger: a.config.Logger,
 	}
 	if a.config.Sessions.Store != nil {
 		a.hints.store = vaultOf(a.hints.inStore)
@@ -169,8 +169,8 @@ func (a *Authenticator) Discover(ctx context.Context) error {
 }
 
 // Routes returns the routes to mount: the login, the callback of each provider, and the
-// logout. The callback of a provider with [RequestConfig.FormPost] has two routes, for
-// GET and POST. With [LogoutConfig.Revocations] or [OwnSessions.EndByProvider], there are
+// logout. The logout, and the callback of a provider with [RequestConfig.FormPost], have
+// two routes, for GET and POST. With [LogoutConfig.Revocations] or [OwnSessions.EndByProvider], there are
 // also routes for the provider's logout requests. Paths are exact, without wildcards. Each
 // adapter mounts these routes.
 //
@@ -190,7 +190,7 @@ func (a *Authenticator) listRoutes() []Route {
 		}
 	}
 	if a.config.hasLogout() {
-		routes = append(routes, Route{http.MethodPost, a.config.Logout.Path, a.Logout})
+		routes = append(routes, Route{http.MethodGet, a.config.Logout.Path, a.Logout}, Route{http.MethodPost, a.config.Logout.Path, a.Logout})
 	}
 	if a.config.endsByProvider() {
 		routes = append(routes,

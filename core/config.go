@@ -209,11 +209,10 @@ type TokenConfig struct {
 // LogoutConfig configures how sessions end. With the zero value, a session in a
 // cookie ends in its browser or when its lifetime is over.
 type LogoutConfig struct {
-	// Path is the route where a POST ends the session. Browsers send the logout hint
-	// only there and below, so a handler that calls [Authenticator.EndSession] must have a
-	// path below it, such as /auth/logout/all. Without [OwnSessions.End], Path has no
-	// route, and is for that handler. Empty: "logout" beside the callback, such as
-	// /auth/logout.
+	// Path is the route of [Authenticator.Logout]. Browsers send the logout hint only there
+	// and below, so a handler that calls [Authenticator.EndSession] must have a path below
+	// it, such as /auth/logout/all. Without [OwnSessions.End], Path has no route, and is
+	// for that handler. Empty: "logout" beside the callback, such as /auth/logout.
 	Path string
 
 	// Local makes the logout route end the session here only. The provider's session
@@ -221,9 +220,10 @@ type LogoutConfig struct {
 	// to the provider's logout.
 	Local bool
 
-	// After is the path of this application, below BasePath, where a logout ends. If the
-	// provider supports logout, register the absolute URL of After with the provider as
-	// post-logout redirect URI. Empty: Pages.Home.
+	// After is the page of this application, below BasePath, where a logout ends. A guard
+	// there would log the user in again at once, if the provider keeps its session. Empty:
+	// a page of ours at Path, or Pages.Home if Path has no route. If the provider supports
+	// logout, register the page's absolute URL there as post-logout redirect URI.
 	After string
 
 	// Revocations end sessions before their time and from outside the browser: by

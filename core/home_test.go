@@ -19,7 +19,7 @@ func isUnknownAttempt(err error) bool { return errors.Is(err, core.ErrUnknownAtt
 // underReader is an application that shares its host with others.
 func underReader(c *core.Config) {
 	c.RedirectURL = origin + "/reader/auth/callback"
-	c.Pages.Home = "/reader"
+	c.Pages.Home, c.Logout.After = "/reader", ""
 }
 
 // Under a base path, nothing leads to the host's own "/", which is another's.
@@ -86,7 +86,7 @@ func TestHomeIsTheApplications(t *testing.T) {
 		g := newRigUnderReader(t)
 		r := httptest.NewRequest("POST", origin+"/reader/auth/logout", nil)
 		w := httptest.NewRecorder()
-		if err := g.auth.Logout(w, r); err != nil || w.Header().Get("Location") != "/reader" {
+		if err := g.auth.Logout(w, r); err != nil || w.Header().Get("Location") != "/reader/auth/logout" {
 			t.Errorf("got %v, to %q", err, w.Header().Get("Location"))
 		}
 	})

@@ -95,6 +95,9 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 		return fail(codeNoProvider, nil)
 	}
 	if !mayNavigate(t.r) {
+		if a.loadInFull(t.w, t.r) {
+			return nil
+		}
 		again := options // a copy, so that the common case does not allocate
 		t.again = &again
 		return fail(codeNoNavigation, nil)

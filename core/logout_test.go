@@ -31,7 +31,10 @@ func TestLogout(t *testing.T) {
 		t.Parallel()
 		g := newRig(t)
 		g.login()
-		page := logout(g, ours())
+		if page := logout(g, ours()); page.Status != 303 || page.Header.Get("Location") != "/auth/logout" {
+			t.Fatalf("got %d to %q", page.Status, page.Header.Get("Location"))
+		}
+		page := g.visit(origin + "/auth/logout?continue")
 		to, err := url.Parse(page.Header.Get("Location"))
 		if err != nil {
 			t.Fatal(err)
@@ -110,11 +113,21 @@ func TestLogout(t *testing.T) {
 		t.Parallel()
 		g := newRig(t)
 		g.login()
-		if page := g.get(origin + "/auth/logout"); page.Status != 405 || page.Header.Get("Allow") != "POST" {
-			t.Errorf("got %d, Allow %q", page.Status, page.Header.Get("Allow"))
-		}
-		if g.whoAmI() == "" {
-			t.Error("a GET logged out")
+		for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "post"} {
+			r, err := http.NewRequest(method, origin+"/auth/logout?continue", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page, err := g.browser.Do(r)
+			if err != nil || len(page.Header["Set-Cookie"]) != 0 || strings.HasPrefix(page.Header.Get("Location"), "https:") {
+				t.Errorf("%s: got %v, %d, %v", method, err, page.Status, page.Header)
+			}
+			if allow := page.Header.Get("Allow"); (page.Status == 405) != (allow == "GET, HEAD, POST") || (page.Status == 405) == (method == "GET" || method == "HEAD") {
+				t.Errorf("%s: got %d, Allow %q", method, page.Status, allow)
+			}
+			if g.whoAmI() == "" {
+				t.Fatalf("a %s logged out", method)
+			}
 		}
 	})
 
@@ -159,7 +172,8 @@ func TestLogout(t *testing.T) {
 		g := newRig(t, func(c *core.Config) { c.Sessions.Claims = []string{} })
 		g.provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"groups": strings.Repeat("g", 6000)}}
 		g.login()
-		page := logout(g, ours())
+		logout(g, ours())
+		page := g.visit(origin + "/auth/logout?continue")
 		if !strings.Contains(page.Header.Get("Location"), "client_id=app") || strings.Contains(page.Header.Get("Location"), "id_token_hint") {
 			t.Errorf("got %q", page.Header.Get("Location"))
 		}
@@ -175,7 +189,7 @@ func TestLogoutByAnotherParameter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	to, err := url.Parse(out.Hops[0].Header.Get("Location"))
+	to, err := url.Parse(out.Hops[2].Header.Get("Location"))
 	if err != nil {
 		t.Fatal(err)
 	}

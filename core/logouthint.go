@@ -36,12 +36,14 @@ type logoutHints struct {
 	name          string        // of the cookie with the hint
 	last          string        // of the cookie with the key of the last session
 	inStore       string        // of the cookie with the place in the Store
+	leaving       string        // of the cookie with the departure
 	own           bool          // the sessions are the application's
 	registrations registrations // a hint is sealed under its provider's id, so that no other provider gets it
 	cookies       vault.Kind    // of the logout path
 	everywhere    vault.Kind
 	store         vault.Vault // for hints that are too large for a cookie; nil: no Store
 	lifetime      time.Duration
+	now           func() time.Time
 	log           func(*http.Request, *Error)
 	logger        *slog.Logger
 }
@@ -56,6 +58,7 @@ func (h *logoutHints) save(w http.ResponseWriter, r *http.Request, of *session, 
 		h.drop(w, r)
 		return
 	}
+	h.forgetDeparture(w, r)
 	key := hintKey(of)
 	h.everywhere.Keep(w, h.last, key+h.origin(key, of), h.life(of))
 	h.keep(w, r, of, idToken, func(w http.ResponseWriter, r *http.Request, value string) error {
@@ -114,27 +117,41 @@ func (h *logoutHints) replace(w http.ResponseWriter, r *http.Request, of *sessio
 	return h.store.Forget(r)
 }
 
-// take removes the hint, and returns its registration and ID token. With a session, it
-// accepts only the hint of that session. It returns nil and "" if there is no hint.
-func (h *logoutHints) take(w http.ResponseWriter, r *http.Request, of *session) (*registration, string) {
-	defer h.dropCarried(w, r)
-	key, _ := h.lastKey(r)
-	may := h.registrations
+// find returns the departure from a session, or from the browser's last one if of is nil.
+func (h *logoutHints) find(r *http.Request, of *session) departure {
 	if of != nil {
-		key, may = hintKey(of), registrations{of.registration}
+		return h.withHint(r, departure{at: of.registration, key: hintKey(of)})
 	}
-	if key == "" {
-		return nil, ""
+	key, _ := h.lastKey(r)
+	gone := h.withHint(r, departure{key: key})
+	if gone.at == nil {
+		gone.at, _ = h.lastOrigin(r) // there is no hint if it was too large
+	}
+	return gone
+}
+
+// withHint returns gone with its ID token, if the browser has the hint under its key.
+func (h *logoutHints) withHint(r *http.Request, gone departure) departure {
+	if gone.key == "" {
+		return gone
+	}
+	may := h.registrations
+	if gone.at != nil {
+		may = registrations{gone.at}
 	}
 	value, _ := vault.Value(r, h.name)
-	if at, idToken := h.open(may, key, value); at != nil || h.store == nil {
-		return at, idToken
+	at, idToken := h.open(may, gone.key, value)
+	if at == nil && h.store != nil {
+		value, err := h.store.Read(r)
+		if err != nil {
+			h.log(r, errStoreDown(err)) // logout works without a hint
+		}
+		at, idToken = h.open(may, gone.key, value)
 	}
-	value, err := h.store.Read(r)
-	if err != nil {
-		h.log(r, errStoreDown(err)) // logout works without a hint
+	if at != nil {
+		gone.at, gone.idToken = at, idToken
 	}
-	return h.open(may, key, value)
+	return gone
 }
 
 // lastKey returns the key of the browser's last session, or "", and its origin.
@@ -199,6 +216,7 @@ func (h *logoutHints) dropCarried(w http.ResponseWriter, r *http.Request) {
 	if vault.Has(r, h.last) {
 		h.everywhere.Remove(w, h.last)
 	}
+	h.forgetDeparture(w, r)
 	h.erase(w, r)
 }
 
@@ -226,4 +244,51 @@ func (h *logoutHints) tellTooLarge(r *http.Request, at *registration, size int, 
 		slog.Int("bytes", size),
 		slog.String("hint", fmt.Sprintf("without it, some providers ask the user to confirm, or refuse; %s, or configure the provider to put fewer claims into the ID token", remedy)),
 	)
+}
+
+// departureLasts is how long a browser may take from the logout here to the page that
+// leads on to the provider.
+const departureLasts = 5 * time.Minute
+
+// A departure is a session that has ended here, and may go on at its provider.
+type departure struct {
+	at      *registration // nil: unknown
+	key     string        // of the hint; empty: there is none
+	idToken string        // the hint; empty: there is none
+}
+
+// keepDeparture keeps gone in a sealed cookie, for the page that leads on to the
+// provider. The hint stays where it is, and lasts no longer than the departure.
+//
+// The cookie has the prefix __Host-, so that no other host can set it. The hint opens
+// only under the key in the cookie.
+func (h *logoutHints) keepDeparture(w http.ResponseWriter, r *http.Request, gone departure) {
+	record := binary.BigEndian.AppendUint64(nil, uint64(h.now().UnixNano()))
+	record = append(binary.BigEndian.AppendUint64(record, mark(gone.at.id)), gone.key...)
+	h.everywhere.Set(w, h.leaving, h.sealer.Seal(h.leaving, record), departureLasts)
+	if hint, ok := vault.Value(r, h.name); ok {
+		h.cookies.Set(w, h.name, hint, departureLasts)
+	}
+	if last, ok := vault.Value(r, h.last); ok {
+		h.everywhere.Set(w, h.last, last, departureLasts)
+	}
+}
+
+// departure returns the departure that this browser keeps, without its hint, or false.
+func (h *logoutHints) departure(r *http.Request) (departure, bool) {
+	value, _ := vault.Value(r, h.leaving)
+	record, ok := h.sealer.Open(h.leaving, value)
+	if !ok || len(record) < 16 {
+		return departure{}, false
+	}
+	began := time.Unix(0, int64(seal.Uint64At(record, 0)))
+	at := h.registrations.find(func(at *registration) bool { return mark(at.id) == seal.Uint64At(record, 8) })
+	return departure{at: at, key: record[16:]}, at != nil && h.now().Sub(began).Abs() <= departureLasts // clocks of replicas may differ
+}
+
+// forgetDeparture removes the departure. It works once, and not after another login.
+func (h *logoutHints) forgetDeparture(w http.ResponseWriter, r *http.Request) {
+	if vault.Has(r, h.leaving) {
+		h.everywhere.Remove(w, h.leaving)
+	}
 }

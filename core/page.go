@@ -63,7 +63,11 @@ func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err e
 	language := a.languageOf(r)
 	failure.Public = publicText(failure, language)
 	if acceptsHTML(r) && failure.Code != provider.CodeLogoutToken { // which a provider reads
-		a.servePage(w, failure.Status, language, page.Page{Title: language.Say(pageTitle(failure)), Main: a.errorPage(failure, r, language)})
+		shown := page.Page{Title: language.Say(pageTitle(failure)), Main: a.errorPage(failure, r, language)}
+		if r.Header.Get("Turbo-Frame") != "" {
+			shown.Head = turboReload // instead of an empty frame
+		}
+		a.servePage(w, failure.Status, language, shown)
 		return
 	}
 	a.tellLanguage(w, language)
@@ -116,15 +120,51 @@ func (a *Authenticator) serveChooser(t *turn, options LoginOptions) {
 	}
 	a.servePage(t.w, http.StatusOK, language, page.Page{
 		Title: language.Say("Log in with"),
+		Head:  turboReload,
 		Main:  "<ul>" + list.String() + "\n</ul>\n<nav>" + a.homeLink(language) + "</nav>",
 	})
 }
 
+// serveOneMoment serves a page that opens to, a URL of this application. The text may be
+// empty.
+func (a *Authenticator) serveOneMoment(w http.ResponseWriter, r *http.Request, text, to string) {
+	language := a.languageOf(r)
+	to = html.EscapeString(to)
+	if text != "" {
+		text = "<p>" + html.EscapeString(text) + "</p>\n"
+	}
+	a.servePage(w, http.StatusOK, language, page.Page{
+		Title: language.Say("One moment"),
+		Head:  turboReload + "\n" + `<meta http-equiv="refresh" content="0;url=` + to + `">`,
+		Main:  text + `<nav><a class="main" href="` + to + `">` + language.HTML("Continue") + "</a></nav>",
+	})
+}
+
+// serveLogoutPage serves the page of the logout. It asks a user whether to log out.
+func (a *Authenticator) serveLogoutPage(w http.ResponseWriter, r *http.Request, user bool) {
+	language := a.languageOf(r)
+	shown := page.Page{Title: language.Say("You are logged out"), Head: turboReload,
+		Main: `<nav><a class="main" href="` + html.EscapeString(a.loginURL(nil, "")) + `">` + language.HTML("Log in") + "</a>" + a.homeLink(language) + "</nav>"}
+	if user {
+		shown.Title, shown.Form = language.Say("Log out?"), true
+		shown.Main = `<form method="post" action="` + html.EscapeString(a.config.Logout.Path) + `"><button class="main">` + language.HTML("Log out") + "</button>" + a.homeLink(language) + "</form>"
+	}
+	a.servePage(w, http.StatusOK, language, shown)
+}
+
+// turboReload makes Turbo load a page in full, instead of showing it within the page
+// before, whose Content Security Policy may not allow our style.
+const turboReload = `<meta name="turbo-visit-control" content="reload">`
+
 // servePage writes a page.
 func (a *Authenticator) servePage(w http.ResponseWriter, status int, language page.Language, p page.Page) {
-	w.Header().Set("Content-Security-Policy", page.Policy)
+	noStore(w)
+	if p.Form {
+		w.Header().Set("Referrer-Policy", "same-origin") // or browsers send the form with Origin: null
+	}
+	w.Header().Set("Content-Security-Policy", p.Policy())
 	a.tellLanguage(w, language)
-	serve(w, status, "text/html; charset=utf-8", p.Render(language, a.config.Pages.AppName))
+	write(w, status, "text/html; charset=utf-8", p.Render(language, a.config.Pages.AppName))
 }
 
 // languageOf returns the language of the response to r.
@@ -157,9 +197,13 @@ func publicText(failure *Error, language page.Language) string {
 	return language.Say(failure.Public)
 }
 
-// serve writes a whole response.
+// serve writes a whole response that must not be cached.
 func serve(w http.ResponseWriter, status int, contentType string, body []byte) {
 	noStore(w)
+	write(w, status, contentType, body)
+}
+
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)

@@ -114,7 +114,8 @@ func (a *Authenticator) errNoSession(need Requirement) *Error {
 // requests Challenge returns err, because scripts cannot log in and cannot follow a
 // redirect to another site. The caller writes the response. The error's [Error.LoginURL]
 // returns to the page that made the request, as far as Referer tells. For htmx, Challenge
-// sets HX-Redirect to that URL.
+// sets HX-Redirect to that URL. A GET by Turbo is answered with a page that makes Turbo
+// load the requested page in full.
 //
 // A guard in front of the login's own routes, or of the sign-in page, would redirect users in circles. There,
 // Challenge returns an error with status 500, login_guarded. Logout may be guarded. A
@@ -142,7 +143,10 @@ func (a *Authenticator) challenge(t *turn, err error) error {
 	if toOwnPage {
 		options = LoginOptions{guarded: true} // a Requirement is met by a step-up, after the login
 	}
-	navigation, htmx := isNavigation(t.r), t.r.Header.Get("HX-Request") == "true"
+	navigation, htmx := isNavigation(t.r), isHTMX(t.r)
+	if !htmx && a.loadInFull(t.w, t.r) {
+		return nil
+	}
 	switch {
 	case navigation:
 		if t.at == nil && !toOwnPage {
@@ -212,9 +216,11 @@ func isNavigation(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Mode") != "" || acceptsHTML(r)
 }
 
-func acceptsHTML(r *http.Request) bool {
+func acceptsHTML(r *http.Request) bool { return accepts(r, "text/html") }
+
+func accepts(r *http.Request, contentType string) bool {
 	return slices.ContainsFunc(r.Header["Accept"], func(accept string) bool {
-		return strings.Contains(strings.ToLower(accept), "text/html")
+		return strings.Contains(strings.ToLower(accept), contentType)
 	})
 }
 

@@ -185,6 +185,9 @@ func TestGuardInFrontOfTheLogin(t *testing.T) {
 	if page := g.visit(origin + "/elsewhere"); page.Status != http.StatusSeeOther {
 		t.Errorf("another page: got %d", page.Status)
 	}
+	if page := g.visit(origin + "/auth/logout"); page.Status != 500 || !strings.Contains(string(page.Body), "login_guarded") { // or the user would be logged in again
+		t.Errorf("the logout's page: got %d", page.Status)
+	}
 	g.log.reset()
 	for path, status := range map[string]int{"/auth/login": 303, "/auth%2Fcallback?code=a&state=b": 303, "/auth/callback/": 303, "POST /auth/logout": 401} {
 		method, path, ok := strings.Cut(path, " ")

@@ -222,7 +222,7 @@ func TestLogoutGoesToTheUsersProvider(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if to := out.Hops[0].Header.Get("Location"); !strings.HasPrefix(to, provider.Issuer()+"/end-session?") || !strings.Contains(to, "id_token_hint") {
+		if to := out.Hops[2].Header.Get("Location"); !strings.HasPrefix(to, provider.Issuer()+"/end-session?") || !strings.Contains(to, "id_token_hint") {
 			t.Errorf("%s: logout leads to %s", name, to)
 		}
 		if out.Status != 200 || g.whoAmI() != "" {

@@ -36,8 +36,9 @@ type Registration struct {
 	// empty with http, which OpenID Connect does not allow for it.
 	InitiateLoginURI string `json:"initiate_login_uri,omitempty"`
 
-	// PostLogoutRedirectURIs has the URL of Logout.After. It is empty with Logout.Local:
-	// register that URL if a handler of yours calls [Authenticator.EndSession].
+	// PostLogoutRedirectURIs has the URL of Logout.After, or of Logout.Path if After is
+	// empty. It is empty with Logout.Local: register that URL if a handler of yours calls
+	// [Authenticator.EndSession].
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
 
 	// The following are set if these routes exist.
@@ -75,7 +76,7 @@ func (a *Authenticator) toRegister(at *registration) Registration {
 		return r
 	}
 	if !a.config.Logout.Local {
-		r.PostLogoutRedirectURIs = []string{a.origin + a.config.Logout.After}
+		r.PostLogoutRedirectURIs = []string{a.afterLogout()}
 	}
 	if strings.HasPrefix(a.origin, "https:") {
 		r.InitiateLoginURI = a.urlOf(http.MethodGet, a.config.Pages.LoginPath)

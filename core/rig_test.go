@@ -50,7 +50,7 @@ func newRig(t testing.TB, change ...func(*core.Config)) *rig {
 	g := &rig{t: t, browser: logintest.NewBrowser()}
 	g.provider = logintest.NewProvider(issuer, logintest.Client{
 		ID: "app", Secret: "canary-client-secret",
-		RedirectURIs: []string{callbackURL}, PostLogoutRedirectURIs: []string{origin + "/"},
+		RedirectURIs: []string{callbackURL}, PostLogoutRedirectURIs: []string{origin + "/", origin + "/auth/logout"},
 	})
 	g.provider.Now = g.now
 	g.browser.Serve(issuer, g.provider)
@@ -84,6 +84,7 @@ func (g *rig) config() core.Config {
 		RedirectURL: callbackURL,
 		SessionKey:  sessionKey,
 		HTTPClient:  g.provider.HTTPClient(),
+		Logout:      core.LogoutConfig{After: "/"},
 		Logger:      slog.New(slog.NewJSONHandler(&g.log, nil)),
 		OnLogin: func(context.Context, *core.Login) error {
 			g.logins.Add(1)

@@ -127,15 +127,16 @@ func (a *Authenticator) misplaced(r *http.Request) error {
 	return failure
 }
 
-// circles reports whether a redirect to the login would lead back to r without a session:
-// if r is for the sign-in page or one of the login's own routes. The logout is not such a route. Nor is the
-// login if there is one provider or none, because Challenge then redirects nobody to it.
+// circles reports whether r must not be redirected to the login, because it is for the
+// sign-in page or one of the login's own routes. It would lead back to r without a session, or, from the page of
+// the logout, log the user in again. The login's route is not such a route if there is
+// one provider or none, because Challenge then redirects nobody to it.
 func (a *Authenticator) circles(r *http.Request) bool {
 	if a.isSignIn(pathOf(a.requestedURL(r))) {
 		return true
 	}
 	route, ok := a.RouteFor(r)
-	if !ok || route.Method != r.Method || route.Path == a.config.Logout.Path {
+	if !ok || route.Method != r.Method || route.Path == a.config.Logout.Path && r.Method == http.MethodPost {
 		return false
 	}
 	return route.Path != a.config.Pages.LoginPath || len(a.registrations) > 1

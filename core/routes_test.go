@@ -14,7 +14,7 @@ import (
 
 // shared is an application under /reader, which shares its host with others.
 func shared(c *core.Config) {
-	c.BasePath, c.RedirectURL = "/reader", origin+"/reader/auth/callback"
+	c.BasePath, c.RedirectURL, c.Logout.After = "/reader", origin+"/reader/auth/callback", "/reader/"
 }
 
 // stripped removes /reader from requests, as a proxy does.
@@ -101,10 +101,10 @@ func TestBasePath(t *testing.T) {
 				t.Errorf("a login without return_to ends at %s", page.URL)
 			}
 			out, err := g.browser.Post(origin+"/reader/auth/logout", nil)
-			if err != nil || out.URL != origin+"/reader/" || len(out.Hops) != 3 {
+			if err != nil || out.URL != origin+"/reader/" || len(out.Hops) != 5 || out.Hops[1].URL != origin+"/reader/auth/logout" {
 				t.Fatalf("logout ends at %v after %d hops, %v", out.URL, len(out.Hops), err)
 			}
-			if hint := out.Hops[0].Header.Get("Location"); !strings.Contains(hint, "id_token_hint=") ||
+			if hint := out.Hops[2].Header.Get("Location"); !strings.Contains(hint, "id_token_hint=") ||
 				!strings.Contains(hint, url.QueryEscape(origin+"/reader/")) {
 				t.Errorf("logout asks the provider for %s", hint)
 			}
@@ -206,8 +206,6 @@ func TestThePageOfAGuardUnderABasePath(t *testing.T) {
 		"/":                         home,
 		"/readers/list":             "/reader/readers/list",
 		"/reader/reader/list":       "/reader/reader/list",
-		"/auth/logout":              home,
-		"/reader/auth/logout":       home,
 		"/reader/reader/auth/login": home,
 		"/auth%2Flogin":             home, // what a router that decodes takes for the login
 		"//evil.example/list":       home,
@@ -350,7 +348,9 @@ func TestTwoApplicationsOnOneHost(t *testing.T) {
 	t.Parallel()
 	g := newShared(t, whole)
 	reader := g.app(g.auth)
-	other := g.newAuth(func(c *core.Config) { c.BasePath, c.RedirectURL = "/other", origin+"/other/auth/callback" })
+	other := g.newAuth(func(c *core.Config) {
+		c.BasePath, c.RedirectURL, c.Logout.After = "/other", origin+"/other/auth/callback", ""
+	})
 	mux := http.NewServeMux()
 	mux.Handle("/reader/auth/", reader)
 	mux.Handle("/other/auth/", g.app(other))
@@ -384,7 +384,9 @@ func TestRouteFor(t *testing.T) {
 	revocable := func(c *core.Config) { c.Logout.Revocations = new(core.MemoryRevocations) }
 	alone := g.newAuth(formPost, revocable)
 	inReader := g.newAuth(shared, formPost, revocable)
-	underAuth := g.newAuth(func(c *core.Config) { c.BasePath, c.RedirectURL = "/auth", origin+"/auth/auth/callback" })
+	underAuth := g.newAuth(func(c *core.Config) {
+		c.BasePath, c.RedirectURL, c.Logout.After = "/auth", origin+"/auth/auth/callback", ""
+	})
 	apart := g.newAuth(func(c *core.Config) { c.Pages.LoginPath, c.Logout.Path = "/sign-in", "/out/now" })
 	const none, wrong = "", "another method"
 	for _, test := range []struct {
@@ -401,7 +403,9 @@ func TestRouteFor(t *testing.T) {
 		{alone, "GET", "/auth/frontchannel-logout", "GET /auth/frontchannel-logout"},
 		{alone, "GET", "/auth/callback?code=x", "GET /auth/callback"},
 		{alone, "HEAD", "/auth/login", wrong + " GET, POST"},
-		{alone, "GET", "/auth/logout", wrong + " POST"},
+		{alone, "GET", "/auth/logout", "GET /auth/logout"},
+		{alone, "HEAD", "/auth/logout", wrong + " GET, POST"},
+		{alone, "PUT", "/auth/logout", wrong + " GET, POST"},
 		{alone, "PUT", "/auth/callback", wrong + " GET, POST"},
 		{alone, "get", "/auth/login", wrong + " GET, POST"},
 		{alone, "OPTIONS", "/auth/frontchannel-logout", wrong + " GET"},
@@ -424,8 +428,9 @@ func TestRouteFor(t *testing.T) {
 		{inReader, "GET", "/auth/login", "GET /reader/auth/login"},
 		{inReader, "POST", "/auth/callback", "POST /reader/auth/callback"},
 		{inReader, "POST", "/reader/auth/backchannel-logout", "POST /reader/auth/backchannel-logout"},
-		{inReader, "GET", "/auth/logout", wrong + " POST"},
-		{inReader, "GET", "/reader/auth/logout", wrong + " POST"},
+		{inReader, "GET", "/auth/logout", "GET /reader/auth/logout"},
+		{inReader, "POST", "/reader/auth/logout", "POST /reader/auth/logout"},
+		{inReader, "DELETE", "/reader/auth/logout", wrong + " GET, POST"},
 		{inReader, "GET", "/readerauth/login", none},
 		{inReader, "GET", "/reader/reader/auth/login", none},
 		{inReader, "GET", "/other/auth/login", none},

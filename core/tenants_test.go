@@ -223,7 +223,7 @@ func TestLogoutOfATenantsUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	to := out.Hops[0].Header.Get("Location")
+	to := out.Hops[2].Header.Get("Location")
 	if !strings.HasPrefix(to, tenantIssuer("organizations")+"/end-session?") || !strings.Contains(to, "id_token_hint=") {
 		t.Errorf("leads to %s", to)
 	}

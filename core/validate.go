@@ -156,14 +156,16 @@ func (c *Config) completePaths(own []faults, faults *faults) {
 	c.Pages.LoginPath = cmp.Or(c.Pages.LoginPath, path.Join(beside, "login"))
 	c.Logout.Path = cmp.Or(c.Logout.Path, path.Join(beside, "logout"))
 	c.Pages.Home = cmp.Or(c.Pages.Home, c.BasePath+home)
-	c.Logout.After = cmp.Or(c.Logout.After, c.Pages.Home)
+	if !c.hasLogout() { // and so no page of ours
+		c.Logout.After = cmp.Or(c.Logout.After, c.Pages.Home)
+	}
 	checkRoute(faults, "RedirectURL's path", u.EscapedPath(), "/auth/callback")
 	checkRoute(faults, "Pages.LoginPath", c.Pages.LoginPath, "/auth/login")
 	checkRoute(faults, "Logout.Path", c.Logout.Path, "/auth/logout")
 	routes := append([]string{c.Pages.LoginPath, c.Logout.Path, u.Path}, c.completeProviderLogout(beside, faults)...)
 	if after, ok := safeReturnTo(c.Logout.After); ok && under(after, c.BasePath) {
 		c.Logout.After = after
-	} else {
+	} else if c.Logout.After != "" {
 		faults.add("Logout.After is not a path of this application%s; give one such as %s/goodbye", c.underBasePath(), c.BasePath)
 	}
 	for _, route := range routes[:len(routes):len(routes)] {

@@ -584,11 +584,11 @@ func TestRoutesFollowTheRedirectURL(t *testing.T) {
 	t.Parallel()
 	const revocable = " with revocations"
 	for _, test := range []struct{ redirectURL, want string }{
-		{"https://app.example.test/auth/callback" + revocable, "GET /auth/login POST /auth/login GET /auth/callback POST /auth/logout POST /auth/backchannel-logout GET /auth/frontchannel-logout"},
-		{"https://app.example.test/callback" + revocable, "GET /login POST /login GET /callback POST /logout POST /backchannel-logout GET /frontchannel-logout"},
-		{"https://app.example.test/auth/callback", "GET /auth/login POST /auth/login GET /auth/callback POST /auth/logout"},
-		{"https://app.example.test/callback", "GET /login POST /login GET /callback POST /logout"},
-		{"https://app.example.test/a/b/done", "GET /a/b/login POST /a/b/login GET /a/b/done POST /a/b/logout"},
+		{"https://app.example.test/auth/callback" + revocable, "GET /auth/login POST /auth/login GET /auth/callback GET /auth/logout POST /auth/logout POST /auth/backchannel-logout GET /auth/frontchannel-logout"},
+		{"https://app.example.test/callback" + revocable, "GET /login POST /login GET /callback GET /logout POST /logout POST /backchannel-logout GET /frontchannel-logout"},
+		{"https://app.example.test/auth/callback", "GET /auth/login POST /auth/login GET /auth/callback GET /auth/logout POST /auth/logout"},
+		{"https://app.example.test/callback", "GET /login POST /login GET /callback GET /logout POST /logout"},
+		{"https://app.example.test/a/b/done", "GET /a/b/login POST /a/b/login GET /a/b/done GET /a/b/logout POST /a/b/logout"},
 	} {
 		config := goodConfig()
 		var with bool
@@ -701,7 +701,7 @@ func TestEachBasePathHasItsCookies(t *testing.T) {
 	}
 	config := sharedConfig()
 	config.Sessions.CookieName = "chosen"
-	if a, err := New(config); err != nil || a.config.Sessions.CookieName != "chosen" || a.config.Pages.Home != "/reader/" || a.config.Logout.After != "/reader/" {
+	if a, err := New(config); err != nil || a.config.Sessions.CookieName != "chosen" || a.config.Pages.Home != "/reader/" || a.afterLogout() != "https://app.example.test/reader/auth/logout" {
 		t.Errorf("got %v", err)
 	}
 	if a, err := New(sharedConfig()); err != nil || a.config.Sessions.CookieName != "pixy_reader" || a.hints.cookies.Path != "/reader/auth/logout" || a.hints.everywhere.Path != "/" {

@@ -11,6 +11,7 @@ import (
 type Page struct {
 	Title      string // plain text
 	Head, Main string // HTML
+	Form       bool   // has a form of this application
 }
 
 // Render returns the whole page. The name of the application may be empty. Its direction
@@ -34,9 +35,16 @@ func (p Page) Render(language Language, app string) []byte {
 	).Replace(frame))
 }
 
-// Policy is the Content Security Policy of all pages. It allows a page its own style and
-// nothing else: no script, no image and no frame around it.
-var Policy = func() string {
+// Policy returns the page's Content Security Policy. It allows a page its own style, its
+// form, and nothing else: no script, no image and no frame around it.
+func (p Page) Policy() string {
+	if p.Form {
+		return strings.Replace(policy, "form-action 'none'", "form-action 'self'", 1)
+	}
+	return policy
+}
+
+var policy = func() string {
 	sum := sha256.Sum256([]byte(style))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -53,10 +61,11 @@ p.app{margin:0 0 1rem;color:var(--soft);font-weight:600}
 ul{margin:0 0 1.5rem;padding:0;list-style:none}
 li{margin:0 0 .75rem}
 li a.main{display:block;text-align:center}
-nav{display:flex;gap:1.25rem;align-items:center;flex-wrap:wrap}
+h1+nav,h1+form{margin-top:1.25rem}
+nav,form{display:flex;gap:1.25rem;align-items:center;flex-wrap:wrap}
 a{color:var(--mark)}
-a.main{padding:.6rem 1.2rem;border-radius:.5rem;background:var(--mark);color:var(--on-mark);text-decoration:none;font-weight:600}
-a:focus-visible{outline:3px solid var(--mark);outline-offset:3px}
+.main{padding:.6rem 1.2rem;border:0;border-radius:.5rem;background:var(--mark);color:var(--on-mark);font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
+:focus-visible{outline:3px solid var(--mark);outline-offset:3px}
 footer{margin-top:1.75rem;color:var(--soft);font-size:.875rem}
 code{font-family:ui-monospace,monospace;direction:ltr;unicode-bidi:isolate}
 `
