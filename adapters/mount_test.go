@@ -188,7 +188,7 @@ func basePathStory(t *testing.T, s *stage) {
 		t.Errorf("a callback once more: got %d to %q", page.Status, page.Header.Get("Location"))
 	}
 	out := s.page(s.browser.Post(origin+"/reader/auth/logout", nil))
-	if out.Status != 200 || string(out.Body) != "anonymous" || out.URL != origin+"/reader/maybe" || len(out.Hops) != 3 {
+	if out.Status != 200 || string(out.Body) != "anonymous" || out.URL != origin+"/reader/maybe" || len(out.Hops) != 5 {
 		t.Errorf("logout ends with %d at %s after %d hops: %s", out.Status, out.URL, len(out.Hops), out.Body)
 	}
 	for _, c := range s.browser.Cookies(origin + "/reader/auth/logout") {

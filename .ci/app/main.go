@@ -35,6 +35,7 @@ func main() {
 	config := core.Config{
 		RedirectURL: "http://" + os.Getenv("ADDR") + "/auth/callback",
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
+		Logout:      core.LogoutConfig{After: "/"},
 	}
 	if os.Getenv("KEEP_TOKENS") == "true" {
 		config.Tokens.Keep, config.Logout.Revocations = true, new(core.MemoryRevocations)

@@ -65,7 +65,7 @@ func (a *application) serve(issuer string, port int) error {
 		SessionKey:  []byte("the session key of " + a.url + ", random in production"),
 		Sessions:    core.SessionConfig{CookieName: a.name},
 		Tokens:      core.TokenConfig{Keep: true},
-		Logout:      core.LogoutConfig{Revocations: new(core.MemoryRevocations)},
+		Logout:      core.LogoutConfig{After: "/", Revocations: new(core.MemoryRevocations)},
 		OnLogin:     a.onLogin,
 		Logger:      slog.New(slog.NewTextHandler(&a.log, nil)),
 	})

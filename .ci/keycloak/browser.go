@@ -65,6 +65,15 @@ func (b *browser) post(address string, form url.Values) (*page, error) {
 	return b.do(r, "same-origin")
 }
 
+// logOut presses an application's logout button. The page there leads on to the provider.
+func (b *browser) logOut(application string) (*page, error) {
+	out, err := b.post(application+"/auth/logout", nil)
+	if err != nil || out.url() != application+"/auth/logout" {
+		return out, err
+	}
+	return b.get(application + "/auth/logout?continue")
+}
+
 func (b *browser) do(r *http.Request, site string) (*page, error) {
 	r.Header.Set("Accept", "text/html,*/*;q=0.8")
 	r.Header.Set("Accept-Language", "en")

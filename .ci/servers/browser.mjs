@@ -58,6 +58,13 @@ export class Browser {
     });
   }
 
+  // logOut presses the application's logout button, and returns the redirect to the
+  // provider, or the end of the logout.
+  async logOut(app) {
+    const out = await this.submit(`${app}/auth/logout`, {});
+    return out.location === `${app}/auth/logout` ? this.get(`${app}/auth/logout?continue`) : out;
+  }
+
   // twin returns another browser with the cookies of this one whose names pass.
   twin(passes) {
     const other = new Browser();

@@ -166,7 +166,7 @@ async function logOut(browser) {
   assert.equal(foreign.status, 403);
   assert.equal((await whoAmI(browser)).subject, 'ada');
 
-  const out = await browser.submit(`${app}/auth/logout`, {});
+  const out = await browser.logOut(app);
   const to = new URL(out.location);
   assert.equal(to.origin + to.pathname, `${issuer}/session/end`);
   const hint = to.searchParams.get('id_token_hint');
@@ -181,7 +181,7 @@ async function logOut(browser) {
   // the session of the hint: log in and out again.
   const person = new Browser();
   await person.get(await passForms(person, (await person.get(`${app}/auth/login`)).location));
-  const leaving = await person.follow(await person.submit(`${app}/auth/logout`, {}));
+  const leaving = await person.follow(await person.logOut(app));
   const [action, fields] = form(leaving);
   const left = await person.follow(await person.submit(action, { ...fields, logout: 'yes' }));
   assert.equal(left.status, 200);

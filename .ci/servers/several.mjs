@@ -192,7 +192,7 @@ async function injectedCodeIsRefused(ada, server) {
 }
 
 async function logOut(browser, server) {
-  const out = await browser.submit(`${app}/auth/logout`, {});
+  const out = await browser.logOut(app);
   assert.equal(await whoAmI(browser), undefined);
   if (server.plain) {
     assert.equal(out.location, `${app}/`);

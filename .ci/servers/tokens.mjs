@@ -142,7 +142,7 @@ async function logoutRevokes(server) {
 // the server which session to end. Meanwhile runs between the two.
 async function logoutEndsTheServersSession(server, meanwhile = () => {}) {
   const browser = server.ada;
-  const out = await browser.submit(`${app}/auth/logout`, {});
+  const out = await browser.logOut(app);
   assert.equal((await api(browser)).status, 401);
   const to = new URL(out.location);
   assert.equal(to.origin + to.pathname, server.logout);

@@ -48,6 +48,7 @@ func newRig(t *testing.T, store sessions.Store) *rig {
 	auth, err := core.New(core.Config{
 		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app"}},
 		RedirectURL: callbackURL,
+		Logout:      core.LogoutConfig{After: "/"},
 		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
 		Sessions: core.SessionConfig{Idle: 20 * time.Minute,
 			Store: store},

@@ -87,7 +87,7 @@ func TestEntraMultiTenant(t *testing.T) {
 			t.Errorf("got %+v", user)
 		}
 		out, err := a.browser.Post(origin+"/auth/logout", nil)
-		if err != nil || out.Status != 200 || !strings.HasPrefix(out.Hops[0].Header.Get("Location"), entraIssuer("organizations")+"/end-session?") {
+		if err != nil || out.Status != 200 || !strings.HasPrefix(out.Hops[2].Header.Get("Location"), entraIssuer("organizations")+"/end-session?") {
 			t.Errorf("logout: %v %+v", err, out)
 		}
 	})

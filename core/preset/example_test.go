@@ -31,6 +31,7 @@ func Example() {
 	// POST /auth/login
 	// GET /auth/callback/Google
 	// GET /auth/callback/GitHub
+	// GET /auth/logout
 	// POST /auth/logout
 }
 

@@ -143,7 +143,7 @@ func TestCognitoLogout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if to := out.Hops[0].Header.Get("Location"); !strings.Contains(to, "logout_uri="+url.QueryEscape(origin+"/")) || !strings.Contains(to, "client_id=app") {
+	if to := out.Hops[2].Header.Get("Location"); !strings.Contains(to, "logout_uri="+url.QueryEscape(origin+"/")) || !strings.Contains(to, "client_id=app") {
 		t.Errorf("leads to %s", to)
 	}
 }

@@ -65,6 +65,7 @@ func newApp(t *testing.T, provider core.Provider, web web) *app {
 		Providers:   []core.Provider{provider},
 		RedirectURL: callbackURL,
 		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
+		Logout:      core.LogoutConfig{After: "/"},
 		HTTPClient:  &http.Client{Transport: web},
 		Logger:      slog.New(slog.NewTextHandler(&a.log, nil)),
 		OnLogin: func(_ context.Context, login *core.Login) error {

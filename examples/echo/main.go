@@ -36,7 +36,7 @@ func main() {
 		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+"/auth/callback"),
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
 		Pages:       core.PageConfig{LoginPath: "/auth/login"},
-		Logout:      core.LogoutConfig{Path: "/auth/logout"},
+		Logout:      core.LogoutConfig{Path: "/auth/logout", After: "/"},
 	}
 	for key := range strings.SplitSeq(os.Getenv("OLD_SESSION_KEYS"), ",") {
 		if key != "" {

@@ -38,6 +38,7 @@ func main() {
 		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+path.Join("/", basePath, "auth/callback")),
 		BasePath:    basePath,
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
+		Logout:      core.LogoutConfig{After: basePath + "/"},
 	}
 	if len(config.SessionKey) == 0 {
 		log.Print("warning: SESSION_KEY is not set; using a random one, so stored tokens are lost at a restart")

@@ -55,6 +55,7 @@ func start(t *testing.T, provider *logintest.Provider, basePath string) *app {
 		}},
 		RedirectURL: origin + basePath + "/auth/callback",
 		BasePath:    basePath,
+		Logout:      core.LogoutConfig{After: basePath + "/"},
 		SessionKey:  []byte("a session key of thirty-two bytes or more"),
 		HTTPClient:  provider.HTTPClient(),
 		Logger:      slog.New(slog.DiscardHandler),

@@ -48,7 +48,7 @@ func main() {
 		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+"/auth/callback"),
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
 		Pages:       core.PageConfig{LoginPath: "/auth/login"},
-		Logout:      core.LogoutConfig{Path: "/auth/logout", Revocations: shared},
+		Logout:      core.LogoutConfig{Path: "/auth/logout", After: "/", Revocations: shared},
 		Tokens:      core.TokenConfig{Keep: true, Refreshes: shared},
 	}
 	for key := range strings.SplitSeq(os.Getenv("OLD_SESSION_KEYS"), ",") {

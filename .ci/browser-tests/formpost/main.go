@@ -32,6 +32,7 @@ func main() {
 		Providers:   []core.Provider{{Issuer: os.Getenv("OIDC_ISSUER"), ClientID: os.Getenv("OIDC_CLIENT_ID"), Requests: core.RequestConfig{FormPost: true}}},
 		RedirectURL: redirectURL,
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
+		Logout:      core.LogoutConfig{After: "/"},
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -33,7 +33,7 @@ func newApplication() http.Handler {
 		RedirectURL: cmp.Or(os.Getenv("OIDC_REDIRECT_URL"), "http://"+os.Getenv("ADDR")+"/auth/callback"),
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
 		Tokens:      core.TokenConfig{Keep: true},
-		Logout:      core.LogoutConfig{Revocations: new(core.MemoryRevocations)},
+		Logout:      core.LogoutConfig{After: "/", Revocations: new(core.MemoryRevocations)},
 		HTTPClient:  onLoopback(),
 	})
 	if err != nil {
