@@ -102,6 +102,7 @@
 //	__Host-pixy-landed-…    the page where the last login ended, for a minute, to detect circles
 //	__Secure-pixy-logout    the ID token, for the logout path only
 //	__Host-pixy-hint        the place of the ID token in the Store, if it is too large for a cookie
+//	__Host-pixy-leaving     leads a logout on to the provider; 5 minutes
 //	__Host-pixy-last        a hash of the id of the session that the ID token belongs to; with
 //	                        Sessions.Own, also the sealed origin of that session
 //

@@ -359,6 +359,8 @@ func TestScriptsLoadInFull(t *testing.T) {
 		{name: "guard, Turbo's frame", path: "/me", header: with(byTurbo, "Turbo-Frame", "list"), status: 200, meta: true},
 		{name: "guard, Turbo's form", method: "POST", path: "/me", header: byTurbo, status: 401},
 		{name: "guard, a form in Turbo's frame", method: "POST", path: "/me", header: with(byTurbo, "Turbo-Frame", "list"), status: 401, meta: true},
+		{name: "guard, a boosted link of htmx", path: "/me?a=<b>", header: with(byHTMX, "Hx-Boosted", "true"), status: 200, full: "/me?a=%3Cb%3E"},
+		{name: "guard, a boosted form of htmx", method: "POST", path: "/me", header: with(byHTMX, "Hx-Boosted", "true"), status: 401, full: "/auth/login"},
 		{name: "guard, htmx", path: "/me", header: byHTMX, status: 401, full: "/auth/login"},
 		{name: "guard, a path that other routers read otherwise", path: "/me/..%2f..%2f/evil", header: byTurbo, status: 404},
 	} {

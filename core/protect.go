@@ -114,8 +114,8 @@ func (a *Authenticator) errNoSession(need Requirement) *Error {
 // requests Challenge returns err, because scripts cannot log in and cannot follow a
 // redirect to another site. The caller writes the response. The error's [Error.LoginURL]
 // returns to the page that made the request, as far as Referer tells. For htmx, Challenge
-// sets HX-Redirect to that URL. A GET by Turbo is answered with a page that makes Turbo
-// load the requested page in full.
+// sets HX-Redirect to that URL. Page loads by Turbo and by boosted links of htmx are
+// answered with a response that makes them load the requested page in full.
 //
 // A guard in front of the login's own routes, or of the sign-in page, would redirect users in circles. There,
 // Challenge returns an error with status 500, login_guarded. Logout may be guarded. A
@@ -144,7 +144,7 @@ func (a *Authenticator) challenge(t *turn, err error) error {
 		options = LoginOptions{guarded: true} // a Requirement is met by a step-up, after the login
 	}
 	navigation, htmx := isNavigation(t.r), isHTMX(t.r)
-	if !htmx && a.loadInFull(t.w, t.r) {
+	if (!htmx || t.r.Header.Get("HX-Boosted") == "true") && a.loadInFull(t.w, t.r) {
 		return nil
 	}
 	switch {

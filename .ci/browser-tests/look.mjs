@@ -41,6 +41,9 @@ async function walk(ada, down, look) {
   const page = await ada.tab('/');
   await ada.reads(page, 'You are not logged in');
   await look(page, 'home-anonymous');
+  await ada.open(page, '/auth/logout');
+  await ada.reads(page, 'You are logged out');
+  await look(page, 'logged-out');
   await ada.open(page, '/me');
   await ada.isAsked(page);
   await look(page, 'who-are-you');
@@ -66,6 +69,9 @@ async function walk(ada, down, look) {
   await ada.open(page, '/me');
   await ada.reads(page, 'Grace Hopper');
   await look(page, 'me');
+  await ada.open(page, '/auth/logout');
+  await ada.reads(page, 'Log out?');
+  await look(page, 'log-out');
   await ada.open(page, '/auth/login?return_to=/me');
   await ada.sayWho(page, longName);
   await ada.reads(page, longName);

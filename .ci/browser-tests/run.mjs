@@ -20,6 +20,7 @@ import './cases/replicas.mjs';
 import './cases/ownsessions.mjs';
 import './cases/roles.mjs';
 import './cases/silent.mjs';
+import './cases/logout.mjs';
 import { certify, trust } from './certificates.mjs';
 import { launch, launchWithoutCookies } from './chromium.mjs';
 import { lookAtAll } from './look.mjs';
@@ -41,6 +42,10 @@ const plan = [
   { build: embedded, examples: ['nethttp', 'gin', 'echo'], only: ['whole login', 'five tabs', 'back to the callback', 'logout'] },
   { build: embedded, examples: ['replicas'], only: ['whole login', 'five tabs', 'back to the callback', 'logout', 'replicas'] },
   { build: below('/reader'), examples: ['ownsessions'], only: ['own sessions'] },
+  ...[{ secure: true, channel: 'page' }, { secure: false, channel: 'bye' }].map((where) => ({
+    build: lasting({ sameSite: false, ...where }), examples: ['leaving'],
+    only: cases.map(({ name }) => name).filter((name) => /^log out |^logout page|^session over/.test(name)),
+  })),
   ...[
     { secure: true, sameSite: false, channel: 'back', only: [...kept, 'access withdrawn', 'back channel', 'logout everywhere'] },
     { secure: true, sameSite: true, channel: 'back', only: [...kept, 'back channel'] },

@@ -4,6 +4,7 @@
 // A site is a scheme and a registrable domain, without the port. 127.0.0.1 and
 // localhost are two sites, and so are app.pixy.test and evil.test. Sibling.pixy.test
 // is another origin of the same site as app.pixy.test.
+import { fileURLToPath } from 'node:url';
 import { freePort, start } from './programs.mjs';
 import { pages, proxy } from './servers.mjs';
 
@@ -67,7 +68,7 @@ export const lasting = ({ secure, sameSite, channel }) => async ({ binaries, cer
   const program = await start(`${binaries}/${example}`, {
     env: {
       ADDR: '127.0.0.1:0', OIDC_REDIRECT_URL: `${app}/auth/callback`, OIDC_ISSUER: issuer, OIDC_CLIENT_ID: channel,
-      SESSION_KEY: sessionKey, ...trusting,
+      SESSION_KEY: sessionKey, SCRIPTS: fileURLToPath(new URL('node_modules', import.meta.url)), ...trusting,
     },
   });
   fronts.app.forwardTo(program.url);
