@@ -194,7 +194,7 @@ func newStage(t *testing.T, a *app, build func(*app, *core.Authenticator) http.H
 	s.provider = logintest.NewProvider(issuer, logintest.Client{
 		ID: "app", Secret: "secret",
 		RedirectURIs:           []string{origin + "/auth/callback", origin + "/staff/auth/callback", origin + "/reader/auth/callback", origin + "/reader/auth/callback/one"},
-		PostLogoutRedirectURIs: []string{origin + "/maybe", origin + "/reader/maybe"},
+		PostLogoutRedirectURIs: []string{origin + "/maybe", origin + "/reader/maybe", origin + "/auth/logout"},
 	})
 	s.browser.Serve(issuer, s.provider)
 	s.auth = s.newAuth(change...)
