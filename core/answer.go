@@ -201,3 +201,11 @@ func validCode(code string) bool {
 	const most = 8 << 10 // bytes
 	return len(code) <= most && provider.IsPrintable(code)
 }
+
+func acceptsHTML(r *http.Request) bool { return accepts(r, "text/html") }
+
+func accepts(r *http.Request, contentType string) bool {
+	return slices.ContainsFunc(r.Header["Accept"], func(accept string) bool {
+		return strings.Contains(strings.ToLower(accept), contentType)
+	})
+}

@@ -38,6 +38,7 @@ func ExampleConfig_providers() {
 	// POST /auth/login
 	// GET /auth/callback/Work
 	// GET /auth/callback/GitHub
+	// GET /auth/logout
 	// POST /auth/logout
 }
 

@@ -184,7 +184,9 @@ func (a *Authenticator) leave(w http.ResponseWriter, r *http.Request, by string,
 		a.revokeTokens(r, session.registration, held)
 	}
 	gone := a.hints.find(r, session)
-	a.tellLogout(r.Context(), by, session, gone.at, gone.idToken)
+	if _, again := a.hints.departure(r); session != nil || !again {
+		a.tellLogout(r.Context(), by, session, gone.at, gone.idToken)
+	}
 	return gone, nil
 }
 

@@ -118,7 +118,7 @@ func (a *Authenticator) errNoSession(need Requirement) *Error {
 // answered with a response that makes them load the requested page in full.
 //
 // A guard in front of the login's own routes, or of the sign-in page, would redirect users in circles. There,
-// Challenge returns an error with status 500, login_guarded. Logout may be guarded. A
+// Challenge returns an error with status 500, login_guarded. A POST of the logout may be guarded. A
 // guard that serves the route of [Authenticator.RouteFor] first never gets that error.
 func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err error) error {
 	t := &turn{w: w, r: r, begun: a.now()}
@@ -214,14 +214,6 @@ func isNavigation(r *http.Request) bool {
 		return false
 	}
 	return r.Header.Get("Sec-Fetch-Mode") != "" || acceptsHTML(r)
-}
-
-func acceptsHTML(r *http.Request) bool { return accepts(r, "text/html") }
-
-func accepts(r *http.Request, contentType string) bool {
-	return slices.ContainsFunc(r.Header["Accept"], func(accept string) bool {
-		return strings.Contains(strings.ToLower(accept), contentType)
-	})
 }
 
 // localPart returns a URL without scheme and host, which do not matter here, or an empty

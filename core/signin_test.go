@@ -124,6 +124,7 @@ func TestAGuardedSignInPage(t *testing.T) {
 	for _, base := range []string{"", "/reader"} {
 		g := newRig(t, withSignIn, func(c *core.Config) {
 			if base != "" {
+				c.Logout.After = ""
 				c.BasePath, c.RedirectURL, c.Pages.SignInPath = base, origin+base+"/auth/callback", base+"/signin"
 			}
 		})
