@@ -29,7 +29,7 @@ func attack(t *testing.T, name, addr, redirectURL string) {
 	t.Cleanup(server.Close)
 	scheme, _, _ := strings.Cut(redirectURL, ":") // also the provider's: both use http, or both use https
 	issuer := scheme + "://" + server.Listener.Addr().String()
-	logintest.Attack(t, logintest.Target{
+	target := logintest.Target{
 		RedirectURL: redirectURL, Issuer: issuer, ClientID: "example", ClientSecret: "canary-client-secret",
 		Start: func(provider *logintest.Provider) http.Handler {
 			server.Config.Handler = provider
@@ -42,7 +42,19 @@ func attack(t *testing.T, name, addr, redirectURL string) {
 				"OIDC_CLIENT_ID=example", "OIDC_CLIENT_SECRET=canary-client-secret", "SESSION_KEY="+sessionKey)
 			return forward(t, app.url)
 		},
-	})
+	}
+	if name == "spa" { // its page is the same for all users: attack what its script gets
+		target.KeepsTokens = true
+		serve := target.Start
+		target.Start = func(provider *logintest.Provider) http.Handler {
+			app := serve(provider)
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				r.Header.Set("Accept", "application/json")
+				app.ServeHTTP(w, r)
+			})
+		}
+	}
+	logintest.Attack(t, target)
 }
 
 // authority returns a file with the certificate that a process needs to trust

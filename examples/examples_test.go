@@ -47,7 +47,7 @@ func TestExamples(t *testing.T) {
 	}
 	binaries = t.TempDir()
 	arguments := []string{"build", "-o", binaries + string(filepath.Separator), "./devprovider/cmd/devprovider"}
-	for _, name := range append(examples, "replicas") {
+	for _, name := range append(examples, "replicas", "spa") {
 		arguments = append(arguments, "./"+name)
 	}
 	if out, err := exec.Command("go", arguments...).CombinedOutput(); err != nil {
@@ -63,6 +63,14 @@ func TestExamples(t *testing.T) {
 			t.Run("attacks", func(t *testing.T) { testAttacks(t, name) })
 		})
 	}
+	t.Run("spa", func(t *testing.T) {
+		t.Run("embedded provider", testSinglePage)
+		t.Run("two processes", func(t *testing.T) { testTwoProcesses(t, "spa") })
+		t.Run("provider down", func(t *testing.T) { testProviderDown(t, "spa") })
+		t.Run("bad variables", func(t *testing.T) { testBadVariables(t, "spa") })
+		t.Run("tokens", testSinglePageTokens)
+		t.Run("attacks", func(t *testing.T) { testAttacks(t, "spa") })
+	})
 	// The other tests of replicas need Redis: see .ci/stores.
 	t.Run("replicas", func(t *testing.T) {
 		t.Run("no Redis", testNoRedis)

@@ -16,6 +16,7 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
   const down = await withoutProvider(parts, example);
   const replicas = await embedded(parts, 'replicas');
   const ownSessions = await below('/reader')(parts, 'ownsessions');
+  const singlePage = await embedded(parts, 'spa');
   const withRoles = await lasting({ secure: false, sameSite: false, channel: 'back' })(parts, 'lasting');
   for (const [screen, viewport] of Object.entries(screens)) {
     for (const colorScheme of ['light', 'dark']) {
@@ -29,6 +30,7 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
       await walk(new Person(world, context), down, look);
       await walkReplicas(new Person(replicas, context), look);
       await walkOwnSessions(new Person(ownSessions, context), look);
+      await walkSinglePage(new Person(singlePage, context), look);
       await walkRoles(new Person(withRoles, context), look);
       await context.close();
       console.log(`ok  look, ${screen}, ${colorScheme}: ${seen.join(', ')}`);
@@ -132,6 +134,33 @@ async function walkOwnSessions(ada, look) {
   await ada.sayWho(page);
   await ada.reads(page, 'That did not work');
   await look(page, 'ownsessions-not-linked');
+}
+
+// walkSinglePage opens the views of a single-page application.
+async function walkSinglePage(ada, look) {
+  const page = await ada.tab('/');
+  await ada.reads(page, 'You are not logged in');
+  await look(page, 'spa-home-anonymous');
+  await page.getByRole('link', { name: 'Your profile' }).click();
+  await ada.sayWho(page, longName);
+  await ada.reads(page, 'Your profile');
+  await look(page, 'spa-profile');
+  await page.getByRole('link', { name: 'Home' }).click();
+  await ada.reads(page, `Hello, ${longName}`);
+  await look(page, 'spa-home');
+  await page.getByRole('link', { name: 'Your note' }).click();
+  await ada.reads(page, 'Your note');
+  await page.getByLabel('Only you can read it').fill('Buy milk');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Saved.').waitFor();
+  await look(page, 'spa-note');
+  await ada.open(page, '/me');
+  await ada.reads(page, longName);
+  await look(page, 'spa-me');
+  await page.route('**/api/profile', (route) => route.fulfill({ status: 502, json: { detail: 'Your profile is not available at the moment.' } }));
+  await ada.open(page, '/#/profile');
+  await ada.reads(page, 'That did not work');
+  await look(page, 'spa-error');
 }
 
 // walkRoles opens a page as a user who may not.

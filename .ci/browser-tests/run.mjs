@@ -16,6 +16,7 @@ import './cases/foreign.mjs';
 import './cases/formpost.mjs';
 import './cases/tokens.mjs';
 import './cases/endings.mjs';
+import './cases/spa.mjs';
 import './cases/replicas.mjs';
 import './cases/ownsessions.mjs';
 import './cases/roles.mjs';
@@ -36,6 +37,11 @@ const plan = [
   { build: tls, examples: ['nethttp', 'gin', 'echo'] },
   { build: loopback, examples: ['nethttp'] },
   { build: losing, examples: ['nethttp', 'gin', 'echo'], only: ['session lost'] },
+  { build: losing, examples: ['spa'], only: ['single page, session lost'] },
+  ...[true, false].map((secure) => ({
+    build: lasting({ secure, sameSite: false, channel: 'back', providedBy: 'lasting' }), examples: ['spa'],
+    only: ['single page', 'single page, session over', 'single page, logout'],
+  })),
   ...[tls, loopback].map((build) => ({
     build, examples: ['formpost'], only: ['form_post', 'form_post without scripts', 'silent login without a user', 'whole login', 'five tabs', 'back to the provider', 'logout'],
   })),

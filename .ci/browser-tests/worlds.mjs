@@ -56,14 +56,14 @@ async function behindProxy({ binaries, certificate }, example, lost) {
 
 // lasting has an application that keeps tokens, and a provider that notifies it of a
 // logout by back or front channel. They are on one site or two, with https or http.
-export const lasting = ({ secure, sameSite, channel }) => async ({ binaries, certificate }, example) => {
+export const lasting = ({ secure, sameSite, channel, providedBy }) => async ({ binaries, certificate }, example) => {
   const tlsOrNone = secure ? certificate : undefined;
   const [scheme, host, sibling] = secure ? ['https', 'app.pixy.test', 'id.pixy.test'] : ['http', '127.0.0.1', '127.0.0.1'];
   const fronts = { app: await proxy(tlsOrNone), provider: await proxy(tlsOrNone) };
   const app = `${scheme}://${host}:${fronts.app.port}`;
   const issuer = `${scheme}://${sameSite ? sibling : 'localhost'}:${fronts.provider.port}`;
   const trusting = { SSL_CERT_FILE: certificate.ca };
-  const provider = await start(`${binaries}/${example}`, { args: ['provider', issuer, app], env: trusting });
+  const provider = await start(`${binaries}/${providedBy ?? example}`, { args: ['provider', issuer, app], env: trusting });
   fronts.provider.forwardTo(provider.url);
   const program = await start(`${binaries}/${example}`, {
     env: {
