@@ -146,7 +146,7 @@ func testLogoutByScript(t *testing.T, browser *logintest.Browser, app string) {
 	}
 }
 
-// An access token that the API rejects is refreshed. No token reaches the browser.
+// An access token that the API rejects is refreshed. No answer contains a token.
 func testSinglePageTokens(t *testing.T) {
 	server := httptest.NewUnstartedServer(nil)
 	issuer, addr := "http://"+server.Listener.Addr().String(), freeAddr(t)

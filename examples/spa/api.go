@@ -58,8 +58,8 @@ func (a *api) session(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// profile asks an API of the provider with the user's access token. The token
-// does not reach the browser.
+// profile asks an API of the provider with the user's access token, which no
+// script sees.
 func (a *api) profile(w http.ResponseWriter, r *http.Request) {
 	status, body, err := a.callUserInfo(r)
 	if err == nil && status == http.StatusUnauthorized { // the token was revoked, or expired early

@@ -1,7 +1,7 @@
 // Command spa is a single-page application without a build step, and the API
-// behind it. pixy logs its users in, and the tokens stay on the server (OAuth
-// 2.0 for Browser-Based Applications, section 6.1). Run it, open the URL that
-// it prints, and copy it.
+// behind it. pixy logs its users in, and no script sees a token (OAuth 2.0 for
+// Browser-Based Applications, section 6.1). Run it, open the URL that it prints,
+// and copy it.
 package main
 
 import (

@@ -23,7 +23,7 @@ async function logInAt(ada, path) {
   return { page, complaints };
 }
 
-checkSpecial('single page', 'login from a view after #, and back to it; the API calls another one, and no token reaches the browser', async (ada) => {
+checkSpecial('single page', 'login from a view after #, and back to it; the API calls another one, and no script sees a token', async (ada) => {
   const { page, complaints } = await logInAt(ada, '/?a=b%20c#/profile');
   await ada.reads(page, 'Your profile');
   await page.getByText('grace@example.test').waitFor();
@@ -44,7 +44,7 @@ checkSpecial('single page', 'login from a view after #, and back to it; the API 
   await ada.reads(page, 'Grace Hopper');
   const answers = await Promise.all(['/api/session', '/api/profile', '/api/note', '/me'].map((path) => ask(page, path)));
   const reached = JSON.stringify([answers, await page.content(), ada.visited, await page.evaluate(() => [{ ...localStorage }, { ...sessionStorage }, document.cookie])]);
-  for (const token of tokens) assert.ok(!reached.includes(token), 'a token reached the browser');
+  for (const token of tokens) assert.ok(!reached.includes(token), 'a script sees a token');
   assert.equal(await page.evaluate(() => document.cookie), '');
   assert.deepEqual(complaints, []);
 });
