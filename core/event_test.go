@@ -77,16 +77,6 @@ func (e *eventRig) isTold(want ...string) {
 	}
 }
 
-// answer opens the callback of a new login, with changed parameters.
-func (e *eventRig) answer(change func(url.Values)) *logintest.Page {
-	e.t.Helper()
-	u := e.toCallback()
-	query := u.Query()
-	change(query)
-	u.RawQuery = query.Encode()
-	return e.visit(u.String())
-}
-
 // took is how long a token request takes.
 const took = 20 * time.Second
 
@@ -429,9 +419,11 @@ func TestEventsOfGrants(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // the refresh goes on
 	grant = g.expired()
-	_, err := g.auth.RefreshGrant(ctx, grant)
+	if _, err := g.auth.RefreshGrant(ctx, grant); err == nil {
+		t.Fatal("a canceled context gives tokens")
+	}
 	for range 2 {
-		if _, err = g.auth.RefreshGrant(t.Context(), grant); !errors.Is(err, core.ErrRefused) {
+		if _, err := g.auth.RefreshGrant(t.Context(), grant); !errors.Is(err, core.ErrRefused) {
 			t.Fatal(err)
 		}
 	}

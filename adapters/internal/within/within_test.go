@@ -7,7 +7,7 @@ import (
 )
 
 type one struct{ name string }
-type two struct{ name string }
+type two struct{}
 
 func TestContext(t *testing.T) {
 	t.Parallel()
