@@ -109,8 +109,12 @@ func (a *Authenticator) pageHere(s string) (string, bool) {
 	if s == a.config.Pages.Home {
 		return s, true // even if it is the sign-in page
 	}
-	stripped := pathOf(strings.TrimPrefix(s, a.config.BasePath))
-	return s, ok && under(s, a.config.BasePath) && !strings.HasPrefix(stripped, "//") && !a.isRoute(pathOf(s)) && !a.isSignIn(pathOf(s))
+	if !ok || !under(s, a.config.BasePath) {
+		return s, false
+	}
+	path := pathOf(s) // begins with BasePath, like s
+	stripped := strings.TrimPrefix(path, a.config.BasePath)
+	return s, !strings.HasPrefix(stripped, "//") && !a.isRoute(path) && !a.isSignIn(path)
 }
 
 // loginURL returns the URL of a login that ends at returnTo. If at is nil, the user
