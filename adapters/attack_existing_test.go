@@ -43,7 +43,7 @@ func (a *accounts) link(user *core.User, to string) error {
 	return nil
 }
 
-var errSomebodyElse = &core.Error{Public: "Somebody else has logged in meanwhile."}
+var errAnotherUser = &core.Error{Public: "Another user has logged in meanwhile."}
 
 // linkers are applications whose POST /link links another login, with sessions of pixy
 // and with sessions of their own.
@@ -57,7 +57,7 @@ var linkers = map[string]func(core.Config) (http.Handler, error){
 			}
 			login.Data = login.Payload
 			if before := core.UserFromContext(ctx); before == nil || before.Data != login.Payload {
-				return errSomebodyElse
+				return errAnotherUser
 			}
 			return table.link(login.User, login.Payload)
 		}
@@ -89,7 +89,7 @@ var linkers = map[string]func(core.Config) (http.Handler, error){
 				return own.start(w, r, login)
 			}
 			if account(r) != login.Payload {
-				return false, errSomebodyElse
+				return false, errAnotherUser
 			}
 			return false, table.link(login.User, login.Payload)
 		}

@@ -300,7 +300,7 @@ func gorillaCookies() sessions.Store {
 	return store
 }
 
-// OnLogin has the new tokens, whoever is logged in, and whether or not tokens are kept.
+// OnLogin has the new tokens, also if another user is logged in, and whether or not tokens are kept.
 func TestOnLoginHasTheGrantOfThisLogin(t *testing.T) {
 	t.Parallel()
 	everyVault(t, func(t *testing.T, vault func(*core.Config)) {

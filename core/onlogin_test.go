@@ -21,7 +21,7 @@ func TestOnLoginSeesAllClaims(t *testing.T) {
 			var claims struct{ Groups []string }
 			err := login.User.Claims(&claims)
 			groups = claims.Groups
-			login.User.Subject = "somebody else" // which is not kept
+			login.User.Subject = "another user" // which is not kept
 			return err
 		}
 	})

@@ -149,7 +149,7 @@ func TestPayloadThatIsLost(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		given func(l *linking, callback *url.URL) *url.URL
-		user  bool // somebody is logged in
+		user  bool // a user is logged in
 		ends  string
 		saw   []string // besides those of the login before
 	}{

@@ -155,7 +155,7 @@ func TestClaimsThatDoNotOpenAreAnError(t *testing.T) {
 }
 
 // Claims are compressed once, at login. Renewals seal what they find, without looking into
-// it, and whoever reads claims that do not expand gets an error.
+// it, and reading claims that do not expand is an error.
 func TestRenewalsKeepClaimsAsTheyAre(t *testing.T) {
 	t.Parallel()
 	s := testSessionSealer(t, keyA)

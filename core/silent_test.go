@@ -152,7 +152,7 @@ func TestASilentLoginThatIsStillRefused(t *testing.T) {
 	})
 }
 
-// Whatever way the provider answers, and whoever keeps the sessions: nothing is started for
+// However the provider answers, and with sessions of either kind: nothing is started for
 // nobody, and what is there goes on.
 func TestASilentLoginStartsNothing(t *testing.T) {
 	t.Parallel()

@@ -199,7 +199,7 @@ func linkOnLogin(config core.Config, accounts links) core.Config {
 		case !links: // a login
 			login.Data, err = accounts.Of(ctx, login.User.Key())
 		case before == nil || before.Data != account:
-			return &core.Error{Public: "Somebody else has logged in meanwhile. Please log in again, and link then."}
+			return &core.Error{Public: "Another user has logged in meanwhile. Please log in again, and link then."}
 		default:
 			login.Data = account
 			err = accounts.Link(ctx, account, login.User.Key())
@@ -345,12 +345,12 @@ func TestRecipeSilent(t *testing.T) {
 			_, _ = fmt.Fprint(w, "Hello, ", user.Name)
 			return
 		}
-		_, _ = fmt.Fprint(w, "Hello, whoever you are")
+		_, _ = fmt.Fprint(w, "Hello, guest")
 	})
 	for name, test := range map[string]struct {
 		nobody bool // is logged in at the provider
 		want   string
-	}{"a user whom the provider knows": {false, "Hello, Ada"}, "nobody": {true, "Hello, whoever you are"}} {
+	}{"a user whom the provider knows": {false, "Hello, Ada"}, "nobody": {true, "Hello, guest"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			asked := 0
@@ -380,7 +380,7 @@ func TestRecipeSilent(t *testing.T) {
 			}
 			crawler.Header.Set("Accept", "text/html")
 			browser.Forget("", "")
-			if page, err := browser.Do(crawler); err != nil || page.Status != http.StatusOK || string(page.Body) != "Hello, whoever you are" {
+			if page, err := browser.Do(crawler); err != nil || page.Status != http.StatusOK || string(page.Body) != "Hello, guest" {
 				t.Errorf("a crawler gets %v, %v", page, err)
 			}
 		})
@@ -466,12 +466,12 @@ func TestRecipeLinking(t *testing.T) {
 		_, browser := start()
 		opens(t, browser, "/auth/login?provider=Other&return_to=/me", http.StatusOK, "42 of account 2")
 	})
-	t.Run("somebody else has logged in meanwhile", func(t *testing.T) {
+	t.Run("another user has logged in meanwhile", func(t *testing.T) {
 		accounts, browser := start()
 		callback := begun(t, browser, "https://app.example.test/link")
 		accounts[ada] = "account 9" // stands for another user of the browser
 		opens(t, browser, "/auth/login?provider=Work&return_to=/me", http.StatusOK, "ada of account 9")
-		opens(t, browser, callback, http.StatusForbidden, "Somebody else has logged in meanwhile.")
+		opens(t, browser, callback, http.StatusForbidden, "Another user has logged in meanwhile.")
 		if len(accounts) != 1 {
 			t.Errorf("got %v", accounts)
 		}
@@ -481,7 +481,7 @@ func TestRecipeLinking(t *testing.T) {
 		accounts, browser := start()
 		callback := begun(t, browser, "https://app.example.test/link")
 		browser.Forget("https://app.example.test", "__Host-pixy-session")
-		opens(t, browser, callback, http.StatusForbidden, "Somebody else has logged in meanwhile.")
+		opens(t, browser, callback, http.StatusForbidden, "Another user has logged in meanwhile.")
 		if len(accounts) != 1 {
 			t.Errorf("got %v", accounts)
 		}

@@ -6,7 +6,7 @@ import (
 	"net/url"
 )
 
-// Attacks on the linking of another account. Whoever gets an account of their
+// Attacks on the linking of another account. An attacker who gets an account of their
 // own linked with Ada's can log in as Ada from then on.
 var linkAttacks = []attack{
 	{"link begun in another browser",

@@ -180,7 +180,7 @@ func TestCallbacksThatComeTogether(t *testing.T) {
 	}
 }
 
-// Whoever reads the database gets neither sessions nor tokens.
+// A reader of the database gets neither sessions nor tokens.
 func TestDatabaseKeepsSecrets(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "")
