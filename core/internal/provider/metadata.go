@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
-	"golang.org/x/oauth2"
 
 	"github.com/pixyauth/pixy/core/internal/told"
 )
@@ -31,6 +30,7 @@ type metadata struct {
 	UserInfoAlgs          []string `json:"userinfo_signing_alg_values_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
 
+	authMethod    string // how the client authenticates
 	commonRequest string // see codeGrant.commonRequest
 }
 
@@ -163,22 +163,6 @@ func IsLoopback(host string) bool {
 func IsLocal(host string) bool { return IsLoopback(host) || isLocalName(host) }
 
 func isLocalName(host string) bool { return strings.HasSuffix(host, ".localhost") }
-
-// authStyle returns the client authentication for the token endpoint. It comes from the
-// metadata. It is never found by trying, because a code is sent only once.
-func (m *metadata) authStyle(confidential bool) (oauth2.AuthStyle, error) {
-	switch {
-	case !confidential: // a public client sends only its client_id (RFC 6749 section 3.2.1)
-		return oauth2.AuthStyleInParams, nil
-	case len(m.AuthMethods) == 0, slices.Contains(m.AuthMethods, "client_secret_basic"):
-		return oauth2.AuthStyleInHeader, nil // the default of Discovery section 3
-	case slices.Contains(m.AuthMethods, "client_secret_post"):
-		return oauth2.AuthStyleInParams, nil
-	}
-	return 0, badMetadata(
-		"discovery: the token endpoint accepts %q, and this library supports client_secret_basic and client_secret_post only",
-		told.Clip(strings.Join(m.AuthMethods, " ")))
-}
 
 // Asymmetric are the accepted signature algorithms of tokens. none is never accepted, nor
 // HMAC, whose key would be the client secret.

@@ -61,11 +61,11 @@ func (p *oauth2Provider) Redeem(ctx context.Context, code string, a Request) (*I
 		return nil, err
 	}
 	client := *p.config.Client // follows no redirect, so the token stays where it is sent
-	client.Transport = &oauth2.Transport{Base: client.Transport, Source: oauth2.StaticTokenSource(token)}
+	client.Transport = &oauth2.Transport{Base: client.Transport, Source: oauth2.StaticTokenSource(token.bearer())}
 	tokens := p.tokensOf(token)
 	fetched, err := p.config.FetchUser(ctx, &client, tokens)
 	if err != nil {
-		return nil, fetchUserError(err, token.AccessToken)
+		return nil, fetchUserError(err, token.access)
 	}
 	encoded, err := json.Marshal(fetched)
 	if err != nil {

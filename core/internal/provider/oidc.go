@@ -64,11 +64,11 @@ func (p *oidcProvider) Redeem(ctx context.Context, code string, a Request) (*Ide
 	if err != nil {
 		return nil, err
 	}
-	raw, ok := token.Extra("id_token").(string)
-	if !ok || raw == "" {
+	raw := token.idToken
+	if raw == "" {
 		return nil, bad(CodeTokenResponse, "no id_token in the token response")
 	}
-	claims, err := p.idTokens.verify(ctx, raw, token.AccessToken, a.Nonce, p.config.algorithms(m.SigningAlgs))
+	claims, err := p.idTokens.verify(ctx, raw, token.access, a.Nonce, p.config.algorithms(m.SigningAlgs))
 	if err != nil {
 		return nil, err
 	}
@@ -112,10 +112,10 @@ func (p *oidcProvider) Refresh(ctx context.Context, held *Tokens, issuer, subjec
 	if err != nil {
 		return nil, err
 	}
-	raw, _ := token.Extra("id_token").(string)
+	raw := token.idToken
 	authTime := held.AuthTime
 	if raw != "" {
-		if authTime, err = p.idTokens.verifyRefreshed(ctx, raw, token.AccessToken, held, issuer, subject, p.config.algorithms(m.SigningAlgs)); err != nil {
+		if authTime, err = p.idTokens.verifyRefreshed(ctx, raw, token.access, held, issuer, subject, p.config.algorithms(m.SigningAlgs)); err != nil {
 			return nil, err
 		}
 	}

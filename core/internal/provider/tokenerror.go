@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 
-	"golang.org/x/oauth2"
-
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
@@ -94,7 +92,10 @@ func facebookError(body []byte) Reported {
 func tokenRefusal(endpoint string, status int, body []byte, client string, secrets ...string) *Error {
 	said := providerErrorOf(body)
 	var cause error = &Reported{Code: told.Redact(said.Code, secrets...), Description: told.Redact(said.Description, secrets...)}
-	if said.Code == "" {
+	switch {
+	case said.Code == "" && status/100 == 2:
+		cause = fmt.Errorf("it answered %d without an access_token, or with an expires_in that is no number", status)
+	case said.Code == "":
 		cause = fmt.Errorf("it answered %d without an OAuth error", status)
 	}
 	text := fmt.Errorf("%s: %w", endpoint, cause)
@@ -109,17 +110,4 @@ func tokenRefusal(endpoint string, status int, body []byte, client string, secre
 		return &Error{CodeTokenRefused, text}
 	}
 	return bad(CodeTokenResponse, "%w", text)
-}
-
-// calledItself describes the client authentication of a request, for the log: the
-// client id and the method.
-func (g *codeGrant) calledItself(style oauth2.AuthStyle, secret string) string {
-	id := told.Clip(g.config.ClientID)
-	switch {
-	case secret == "":
-		return fmt.Sprintf("client_id is %q, sent by method none: there is no ClientSecret", id)
-	case style == oauth2.AuthStyleInHeader:
-		return fmt.Sprintf("client_id is %q, sent by method client_secret_basic", id)
-	}
-	return fmt.Sprintf("client_id is %q, sent by method client_secret_post", id)
 }

@@ -1,10 +1,8 @@
 package provider
 
 import (
-	"bytes"
 	"context"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -114,45 +112,4 @@ type timedBody struct {
 func (b timedBody) Close() error {
 	defer b.cancel()
 	return b.ReadCloser.Close()
-}
-
-// A tokenAnswer is the response to one token request. It is read here for two reasons:
-// x/oauth2 relies on the Content-Type, which some providers set wrong, and of a read
-// error it returns only the text.
-type tokenAnswer struct {
-	base   http.RoundTripper
-	status int // 0: there was no response
-	body   []byte
-	err    error // of reading the body
-}
-
-// watch returns a copy of client for one token request, and the response that it will
-// record.
-func watch(client *http.Client) (*http.Client, *tokenAnswer) {
-	watched, answer := *client, &tokenAnswer{base: client.Transport}
-	watched.Transport = answer
-	return &watched, answer
-}
-
-// RoundTrip reads the body, which base limits, and sets the Content-Type by its content.
-func (a *tokenAnswer) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := a.base.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	a.status = response.StatusCode
-	if a.body, a.err = io.ReadAll(response.Body); a.err != nil {
-		return nil, a.err
-	}
-	a.body = bytes.TrimSpace(a.body) // a form may end in a line break
-	labelled := *response
-	labelled.Header = make(http.Header)
-	maps.Copy(labelled.Header, response.Header)
-	labelled.Header.Set("Content-Type", "application/json")
-	if !isJSON(a.body) && isForm(a.body) {
-		labelled.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	labelled.Body, labelled.ContentLength = io.NopCloser(bytes.NewReader(a.body)), int64(len(a.body))
-	return &labelled, nil
 }

@@ -6,14 +6,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"golang.org/x/oauth2"
 )
 
 // userInfo asks the UserInfo endpoint for claims of the user (OpenID Connect Core
 // section 5.3). A response with another sub than the ID token, or without one, fails the
 // login.
-func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *oauth2.Token, issuer, subject string) (Claims, error) {
+func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *tokenResponse, issuer, subject string) (Claims, error) {
 	if m.UserInfoEndpoint == "" {
 		return nil, nil // the ID token has all claims
 	}
@@ -21,7 +19,7 @@ func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *oauth2.
 	if err != nil {
 		return nil, badUserInfo(err)
 	}
-	token.SetAuthHeader(request) // the only place for a token: never a URL
+	request.Header.Set("Authorization", "Bearer "+token.access) // the only place for a token: never a URL
 	body, kind, err := answerTo(p.config.Client, request, badUserInfo)
 	if err != nil {
 		return nil, err
