@@ -75,7 +75,7 @@ func TestASecretThatCannotBeMade(t *testing.T) {
 			t.Parallel()
 			g := newRig(t, secretBy(f))
 			page := g.get(origin + "/me")
-			if page.Status != 503 || !strings.Contains(string(page.Body), "client_secret_unavailable") {
+			if page.Status != 503 || !strings.Contains(string(page.Body), "client_credential_unavailable") {
 				t.Errorf("got %d: %s", page.Status, page.Body)
 			}
 			if got := g.provider.Count(logintest.Token); got != 0 || g.whoAmI() != "" {

@@ -118,6 +118,11 @@ type Config struct {
 	// Pages configures the login route and our own pages.
 	Pages PageConfig
 
+	// KeysPath is a route that publishes the public keys of all providers' SigningKeys and
+	// DecryptionKeys as a JWK set (RFC 7517), such as /auth/jwks. Register its absolute URL
+	// as jwks_uri. Empty: no route.
+	KeysPath string
+
 	// HTTPClient reaches the providers that have no [EndpointConfig.HTTPClient]. Bodies
 	// are limited to 1 MB, and a zero Timeout means 10 seconds. Redirects are followed
 	// for metadata and keys only, within one origin. [Client] uses the same transport,

@@ -267,7 +267,7 @@ var kinds = map[string]kind{
 
 	// Something is down.
 	provider.CodeUnavailable: {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: "The login provider cannot be reached at the moment. Please try again in a minute."},
-	provider.CodeSecret:      {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: notAtTheTime},
+	provider.CodeCredential:  {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: notAtTheTime},
 	codeNoProvider:           {status: http.StatusServiceUnavailable, operator: true, public: "Nobody can log in at the moment, because this application has no login provider yet. Please tell us."},
 	codeLoginLater:           {status: http.StatusServiceUnavailable, public: notAtTheTime}, // OnLogin's error wraps ErrUnavailable
 	codeDown:                 {status: http.StatusServiceUnavailable, public: "This page is not available at the moment. Please try again in a minute."},

@@ -36,6 +36,11 @@ type Grant struct {
 	// [TokenConfig.Lifetime] is assumed. Zero: a minute before Token.Expiry.
 	RefreshDue time.Time `json:"refresh_due,omitzero"`
 
+	// AuthorizationDetails is what the provider has granted of
+	// [RequestConfig.AuthorizationDetails] (RFC 9396 section 7), as it sent it: a JSON
+	// array. Empty: it sent none.
+	AuthorizationDetails string `json:"authorization_details,omitempty"`
+
 	// Nonce and AuthTime are what the ID token of a refresh must repeat, if it has them
 	// (OpenID Connect Core section 12.2). Zero values are not compared.
 	Nonce    string    `json:"nonce,omitempty"`

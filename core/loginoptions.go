@@ -35,6 +35,10 @@ type LoginOptions struct {
 	// that the user starts again after one that failed.
 	AuthParams url.Values
 
+	// AuthorizationDetails replaces [RequestConfig.AuthorizationDetails]. The same rules
+	// apply. Empty: that of the configuration.
+	AuthorizationDetails string
+
 	// Require is the requirement that the login must meet. If it does not, the login
 	// fails, and the user's session does not change. Require overrides AuthParams, except
 	// for a smaller max_age. The zero value requires nothing.

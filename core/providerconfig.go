@@ -44,9 +44,9 @@ type Provider struct {
 	// ClientID identifies this application at the provider.
 	ClientID string
 
-	// ClientSecret authenticates this application at the token endpoint, by
-	// client_secret_basic or client_secret_post as the provider's metadata says.
-	// Empty: a public client, which relies on PKCE alone.
+	// ClientSecret authenticates this application, as the provider's metadata says. There
+	// are stronger ways: see [ClientConfig]. Empty: without any of those, a public client,
+	// which relies on PKCE alone.
 	ClientSecret string
 
 	// Scopes to request, one for each element. They must include openid, except
@@ -76,6 +76,14 @@ type Provider struct {
 	// may be https. False: https, or http on loopback.
 	InsecureHTTP bool
 
+	// FAPI2 demands the FAPI 2.0 Security Profile of both sides, and all of it at once: PAR,
+	// client authentication by a key or a certificate, tokens that are bound to DPoP or the
+	// certificate, iss in the callback, the profile's algorithms, key sizes and TLS. With
+	// SignedRequest and SignedResponse it is FAPI 2.0 Message Signing. What the
+	// configuration lacks is an error of New, and what the provider lacks is an error of
+	// discovery. Both name the clause. False: each part can be used alone.
+	FAPI2 bool
+
 	// Client configures how this application authenticates.
 	Client ClientConfig
 
@@ -84,22 +92,6 @@ type Provider struct {
 
 	// Checks configures what is accepted beyond the standard checks.
 	Checks CheckConfig
-}
-
-// ClientConfig configures client authentication. The zero value uses
-// [Provider.ClientSecret].
-type ClientConfig struct {
-	// SecretFunc returns the client secret for each token request, for providers
-	// whose secret is a signed token with a short life. Set either this or
-	// ClientSecret. It must be safe for concurrent use. Its error is logged, must not
-	// contain the secret, and fails the login with status 503.
-	SecretFunc func(context.Context) (string, error) `json:"-"`
-
-	// AuthMethod is how the client secret is sent to the token and the revocation
-	// endpoint: client_secret_basic or client_secret_post (OpenID Connect Core section
-	// 9). It replaces what the provider's metadata says, and has no effect without a
-	// secret. Empty: as the metadata says, or client_secret_basic if it does not.
-	AuthMethod string
 }
 
 // RequestConfig configures requests to a provider. The zero value sends the
@@ -132,6 +124,30 @@ type RequestConfig struct {
 	// the provider takes precedence. It needs FormPost. False: the parameter is
 	// ignored.
 	FormPostUser bool
+
+	// PAR sends the authorization request to the provider directly, and the browser with
+	// a reference to it (Pushed Authorization Requests, RFC 9126). So nobody can read or
+	// change it in the browser. If the metadata has no endpoint for it, logins fail. False:
+	// only if the provider requires it.
+	PAR bool
+
+	// SignedRequest signs the authorization request with the first of
+	// [ClientConfig.SigningKeys] (JWT-Secured Authorization Request, RFC 9101). With PAR,
+	// the signed request is pushed. False: it is not signed.
+	SignedRequest bool
+
+	// SignedResponse asks the provider to sign the parameters of the callback (JWT Secured
+	// Authorization Response Mode, JARM). A callback without a valid signature is then
+	// refused. With FormPost, the response mode is form_post.jwt. False: the response is
+	// not signed.
+	SignedResponse bool
+
+	// AuthorizationDetails says in detail what the application may do with the tokens: a
+	// JSON array of objects that have a type each (Rich Authorization Requests, RFC 9396).
+	// Of at most 16 KB; more than about 1 KB needs PAR. What the provider has granted is in
+	// [Grant.AuthorizationDetails]. [LoginOptions.AuthorizationDetails] replaces it for one
+	// login. Empty: none.
+	AuthorizationDetails string
 
 	// LogoutRedirectParam is the name of the post-logout redirect parameter. Empty:
 	// post_logout_redirect_uri (OpenID Connect RP-Initiated Logout).
@@ -192,11 +208,13 @@ type EndpointConfig struct {
 
 	// The following endpoints replace those of the metadata. UserInfoURL is used with
 	// Requests.UserInfo. EndSessionURL ends sessions at the provider. Both are for OpenID
-	// Connect only. RevocationURL revokes tokens (RFC 7009). Empty: those of the metadata,
+	// Connect only. RevocationURL revokes tokens (RFC 7009). PARURL takes
+	// authorization requests (RFC 9126). Empty: those of the metadata,
 	// or none without metadata.
 	UserInfoURL   string
 	EndSessionURL string
 	RevocationURL string
+	PARURL        string
 
 	// KeysURL is where the signing keys are. Empty: jwks_uri of the metadata.
 	KeysURL string

@@ -48,6 +48,10 @@ func register(config Config, now func() time.Time) registrations {
 				UserInfo: p.Requests.UserInfo, LogoutRedirectParam: p.Requests.LogoutRedirectParam,
 				TrustedAudiences: p.Checks.TrustedAudiences, Tenants: p.Checks.Tenants, SigningAlg: p.Checks.SigningAlg,
 				Endpoints: p.Endpoints.forRoom(), PlainHTTP: p.plainHTTP(config.RedirectURL), AuthMethod: p.Client.AuthMethod, FetchUser: p.fetcher(),
+				PAR: p.Requests.PAR, SignedRequest: p.Requests.SignedRequest, SignedResponse: p.Requests.SignedResponse,
+				AuthorizationDetails: p.Requests.AuthorizationDetails, FAPI2: p.FAPI2,
+				SigningKeys: p.Client.signingKeys(), DecryptionKeys: p.Client.DecryptionKeys,
+				Certificate: p.Client.Certificate, DPoP: p.Client.DPoP,
 				TokenLifetime: config.Tokens.Lifetime, Client: client, Now: now,
 				Log: config.Logger.With("provider", p.Name, "issuer", p.Issuer),
 			}),
@@ -218,11 +222,20 @@ func (p *Provider) secret() func(context.Context) (string, error) {
 	}
 }
 
+// signingKeys returns the keys in the form that package provider takes.
+func (c *ClientConfig) signingKeys() []*provider.SigningKey {
+	keys := make([]*provider.SigningKey, len(c.SigningKeys))
+	for i, key := range c.SigningKeys {
+		keys[i], _ = provider.NewSigningKey(key.Signer, key.KeyID, key.Alg) // New has checked it
+	}
+	return keys
+}
+
 // forRoom returns e in the form that package provider takes.
 func (e *EndpointConfig) forRoom() provider.Endpoints {
 	room := provider.Endpoints{
 		InternalURL: e.InternalURL, MetadataURL: e.MetadataURL, AuthURL: e.AuthURL, TokenURL: e.TokenURL,
-		UserInfoURL: e.UserInfoURL, EndSessionURL: e.EndSessionURL, RevocationURL: e.RevocationURL, KeysURL: e.KeysURL,
+		UserInfoURL: e.UserInfoURL, EndSessionURL: e.EndSessionURL, RevocationURL: e.RevocationURL, PARURL: e.PARURL, KeysURL: e.KeysURL,
 	}
 	if e.Keys != nil {
 		room.Keys, _ = provider.ReadKeys(e.Keys) // New has checked it

@@ -349,7 +349,7 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"rules 50, 94: a name that only ends like localhost", func(c *Config) { c.RedirectURL = "http://applocalhost/auth/callback" }, "RedirectURL is plain http"},
 		{"rules 50, 94: a name that only begins like localhost", func(c *Config) { c.RedirectURL = "http://localhost.example.test/auth/callback" }, "RedirectURL is plain http"},
 		{"Client.AuthMethod", func(c *Config) { c.Providers[0].Client.AuthMethod = "client_secret_post" }, ""},
-		{"Client.AuthMethod that is unknown", func(c *Config) { c.Providers[0].Client.AuthMethod = "none" }, `Providers[0].Client.AuthMethod is "none"; give client_secret_basic or client_secret_post`},
+		{"Client.AuthMethod that is unknown", func(c *Config) { c.Providers[0].Client.AuthMethod = "none" }, `Providers[0].Client.AuthMethod is "none"; give one of ["private_key_jwt"`},
 		{"OAuth 2.0 with UserInfo", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].Requests.UserInfo = true }, "UserInfo is for OpenID Connect only"},
 		{"OAuth 2.0 with max_age", func(c *Config) {
 			c.Providers[0] = oauth2Example()

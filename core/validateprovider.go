@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -18,18 +17,10 @@ func (p *Provider) complete(prefix string, faults *faults) {
 		p.completeOAuth2(prefix, faults)
 	}
 	p.completeEndpoints(prefix, faults)
-	if m := p.Client.AuthMethod; m != "" && m != "client_secret_basic" && m != "client_secret_post" {
-		faults.add("%sClient.AuthMethod is %q; give client_secret_basic or client_secret_post", prefix, m)
-	}
+	p.completeClient(prefix, faults)
 	p.completeTenants(prefix, faults)
 	if p.Requests.FormPostUser && !p.Requests.FormPost {
 		faults.add("%sRequests.FormPostUser needs Requests.FormPost; set both, or neither", prefix)
-	}
-	if p.ClientSecret != "" && p.Client.SecretFunc != nil {
-		faults.add("%sClientSecret and Client.SecretFunc are both set; give one of them", prefix)
-	}
-	if strings.ContainsFunc(p.ClientSecret, unicode.IsControl) {
-		faults.add("%sClientSecret has a line break or another control character; trim a secret that is read from a file (RFC 6749 appendix A.2)", prefix)
 	}
 	if slices.Contains([]string{"client_id", "id_token_hint", "state"}, p.Requests.LogoutRedirectParam) {
 		faults.add("%sRequests.LogoutRedirectParam is %s, which the logout request uses already; leave it empty, or give the name that the provider documents", prefix, p.Requests.LogoutRedirectParam)
@@ -173,7 +164,7 @@ func (p *Provider) places() []place {
 	all := []place{
 		{"Issuer", issuer}, {"Endpoints.InternalURL", e.InternalURL}, {"Endpoints.MetadataURL", e.MetadataURL},
 		{"Endpoints.AuthURL", e.AuthURL}, {"Endpoints.TokenURL", e.TokenURL}, {"Endpoints.UserInfoURL", e.UserInfoURL},
-		{"Endpoints.EndSessionURL", e.EndSessionURL}, {"Endpoints.RevocationURL", e.RevocationURL}, {"Endpoints.KeysURL", e.KeysURL},
+		{"Endpoints.EndSessionURL", e.EndSessionURL}, {"Endpoints.RevocationURL", e.RevocationURL}, {"Endpoints.PARURL", e.PARURL}, {"Endpoints.KeysURL", e.KeysURL},
 	}
 	return slices.DeleteFunc(all, func(p place) bool { return p.url == "" })
 }

@@ -14,10 +14,17 @@ import (
 
 // The client authentication methods (OpenID Connect Core section 9, RFC 8705 section 2).
 const (
-	authNone        = "none"
-	authSecretBasic = "client_secret_basic"
-	authSecretPost  = "client_secret_post"
+	authNone          = "none"
+	authSecretBasic   = "client_secret_basic"
+	authSecretPost    = "client_secret_post"
+	authSecretJWT     = "client_secret_jwt"
+	authPrivateKeyJWT = "private_key_jwt"
+	authTLS           = "tls_client_auth"
+	authSelfSignedTLS = "self_signed_tls_client_auth"
 )
+
+// AuthMethods are the methods of a confidential client, in the order of preference.
+var AuthMethods = []string{authPrivateKeyJWT, authTLS, authSelfSignedTLS, authSecretBasic, authSecretPost, authSecretJWT}
 
 // authMethod returns how the client authenticates. It comes from the configuration and
 // the metadata. It is never found by trying, because a code is sent only once.
@@ -87,7 +94,7 @@ func (c *Config) secret(ctx context.Context) (string, error) {
 		err = errors.New("the client secret is empty")
 	}
 	if err != nil {
-		return "", &Error{CodeSecret, err}
+		return "", &Error{CodeCredential, err}
 	}
 	return secret, nil
 }

@@ -20,7 +20,7 @@ type Endpoints struct {
 	// AuthURL and TokenURL are set together, and then there is no metadata.
 	AuthURL, TokenURL string
 
-	UserInfoURL, EndSessionURL, RevocationURL string
+	UserInfoURL, EndSessionURL, RevocationURL, PARURL string
 
 	KeysURL string
 	Keys    *KeySet // nil: fetched from KeysURL, or from where the metadata says
@@ -43,7 +43,7 @@ func (c *Config) discover(ctx context.Context, from string) (*metadata, error) {
 		of  *string
 	}{
 		{c.AuthURL, &m.AuthorizationEndpoint}, {c.TokenURL, &m.TokenEndpoint}, {c.UserInfoURL, &m.UserInfoEndpoint},
-		{c.EndSessionURL, &m.EndSessionEndpoint}, {c.RevocationURL, &m.RevocationEndpoint}, {c.KeysURL, &m.JWKSURI},
+		{c.EndSessionURL, &m.EndSessionEndpoint}, {c.RevocationURL, &m.RevocationEndpoint}, {c.KeysURL, &m.JWKSURI}, {c.PARURL, &m.PAREndpoint},
 	} {
 		if given.url != "" {
 			*given.of = given.url
@@ -56,7 +56,7 @@ func (c *Config) discover(ctx context.Context, from string) (*metadata, error) {
 	if err != nil {
 		return nil, badMetadata("discovery: %w", err)
 	}
-	for _, endpoint := range []*string{&m.TokenEndpoint, &m.UserInfoEndpoint, &m.RevocationEndpoint, &m.JWKSURI} {
+	for _, endpoint := range []*string{&m.TokenEndpoint, &m.UserInfoEndpoint, &m.RevocationEndpoint, &m.PAREndpoint, &m.JWKSURI} {
 		*endpoint = c.reach(*endpoint)
 	}
 	return m, nil

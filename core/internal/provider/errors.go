@@ -12,7 +12,7 @@ const (
 	CodeUnavailable = "provider_unavailable"
 
 	// The client secret is unavailable.
-	CodeSecret = "client_secret_unavailable"
+	CodeCredential = "client_credential_unavailable"
 
 	// A response failed a check, and nothing of it was used.
 	CodeMetadata      = "provider_metadata_invalid"

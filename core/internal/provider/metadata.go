@@ -30,6 +30,17 @@ type metadata struct {
 	UserInfoAlgs          []string `json:"userinfo_signing_alg_values_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
 
+	// RFC 9126 section 5, RFC 9101 section 10.5
+	PAREndpoint    string   `json:"pushed_authorization_request_endpoint"`
+	PARRequired    bool     `json:"require_pushed_authorization_requests"`
+	RequestAlgs    []string `json:"request_object_signing_alg_values_supported"`
+	SignedRequired bool     `json:"require_signed_request_object"`
+	AssertionAlgs  []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	ResponseAlgs   []string `json:"authorization_signing_alg_values_supported"` // JARM section 3
+	ResponseModes  []string `json:"response_modes_supported"`
+	DetailTypes    []string `json:"authorization_details_types_supported"` // RFC 9396 section 10
+	ProofAlgs      []string `json:"dpop_signing_alg_values_supported"`     // RFC 9449 section 5.1
+
 	authMethod    string // how the client authenticates
 	commonRequest string // see codeGrant.commonRequest
 }
@@ -50,10 +61,16 @@ func (m *metadata) check(c *Config) error {
 	}
 	var faults []error
 	for name, list := range map[string][]string{
-		"code_challenge_methods_supported":      m.ChallengeMethods,
-		"token_endpoint_auth_methods_supported": m.AuthMethods,
-		"id_token_signing_alg_values_supported": m.SigningAlgs,
-		"userinfo_signing_alg_values_supported": m.UserInfoAlgs,
+		"code_challenge_methods_supported":                 m.ChallengeMethods,
+		"token_endpoint_auth_methods_supported":            m.AuthMethods,
+		"id_token_signing_alg_values_supported":            m.SigningAlgs,
+		"userinfo_signing_alg_values_supported":            m.UserInfoAlgs,
+		"request_object_signing_alg_values_supported":      m.RequestAlgs,
+		"token_endpoint_auth_signing_alg_values_supported": m.AssertionAlgs,
+		"authorization_signing_alg_values_supported":       m.ResponseAlgs,
+		"response_modes_supported":                         m.ResponseModes,
+		"authorization_details_types_supported":            m.DetailTypes,
+		"dpop_signing_alg_values_supported":                m.ProofAlgs,
 	} {
 		if len(list) > maxListed { // each login searches them
 			faults = append(faults, fmt.Errorf("%s has %d values; this library accepts at most %d", name, len(list), maxListed))
@@ -69,6 +86,7 @@ func (m *metadata) check(c *Config) error {
 		{"userinfo_endpoint", m.UserInfoEndpoint, false},
 		{"end_session_endpoint", m.EndSessionEndpoint, false},
 		{"revocation_endpoint", m.RevocationEndpoint, false},
+		{"pushed_authorization_request_endpoint", m.PAREndpoint, false},
 	}
 	if c.FetchUser == nil && c.Keys == nil {
 		endpoints = append(endpoints, endpoint{"jwks_uri", m.JWKSURI, true})

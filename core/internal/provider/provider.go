@@ -2,7 +2,9 @@ package provider
 
 import (
 	"context"
+	"crypto"
 	"crypto/sha256"
+	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -57,6 +59,18 @@ type Config struct {
 	TrustedAudiences    []string
 	Tenants             []string // nil: Issuer is one issuer
 	SigningAlg          string   // empty: those that the metadata announces
+
+	PAR            bool // even if the provider does not require it
+	SignedRequest  bool
+	SignedResponse bool
+	FAPI2          bool
+
+	AuthorizationDetails string
+
+	SigningKeys    []*SigningKey // the first one signs
+	DecryptionKeys []crypto.PrivateKey
+	Certificate    func() (*tls.Certificate, error)
+	DPoP           bool
 
 	// TokenLifetime is the assumed lifetime of an access token, if the provider does
 	// not send one.

@@ -1,0 +1,76 @@
+package core
+
+import (
+	"context"
+	"crypto"
+	"crypto/tls"
+)
+
+// ClientConfig configures how the application proves that it is the registered client, in
+// every request that it makes itself: for pushed authorization requests, tokens, refreshes
+// and revocation. The zero value uses [Provider.ClientSecret].
+type ClientConfig struct {
+	// SecretFunc returns the client secret for each request, for providers whose secret is
+	// a signed token with a short life. Set either this or ClientSecret. It must be safe for
+	// concurrent use. Its error is logged, must not contain the secret, and fails the login
+	// with status 503.
+	SecretFunc func(context.Context) (string, error) `json:"-"`
+
+	// SigningKeys are the private keys of the client. The first one signs client assertions
+	// (private_key_jwt, RFC 7523) and signed requests. [Config.KeysPath] publishes the
+	// public parts of all. To replace a key, add the new one as the second everywhere, then
+	// make it the first, and remove the old one when no process signs with it any more.
+	// Nil: none.
+	SigningKeys []SigningKey `json:"-"`
+
+	// DecryptionKeys decrypt ID tokens and UserInfo that the provider encrypts to the
+	// client (RFC 7516): each is an RSA key of at least 2048 bits as [*rsa.PrivateKey] or
+	// [crypto.Decrypter] for RSA-OAEP-256 and RSA-OAEP, or an [*ecdsa.PrivateKey] or
+	// [*ecdh.PrivateKey] on P-256, P-384 or P-521 for ECDH-ES. Tokens that are not encrypted are accepted
+	// as well, because their signature is verified in any case. [Config.KeysPath] publishes
+	// the public parts, each with its JWK thumbprint (RFC 7638) as kid. Nil: encrypted
+	// tokens are refused.
+	DecryptionKeys []crypto.PrivateKey `json:"-"`
+
+	// Certificate returns the client certificate for mutual TLS (RFC 8705), with its private
+	// key. It authenticates the client if AuthMethod says so, and the tokens may be bound
+	// to it; [Client] then presents it to APIs. It is called for each new connection, so a
+	// renewed certificate needs no restart, and must be safe for concurrent use. An error
+	// is an outage. The transport of [EndpointConfig.HTTPClient] or [Config.HTTPClient] must
+	// then be nil or an [*http.Transport]. Nil: no certificate.
+	Certificate func() (*tls.Certificate, error) `json:"-"`
+
+	// AuthMethod is token_endpoint_auth_method of the registration (OpenID Connect Core
+	// section 9, RFC 8705 section 2): client_secret_basic, client_secret_post,
+	// client_secret_jwt, private_key_jwt, tls_client_auth or self_signed_tls_client_auth.
+	// The first two replace what the metadata says. The others must be in the
+	// metadata, if it lists methods. Empty: the first of private_key_jwt, tls_client_auth,
+	// self_signed_tls_client_auth, client_secret_basic, client_secret_post and
+	// client_secret_jwt for which there is a key, a certificate or a secret, and which the
+	// metadata offers. It is never found by trying.
+	AuthMethod string
+
+	// DPoP binds tokens to a key (RFC 9449), so that a stolen token is of no use: each
+	// request that uses one has a fresh signature. [Client] adds it; a program that sends
+	// the token of [TokenSource] itself has to. An answer with a Bearer token is refused.
+	// The key is derived from SessionKey, so all replicas have it, and it signs by ES256.
+	// False: bearer tokens.
+	DPoP bool
+}
+
+// SigningKey is a private key of the client.
+type SigningKey struct {
+	// Signer signs: a private key, or a key in a KMS or an HSM. RSA keys have at least
+	// 2048 bits, elliptic curve keys are on P-256, P-384 or P-521, or Ed25519. It must be
+	// safe for concurrent use. If it fails, or takes more than ten seconds, the login fails
+	// with status 503.
+	Signer crypto.Signer
+
+	// KeyID is the key's kid at the provider. Empty: its JWK thumbprint (RFC 7638).
+	KeyID string
+
+	// Alg is the signature algorithm: RS256, RS384, RS512, PS256, PS384, PS512, ES256,
+	// ES384, ES512 or EdDSA. Empty: the one of an elliptic curve key, and for an RSA key
+	// PS256, or RS256 if the metadata offers that and not PS256.
+	Alg string
+}

@@ -1,0 +1,154 @@
+package provider
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/cryptosigner"
+
+	"github.com/pixyauth/pixy/core/internal/base64url"
+)
+
+const (
+	signerPatience = 10 * time.Second // for one signature
+	maxSignatures  = 64               // of one key at a time
+)
+
+// A SigningKey is a private key of the client. It is safe for concurrent use.
+type SigningKey struct {
+	public jose.JSONWebKey // with kid, and alg if the configuration has it
+	signer jose.OpaqueSigner
+	busy   chan struct{} // one element for each signature under way
+}
+
+// NewSigningKey returns a key with a key id and an algorithm. If they are empty, they
+// follow from the key. The text of the error begins with a verb, for a name before it.
+func NewSigningKey(signer crypto.Signer, keyID, alg string) (*SigningKey, error) {
+	if signer == nil {
+		return nil, errors.New("has no Signer; give a private key, or a key in a KMS")
+	}
+	key := &SigningKey{
+		public: jose.JSONWebKey{Key: signer.Public(), KeyID: keyID, Algorithm: alg, Use: "sig"},
+		signer: cryptosigner.Opaque(signer), busy: make(chan struct{}, maxSignatures),
+	}
+	possible := key.algorithms()
+	switch {
+	case len(possible) == 0:
+		return nil, fmt.Errorf("has a key of type %T, or on another curve; give an RSA key, one on P-256, P-384 or P-521, or Ed25519", key.public.Key)
+	case alg != "" && !slices.Contains(possible, alg):
+		return nil, fmt.Errorf("has Alg %q, which is not for its key; give one of %q, or leave it empty", alg, possible)
+	}
+	if err := (&publicKey{JSONWebKey: key.public}).checkSize(); err != nil {
+		return nil, fmt.Errorf("has %w", err)
+	}
+	if keyID == "" {
+		thumbprint, err := key.public.Thumbprint(crypto.SHA256) // RFC 7638
+		if err != nil {
+			return nil, errors.New("has a key without a JWK thumbprint; give an RSA key, one on P-256, P-384 or P-521, or Ed25519")
+		}
+		key.public.KeyID = base64url.Encode(thumbprint)
+	}
+	return key, nil
+}
+
+// Public returns the key for a JWK set.
+func (k *SigningKey) Public() jose.JSONWebKey { return k.public }
+
+// algorithms returns the names of the algorithms by which the key can sign, the preferred
+// one first.
+func (k *SigningKey) algorithms() []string {
+	switch public := k.public.Key.(type) {
+	case *rsa.PublicKey:
+		return []string{"PS256", "RS256", "PS384", "RS384", "PS512", "RS512"}
+	case *ecdsa.PublicKey:
+		if alg := map[int]string{256: "ES256", 384: "ES384", 521: "ES512"}[public.Params().BitSize]; alg != "" {
+			return []string{alg}
+		}
+	case ed25519.PublicKey:
+		return []string{"EdDSA"}
+	}
+	return nil
+}
+
+// algorithm returns the algorithm for signatures that a provider verifies. announced are
+// those that its metadata lists in the member field; none listed means any.
+func (k *SigningKey) algorithm(field string, announced []string) (jose.SignatureAlgorithm, error) {
+	possible := k.algorithms()
+	if k.public.Algorithm != "" {
+		possible = []string{k.public.Algorithm}
+	}
+	for _, alg := range possible {
+		if len(announced) == 0 || slices.Contains(announced, alg) {
+			return jose.SignatureAlgorithm(alg), nil
+		}
+	}
+	return "", fmt.Errorf("the first of Client.SigningKeys signs by %q, and %s has %q; use a key that fits", possible, field, announced)
+}
+
+// sign returns a JWT with these claims (RFC 7519), in the compact form. typ is its type. A
+// signer that fails or is too slow is an outage. The error does not contain the claims.
+func (k *SigningKey) sign(ctx context.Context, alg jose.SignatureAlgorithm, typ string, claims map[string]any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", &Error{CodeCredential, errors.New("the claims of a signed request are not JSON")}
+	}
+	ctx, cancel := context.WithTimeout(ctx, signerPatience)
+	defer cancel()
+	select {
+	case k.busy <- struct{}{}:
+	case <-ctx.Done():
+		return "", signerFailed(ctx.Err())
+	}
+	type result struct {
+		token string
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() { // a crypto.Signer cannot be canceled
+		defer func() { <-k.busy }()
+		defer func() {
+			if cause := recover(); cause != nil {
+				done <- result{err: errors.New("it panicked")}
+			}
+		}()
+		token, err := k.signNow(alg, typ, payload)
+		done <- result{token, err}
+	}()
+	select {
+	case signed := <-done:
+		if signed.err != nil {
+			return "", signerFailed(signed.err)
+		}
+		return signed.token, nil
+	case <-ctx.Done():
+		return "", signerFailed(ctx.Err())
+	}
+}
+
+func (k *SigningKey) signNow(alg jose.SignatureAlgorithm, typ string, payload []byte) (string, error) {
+	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("kid", k.public.KeyID)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: k.signer}, options)
+	if err != nil {
+		return "", err
+	}
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		return "", err
+	}
+	return signed.CompactSerialize()
+}
+
+// signerFailed returns the error for a key that is unavailable. The signer's own error is
+// the application's, and about its KMS or HSM.
+func signerFailed(err error) *Error {
+	return &Error{CodeCredential, fmt.Errorf("Client.SigningKeys: %w", err)}
+}

@@ -1,0 +1,47 @@
+package core
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
+)
+
+// completeClient checks how the application authenticates at a provider.
+func (p *Provider) completeClient(prefix string, faults *faults) {
+	c := &p.Client
+	if m := c.AuthMethod; m != "" && !slices.Contains(provider.AuthMethods, m) {
+		faults.add("%sClient.AuthMethod is %q; give one of %q, or leave it empty", prefix, m, provider.AuthMethods)
+	}
+	if needs := p.lacksFor(c.AuthMethod); needs != "" {
+		faults.add("%sClient.AuthMethod is %s, and %s is not set; set both, or neither", prefix, c.AuthMethod, needs)
+	}
+	if p.ClientSecret != "" && p.Client.SecretFunc != nil {
+		faults.add("%sClientSecret and Client.SecretFunc are both set; give one of them", prefix)
+	}
+	if strings.ContainsFunc(p.ClientSecret, unicode.IsControl) {
+		faults.add("%sClientSecret has a line break or another control character; trim a secret that is read from a file (RFC 6749 appendix A.2)", prefix)
+	}
+	c.SigningKeys = slices.Clone(c.SigningKeys)
+	for i, key := range c.SigningKeys {
+		if _, err := provider.NewSigningKey(key.Signer, key.KeyID, key.Alg); err != nil {
+			faults.add("%sClient.SigningKeys[%d] %v", prefix, i, err)
+		}
+	}
+	c.DecryptionKeys = slices.Clone(c.DecryptionKeys)
+}
+
+// lacksFor returns the field that an authentication method needs, if it is not set. A
+// client secret may be missing, because its variable may be empty in development.
+func (p *Provider) lacksFor(method string) string {
+	switch {
+	case method == "private_key_jwt" && len(p.Client.SigningKeys) == 0:
+		return "Client.SigningKeys"
+	case strings.HasSuffix(method, "tls_client_auth") && p.Client.Certificate == nil:
+		return "Client.Certificate"
+	case method == "client_secret_jwt" && !p.confidential():
+		return "ClientSecret"
+	}
+	return ""
+}
