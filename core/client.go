@@ -1,0 +1,120 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/oauth2"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
+)
+
+// Client returns an HTTP client that calls APIs on behalf of the request's user. It sends
+// the access token of [TokenSource], and only to the given hosts. A host is a name, with
+// a port if it is not 443, such as "api.example.com" or "api.example.com:8443". Requests
+// must use https; loopback hosts may use http.
+//
+// A request to another host returns an error, and so does a redirect to one: list every
+// host that a redirect may lead to. Without hosts, every request returns an error. Errors
+// of TokenSource are wrapped in a [url.Error].
+//
+// The client is valid for one request: create a new one each time. It uses the transport
+// of the client that ctx has for [oauth2.HTTPClient], or else that of
+// [Config.HTTPClient]. It sets no timeout, and does not limit the size of requests and
+// responses.
+func Client(ctx context.Context, hosts ...string) *http.Client {
+	transport := &bearerTransport{base: apiTransport(ctx), source: TokenSource(ctx), hosts: slices.Clone(hosts)}
+	return &http.Client{Transport: transport, CheckRedirect: transport.redirect}
+}
+
+// apiTransport returns the transport that x/oauth2 would use, or that of the Config.
+func apiTransport(ctx context.Context) http.RoundTripper {
+	var custom *http.Client
+	if found := innermost(ctx); found != nil && found.by != nil {
+		custom = found.by.config.HTTPClient
+	}
+	if theirs, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok {
+		custom = theirs
+	}
+	if custom != nil && custom.Transport != nil {
+		return custom.Transport
+	}
+	return http.DefaultTransport
+}
+
+// bearerTransport sends an access token in the Authorization header (RFC 6750 section
+// 2.1), to the given hosts only.
+type bearerTransport struct {
+	base   http.RoundTripper
+	source oauth2.TokenSource
+	hosts  []string
+}
+
+func (t *bearerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !t.named(r.URL) {
+		closeBody(r)
+		return nil, errUnnamed(r)
+	}
+	token, err := t.source.Token()
+	if err != nil {
+		closeBody(r)
+		return nil, err
+	}
+	r = r.Clone(r.Context()) // r belongs to the caller
+	r.Host = ""              // the Host header must be the checked host
+	r.Header.Set("Authorization", "Bearer "+token.AccessToken)
+	return t.base.RoundTrip(r)
+}
+
+// maxRedirects is the limit of net/http.
+const maxRedirects = 10
+
+// redirect follows redirects to the given hosts. For another host it removes path and
+// query from the URL, because RoundTrip refuses the request and the error shows the URL.
+func (t *bearerTransport) redirect(r *http.Request, via []*http.Request) error {
+	if len(via) >= maxRedirects {
+		return fmt.Errorf("pixy: stopped after %d redirects", maxRedirects)
+	}
+	if !t.named(r.URL) {
+		r.URL = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host}
+	}
+	return nil
+}
+
+// errUnnamed names only the host of the URL.
+func errUnnamed(r *http.Request) error {
+	host := r.URL.Host
+	if r.Response != nil {
+		return fmt.Errorf("pixy: a redirect to %s://%s was not followed; if the access token may go there, add %q to the hosts of Client, and use https", r.URL.Scheme, host, host)
+	}
+	return fmt.Errorf("pixy: the access token is not sent to %s://%s; add %q to the hosts of Client, and use https", r.URL.Scheme, host, host)
+}
+
+func (t *bearerTransport) named(u *url.URL) bool {
+	secure := u.Scheme == "https" || u.Scheme == "http" && provider.IsLoopback(u.Hostname())
+	return secure && slices.ContainsFunc(t.hosts, func(host string) bool { return equalHost(u, host) })
+}
+
+// usualPorts are the default ports, which browsers omit.
+var usualPorts = map[string]string{"https": ":443", "http": ":80"}
+
+// originOf returns the scheme and host of u, as browsers compare them.
+func originOf(u *url.URL) string {
+	return u.Scheme + "://" + strings.TrimSuffix(strings.ToLower(u.Host), usualPorts[u.Scheme])
+}
+
+func equalHost(u *url.URL, host string) bool {
+	usual := usualPorts[u.Scheme]
+	return strings.EqualFold(strings.TrimSuffix(u.Host, usual), strings.TrimSuffix(host, usual))
+}
+
+// closeBody closes the body, as a RoundTripper must do even if it returns an error.
+func closeBody(r *http.Request) {
+	if r.Body != nil {
+		r.Body.Close()
+	}
+}
