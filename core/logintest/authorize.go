@@ -27,6 +27,7 @@ type grant struct {
 	authTime    time.Time
 	sid         string
 	acr         string
+	key         string // thumbprint of a DPoP key, or "": the code needs a proof with it
 	expires     time.Time
 	used        bool
 	revoked     bool // the code or a refresh token was used twice, or the grant was revoked
@@ -37,20 +38,9 @@ type refusal struct{ code, description string }
 
 // serveAuthorization is the authorization endpoint (RFC 6749 section 3.1).
 func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
-	request := r.URL.Query()
-	if r.Method == http.MethodPost && !request.Has("client_id") {
-		request = r.PostForm // otherwise, fields of a login form are not parameters
-	}
-	// Until client and redirect URI are validated, nothing may be sent to the
-	// redirect URI (section 4.1.2.1).
-	client, known := p.clients[request.Get("client_id")]
-	redirectURI := request.Get("redirect_uri")
-	switch {
-	case !known || len(request["client_id"]) != 1:
-		p.badRequest(w, "This client is not registered.")
-		return
-	case len(request["redirect_uri"]) != 1 || !client.registers(client.RedirectURIs, redirectURI):
-		p.badRequest(w, "This redirect_uri is not registered for this client: "+redirectURI)
+	request, unanswerable := p.resolve(r)
+	if request == nil {
+		p.badRequest(w, unanswerable)
 		return
 	}
 	if why := p.checkAuthorization(request); why != nil {
@@ -58,11 +48,11 @@ func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user := p.User
-	silent, ok := request.Get("prompt") == "none", p.Authenticate == nil
+	silent, ok := request.get("prompt") == "none", p.Authenticate == nil
 	if silent && !ok && p.Current != nil {
 		user, ok = p.Current(r)
 	}
-	switch anew := !ok || mustAuthenticate(request, user.AuthTime, p.now()); {
+	switch anew := !ok || mustAuthenticate(request.parameters, user.AuthTime, p.now()); {
 	case anew && silent:
 		p.respond(w, request, (&refusal{"login_required", "the user is not logged in"}).values())
 		return
@@ -77,15 +67,18 @@ func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 		user.AuthTime = p.now()
 	}
 	code := p.newCode(&grant{
-		client: client.ID, redirectURI: redirectURI,
-		challenge: request.Get("code_challenge"), nonce: request.Get("nonce"),
-		scopes: strings.Fields(request.Get("scope")), user: user.orAda(),
-		authTime: user.AuthTime, sid: cmp.Or(user.SessionID, rand.Text()), acr: user.classFor(request.Get("acr_values")), expires: p.now().Add(codeLifetime),
+		client: request.client.ID, redirectURI: request.get("redirect_uri"),
+		challenge: request.get("code_challenge"), nonce: request.get("nonce"), key: request.key,
+		scopes: strings.Fields(request.get("scope")), user: user.orAda(),
+		authTime: user.AuthTime, sid: cmp.Or(user.SessionID, rand.Text()), acr: user.classFor(request.get("acr_values")), expires: p.now().Add(codeLifetime),
 	})
 	p.respond(w, request, url.Values{"code": {code}})
 }
 
-func (p *Provider) checkAuthorization(request url.Values) *refusal {
+// checkAuthorization checks the parameters of a request whose client and
+// redirect URI are known.
+func (p *Provider) checkAuthorization(a *authorizationRequest) *refusal {
+	request := a.parameters
 	if name, ok := repeated(request); ok {
 		return &refusal{"invalid_request", name + " occurs twice"}
 	}
@@ -98,6 +91,9 @@ func (p *Provider) checkAuthorization(request url.Values) *refusal {
 	if mode := request.Get("response_mode"); mode != "" && mode != "query" && mode != "form_post" {
 		return &refusal{"invalid_request", "response_mode must be query or form_post"}
 	}
+	if key := request.Get("dpop_jkt"); key != "" && !validChallenge.MatchString(key) {
+		return &refusal{"invalid_request", "dpop_jkt is not the base64url of a SHA-256 hash"}
+	}
 	if p.misbehaviour().NoPKCE {
 		return nil
 	}
@@ -105,17 +101,21 @@ func (p *Provider) checkAuthorization(request url.Values) *refusal {
 }
 
 // respond sends the browser back to the client, with iss (RFC 9207) and state.
-func (p *Provider) respond(w http.ResponseWriter, request, response url.Values) {
+func (p *Provider) respond(w http.ResponseWriter, request *authorizationRequest, response url.Values) {
+	if !p.useUp(request) {
+		p.badRequest(w, "The request_uri has been used.")
+		return
+	}
 	response.Set("iss", p.issuer)
-	if state := request.Get("state"); state != "" {
+	if state := request.get("state"); state != "" {
 		response.Set("state", state)
 	}
 	if edit := p.misbehaviour().Authorization; edit != nil {
 		edit(response)
 	}
-	redirectURI := request.Get("redirect_uri")
+	redirectURI := request.get("redirect_uri")
 	w.Header().Set("Cache-Control", "no-store")
-	if request.Get("response_mode") == "form_post" {
+	if request.get("response_mode") == "form_post" {
 		postForm(w, redirectURI, response)
 		return
 	}
@@ -150,14 +150,17 @@ func (p *Provider) newCode(g *grant) string {
 // prune removes expired entries when their number has doubled since the last
 // time. The caller holds mu.
 func (p *Provider) prune() {
-	if len(p.codes)+len(p.tokens)+len(p.sessions) < max(p.pruneAt, maxRequests) {
+	entries := func() int { return len(p.codes) + len(p.tokens) + len(p.sessions) + len(p.pushed) + len(p.seen) }
+	if entries() < max(p.pruneAt, maxRequests) {
 		return
 	}
 	now := p.now()
 	maps.DeleteFunc(p.codes, func(_ string, g *grant) bool { return now.After(g.expires.Add(time.Hour)) })
 	maps.DeleteFunc(p.tokens, func(_ string, t *token) bool { return now.After(t.expires) })
 	maps.DeleteFunc(p.sessions, func(_ string, s *session) bool { return now.After(s.expires) })
-	p.pruneAt = 2 * (len(p.codes) + len(p.tokens) + len(p.sessions))
+	maps.DeleteFunc(p.pushed, func(_ string, a *authorizationRequest) bool { return now.After(a.expires.Add(time.Hour)) })
+	maps.DeleteFunc(p.seen, func(_ string, expires time.Time) bool { return now.After(expires) })
+	p.pruneAt = 2 * entries()
 }
 
 func (r *refusal) values() url.Values {

@@ -2,7 +2,10 @@ package logintest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // serveDiscovery serves the metadata of OpenID Connect Discovery section 3, RFC
@@ -32,10 +35,39 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		"frontchannel_logout_supported":                  true,
 		"frontchannel_logout_session_supported":          true,
 	}
+	p.announce(metadata)
 	if edit := p.misbehaviour().Discovery; edit != nil {
 		edit(metadata)
 	}
 	writeJSON(w, http.StatusOK, metadata)
+}
+
+// announce adds what strong clients use, if there are any.
+func (p *Provider) announce(metadata map[string]any) {
+	clients := slices.Collect(maps.Values(p.clients))
+	all := func(has func(Client) bool) bool {
+		return !slices.ContainsFunc(clients, func(c Client) bool { return !has(c) })
+	}
+	if all(func(c Client) bool { return !c.strong() }) {
+		return
+	}
+	var methods []string
+	for _, client := range clients {
+		methods = append(methods, client.authMethods()...)
+	}
+	slices.Sort(methods)
+	methods = slices.Compact(methods)
+	algs := strings.Fields(join(asymmetric))
+	metadata["pushed_authorization_request_endpoint"] = p.url(PAR)
+	metadata["require_pushed_authorization_requests"] = all(func(c Client) bool { return c.RequirePAR })
+	metadata["dpop_signing_alg_values_supported"] = algs
+	if slices.Contains(methods, methodSecretJWT) {
+		algs = append(algs, "HS256", "HS384", "HS512")
+	}
+	for _, endpoint := range []string{"token_endpoint", "revocation_endpoint"} {
+		metadata[endpoint+"_auth_methods_supported"] = methods
+		metadata[endpoint+"_auth_signing_alg_values_supported"] = algs
+	}
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {

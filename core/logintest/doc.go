@@ -30,6 +30,11 @@
 // that rotate. A request that breaks one of these rules fails the login, and
 // the test.
 //
+// Fields of [Client] make it demand what strong clients do, each rule by
+// itself: client authentication by a signed assertion (private_key_jwt,
+// client_secret_jwt), pushed authorization requests (RFC 9126), and DPoP (RFC
+// 9449) with nonces. [Provider.Protect] is a resource server with these rules.
+//
 // It also supports what follows a login. It counts refreshes
 // ([Provider.Refreshes]) and reused refresh tokens ([Provider.Reused]), and
 // revokes tokens (RFC 7009). ID tokens name a session (sid). When the session

@@ -47,6 +47,9 @@ type Faults struct {
 	// valid.
 	NoRotation bool
 
+	// Pushed edits the response to a pushed authorization request.
+	Pushed func(response map[string]any)
+
 	// JWKS edits the key set.
 	JWKS func(set map[string]any)
 

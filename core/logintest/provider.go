@@ -1,6 +1,7 @@
 package logintest
 
 import (
+	"crypto/rand"
 	"net/http"
 	"net/url"
 	"strings"
@@ -50,14 +51,17 @@ type Provider struct {
 	issuer  string
 	path    string // of the issuer, without a trailing slash
 	clients map[string]Client
+	secret  []byte // of the DPoP nonces
 
 	mu       sync.Mutex
 	faults   Faults
 	keys     []*signingKeys // the last one signs
 	codes    map[string]*grant
-	tokens   map[string]*token   // access and refresh tokens
-	sessions map[string]*session // by sid
-	pruneAt  int                 // the number of codes, tokens and sessions at which prune runs
+	tokens   map[string]*token                // access and refresh tokens
+	sessions map[string]*session              // by sid
+	pushed   map[string]*authorizationRequest // by request_uri
+	seen     map[string]time.Time             // when what may occur once expires, such as a jti
+	pruneAt  int                              // the number of entries at which prune runs
 	requests []Request
 	counts   map[Endpoint]int
 
@@ -90,29 +94,6 @@ type User struct {
 	ACR []string
 }
 
-// Client is an application that is registered at a Provider. URIs are compared
-// byte by byte.
-type Client struct {
-	ID                     string
-	Secret                 string // empty: a public client
-	RedirectURIs           []string
-	PostLogoutRedirectURIs []string
-
-	// AllowURI reports whether a redirect URI or a post-logout redirect URI is
-	// registered that is not in its list. Nil: the lists are complete.
-	AllowURI func(uri string) bool
-
-	// BackChannelLogoutURI is the URI to which the provider posts a logout
-	// token when a session with a login of this client ends (OpenID Connect
-	// Back-Channel Logout section 2.5). It is sent with Outbound. Empty: none.
-	BackChannelLogoutURI string
-
-	// FrontChannelLogoutURI is the URI that the provider's logout page then
-	// opens in an iframe, with iss and sid (OpenID Connect Front-Channel Logout
-	// section 2). Empty: none.
-	FrontChannelLogoutURI string
-}
-
 // Endpoint is the path of an endpoint, below the issuer.
 type Endpoint string
 
@@ -125,6 +106,7 @@ const (
 	UserInfo      Endpoint = "/userinfo"
 	EndSession    Endpoint = "/end-session"
 	Revocation    Endpoint = "/revoke"
+	PAR           Endpoint = "/par"
 )
 
 // oauth2Metadata is a second path of the metadata (RFC 8414 section 3.1).
@@ -144,7 +126,8 @@ type Request struct {
 // for days.
 const maxRequests = 4096
 
-// NewProvider returns a provider with exactly this issuer and these clients.
+// NewProvider returns a provider with exactly this issuer and these clients. It
+// panics if a client cannot be registered, such as one with malformed Keys.
 func NewProvider(issuer string, clients ...Client) *Provider {
 	p := &Provider{
 		issuer:  issuer,
@@ -154,12 +137,15 @@ func NewProvider(issuer string, clients ...Client) *Provider {
 		counts:  make(map[Endpoint]int),
 
 		sessions: make(map[string]*session),
+		pushed:   make(map[string]*authorizationRequest),
+		seen:     make(map[string]time.Time),
+		secret:   []byte(rand.Text()),
 	}
 	if u, err := url.Parse(issuer); err == nil {
 		p.path = strings.TrimSuffix(u.Path, "/")
 	}
 	for _, client := range clients {
-		p.clients[client.ID] = client
+		p.clients[client.ID] = client.registered()
 	}
 	p.RotateKeys()
 	return p
@@ -193,6 +179,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		UserInfo:      p.serveUserInfo,
 		EndSession:    p.serveEndSession,
 		Revocation:    p.serveRevocation,
+		PAR:           p.servePAR,
 	}[endpoint]
 	if !ok || handle == nil {
 		http.NotFound(w, r)

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"crypto"
 	"crypto/rand"
-	"crypto/subtle"
 	"encoding/base64"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -27,6 +25,7 @@ type token struct {
 	refresh bool
 	scopes  []string
 	expires time.Time
+	bound   binding
 	used    bool // a refresh token that was used
 	revoked bool // an access token that was revoked by itself
 }
@@ -37,17 +36,21 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	bound, why := p.bind(w, r, client)
+	if why != nil {
+		refuse(w, http.StatusBadRequest, why)
+		return
+	}
 	var g *grant
 	var scopes []string
-	var why *refusal
 	switch r.PostForm.Get("grant_type") {
 	case "authorization_code":
-		if g, why = p.redeem(client, r.PostForm); why == nil {
+		if g, why = p.redeem(client, r.PostForm, bound); why == nil {
 			scopes = g.scopes
 			p.join(g)
 		}
 	case "refresh_token":
-		g, scopes, why = p.rotate(client, r.PostForm)
+		g, scopes, why = p.rotate(client, r.PostForm, bound)
 	default:
 		why = &refusal{"unsupported_grant_type", "grant_type must be authorization_code or refresh_token"}
 	}
@@ -55,60 +58,12 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, why)
 		return
 	}
-	writeJSON(w, http.StatusOK, p.issue(g, scopes, r.PostForm.Get("grant_type") == "refresh_token"))
-}
-
-// admit checks that the request posts a form and authenticates a client.
-// Otherwise it answers with an error and returns false.
-func (p *Provider) admit(w http.ResponseWriter, r *http.Request) (Client, bool) {
-	w.Header().Set("Cache-Control", "no-store")
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method != http.MethodPost || kind != "application/x-www-form-urlencoded" {
-		refuse(w, http.StatusBadRequest, &refusal{"invalid_request", "POST a form"})
-		return Client{}, false
-	}
-	if name, ok := repeated(r.PostForm); ok {
-		refuse(w, http.StatusBadRequest, &refusal{"invalid_request", name + " occurs twice"})
-		return Client{}, false
-	}
-	client, why := p.authenticateClient(r)
-	if why != nil {
-		if _, _, basic := r.BasicAuth(); basic {
-			w.Header().Set("WWW-Authenticate", `Basic realm="token endpoint"`)
-		}
-		refuse(w, http.StatusUnauthorized, why)
-		return Client{}, false
-	}
-	return client, true
-}
-
-func refuse(w http.ResponseWriter, status int, why *refusal) {
-	writeJSON(w, status, map[string]any{"error": why.code, "error_description": why.description})
-}
-
-// authenticateClient accepts exactly one authentication method (RFC 6749
-// section 2.3).
-func (p *Provider) authenticateClient(r *http.Request) (Client, *refusal) {
-	invalid := &refusal{"invalid_client", "client authentication failed"}
-	id, secret := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
-	if r.Header.Get("Authorization") != "" {
-		user, password, ok := r.BasicAuth()
-		basicID, err1 := url.QueryUnescape(user) // section 2.3.1
-		basicSecret, err2 := url.QueryUnescape(password)
-		if !ok || err1 != nil || err2 != nil || r.PostForm.Has("client_secret") || id != "" && id != basicID {
-			return Client{}, invalid
-		}
-		id, secret = basicID, basicSecret
-	}
-	client, known := p.clients[id]
-	if !known || subtle.ConstantTimeCompare([]byte(client.Secret), []byte(secret)) != 1 {
-		return Client{}, invalid
-	}
-	return client, nil
+	writeJSON(w, http.StatusOK, p.issue(g, scopes, bound, r.PostForm.Get("grant_type") == "refresh_token"))
 }
 
 // redeem uses up a code. An authenticated client has one attempt: after a wrong
 // verifier, the code counts as stolen.
-func (p *Provider) redeem(client Client, form url.Values) (*grant, *refusal) {
+func (p *Provider) redeem(client Client, form url.Values, bound binding) (*grant, *refusal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g, known := p.codes[form.Get("code")]
@@ -125,6 +80,8 @@ func (p *Provider) redeem(client Client, form url.Values) (*grant, *refusal) {
 		return nil, &refusal{"invalid_grant", "the code has expired"}
 	case form.Get("redirect_uri") != g.redirectURI:
 		return nil, &refusal{"invalid_grant", "redirect_uri differs from the authorization request"}
+	case g.key != "" && g.key != bound.key:
+		return nil, &refusal{"invalid_grant", "the code is bound to another DPoP key"}
 	}
 	if p.faults.NoPKCE {
 		return g, nil
@@ -134,12 +91,15 @@ func (p *Provider) redeem(client Client, form url.Values) (*grant, *refusal) {
 
 // rotate uses up a refresh token. A refresh token that is used twice counts as
 // stolen, and all tokens of its grant are revoked (RFC 9700 section 4.14.2).
-func (p *Provider) rotate(client Client, form url.Values) (*grant, []string, *refusal) {
+func (p *Provider) rotate(client Client, form url.Values, bound binding) (*grant, []string, *refusal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t, known := p.tokens[form.Get("refresh_token")]
 	if !known || !t.refresh || t.grant.client != client.ID {
 		return nil, nil, &refusal{"invalid_grant", "the refresh token is unknown"}
+	}
+	if t.bound != (binding{}) && t.bound != bound {
+		return nil, nil, &refusal{"invalid_grant", "the refresh token is bound to another key"}
 	}
 	if t.used {
 		t.grant.revoked = true
@@ -186,13 +146,13 @@ func (p *Provider) Reused() int {
 
 // issue returns a token response (RFC 6749 section 5.1, OpenID Connect Core
 // sections 3.1.3.3 and 12.2).
-func (p *Provider) issue(g *grant, scopes []string, refresh bool) map[string]any {
+func (p *Provider) issue(g *grant, scopes []string, bound binding, refresh bool) map[string]any {
 	faults := p.misbehaviour()
 	lifetime := cmp.Or(p.AccessTokenLifetime, accessLifetime)
-	access := p.newToken(&token{grant: g, scopes: scopes, expires: p.now().Add(lifetime)}, p.AccessTokenBytes)
+	access := p.newToken(&token{grant: g, scopes: scopes, bound: bound, expires: p.now().Add(lifetime)}, p.AccessTokenBytes)
 	response := map[string]any{
 		"access_token": access,
-		"token_type":   "Bearer",
+		"token_type":   bound.tokenType(),
 		"expires_in":   int(lifetime.Seconds()),
 		"scope":        strings.Join(scopes, " "),
 	}
@@ -201,7 +161,11 @@ func (p *Provider) issue(g *grant, scopes []string, refresh bool) map[string]any
 	}
 	if slices.Contains(g.scopes, "offline_access") && !(refresh && faults.NoRotation) {
 		// A refresh with less scope does not limit the next one (RFC 6749 section 6).
-		response["refresh_token"] = p.newToken(&token{grant: g, refresh: true, scopes: g.scopes, expires: p.now().Add(refreshLifetime)}, 0)
+		t := &token{grant: g, refresh: true, scopes: g.scopes, expires: p.now().Add(refreshLifetime)}
+		if p.clients[g.client].public() {
+			t.bound = bound // others authenticate instead (RFC 9449 section 5)
+		}
+		response["refresh_token"] = p.newToken(t, 0)
 	}
 	if faults.Token != nil {
 		faults.Token(response)

@@ -1,0 +1,26 @@
+package logintest
+
+import "net/http"
+
+// A binding is what a token can be used with only: the thumbprint of a DPoP key
+// (RFC 9449 section 6). Zero: a bearer token.
+type binding struct{ key string }
+
+// bind returns what the tokens of a token request will be bound to. It is called
+// before anything is used up, because the client may repeat a request that
+// lacked a nonce.
+func (p *Provider) bind(w http.ResponseWriter, r *http.Request, client Client) (binding, *refusal) {
+	key, why := p.provenKey(w, r, client, Token)
+	if why == nil && key == "" && client.DPoP {
+		why = &refusal{"invalid_dpop_proof", "the DPoP proof is missing"}
+	}
+	return binding{key: key}, why
+}
+
+// tokenType returns token_type of access tokens with this binding.
+func (b binding) tokenType() string {
+	if b.key != "" {
+		return "DPoP"
+	}
+	return "Bearer"
+}
