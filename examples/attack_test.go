@@ -45,6 +45,7 @@ func attack(t *testing.T, name, addr, redirectURL string) {
 	}
 	if name == "spa" { // its page is the same for all users: attack what its script gets
 		target.KeepsTokens = true
+		target.API = []string{"GET /api/session", "GET /me", "GET /api/profile", "GET /api/note", "POST /api/note"}
 		serve := target.Start
 		target.Start = func(provider *logintest.Provider) http.Handler {
 			app := serve(provider)

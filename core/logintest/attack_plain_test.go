@@ -103,16 +103,17 @@ func TestAttackByForwardedHeaders(t *testing.T) {
 func TestAttackOnALogoutByGET(t *testing.T) {
 	t.Parallel()
 	const byLink, forged, redirect = "logout by a link", "logout by another site", "open redirect at the logout"
+	const byScript, redirectScript = "logout by a script of another site", "open redirect at a logout by script"
 	for name, test := range map[string]struct {
 		refuses func(*http.Request) bool
 		want    []string
 	}{
-		"for everybody":     {func(*http.Request) bool { return false }, []string{byLink, redirect, forged}},
-		"for its own pages": {func(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Site") != "same-origin" }, []string{redirect}},
+		"for everybody":     {func(*http.Request) bool { return false }, []string{byLink, redirect, forged, byScript, redirectScript}},
+		"for its own pages": {func(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Site") != "same-origin" }, []string{redirect, redirectScript}},
 		"for older browsers": {func(r *http.Request) bool {
 			site := r.Header.Get("Sec-Fetch-Site")
 			return site != "" && site != "same-origin"
-		}, []string{redirect, forged}},
+		}, []string{redirect, forged, redirectScript}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

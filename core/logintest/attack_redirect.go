@@ -39,22 +39,21 @@ func returning(to string, names ...string) url.Values {
 	return query
 }
 
-// heeded returns the names that the application uses.
+const mark = "returned-here=1"
+
+// heeded returns the names that the application's login uses.
 func (s *siege) heeded() []string {
-	const mark = "returned-here=1"
-	to := s.marked(mark)
 	var names []string
 	for _, name := range returnNames {
-		l := s.try(s.newBrowser(), s.ada, returning(to, name))
-		if l.callback == nil {
-			continue
-		}
-		if hops := s.finish(l); strings.Contains(hops[len(hops)-1].URL, mark) {
+		l := s.try(s.newBrowser(), s.ada, returning(s.marked(mark), name))
+		if l.callback != nil && endsAtMark(s.finish(l)) {
 			names = append(names, name)
 		}
 	}
 	return names
 }
+
+func endsAtMark(hops []Hop) bool { return strings.Contains(hops[len(hops)-1].URL, mark) }
 
 // marked returns the path of the private page with a parameter.
 func (s *siege) marked(mark string) string {
@@ -148,7 +147,8 @@ func checkHeaders(hops []Hop) {
 	}
 }
 
-func hostForged(s *siege) {
+// forgedHeaders returns functions that each forge one header of a request.
+func forgedHeaders() []func(*http.Request) {
 	edits := []func(*http.Request){func(r *http.Request) { r.Host = evilHost }}
 	for name, value := range map[string]string{
 		"X-Forwarded-Host": evilHost, "X-Forwarded-Server": evilHost, "X-Host": evilHost, "X-Original-Host": evilHost,
@@ -158,8 +158,12 @@ func hostForged(s *siege) {
 	} {
 		edits = append(edits, func(r *http.Request) { r.Header.Set(name, value) })
 	}
+	return edits
+}
+
+func hostForged(s *siege) {
 	insecure := s.setsInsecureCookies(s.everywhere(nil)) // without forged headers
-	for _, edit := range edits {
+	for _, edit := range forgedHeaders() {
 		hops := s.everywhere(edit)
 		s.checkHost(hops)
 		if !insecure && s.setsInsecureCookies(hops) {

@@ -20,7 +20,8 @@ type siege struct {
 	ada      User
 	mallory  User
 
-	anonymous int                 // status of the private page for anonymous requests
+	anonymous int                 // status that an anonymous page load of the private page ends with
+	elsewhere bool                // it ends at another page
 	userInfo  bool                // the application requests UserInfo
 	reads     bool                // the application reads the provider's metadata
 	plain     bool                // the application requests no ID token
@@ -30,6 +31,7 @@ type siege struct {
 	other     *siege              // of the other login; nil: there is none
 	base      string              // path below which the application is; "": it has the whole origin
 	linkBy    string              // method that begins a link
+	entry     entry               // the sign-in page; zero: there is none
 	accounts  int                 // accounts of the provider that are neither Ada's nor Mallory's own
 }
 
@@ -107,6 +109,18 @@ func (s *siege) newBrowser() *Browser {
 	return b
 }
 
+// pathOf returns the path of a URL, as it is spelled.
+func pathOf(address string) string {
+	address, _, _ = strings.Cut(address, "?")
+	if _, rest, ok := strings.Cut(address, "://"); ok {
+		if i := strings.IndexByte(rest, '/'); i >= 0 {
+			return rest[i:]
+		}
+		return "/"
+	}
+	return address
+}
+
 func originOf(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
 // at returns the URL of a path of the application, with more parameters in its
@@ -122,12 +136,7 @@ func (s *siege) at(path string, query url.Values) string {
 }
 
 // private opens the private page.
-func (s *siege) private(b *Browser) *Page {
-	hops, _ := s.walk(b, typed(s.at(s.target.Private, nil)), func(next *url.URL) bool {
-		return originOf(next) != s.origin || s.isCallback(next)
-	})
-	return &Page{Hop: hops[len(hops)-1], Hops: hops}
-}
+func (s *siege) private(b *Browser) *Page { return s.load(b, typed(s.at(s.target.Private, nil))) }
 
 // identify returns the user of a private page. It returns somebody for a page
 // that shows neither Ada nor Mallory, but that anonymous requests do not get.
@@ -142,7 +151,7 @@ func (s *siege) identify(page *Page) string {
 		return called(s.ada)
 	case mallory:
 		return called(s.mallory)
-	case page.Status/100 == 2 && s.anonymous/100 != 2:
+	case page.Status/100 == 2 && (s.anonymous/100 != 2 || s.elsewhere && pathOf(page.URL) == pathOf(s.target.Private)):
 		return somebody
 	}
 	return nobody

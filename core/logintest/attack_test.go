@@ -173,6 +173,28 @@ var tutorialFails = [][2]string{
 		`a link to the front-channel logout on another site ended the session of Ada Lovelace: an application must end no session by a front-channel logout without the session's sid, because another site can put its URL into a link or an image`},
 	{"answers in caches",
 		`a login was answered without Cache-Control: no-store: an application must answer the login and the callback with Cache-Control: no-store`},
+	{"logout by a script of another site",
+		`a POST to the logout by a script of another site ended the session of Ada Lovelace: an application must check Sec-Fetch-Site and Origin of every logout request, also if it accepts JSON, and end no session by GET`},
+	{"open redirect at a logout by script",
+		`the parameter https://evil.example.test made the response to a script's logout lead to https://evil.example.test: an application must answer a script's logout with an address from its configuration only, whatever the request's parameters, Host and forwarded headers say`},
+	{"open redirect through the sign-in page",
+		`"https://evil.example.test" as the page to return to made a link of the sign-in page lead to https://evil.example.test: an application must let links and forms of its sign-in page lead to its own login only, and check there the page to return to as in any login`},
+	{"parameters through the sign-in page",
+		`a link to the sign-in page chose the login's parameter provider: an application must encode the page to return to in the links of its sign-in page, and take no other parameter of the request over`},
+	{"text on the sign-in page",
+		`the sign-in page showed a message that a link to it chose: an application must escape all that its sign-in page repeats, and show messages of its own only, because anybody can make a link to that page`},
+	{"circle through the sign-in page",
+		`a login through the sign-in page, with /signin as the page to return to, ended at /signin: an application must end a login at a page of the application, and neither at the sign-in page nor at a route of the login`},
+	{"API answers in caches",
+		`/api/session was answered without Cache-Control: no-store: an application must answer its API with Cache-Control: no-store, so that no cache shows them after a logout or to another user`},
+	{"API answers taken for pages",
+		`/api/session was answered with Content-Type "": an application must answer its API with Content-Type application/json and X-Content-Type-Options: nosniff, so that no browser runs a user's text as a page or a script`},
+	{"API read by another site",
+		`/api/session may be read by scripts of https://evil.example.test, with the user's cookies: an application must allow no other origin to read its API with cookies: neither by CORS nor by JSONP`},
+	{"API without a session",
+		`GET /api/session answered an anonymous request by a script with status 302 and "text/html": an application must answer its API without a session with 401 or 403, or with JSON that says so, because a script cannot follow a redirect to a login`},
+	{"API called by another site",
+		`a POST to /api/note by a page of another site got status 200: an application must reject a POST to its API by a page of another site: check Sec-Fetch-Site and Origin, or require a content type or header that needs a preflight`},
 }
 
 // Every attack succeeds against a login with that weakness, with its own finding.
@@ -181,6 +203,7 @@ func TestWeakLoginFailsAttackByAttack(t *testing.T) {
 	r := attack(logintest.Target{
 		Start: new(tutorial).start, StepUp: "/vault",
 		BackChannelLogout: "/auth/backchannel-logout", FrontChannelLogout: "/auth/frontchannel-logout",
+		SignIn: "/signin", API: []string{"GET /api/session", "POST /api/note"},
 	}, every)
 	if r.fatal != "" {
 		t.Fatal(r.fatal)
@@ -200,7 +223,7 @@ func TestWeakLoginFailsAttackByAttack(t *testing.T) {
 	for _, name := range r.names { // fails here, or in one of the variants
 		inTable := func(want [2]string) bool { return want[0] == name }
 		inVariant := func(v variant) bool { return v.attack == name && v.want != "" }
-		if !slices.ContainsFunc(tutorialFails, inTable) && !slices.ContainsFunc(variants, inVariant) {
+		if !slices.ContainsFunc(tutorialFails, inTable) && !slices.ContainsFunc(slices.Concat(variants, pageVariants), inVariant) {
 			t.Errorf("%s succeeds neither here nor in a variant", name)
 		}
 	}
@@ -236,6 +259,13 @@ func TestAttackNeedsAnHonestLogin(t *testing.T) {
 			"Target.StepUp is /vault, which asks for a login without max_age, prompt=login or acr_values"},
 		"a step-up that does not open": {logintest.Target{Start: vault(http.RedirectHandler("/auth/login?step_up=1", http.StatusFound).ServeHTTP), StepUp: "/vault"},
 			"/vault did not open after a login as recent and strong as requested"},
+		"no sign-in path": {logintest.Target{Start: start, SignIn: "signin"}, `"signin", which is not a path; it must begin with a slash`},
+		"a sign-in page that there is not": {logintest.Target{Start: start, SignIn: "/elsewhere"},
+			"Target.SignIn is /elsewhere, which answered 200 without a link or a form that logs in"},
+		"no request of an API": {logintest.Target{Start: start, API: []string{"/api/session"}}, `Target.API has "/api/session": want GET or POST, a space and a path`},
+		"a method of no API":   {logintest.Target{Start: start, API: []string{"PUT /api/note"}}, `Target.API has "PUT /api/note": want GET or POST`},
+		"an API that there is not": {logintest.Target{Start: start, API: []string{"GET /elsewhere"}},
+			`Target.API has GET /elsewhere, which answered a logged-in user with status 200 and "Welcome"`},
 		"no back-channel path":  {logintest.Target{Start: start, BackChannelLogout: "back"}, `"back", which is not a path; it must begin with a slash`},
 		"no front-channel path": {logintest.Target{Start: start, FrontChannelLogout: "front"}, `"front", which is not a path; it must begin with a slash`},
 		"a back channel that there is not": {logintest.Target{Start: start, BackChannelLogout: "/elsewhere"},

@@ -61,6 +61,13 @@ func (s *siege) walk(b *Browser, now step, leave func(*url.URL) bool) ([]Hop, *u
 	return nil, nil
 }
 
+// load opens a page, and follows redirects to the callback, or within the
+// application.
+func (s *siege) load(b *Browser, now step) *Page {
+	hops, _ := s.walk(b, now, func(next *url.URL) bool { return originOf(next) != s.origin || s.isCallback(next) })
+	return &Page{Hop: hops[len(hops)-1], Hops: hops}
+}
+
 // A login has returned from the provider, and its callback has not been opened
 // yet.
 type login struct {
@@ -83,7 +90,7 @@ func (s *siege) from(b *Browser, address string) *login { return s.fromStep(b, t
 func (s *siege) fromStep(b *Browser, now step) *login {
 	l := &login{browser: b}
 	var next *url.URL
-	l.hops, next = s.walk(b, now, s.isCallback)
+	l.hops, next = s.walk(b, now, s.leaves)
 	if next != nil && s.isCallback(next) {
 		l.callback = next
 	}
@@ -109,6 +116,13 @@ func (s *siege) begin(b *Browser, user User) *login {
 
 func (s *siege) isCallback(u *url.URL) bool {
 	return originOf(u) == s.origin && u.Path == s.callback.Path
+}
+
+// leaves reports whether a step ends a login's way: at the callback, or outside of
+// the application and its provider.
+func (s *siege) leaves(next *url.URL) bool {
+	issuer, err := url.Parse(s.target.Issuer)
+	return s.isCallback(next) || originOf(next) != s.origin && (err != nil || originOf(next) != originOf(issuer))
 }
 
 // open opens a page of the application from another site, and follows redirects

@@ -3,6 +3,7 @@ package logintest
 import (
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -88,6 +89,76 @@ func (h *Hop) onward() *step {
 		}
 	}
 	return nil
+}
+
+// doors returns the links and forms of a page, as the steps of a user who follows them.
+// A form has a step for each of its buttons with a name.
+func (h *Hop) doors() []step {
+	base, err := url.Parse(h.URL)
+	if err != nil {
+		return nil
+	}
+	var steps []step
+	all := tagsOf(h.Body)
+	for i, t := range all {
+		switch {
+		case t.name == "a" && t.attributes["href"] != "":
+			if to, err := base.Parse(t.attributes["href"]); err == nil {
+				steps = append(steps, step{method: http.MethodGet, address: to.String(), site: "same-origin"})
+			}
+		case t.name == "form":
+			to, err := base.Parse(t.attributes["action"])
+			if err != nil {
+				continue
+			}
+			for _, fields := range submissions(all[i+1:]) {
+				steps = append(steps, submit(t, *to, fields))
+			}
+		}
+	}
+	return steps
+}
+
+// submissions returns the values that the buttons of a form send.
+func submissions(all []tag) []url.Values {
+	hidden := fieldsOf(all)
+	var each []url.Values
+	for _, t := range all {
+		if t.name == "/form" {
+			break
+		}
+		if name := t.attributes["name"]; name != "" && (t.name == "button" || strings.EqualFold(t.attributes["type"], "submit")) {
+			with := maps.Clone(hidden)
+			with.Add(name, t.attributes["value"])
+			each = append(each, with)
+		}
+	}
+	if each == nil {
+		return []url.Values{hidden}
+	}
+	return each
+}
+
+// submit returns the step that sends a form.
+func submit(form tag, to url.URL, fields url.Values) step {
+	if strings.EqualFold(form.attributes["method"], "post") {
+		return step{method: http.MethodPost, address: to.String(), form: fields, site: "same-origin"}
+	}
+	to.RawQuery = fields.Encode()
+	return step{method: http.MethodGet, address: to.String(), site: "same-origin"}
+}
+
+// links returns the addresses of a page's links and forms, as they are written.
+func (h *Hop) links() []string {
+	var addresses []string
+	for _, t := range tagsOf(h.Body) {
+		for _, name := range []string{"href", "action", "formaction"} {
+			if address := t.attributes[name]; address != "" {
+				addresses = append(addresses, address)
+			}
+		}
+	}
+	return addresses
 }
 
 var (

@@ -25,35 +25,38 @@ type tutorial struct {
 	provider *logintest.Provider
 	client   *http.Client
 
-	pkce       func(verifier string) (challenge, method string) // nil: plain
-	verifier   string                                           // "": a new one for each login, in a cookie
-	secret     string                                           // of the client; shown on the private page
-	token      bool                                             // a cookie holds the access token
-	state      bool                                             // compares the state with the cookie
-	nonce      bool                                             // sends a nonce and compares it
-	raises     bool                                             // verifies auth_time and acr after a step-up
-	vault      http.HandlerFunc                                 // nil: opens after a step-up
-	guarded    bool                                             // stops an anonymous request in the guard
-	mayNext    func(string) bool                                // allowed pages to return to; nil: all
-	onServer   bool                                             // sessions are in memory, by id
-	formPost   bool                                             // uses response_mode=form_post
-	bounce     func(form url.Values) string                     // the URL at which the page for a posted form continues; nil: no page
-	cookie     func(*http.Cookie)                               // changes each cookie that is set
-	ends       func(claims map[string]any) string               // what a logout token ends; nil: its sid, or else its sub
-	framed     func(r *http.Request, sid string) bool           // whether a frame ends a session; nil: always
-	oauth2     bool                                             // requests UserInfo and no ID token
-	endsFirst  bool                                             // ends the session before it checks a callback
-	configured bool                                             // knows its own URL
-	own        bool                                             // begins the session on a page of its own, from a cookie that the login set
-	once       bool                                             // … which that page deletes
-	endsBoth   bool                                             // … and which the logout deletes
-	keeps      *keeper                                          // keeps tokens; nil: they are not kept
-	hasty      func(*http.Response) bool                        // shows a plan, in a cookie that is set before the login is checked, after such token responses
-	stays      bool                                             // keeps a session that exists
-	resumes    bool                                             // logs in at the login's path, if a login has left a cookie; with own
-	exempt     func(*http.Request) bool                         // requests that a guard in front of the router lets through; nil: no guard
-	resolve    func(path string) string                         // the path that the router uses; nil: unchanged
-	links      *linker                                          // links accounts; nil: there is no such page
+	pkce       func(verifier string) (challenge, method string)          // nil: plain
+	verifier   string                                                    // "": a new one for each login, in a cookie
+	secret     string                                                    // of the client; shown on the private page
+	token      bool                                                      // a cookie holds the access token
+	state      bool                                                      // compares the state with the cookie
+	nonce      bool                                                      // sends a nonce and compares it
+	raises     bool                                                      // verifies auth_time and acr after a step-up
+	vault      http.HandlerFunc                                          // nil: opens after a step-up
+	guarded    bool                                                      // stops an anonymous request in the guard
+	mayNext    func(string) bool                                         // allowed pages to return to; nil: all
+	onServer   bool                                                      // sessions are in memory, by id
+	formPost   bool                                                      // uses response_mode=form_post
+	bounce     func(form url.Values) string                              // the URL at which the page for a posted form continues; nil: no page
+	cookie     func(*http.Cookie)                                        // changes each cookie that is set
+	ends       func(claims map[string]any) string                        // what a logout token ends; nil: its sid, or else its sub
+	framed     func(r *http.Request, sid string) bool                    // whether a frame ends a session; nil: always
+	oauth2     bool                                                      // requests UserInfo and no ID token
+	endsFirst  bool                                                      // ends the session before it checks a callback
+	configured bool                                                      // knows its own URL
+	own        bool                                                      // begins the session on a page of its own, from a cookie that the login set
+	once       bool                                                      // … which that page deletes
+	endsBoth   bool                                                      // … and which the logout deletes
+	keeps      *keeper                                                   // keeps tokens; nil: they are not kept
+	hasty      func(*http.Response) bool                                 // shows a plan, in a cookie that is set before the login is checked, after such token responses
+	stays      bool                                                      // keeps a session that exists
+	resumes    bool                                                      // logs in at the login's path, if a login has left a cookie; with own
+	exempt     func(*http.Request) bool                                  // requests that a guard in front of the router lets through; nil: no guard
+	resolve    func(path string) string                                  // the path that the router uses; nil: unchanged
+	links      *linker                                                   // links accounts; nil: there is no such page
+	enters     *entering                                                 // of the sign-in page; nil: with all weaknesses
+	called     *calling                                                  // of the API; nil: with all weaknesses
+	leaving    func(a *tutorial, w http.ResponseWriter, r *http.Request) // the logout; nil: with all weaknesses
 
 	mu       sync.Mutex
 	sessions map[string]url.Values
@@ -78,6 +81,9 @@ func (a *tutorial) start(p *logintest.Provider) http.Handler {
 	}
 	mux.HandleFunc("/vault", a.vault)
 	mux.HandleFunc("/auth/callback/two", a.callback)
+	mux.HandleFunc("/signin", a.signIn)
+	mux.HandleFunc("/api/session", a.apiSession)
+	mux.HandleFunc("/api/note", a.apiNote)
 	if a.links != nil {
 		a.links.start()
 		mux.HandleFunc("/link", func(w http.ResponseWriter, r *http.Request) { a.links.begin(a, w, r) })
@@ -332,7 +338,11 @@ func (a *tutorial) me(w http.ResponseWriter, r *http.Request) {
 		_ = make([]string, min(n, 100))
 	}
 	if !ok || !ok2 || a.ended(session) {
-		http.Redirect(w, r, "/auth/login", http.StatusFound)
+		to := "/auth/login"
+		if a.enters != nil && a.enters.guard {
+			to = "/signin?next=" + url.QueryEscape(r.URL.RequestURI())
+		}
+		http.Redirect(w, r, to, http.StatusFound)
 		if a.guarded {
 			return
 		}
@@ -394,10 +404,18 @@ func (a *tutorial) frontChannel(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *tutorial) logout(w http.ResponseWriter, r *http.Request) {
+	if a.leaving != nil {
+		a.leaving(a, w, r)
+		return
+	}
+	a.end(w)
+	http.Redirect(w, r, cmp.Or(r.URL.Query().Get("next"), "/"), http.StatusFound)
+}
+
+func (a *tutorial) end(w http.ResponseWriter) {
 	a.setCookie(w, "session", "", -1)
 	a.setCookie(w, "mail", "", -1)
 	if a.endsBoth {
 		a.setCookie(w, "identity", "", -1)
 	}
-	http.Redirect(w, r, cmp.Or(r.URL.Query().Get("next"), "/"), http.StatusFound)
 }
