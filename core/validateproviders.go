@@ -23,6 +23,7 @@ func (c *Config) completeProviders() (own []faults) {
 		prefix := fmt.Sprintf("Providers[%d].", i)
 		c.Providers[i].complete(prefix, &own[i])
 		c.completeCallback(i, prefix, &own[i])
+		c.completeFAPI(i, prefix, &own[i])
 	}
 	c.checkPlainHTTP(own)
 	for i := range c.Providers {

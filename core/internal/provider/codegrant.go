@@ -73,8 +73,13 @@ func (g *codeGrant) authorizationRequest(m *metadata, a Request, more url.Values
 func (g *codeGrant) prepare(m *metadata) error {
 	m.commonRequest = g.commonRequest(m.AuthorizationEndpoint, nil)
 	var err error
-	m.authMethod, err = g.config.authMethod(m.AuthMethods)
-	return err
+	if m.authMethod, err = g.config.authMethod(m.AuthMethods); err != nil {
+		return err
+	}
+	if err := g.config.checkFAPI(m); err != nil {
+		return badMetadata("discovery: %w", err)
+	}
+	return nil
 }
 
 // WithQuery appends a query to endpoint, which may have one already (RFC 6749 section

@@ -38,8 +38,9 @@ type metadata struct {
 	AssertionAlgs  []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	ResponseAlgs   []string `json:"authorization_signing_alg_values_supported"` // JARM section 3
 	ResponseModes  []string `json:"response_modes_supported"`
-	DetailTypes    []string `json:"authorization_details_types_supported"` // RFC 9396 section 10
-	ProofAlgs      []string `json:"dpop_signing_alg_values_supported"`     // RFC 9449 section 5.1
+	DetailTypes    []string `json:"authorization_details_types_supported"`      // RFC 9396 section 10
+	ProofAlgs      []string `json:"dpop_signing_alg_values_supported"`          // RFC 9449 section 5.1
+	BoundTokens    bool     `json:"tls_client_certificate_bound_access_tokens"` // RFC 8705 section 3.3
 
 	authMethod    string // how the client authenticates
 	commonRequest string // see codeGrant.commonRequest
@@ -200,19 +201,24 @@ func (c *Config) checkSigningAlg(announced []string) error {
 
 // algorithms returns the accepted algorithms of a signed response: Checks.SigningAlg, or,
 // if it is empty, those of Asymmetric that the provider announces. If there are none, it
-// is RS256, which every provider must support (Discovery section 3).
+// is RS256, which every provider must support (Discovery section 3). With FAPI2, it is
+// never another one than those of the profile.
 func (c *Config) algorithms(announced []string) []jose.SignatureAlgorithm {
 	if c.SigningAlg != "" {
 		return []jose.SignatureAlgorithm{jose.SignatureAlgorithm(c.SigningAlg)}
 	}
+	possible, usual := Asymmetric, []jose.SignatureAlgorithm{jose.RS256}
+	if c.FAPI2 {
+		possible, usual = FAPIAlgorithms, FAPIAlgorithms
+	}
 	var algs []jose.SignatureAlgorithm
-	for _, alg := range Asymmetric {
+	for _, alg := range possible {
 		if slices.Contains(announced, string(alg)) {
 			algs = append(algs, alg)
 		}
 	}
 	if len(algs) == 0 {
-		return []jose.SignatureAlgorithm{jose.RS256}
+		return usual
 	}
 	return algs
 }

@@ -121,6 +121,10 @@ type Identity struct {
 
 // New returns the Provider of a registration. It does not use the network.
 func New(config Config) Provider {
+	if config.FAPI2 {
+		config.Client = withFAPITLS(config.Client)
+		config.Certificate = fapiCertificate(config.Certificate)
+	}
 	if config.FetchUser != nil {
 		return newOAuth2Provider(config)
 	}
