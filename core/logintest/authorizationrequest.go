@@ -52,6 +52,18 @@ func (p *Provider) resolve(r *http.Request) (a *authorizationRequest, why string
 	case client.RequirePAR:
 		return nil, "This client must push its authorization requests."
 	}
+	if query.Has("request") {
+		object, why := p.requestObject(r.Context(), client, query.Get("request"))
+		switch {
+		case len(query["request"]) != 1:
+			return nil, "request occurs twice."
+		case why != nil:
+			return nil, why.description
+		}
+		query = object
+	} else if client.RequireSignedRequest {
+		return nil, "This client must sign its authorization requests."
+	}
 	a = newAuthorizationRequest(client, query)
 	redirectURI := query.Get("redirect_uri")
 	if len(query["redirect_uri"]) != 1 || !client.registers(client.RedirectURIs, redirectURI) {

@@ -88,8 +88,8 @@ func (p *Provider) checkAuthorization(a *authorizationRequest) *refusal {
 	if maxAge := request.Get("max_age"); maxAge != "" && !isSeconds(maxAge) {
 		return &refusal{"invalid_request", "max_age must be a number of seconds"}
 	}
-	if mode := request.Get("response_mode"); mode != "" && mode != "query" && mode != "form_post" {
-		return &refusal{"invalid_request", "response_mode must be query or form_post"}
+	if why := a.checkResponseMode(); why != nil {
+		return why
 	}
 	if key := request.Get("dpop_jkt"); key != "" && !validChallenge.MatchString(key) {
 		return &refusal{"invalid_request", "dpop_jkt is not the base64url of a SHA-256 hash"}
@@ -110,12 +110,15 @@ func (p *Provider) respond(w http.ResponseWriter, request *authorizationRequest,
 	if state := request.get("state"); state != "" {
 		response.Set("state", state)
 	}
+	if request.signsResponse() {
+		response = p.signResponse(request.client, response)
+	}
 	if edit := p.misbehaviour().Authorization; edit != nil {
 		edit(response)
 	}
 	redirectURI := request.get("redirect_uri")
 	w.Header().Set("Cache-Control", "no-store")
-	if request.get("response_mode") == "form_post" {
+	if request.postsResponse() {
 		postForm(w, redirectURI, response)
 		return
 	}

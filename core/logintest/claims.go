@@ -43,3 +43,11 @@ func (c claims) time(name string) (time.Time, bool) {
 	}
 	return time.Unix(int64(seconds), 0), true
 }
+
+// isFor reports whether aud is this audience alone, as a string or in an array.
+func (c claims) isFor(audience string) bool {
+	if many, ok := c["aud"].([]any); ok {
+		return len(many) == 1 && many[0] == audience
+	}
+	return c.text("aud") == audience
+}

@@ -1,6 +1,7 @@
 package logintest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ type Client struct {
 	AuthMethod string
 
 	// Keys is the client's JWKS (RFC 7517 section 5), with public keys only. They
-	// verify its assertions. Nil: the keys at KeysURI.
+	// verify its assertions and request objects, and encrypt to it. Nil: the keys at KeysURI.
 	Keys []byte
 
 	// KeysURI is the address of the client's JWKS (jwks_uri). The provider reads
@@ -50,6 +51,25 @@ type Client struct {
 	// client has pushed (RFC 9126). Their URL has client_id and request_uri, and
 	// nothing else. False: pushed requests are accepted as well as others.
 	RequirePAR bool
+
+	// RequireSignedRequest makes the provider accept only authorization requests
+	// in a request object that the client has signed (RFC 9101), pushed or in the
+	// URL. False: request objects are accepted as well as others.
+	RequireSignedRequest bool
+
+	// RequireSignedResponse makes the provider refuse authorization requests
+	// whose response_mode is not jwt, query.jwt or form_post.jwt (JARM). False:
+	// these modes are accepted as well as others.
+	RequireSignedResponse bool
+
+	// SigningAlg signs ID tokens, encrypted UserInfo responses and authorization
+	// responses: RS256, PS256, ES256 or EdDSA. Empty: RS256.
+	SigningAlg string
+
+	// EncryptIDToken and EncryptUserInfo encrypt ID tokens and UserInfo responses
+	// to the first of Keys that fits, after they are signed (OpenID Connect Core
+	// section 16.14). Zero: they are not encrypted.
+	EncryptIDToken, EncryptUserInfo Encryption
 
 	// DPoP makes the provider refuse token requests without a DPoP proof (RFC
 	// 9449). False: a proof is verified if there is one, and binds the token.
@@ -77,6 +97,14 @@ func (c Client) registered() Client {
 	if c.AuthMethod == methodKeyJWT && c.Keys == nil && c.KeysURI == "" {
 		panic(fmt.Sprintf("logintest: client %q: private_key_jwt needs Keys or KeysURI", c.ID))
 	}
+	if !slices.Contains(signingAlgs, cmp.Or(c.SigningAlg, signingAlgs[0])) {
+		panic(fmt.Sprintf("logintest: client %q: SigningAlg must be one of %q", c.ID, signingAlgs))
+	}
+	for _, e := range []Encryption{c.EncryptIDToken, c.EncryptUserInfo} {
+		if err := e.check(); err != nil {
+			panic(fmt.Sprintf("logintest: client %q: %v", c.ID, err))
+		}
+	}
 	return c
 }
 
@@ -87,8 +115,13 @@ func (c Client) public() bool {
 
 // strong reports whether the client has a rule that others do not have.
 func (c Client) strong() bool {
-	return c.AuthMethod != "" || c.RequirePAR || c.DPoP || c.DPoPNonces
+	return c.AuthMethod != "" || c.RequirePAR || c.DPoP || c.DPoPNonces ||
+		c.RequireSignedRequest || c.RequireSignedResponse || c.SigningAlg != "" ||
+		c.EncryptIDToken != (Encryption{}) || c.EncryptUserInfo != (Encryption{})
 }
+
+// signingAlg returns the algorithm of what the provider signs for the client.
+func (c Client) signingAlg() string { return cmp.Or(c.SigningAlg, "RS256") }
 
 // authMethods returns the methods with which the client may authenticate.
 func (c Client) authMethods() []string {

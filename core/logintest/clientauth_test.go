@@ -222,6 +222,9 @@ func TestClientsThatCannotBe(t *testing.T) {
 		"keys that are none":     {Keys: []byte(`{"keys":[]}`)},
 		"keys that are secret":   {Keys: private},
 		"a public client's word": {AuthMethod: "none", Secret: "x"},
+		"signed with a secret":   {SigningAlg: "HS256"},
+		"RSA1_5":                 {EncryptIDToken: logintest.Encryption{Alg: "RSA1_5", Enc: "A256GCM"}},
+		"no enc":                 {EncryptUserInfo: logintest.Encryption{Alg: "ECDH-ES"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -42,7 +42,7 @@ func TestKeysRotate(t *testing.T) {
 			t.Errorf("%s is still there", kid)
 		}
 	}
-	if len(strings.Fields(after)) != 6 { // one for each algorithm
+	if len(strings.Fields(after)) != 7 { // one for each algorithm
 		t.Errorf("got %q", after)
 	}
 	// A hint that an old key has signed is valid.

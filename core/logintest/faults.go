@@ -12,8 +12,13 @@ type Faults struct {
 	// Discovery edits the metadata.
 	Discovery func(metadata map[string]any)
 
-	// Authorization edits the parameters of the authorization response.
+	// Authorization edits the parameters of the authorization response. A signed
+	// response is one parameter, response.
 	Authorization func(query url.Values)
+
+	// SignedAuthorization edits a signed authorization response (JARM) before it
+	// is signed.
+	SignedAuthorization func(header, claims map[string]any)
 
 	// NoPKCE makes the provider ignore the code challenge and the verifier,
 	// like a provider without RFC 7636. Only the application can then stop a
@@ -30,6 +35,10 @@ type Faults struct {
 
 	// SignedIDToken replaces the signed ID token in compact form.
 	SignedIDToken func(token string) string
+
+	// Encrypted replaces an encrypted ID token or UserInfo response in compact
+	// form. It also gets the signed token that was encrypted.
+	Encrypted func(signed, encrypted string) string
 
 	// Refresh edits the response to a refresh, after Token.
 	Refresh func(response map[string]any)

@@ -77,7 +77,7 @@ func (p *Provider) RotateKeys() {
 	rsa := rsaPool[len(p.keys)%len(rsaPool)]()
 	p.keys = append(p.keys, &signingKeys{
 		rsa: rsa, rsaID: rand.Text(), ec: ec, ecID: rand.Text(),
-		more: []moreKey{{"RS384", rsa}, {"RS512", rsa}, {"ES384", ec384}, {"EdDSA", ed}},
+		more: []moreKey{{"RS384", rsa}, {"RS512", rsa}, {"PS256", rsa}, {"ES384", ec384}, {"EdDSA", ed}},
 	})
 }
 
@@ -115,9 +115,9 @@ func (p *Provider) serveJWKS(w http.ResponseWriter, _ *http.Request) {
 
 // Sign returns a compact JWS of claims with this header, so that tests can
 // forge tokens. The header's alg selects the key: the provider's keys for
-// RS256, RS384, RS512, ES256, ES384 and EdDSA; the RSA public key in DER for
-// HS256; no signature for none. The metadata announces RS256 and ES256 only:
-// change it for the others. A kid of the RS256 key is replaced by the id of the
+// RS256, RS384, RS512, PS256, ES256, ES384 and EdDSA; the RSA public key in DER
+// for HS256; no signature for none. Without strong clients, the metadata
+// announces RS256 and ES256 only: change it for the others. A kid of the RS256 key is replaced by the id of the
 // selected key. Sign panics if header and claims cannot be signed.
 func (p *Provider) Sign(header, claims map[string]any) string {
 	keys := p.signingKeys()
@@ -190,7 +190,7 @@ func authenticate(alg string, key []byte, input string) []byte {
 // verify returns the payload of a token that was signed with a current or old
 // key of this provider.
 func (p *Provider) verify(token string) ([]byte, bool) {
-	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.EdDSA})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.ES256, jose.ES384, jose.EdDSA})
 	if err != nil {
 		return nil, false
 	}

@@ -51,13 +51,23 @@ func (p *Provider) servePAR(w http.ResponseWriter, r *http.Request) {
 // pushedRequest returns the authorization request in the body of r.
 func (p *Provider) pushedRequest(r *http.Request, client Client) (*authorizationRequest, *refusal) {
 	parameters := cloneValues(r.PostForm)
-	if parameters.Has("request_uri") {
-		return nil, &refusal{"invalid_request", "request_uri cannot be pushed"}
-	}
 	for _, name := range []string{"client_secret", "client_assertion", "client_assertion_type"} {
 		parameters.Del(name)
 	}
 	parameters.Set("client_id", client.ID)
+	switch {
+	case parameters.Has("request_uri"):
+		return nil, &refusal{"invalid_request", "request_uri cannot be pushed"}
+	case parameters.Has("request") && len(parameters) > 2: // section 3
+		return nil, &refusal{"invalid_request", "all parameters must be in the request object"}
+	case parameters.Has("request"):
+		var why *refusal
+		if parameters, why = p.requestObject(r.Context(), client, parameters.Get("request")); why != nil {
+			return nil, why
+		}
+	case client.RequireSignedRequest:
+		return nil, &refusal{"invalid_request", "this client must sign its authorization requests"}
+	}
 	a := newAuthorizationRequest(client, parameters)
 	if !client.registers(client.RedirectURIs, a.get("redirect_uri")) {
 		return nil, &refusal{"invalid_request", "redirect_uri is not registered"}

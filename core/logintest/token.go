@@ -2,6 +2,7 @@ package logintest
 
 import (
 	"cmp"
+	"context"
 	"crypto"
 	"crypto/rand"
 	"encoding/base64"
@@ -58,7 +59,12 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, why)
 		return
 	}
-	writeJSON(w, http.StatusOK, p.issue(g, scopes, bound, r.PostForm.Get("grant_type") == "refresh_token"))
+	response, err := p.issue(r.Context(), g, scopes, bound, r.PostForm.Get("grant_type") == "refresh_token")
+	if err != nil {
+		refuse(w, http.StatusBadRequest, &refusal{"invalid_request", "the ID token cannot be encrypted: " + err.Error()})
+		return
+	}
+	writeJSON(w, http.StatusOK, response)
 }
 
 // redeem uses up a code. An authenticated client has one attempt: after a wrong
@@ -146,7 +152,7 @@ func (p *Provider) Reused() int {
 
 // issue returns a token response (RFC 6749 section 5.1, OpenID Connect Core
 // sections 3.1.3.3 and 12.2).
-func (p *Provider) issue(g *grant, scopes []string, bound binding, refresh bool) map[string]any {
+func (p *Provider) issue(ctx context.Context, g *grant, scopes []string, bound binding, refresh bool) (map[string]any, error) {
 	faults := p.misbehaviour()
 	lifetime := cmp.Or(p.AccessTokenLifetime, accessLifetime)
 	access := p.newToken(&token{grant: g, scopes: scopes, bound: bound, expires: p.now().Add(lifetime)}, p.AccessTokenBytes)
@@ -157,7 +163,12 @@ func (p *Provider) issue(g *grant, scopes []string, bound binding, refresh bool)
 		"scope":        strings.Join(scopes, " "),
 	}
 	if slices.Contains(g.scopes, "openid") { // otherwise it is plain OAuth 2.0
-		response["id_token"] = p.idToken(g, scopes, access, refresh)
+		client := p.clients[g.client]
+		idToken, err := p.encrypt(ctx, client, client.EncryptIDToken, p.idToken(g, scopes, access, refresh))
+		if err != nil {
+			return nil, err
+		}
+		response["id_token"] = idToken
 	}
 	if slices.Contains(g.scopes, "offline_access") && !(refresh && faults.NoRotation) {
 		// A refresh with less scope does not limit the next one (RFC 6749 section 6).
@@ -173,7 +184,7 @@ func (p *Provider) issue(g *grant, scopes []string, bound binding, refresh bool)
 	if refresh && faults.Refresh != nil {
 		faults.Refresh(response)
 	}
-	return response
+	return response, nil
 }
 
 // newToken stores a token and returns its value of the given length, or longer
@@ -204,7 +215,7 @@ func (p *Provider) idToken(g *grant, scopes []string, access string, refresh boo
 	if g.acr != "" {
 		claims["acr"] = g.acr
 	}
-	const usual = "RS256"
+	usual := p.clients[g.client].signingAlg()
 	claims["at_hash"] = accessTokenHash(usual, access)
 	if !refresh && g.nonce != "" {
 		claims["nonce"] = g.nonce

@@ -18,13 +18,21 @@ func (p *Provider) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 		faults.UserInfo(claims)
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if faults.SignedUserInfo == nil {
+	client := p.clients[t.grant.client]
+	if faults.SignedUserInfo == nil && client.EncryptUserInfo == (Encryption{}) {
 		writeJSON(w, http.StatusOK, claims)
 		return
 	}
-	header := map[string]any{"alg": "RS256", "kid": p.signingKeys().rsaID}
+	header := map[string]any{"alg": client.signingAlg(), "kid": p.signingKeys().rsaID}
 	claims["iss"], claims["aud"] = p.issuer, t.grant.client
-	faults.SignedUserInfo(header, claims)
+	if faults.SignedUserInfo != nil {
+		faults.SignedUserInfo(header, claims)
+	}
+	body, err := p.encrypt(r.Context(), client, client.EncryptUserInfo, p.Sign(header, claims))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/jwt")
-	io.WriteString(w, p.Sign(header, claims))
+	io.WriteString(w, body)
 }
