@@ -20,6 +20,9 @@ func (p *Provider) completeClient(prefix string, faults *faults) {
 	if p.ClientSecret != "" && p.Client.SecretFunc != nil {
 		faults.add("%sClientSecret and Client.SecretFunc are both set; give one of them", prefix)
 	}
+	if n := len(p.ClientSecret); c.AuthMethod == "client_secret_jwt" && 0 < n && n < provider.MinSecretJWT {
+		faults.add("%sClientSecret has %d bytes, and Client.AuthMethod client_secret_jwt needs %d or more; have the provider make a longer one, or use another method (RFC 7518 section 3.2)", prefix, n, provider.MinSecretJWT)
+	}
 	if strings.ContainsFunc(p.ClientSecret, unicode.IsControl) {
 		faults.add("%sClientSecret has a line break or another control character; trim a secret that is read from a file (RFC 6749 appendix A.2)", prefix)
 	}

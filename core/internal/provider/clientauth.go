@@ -29,26 +29,64 @@ var AuthMethods = []string{authPrivateKeyJWT, authTLS, authSelfSignedTLS, authSe
 // authMethod returns how the client authenticates. It comes from the configuration and
 // the metadata. It is never found by trying, because a code is sent only once.
 func (c *Config) authMethod(announced []string) (string, error) {
-	if c.AuthMethod != "" {
-		announced = []string{c.AuthMethod}
-	}
+	configured := c.AuthMethod
 	switch {
-	case c.Secret == nil: // a public client sends only its client_id (RFC 6749 section 3.2.1)
+	case configured != "" && !c.canUse(configured): // a secret that is not set, in development
 		return authNone, nil
-	case len(announced) == 0, slices.Contains(announced, authSecretBasic):
-		return authSecretBasic, nil // the default of Discovery section 3
-	case slices.Contains(announced, authSecretPost):
-		return authSecretPost, nil
+	case configured == authSecretBasic, configured == authSecretPost:
+		return configured, nil // replaces what the metadata says
+	case configured != "" && (len(announced) == 0 || slices.Contains(announced, configured)):
+		return configured, nil
+	case configured != "":
+		return "", badMetadata("discovery: token_endpoint_auth_methods_supported has %q, and Client.AuthMethod is %s; use a method that the provider offers",
+			told.Clip(strings.Join(announced, " ")), configured)
 	}
-	return "", badMetadata(
-		"discovery: the token endpoint accepts %q, and this library supports client_secret_basic and client_secret_post only",
-		told.Clip(strings.Join(announced, " ")))
+	var possible []string
+	for _, method := range AuthMethods {
+		if c.canUse(method) {
+			possible = append(possible, method)
+		}
+	}
+	if len(announced) == 0 { // the default of Discovery section 3, if there is a secret
+		announced = []string{authSecretBasic}
+		if c.Secret == nil {
+			announced = possible
+		}
+	}
+	for _, method := range possible {
+		if slices.Contains(announced, method) {
+			return method, nil
+		}
+	}
+	if len(possible) == 0 || c.mayBePublic() && slices.Contains(announced, authNone) {
+		return authNone, nil // a public client sends only its client_id (RFC 6749 section 3.2.1)
+	}
+	return "", badMetadata("discovery: token_endpoint_auth_methods_supported has %q, and this client can use %q; configure what the provider offers",
+		told.Clip(strings.Join(announced, " ")), possible)
+}
+
+// canUse reports whether the configuration has what an authentication method needs.
+func (c *Config) canUse(method string) bool {
+	switch method {
+	case authPrivateKeyJWT:
+		return len(c.SigningKeys) > 0
+	case authTLS, authSelfSignedTLS:
+		return c.Certificate != nil
+	}
+	return c.Secret != nil
+}
+
+// mayBePublic reports whether everything that could authenticate the client has another
+// use as well: a key signs requests, and tokens are bound to a certificate.
+func (c *Config) mayBePublic() bool {
+	return c.Secret == nil && (len(c.SigningKeys) == 0 || c.SignedRequest)
 }
 
 // A clientProof is what authenticates the client in one request, beyond the form.
 type clientProof struct {
 	method   string
 	clientID string
+	check    string   // what to compare with the registration, for the log
 	basic    string   // the Authorization header; empty: none
 	secrets  []string // in the forms that they have in the request
 }
@@ -56,31 +94,44 @@ type clientProof struct {
 // String describes the proof for the log, without a secret.
 func (p *clientProof) String() string {
 	text := fmt.Sprintf("client_id is %q, sent by method %s", told.Clip(p.clientID), p.method)
-	if p.method == authNone {
-		text += ": there is no ClientSecret"
+	if p.check != "" {
+		text += ": " + p.check
 	}
 	return text
 }
 
 // authenticate adds client authentication to form. What has to be in a header is in the
-// result.
+// result. Each request needs a new one, because an assertion may be used once only.
 func (g *codeGrant) authenticate(ctx context.Context, m *metadata, form url.Values) (*clientProof, error) {
-	proof := &clientProof{method: m.authMethod, clientID: g.config.ClientID}
+	c := &g.config
+	proof := &clientProof{method: m.authMethod, clientID: c.ClientID}
 	switch m.authMethod {
 	case authNone:
-		form.Set("client_id", g.config.ClientID)
+		proof.check = "there is no ClientSecret"
+		form.Set("client_id", c.ClientID)
+	case authTLS, authSelfSignedTLS: // the certificate is in the connection; see mtls.go
+		proof.check = "check that the provider knows the certificate, and that this endpoint asks for one"
+		form.Set("client_id", c.ClientID)
+	case authPrivateKeyJWT:
+		proof.check = fmt.Sprintf("check that the key with kid %q is registered there, for %s, and that the audience %q is the provider",
+			told.Clip(c.SigningKeys[0].public.KeyID), m.assertionAlg, told.Clip(c.metadataIssuer()))
+		return proof, c.assert(ctx, m, form, proof)
+	case authSecretJWT:
+		proof.check = fmt.Sprintf("check the secret, that the client is registered for %s, and that the audience %q is the provider",
+			m.assertionAlg, told.Clip(c.metadataIssuer()))
+		return proof, c.assert(ctx, m, form, proof)
 	case authSecretBasic, authSecretPost:
-		secret, err := g.config.secret(ctx)
+		secret, err := c.secret(ctx)
 		if err != nil {
 			return nil, err
 		}
-		credentials := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(g.config.ClientID) + ":" + url.QueryEscape(secret)))
+		credentials := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(c.ClientID) + ":" + url.QueryEscape(secret)))
 		proof.secrets = []string{secret, credentials}
 		if m.authMethod == authSecretBasic {
 			proof.basic = "Basic " + credentials
 			break
 		}
-		form.Set("client_id", g.config.ClientID)
+		form.Set("client_id", c.ClientID)
 		form.Set("client_secret", secret)
 	}
 	return proof, nil

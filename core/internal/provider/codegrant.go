@@ -76,6 +76,9 @@ func (g *codeGrant) prepare(m *metadata) error {
 	if m.authMethod, err = g.config.authMethod(m.AuthMethods); err != nil {
 		return err
 	}
+	if m.assertionAlg, err = g.config.assertionAlg(m.authMethod, m.AssertionAlgs); err != nil {
+		return err
+	}
 	if err := g.config.checkFAPI(m); err != nil {
 		return badMetadata("discovery: %w", err)
 	}

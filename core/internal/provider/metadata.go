@@ -42,8 +42,9 @@ type metadata struct {
 	ProofAlgs      []string `json:"dpop_signing_alg_values_supported"`          // RFC 9449 section 5.1
 	BoundTokens    bool     `json:"tls_client_certificate_bound_access_tokens"` // RFC 8705 section 3.3
 
-	authMethod    string // how the client authenticates
-	commonRequest string // see codeGrant.commonRequest
+	authMethod    string                  // how the client authenticates
+	assertionAlg  jose.SignatureAlgorithm // of client assertions; empty: none are used
+	commonRequest string                  // see codeGrant.commonRequest
 }
 
 const (

@@ -6,16 +6,21 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/cryptosigner"
 
 	"github.com/pixyauth/pixy/core/internal/base64url"
+	"github.com/pixyauth/pixy/core/internal/told"
 )
 
 const (
@@ -26,7 +31,7 @@ const (
 // A SigningKey is a private key of the client. It is safe for concurrent use.
 type SigningKey struct {
 	public jose.JSONWebKey // with kid, and alg if the configuration has it
-	signer jose.OpaqueSigner
+	signer crypto.Signer
 	busy   chan struct{} // one element for each signature under way
 }
 
@@ -36,9 +41,13 @@ func NewSigningKey(signer crypto.Signer, keyID, alg string) (*SigningKey, error)
 	if signer == nil {
 		return nil, errors.New("has no Signer; give a private key, or a key in a KMS")
 	}
+	public, err := publicOf(signer)
+	if err != nil {
+		return nil, err
+	}
 	key := &SigningKey{
-		public: jose.JSONWebKey{Key: signer.Public(), KeyID: keyID, Algorithm: alg, Use: "sig"},
-		signer: cryptosigner.Opaque(signer), busy: make(chan struct{}, maxSignatures),
+		public: jose.JSONWebKey{Key: public, KeyID: keyID, Algorithm: alg, Use: "sig"},
+		signer: signer, busy: make(chan struct{}, maxSignatures),
 	}
 	possible := key.algorithms()
 	switch {
@@ -58,6 +67,16 @@ func NewSigningKey(signer crypto.Signer, keyID, alg string) (*SigningKey, error)
 		key.public.KeyID = base64url.Encode(thumbprint)
 	}
 	return key, nil
+}
+
+// publicOf returns the public key of a signer. A signer that is a nil pointer panics.
+func publicOf(signer crypto.Signer) (public crypto.PublicKey, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("has a Signer that panics when asked for its public key; is it a nil pointer?")
+		}
+	}()
+	return signer.Public(), nil
 }
 
 // Public returns the key for a JWK set.
@@ -91,7 +110,7 @@ func (k *SigningKey) algorithm(field string, announced []string) (jose.Signature
 			return jose.SignatureAlgorithm(alg), nil
 		}
 	}
-	return "", fmt.Errorf("the first of Client.SigningKeys signs by %q, and %s has %q; use a key that fits", possible, field, announced)
+	return "", fmt.Errorf("the first of Client.SigningKeys signs by %q, and %s has %q; use a key that fits", possible, field, told.Clip(strings.Join(announced, " ")))
 }
 
 // sign returns a JWT with these claims (RFC 7519), in the compact form. typ is its type. A
@@ -135,16 +154,43 @@ func (k *SigningKey) sign(ctx context.Context, alg jose.SignatureAlgorithm, typ 
 }
 
 func (k *SigningKey) signNow(alg jose.SignatureAlgorithm, typ string, payload []byte) (string, error) {
+	asked := &askedSigner{Signer: k.signer, public: k.public.Key}
 	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("kid", k.public.KeyID)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: k.signer}, options)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: cryptosigner.Opaque(asked)}, options)
 	if err != nil {
 		return "", err
 	}
 	signed, err := signer.Sign(payload)
 	if err != nil {
-		return "", err
+		return "", &toldError{told.Redact(err.Error(), asked.forms(payload)...), err}
 	}
 	return signed.CompactSerialize()
+}
+
+// An askedSigner remembers what it was asked to sign, because the error of a signer may
+// repeat it: a digest, or, with Ed25519, the whole message.
+type askedSigner struct {
+	crypto.Signer
+	public crypto.PublicKey // so that a KMS need not be asked again
+	input  []byte
+}
+
+func (s *askedSigner) Public() crypto.PublicKey { return s.public }
+
+func (s *askedSigner) Sign(random io.Reader, input []byte, options crypto.SignerOpts) ([]byte, error) {
+	s.input = slices.Clone(input)
+	return s.Signer.Sign(random, input, options)
+}
+
+// forms returns the input and the payload as a text may show them.
+func (s *askedSigner) forms(payload []byte) (forms []string) {
+	for _, secret := range [][]byte{s.input, payload} {
+		forms = append(forms,
+			string(secret), strings.Trim(strconv.Quote(string(secret)), `"`), strings.Trim(fmt.Sprint(secret), "[]"),
+			fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret),
+			base64.RawStdEncoding.EncodeToString(secret), base64.RawURLEncoding.EncodeToString(secret))
+	}
+	return forms
 }
 
 // signerFailed returns the error for a key that is unavailable. The signer's own error is
