@@ -47,11 +47,19 @@ type rig struct {
 
 func newRig(t testing.TB, change ...func(*core.Config)) *rig {
 	t.Helper()
+	return newRigOf(t, func(*logintest.Client) {}, change...)
+}
+
+// newRigOf is newRig with another registration at the provider.
+func newRigOf(t testing.TB, register func(*logintest.Client), change ...func(*core.Config)) *rig {
+	t.Helper()
 	g := &rig{t: t, browser: logintest.NewBrowser()}
-	g.provider = logintest.NewProvider(issuer, logintest.Client{
+	client := logintest.Client{
 		ID: "app", Secret: "canary-client-secret",
 		RedirectURIs: []string{callbackURL}, PostLogoutRedirectURIs: []string{origin + "/", origin + "/auth/logout"},
-	})
+	}
+	register(&client)
+	g.provider = logintest.NewProvider(issuer, client)
 	g.provider.Now = g.now
 	g.browser.Serve(issuer, g.provider)
 	g.auth = g.newAuth(change...)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/pixyauth/pixy/core"
+	"github.com/pixyauth/pixy/core/logintest"
 )
 
 func keepTokens(c *core.Config) {
@@ -27,7 +28,13 @@ type tokenRig struct {
 
 func newTokenRig(t testing.TB, change ...func(*core.Config)) *tokenRig {
 	t.Helper()
-	g := &tokenRig{rig: newRig(t, append([]func(*core.Config){keepTokens}, change...)...)}
+	return newTokenRigOf(t, func(*logintest.Client) {}, change...)
+}
+
+// newTokenRigOf is newTokenRig with another registration at the provider.
+func newTokenRigOf(t testing.TB, register func(*logintest.Client), change ...func(*core.Config)) *tokenRig {
+	t.Helper()
+	g := &tokenRig{rig: newRigOf(t, register, append([]func(*core.Config){keepTokens}, change...)...)}
 	g.app = g.tokenApp(g.auth)
 	g.browser.Serve(origin, g.app)
 	return g

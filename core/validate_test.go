@@ -3,6 +3,9 @@ package core
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -81,6 +84,8 @@ func oauth2With(change func(*EndpointConfig)) func(*Config) {
 		change(&c.Providers[0].Endpoints)
 	}
 }
+
+var signingKey, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 
 func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 	t.Parallel()
@@ -350,6 +355,24 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"rules 50, 94: a name that only begins like localhost", func(c *Config) { c.RedirectURL = "http://localhost.example.test/auth/callback" }, "RedirectURL is plain http"},
 		{"Client.AuthMethod", func(c *Config) { c.Providers[0].Client.AuthMethod = "client_secret_post" }, ""},
 		{"Client.AuthMethod that is unknown", func(c *Config) { c.Providers[0].Client.AuthMethod = "none" }, `Providers[0].Client.AuthMethod is "none"; give one of ["private_key_jwt"`},
+		{"client_secret_jwt", func(c *Config) {
+			c.Providers[0].Client.AuthMethod, c.Providers[0].ClientSecret = "client_secret_jwt", strings.Repeat("s", 32)
+		}, ""},
+		{"client_secret_jwt with a short secret", func(c *Config) {
+			c.Providers[0].Client.AuthMethod, c.Providers[0].ClientSecret = "client_secret_jwt", strings.Repeat("s", 31)
+		}, "Providers[0].ClientSecret has 31 bytes, and Client.AuthMethod client_secret_jwt needs 32 or more"},
+		{"client_secret_jwt without a secret", func(c *Config) {
+			c.Providers[0].Client.AuthMethod, c.Providers[0].ClientSecret = "client_secret_jwt", ""
+		}, "Providers[0].Client.AuthMethod is client_secret_jwt, and ClientSecret is not set"},
+		{"private_key_jwt", func(c *Config) { c.Providers[0].Client.SigningKeys = []SigningKey{{Signer: signingKey}} }, ""},
+		{"private_key_jwt without a key", func(c *Config) { c.Providers[0].Client.AuthMethod = "private_key_jwt" }, "Providers[0].Client.AuthMethod is private_key_jwt, and Client.SigningKeys is not set"},
+		{"a signing key that is not there", func(c *Config) { c.Providers[0].Client.SigningKeys = []SigningKey{{Signer: signingKey}, {}} }, "Providers[0].Client.SigningKeys[1] has no Signer"},
+		{"a signing key that is a nil pointer", func(c *Config) {
+			c.Providers[0].Client.SigningKeys = []SigningKey{{Signer: (*ecdsa.PrivateKey)(nil)}}
+		}, "Providers[0].Client.SigningKeys[0] has a Signer that panics"},
+		{"a signing key with another algorithm", func(c *Config) {
+			c.Providers[0].Client.SigningKeys = []SigningKey{{Signer: signingKey, Alg: "PS256"}}
+		}, `Providers[0].Client.SigningKeys[0] has Alg "PS256", which is not for its key; give one of ["ES256"]`},
 		{"OAuth 2.0 with UserInfo", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].Requests.UserInfo = true }, "UserInfo is for OpenID Connect only"},
 		{"OAuth 2.0 with max_age", func(c *Config) {
 			c.Providers[0] = oauth2Example()

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/big"
 	"net/http"
 	"net/url"
 	"strings"
@@ -54,7 +55,9 @@ func (c *clerk) RoundTrip(r *http.Request) (*http.Response, error) {
 // clientOf returns a provider without OpenID Connect, where c is all that differs.
 func clientOf(at *clerk, c Config) *oauth2Provider {
 	c.Issuer, c.ClientID, c.Client, c.Now = hostile.Issuer, "app", NewClient(&http.Client{Transport: at}), func() time.Time { return hostile.Time }
-	c.FetchUser = func(context.Context, *http.Client, *Tokens) (map[string]any, error) { return map[string]any{"sub": "ada"}, nil }
+	c.FetchUser = func(context.Context, *http.Client, *Tokens) (map[string]any, error) {
+		return map[string]any{"sub": "ada"}, nil
+	}
 	return newOAuth2Provider(c)
 }
 
@@ -352,7 +355,7 @@ func TestShortSecretsDoNotSign(t *testing.T) {
 
 func TestKeysThatCannotSign(t *testing.T) {
 	t.Parallel()
-	small, _ := rsa.GenerateKey(rand.Reader, 1024)
+	small := brokenSigner{Signer: crypto.Signer(&rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 1023), E: 65537}})}
 	p224, _ := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	for _, test := range []struct {
 		signer crypto.Signer
@@ -362,7 +365,7 @@ func TestKeysThatCannotSign(t *testing.T) {
 		{nil, "", "has no Signer"},
 		{(*rsa.PrivateKey)(nil), "", "is it a nil pointer?"},
 		{(*ecdsa.PrivateKey)(nil), "", "is it a nil pointer?"},
-		{small, "", "has"},
+		{small, "", "1024"},
 		{p224, "", "or on another curve"},
 		{ed25519.PrivateKey(nil), "", "is it a nil pointer?"},
 		{p256Key, "RS256", `has Alg "RS256", which is not for its key`},
