@@ -42,7 +42,7 @@ func (p *Provider) assertedClient(r *http.Request) (Client, *refusal) {
 	case methodKeyJWT:
 		var keys []jose.JSONWebKey
 		if keys, err = p.keysOf(r.Context(), client); err == nil {
-			header, c, err = verifySigned(token, keys, asymmetric)
+			header, c, err = verifySigned(token, keys, client.algs())
 		}
 	case methodSecretJWT:
 		header, c, err = verifyMAC(token, client.Secret)

@@ -27,6 +27,7 @@ type grant struct {
 	authTime    time.Time
 	sid         string
 	acr         string
+	details     string // authorization_details, or ""
 	key         string // thumbprint of a DPoP key, or "": the code needs a proof with it
 	expires     time.Time
 	used        bool
@@ -69,7 +70,8 @@ func (p *Provider) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 	code := p.newCode(&grant{
 		client: request.client.ID, redirectURI: request.get("redirect_uri"),
 		challenge: request.get("code_challenge"), nonce: request.get("nonce"), key: request.key,
-		scopes: strings.Fields(request.get("scope")), user: user.orAda(),
+		details: request.get("authorization_details"),
+		scopes:  strings.Fields(request.get("scope")), user: user.orAda(),
 		authTime: user.AuthTime, sid: cmp.Or(user.SessionID, rand.Text()), acr: user.classFor(request.get("acr_values")), expires: p.now().Add(codeLifetime),
 	})
 	p.respond(w, request, url.Values{"code": {code}})
@@ -88,8 +90,13 @@ func (p *Provider) checkAuthorization(a *authorizationRequest) *refusal {
 	if maxAge := request.Get("max_age"); maxAge != "" && !isSeconds(maxAge) {
 		return &refusal{"invalid_request", "max_age must be a number of seconds"}
 	}
-	if why := a.checkResponseMode(); why != nil {
-		return why
+	if a.client.Scope != "" && request.Get("scope") != a.client.Scope {
+		return &refusal{"invalid_scope", "scope must be " + a.client.Scope}
+	}
+	for _, why := range []*refusal{a.checkResponseMode(), a.checkDetails()} {
+		if why != nil {
+			return why
+		}
 	}
 	if key := request.Get("dpop_jkt"); key != "" && !validChallenge.MatchString(key) {
 		return &refusal{"invalid_request", "dpop_jkt is not the base64url of a SHA-256 hash"}

@@ -2,6 +2,8 @@ package logintest
 
 import (
 	"cmp"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,7 +37,8 @@ type Client struct {
 
 	// AuthMethod is how the client must authenticate, and no other way:
 	// client_secret_basic, client_secret_post, client_secret_jwt,
-	// private_key_jwt (OpenID Connect Core section 9) or none. Empty:
+	// private_key_jwt (OpenID Connect Core section 9), tls_client_auth,
+	// self_signed_tls_client_auth (RFC 8705 section 2) or none. Empty:
 	// client_secret_basic or client_secret_post with a Secret, or else none.
 	AuthMethod string
 
@@ -46,6 +49,33 @@ type Client struct {
 	// KeysURI is the address of the client's JWKS (jwks_uri). The provider reads
 	// it with Outbound for each use, and caches nothing. Empty: none.
 	KeysURI string
+
+	// Certificates are those with one of which the client authenticates over TLS.
+	// They are compared as a whole; the listener verifies issuers, if anybody
+	// does. A listener must ask for them (tls.RequestClientCert); connections in
+	// memory have none. Nil: the client cannot authenticate over TLS.
+	Certificates []*x509.Certificate
+
+	// CertificateBound binds access tokens, and the refresh tokens of public
+	// clients, to the certificate of the connection on which they were requested
+	// (RFC 8705 sections 3 and 4). Without a certificate, token requests fail.
+	CertificateBound bool
+
+	// Scope is what each authorization request must have as its scope. Empty: any.
+	Scope string
+
+	// AuthorizationDetailsTypes are the types that the client may ask for in
+	// authorization_details (RFC 9396). What it asked for is in the token
+	// response. Nil: authorization_details is refused.
+	AuthorizationDetailsTypes []string
+
+	// FAPI2 demands the FAPI 2.0 Security Profile of the client. It sets
+	// RequirePAR, and DPoP without CertificateBound; it requires that AuthMethod is
+	// private_key_jwt, tls_client_auth or self_signed_tls_client_auth; it limits
+	// algorithms to PS256, ES256 and EdDSA, and signs with ES256 by default;
+	// request objects need nbf; refresh tokens do not rotate. The provider then
+	// publishes decoy keys with the same kid and another type.
+	FAPI2 bool
 
 	// RequirePAR makes the provider accept only authorization requests that the
 	// client has pushed (RFC 9126). Their URL has client_id and request_uri, and
@@ -84,28 +114,37 @@ type Client struct {
 // registered returns the client as the provider keeps it. It panics if that
 // cannot be, because tests write clients as literals.
 func (c Client) registered() Client {
-	methods := []string{"", methodBasic, methodPost, methodSecretJWT, methodKeyJWT, methodNone}
-	if !slices.Contains(methods, c.AuthMethod) {
-		panic(fmt.Sprintf("logintest: client %q: AuthMethod must be one of %q", c.ID, methods[1:]))
+	if c.FAPI2 {
+		c = c.underProfile()
 	}
-	if needs := strings.HasPrefix(c.AuthMethod, "client_secret_"); c.AuthMethod != "" && needs != (c.Secret != "") {
-		panic(fmt.Sprintf("logintest: client %q: Secret: the methods client_secret_... need one, others have none", c.ID))
-	}
-	if _, err := parseKeys(c.Keys); c.Keys != nil && err != nil {
-		panic(fmt.Sprintf("logintest: client %q: Keys: %v", c.ID, err))
-	}
-	if c.AuthMethod == methodKeyJWT && c.Keys == nil && c.KeysURI == "" {
-		panic(fmt.Sprintf("logintest: client %q: private_key_jwt needs Keys or KeysURI", c.ID))
-	}
-	if !slices.Contains(signingAlgs, cmp.Or(c.SigningAlg, signingAlgs[0])) {
-		panic(fmt.Sprintf("logintest: client %q: SigningAlg must be one of %q", c.ID, signingAlgs))
-	}
-	for _, e := range []Encryption{c.EncryptIDToken, c.EncryptUserInfo} {
-		if err := e.check(); err != nil {
-			panic(fmt.Sprintf("logintest: client %q: %v", c.ID, err))
-		}
+	if err := c.check(); err != nil {
+		panic(fmt.Sprintf("logintest: client %q: %v", c.ID, err))
 	}
 	return c
+}
+
+func (c Client) check() error {
+	secret := strings.HasPrefix(c.AuthMethod, "client_secret_")
+	_, keysErr := parseKeys(c.Keys)
+	switch {
+	case c.AuthMethod != "" && !slices.Contains(authMethods, c.AuthMethod):
+		return fmt.Errorf("AuthMethod must be one of %q", authMethods)
+	case c.AuthMethod != "" && secret != (c.Secret != ""):
+		return errors.New("Secret: the methods client_secret_... need one, others have none")
+	case c.Keys != nil && keysErr != nil:
+		return fmt.Errorf("Keys: %w", keysErr)
+	case c.AuthMethod == methodKeyJWT && c.Keys == nil && c.KeysURI == "":
+		return errors.New("private_key_jwt needs Keys or KeysURI")
+	case c.usesCertificate() != (c.Certificates != nil):
+		return errors.New("Certificates: tls_client_auth and self_signed_tls_client_auth need them, others have none")
+	case c.FAPI2 && c.AuthMethod != methodKeyJWT && !c.usesCertificate():
+		return errors.New("FAPI2: AuthMethod must be private_key_jwt, tls_client_auth or self_signed_tls_client_auth")
+	case c.FAPI2 && c.SigningAlg == "RS256":
+		return fmt.Errorf("FAPI2: SigningAlg must be one of %s", join(fapiAlgs))
+	case !slices.Contains(signingAlgs, c.signingAlg()):
+		return fmt.Errorf("SigningAlg must be one of %q", signingAlgs)
+	}
+	return errors.Join(c.EncryptIDToken.check(), c.EncryptUserInfo.check())
 }
 
 // public reports whether the client cannot authenticate.
@@ -117,7 +156,8 @@ func (c Client) public() bool {
 func (c Client) strong() bool {
 	return c.AuthMethod != "" || c.RequirePAR || c.DPoP || c.DPoPNonces ||
 		c.RequireSignedRequest || c.RequireSignedResponse || c.SigningAlg != "" ||
-		c.EncryptIDToken != (Encryption{}) || c.EncryptUserInfo != (Encryption{})
+		c.EncryptIDToken != (Encryption{}) || c.EncryptUserInfo != (Encryption{}) ||
+		c.CertificateBound || c.AuthorizationDetailsTypes != nil || c.Scope != ""
 }
 
 // signingAlg returns the algorithm of what the provider signs for the client.

@@ -7,14 +7,19 @@ import (
 	"net/url"
 )
 
-// Methods of client authentication (OpenID Connect Core section 9).
+// Methods of client authentication (OpenID Connect Core section 9, RFC 8705
+// section 2).
 const (
-	methodBasic     = "client_secret_basic"
-	methodPost      = "client_secret_post"
-	methodSecretJWT = "client_secret_jwt"
-	methodKeyJWT    = "private_key_jwt"
-	methodNone      = "none"
+	methodBasic      = "client_secret_basic"
+	methodPost       = "client_secret_post"
+	methodSecretJWT  = "client_secret_jwt"
+	methodKeyJWT     = "private_key_jwt"
+	methodTLS        = "tls_client_auth"
+	methodSelfSigned = "self_signed_tls_client_auth"
+	methodNone       = "none"
 )
+
+var authMethods = []string{methodBasic, methodPost, methodSecretJWT, methodKeyJWT, methodTLS, methodSelfSigned, methodNone}
 
 // invalidClient is the answer to a client that did not authenticate.
 func invalidClient(description string) *refusal { return &refusal{"invalid_client", description} }
@@ -78,6 +83,11 @@ func (p *Provider) authenticateClient(r *http.Request) (Client, *refusal) {
 		method = methodBasic
 	case form.Has("client_secret"):
 		method = methodPost
+	case client.usesCertificate():
+		if !client.presents(r) {
+			return Client{}, invalidClient("the client must present its certificate")
+		}
+		method = client.AuthMethod
 	}
 	if client.AuthMethod != "" && method != client.AuthMethod {
 		return Client{}, invalidClient("the client must authenticate with " + client.AuthMethod)

@@ -1,6 +1,7 @@
 package logintest_test
 
 import (
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
@@ -223,6 +224,11 @@ func TestClientsThatCannotBe(t *testing.T) {
 		"keys that are secret":   {Keys: private},
 		"a public client's word": {AuthMethod: "none", Secret: "x"},
 		"signed with a secret":   {SigningAlg: "HS256"},
+		"no certificate":         {AuthMethod: "tls_client_auth"},
+		"a useless certificate":  {Certificates: []*x509.Certificate{{}}},
+		"FAPI2 with a secret":    {FAPI2: true, AuthMethod: "client_secret_basic", Secret: "x"},
+		"FAPI2 in public":        {FAPI2: true},
+		"FAPI2 with RS256":       {FAPI2: true, AuthMethod: "private_key_jwt", Keys: jwks("ES256"), SigningAlg: "RS256"},
 		"RSA1_5":                 {EncryptIDToken: logintest.Encryption{Alg: "RSA1_5", Enc: "A256GCM"}},
 		"no enc":                 {EncryptUserInfo: logintest.Encryption{Alg: "ECDH-ES"}},
 	} {

@@ -2,10 +2,7 @@ package logintest
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
-	"slices"
-	"strings"
 )
 
 // serveDiscovery serves the metadata of OpenID Connect Discovery section 3, RFC
@@ -40,49 +37,6 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		edit(metadata)
 	}
 	writeJSON(w, http.StatusOK, metadata)
-}
-
-// signingAlgs are the algorithms with which the provider signs.
-var signingAlgs = []string{"RS256", "PS256", "ES256", "EdDSA"}
-
-// announce adds what strong clients use, if there are any.
-func (p *Provider) announce(metadata map[string]any) {
-	clients := slices.Collect(maps.Values(p.clients))
-	all := func(has func(Client) bool) bool {
-		return !slices.ContainsFunc(clients, func(c Client) bool { return !has(c) })
-	}
-	if all(func(c Client) bool { return !c.strong() }) {
-		return
-	}
-	var methods []string
-	for _, client := range clients {
-		methods = append(methods, client.authMethods()...)
-	}
-	slices.Sort(methods)
-	methods = slices.Compact(methods)
-	algs := strings.Fields(join(asymmetric))
-	metadata["pushed_authorization_request_endpoint"] = p.url(PAR)
-	metadata["require_pushed_authorization_requests"] = all(func(c Client) bool { return c.RequirePAR })
-	metadata["dpop_signing_alg_values_supported"] = algs
-	metadata["request_parameter_supported"] = true
-	metadata["request_uri_parameter_supported"] = false // only those of pushed requests
-	metadata["require_signed_request_object"] = all(func(c Client) bool { return c.RequireSignedRequest })
-	metadata["request_object_signing_alg_values_supported"] = algs
-	metadata["response_modes_supported"] = responseModes
-	for _, signed := range []string{"id_token", "userinfo", "authorization"} {
-		metadata[signed+"_signing_alg_values_supported"] = signingAlgs
-	}
-	for _, encrypted := range []string{"id_token", "userinfo"} {
-		metadata[encrypted+"_encryption_alg_values_supported"] = keyAlgs
-		metadata[encrypted+"_encryption_enc_values_supported"] = contentEncs
-	}
-	if slices.Contains(methods, methodSecretJWT) {
-		algs = append(algs, "HS256", "HS384", "HS512")
-	}
-	for _, endpoint := range []string{"token_endpoint", "revocation_endpoint"} {
-		metadata[endpoint+"_auth_methods_supported"] = methods
-		metadata[endpoint+"_auth_signing_alg_values_supported"] = algs
-	}
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {

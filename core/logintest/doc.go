@@ -32,9 +32,11 @@
 //
 // Fields of [Client] make it demand what strong clients do, each rule by
 // itself: client authentication by a signed assertion (private_key_jwt,
-// client_secret_jwt), pushed authorization requests (RFC 9126), signed requests
-// (RFC 9101) and responses (JARM), encrypted tokens, and DPoP (RFC 9449) with
-// nonces. [Provider.Protect] is a resource server with these rules.
+// client_secret_jwt) or a certificate (RFC 8705), pushed authorization requests
+// (RFC 9126), signed requests (RFC 9101) and responses (JARM), encrypted tokens,
+// DPoP (RFC 9449) with nonces, certificate-bound tokens, authorization_details
+// (RFC 9396), and all of the FAPI 2.0 Security Profile. [Provider.Protect] is a
+// resource server with these rules.
 //
 // It also supports what follows a login. It counts refreshes
 // ([Provider.Refreshes]) and reused refresh tokens ([Provider.Reused]), and

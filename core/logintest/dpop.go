@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -18,10 +16,10 @@ const proofWindow = time.Minute
 
 // A demand says what a server demands of a DPoP proof.
 type demand struct {
-	server string   // which nonces are valid
-	urls   []string // one of which is htu
-	nonce  bool     // a nonce is required
-	access string   // the access token to which the proof belongs, or "": there is none
+	server string // which nonces are valid
+	url    string // htu
+	nonce  bool   // a nonce is required
+	access string // the access token to which the proof belongs, or "": there is none
 	algs   []jose.SignatureAlgorithm
 }
 
@@ -35,7 +33,7 @@ func (p *Provider) provenKey(w http.ResponseWriter, r *http.Request, client Clie
 	if len(r.Header.Values("DPoP")) == 0 {
 		return "", nil
 	}
-	return p.checkProof(r, demand{server: authorizationServer, urls: []string{p.url(e)}, nonce: client.DPoPNonces, algs: asymmetric})
+	return p.checkProof(r, demand{server: authorizationServer, url: p.urlFor(r, e), nonce: client.DPoPNonces, algs: client.algs()})
 }
 
 // checkProof checks the DPoP proof of a request (RFC 9449 section 4.3), and
@@ -101,8 +99,8 @@ func (p *Provider) checkProofClaims(r *http.Request, d demand, key string, c cla
 		return "jti has been used: each request needs a proof of its own"
 	case c.text("htm") != r.Method:
 		return "htm must be " + r.Method
-	case !slices.Contains(d.urls, c.text("htu")):
-		return "htu must be " + strings.Join(d.urls, " or ")
+	case c.text("htu") != d.url:
+		return "htu must be " + d.url
 	case !ok || issued.Before(now.Add(-proofWindow)) || issued.After(now.Add(proofWindow)):
 		return "iat is missing, too old or in the future"
 	case c.text("ath") != ath || d.access == "" && c["ath"] != nil:

@@ -69,6 +69,11 @@ type Faults struct {
 	// edits the token after UserInfo and before it is signed, as IDToken does.
 	SignedUserInfo func(header, claims map[string]any)
 
+	// Header edits the header of a response before it is sent, such as a
+	// challenge or a DPoP-Nonce. The endpoint is empty for a server of
+	// [Provider.Protect].
+	Header func(e Endpoint, status int, header http.Header)
+
 	// Intercept is called first for every request, and reports whether it has
 	// answered. It may delay, send the body slowly, redirect, answer with HTML,
 	// or panic with [http.ErrAbortHandler] to close the connection. The
@@ -89,3 +94,34 @@ func (p *Provider) misbehaviour() Faults {
 	defer p.mu.Unlock()
 	return p.faults
 }
+
+// editHeader returns w, with Faults.Header.
+func (p *Provider) editHeader(e Endpoint, w http.ResponseWriter) http.ResponseWriter {
+	edit := p.misbehaviour().Header
+	if edit == nil {
+		return w
+	}
+	return &headerEditor{ResponseWriter: w, edit: func(status int) { edit(e, status, w.Header()) }}
+}
+
+type headerEditor struct {
+	http.ResponseWriter
+	edit func(status int) // nil after the header was sent
+}
+
+func (h *headerEditor) WriteHeader(status int) {
+	if h.edit != nil {
+		h.edit(status)
+		h.edit = nil
+	}
+	h.ResponseWriter.WriteHeader(status)
+}
+
+func (h *headerEditor) Write(b []byte) (int, error) {
+	if h.edit != nil {
+		h.WriteHeader(http.StatusOK)
+	}
+	return h.ResponseWriter.Write(b)
+}
+
+func (h *headerEditor) Unwrap() http.ResponseWriter { return h.ResponseWriter }

@@ -98,6 +98,12 @@ func (p *Provider) serveJWKS(w http.ResponseWriter, _ *http.Request) {
 		_, id := keys.signer(more.alg)
 		published = append(published, jose.JSONWebKey{Key: more.key.Public(), KeyID: id, Algorithm: more.alg, Use: "sig"})
 	}
+	for _, client := range p.clients {
+		if client.FAPI2 {
+			published = keys.withDecoys(published)
+			break
+		}
+	}
 	encoded, err := json.Marshal(jose.JSONWebKeySet{Keys: published})
 	var set map[string]any
 	if err == nil {

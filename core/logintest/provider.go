@@ -48,6 +48,11 @@ type Provider struct {
 	// [Client]). Nil: no notification.
 	Outbound *http.Client
 
+	// MTLSOrigin is the origin of the endpoints for clients with certificates
+	// (mtls_endpoint_aliases, RFC 8705 section 5), such as
+	// https://mtls.example.test. Empty: that of the issuer.
+	MTLSOrigin string
+
 	issuer  string
 	path    string // of the issuer, without a trailing slash
 	clients map[string]Client
@@ -194,7 +199,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if faults.Intercept != nil && faults.Intercept(endpoint, w, r) {
 		return
 	}
-	handle(w, r)
+	handle(p.editHeader(endpoint, w), r)
 }
 
 // record remembers a request, and returns the faults that apply to it.

@@ -24,7 +24,7 @@ func (p *Provider) requestObject(ctx context.Context, client Client, token strin
 	if err != nil {
 		return invalid("the client has no keys: " + err.Error())
 	}
-	header, c, err := verifySigned(token, keys, asymmetric)
+	header, c, err := verifySigned(token, keys, client.algs())
 	if err != nil {
 		return invalid(err.Error())
 	}
@@ -68,6 +68,8 @@ func (p *Provider) checkRequestObject(client Client, header jose.Header, c claim
 		return "exp is missing or over"
 	case c["nbf"] != nil && (!hasNbf || starts.After(now.Add(leeway)) || starts.Before(now.Add(-maxRequestObjectAge))):
 		return "nbf must be within the last hour"
+	case client.FAPI2 && (!hasNbf || expires.After(starts.Add(maxRequestObjectAge))):
+		return "nbf is missing, or exp is more than an hour later"
 	case c["request"] != nil || c["request_uri"] != nil:
 		return "it contains another request"
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -128,7 +129,7 @@ func (p *Provider) rotate(client Client, form url.Values, bound binding) (*grant
 	if code := p.faults.RefreshError; code != "" {
 		return nil, nil, &refusal{code, "Faults.RefreshError is set"}
 	}
-	t.used = !p.faults.NoRotation
+	t.used = client.rotates() && !p.faults.NoRotation
 	p.refreshes++
 	return t.grant, scopes, nil
 }
@@ -162,18 +163,21 @@ func (p *Provider) issue(ctx context.Context, g *grant, scopes []string, bound b
 		"expires_in":   int(lifetime.Seconds()),
 		"scope":        strings.Join(scopes, " "),
 	}
+	if g.details != "" {
+		response["authorization_details"] = json.RawMessage(g.details)
+	}
+	client := p.clients[g.client]
 	if slices.Contains(g.scopes, "openid") { // otherwise it is plain OAuth 2.0
-		client := p.clients[g.client]
 		idToken, err := p.encrypt(ctx, client, client.EncryptIDToken, p.idToken(g, scopes, access, refresh))
 		if err != nil {
 			return nil, err
 		}
 		response["id_token"] = idToken
 	}
-	if slices.Contains(g.scopes, "offline_access") && !(refresh && faults.NoRotation) {
+	if slices.Contains(g.scopes, "offline_access") && !(refresh && (faults.NoRotation || !client.rotates())) {
 		// A refresh with less scope does not limit the next one (RFC 6749 section 6).
 		t := &token{grant: g, refresh: true, scopes: g.scopes, expires: p.now().Add(refreshLifetime)}
-		if p.clients[g.client].public() {
+		if client.public() {
 			t.bound = bound // others authenticate instead (RFC 9449 section 5)
 		}
 		response["refresh_token"] = p.newToken(t, 0)

@@ -8,7 +8,7 @@ import (
 // serveUserInfo is the UserInfo endpoint (OpenID Connect Core section 5.3). It
 // accepts access tokens in the Authorization header only.
 func (p *Provider) serveUserInfo(w http.ResponseWriter, r *http.Request) {
-	t, ok := p.authorized(w, r, "userinfo", p.url(UserInfo))
+	t, ok := p.authorized(w, r, "userinfo", p.urlFor(r, UserInfo))
 	if !ok {
 		return
 	}
