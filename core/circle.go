@@ -112,9 +112,8 @@ func (a *Authenticator) challengeAgain(w http.ResponseWriter, r *http.Request, o
 	}
 	if last.count == 0 {
 		options.excused = true
-		if a.config.Pages.SignInPath != "" { // which does not pass options on
-			last.excused = true
-			a.landings.save(w, last)
+		if a.config.Pages.SignInPath != "" { // which does not pass options on, so land counts this login
+			a.landings.save(w, last) // again: the guard may have removed it
 		}
 		return nil
 	}
@@ -130,12 +129,11 @@ func (a *Authenticator) challengeAgain(w http.ResponseWriter, r *http.Request, o
 func (a *Authenticator) land(w http.ResponseWriter, r *http.Request, attempt *attempt) (landing, error) {
 	next := landing{asked: a.fingerprint(attempt.returnTo)}
 	last, ok := a.landings.find(r)
-	excused := attempt.excused || ok && last.excused && last.concerns(next.asked)
-	if excused {
+	if attempt.excused {
 		next.count = 1
 	}
 	dropped := a.byGuard(attempt) && !ok && a.spentAttempts(r, attempt) >= maxSpent
-	if !dropped && (!ok || last.silent || last.unfinished || !last.concerns(next.asked) || excused) {
+	if !dropped && (!ok || last.silent || last.unfinished || !last.concerns(next.asked) || attempt.excused) {
 		return next, nil
 	}
 	why, err := a.sessions.fate(r)

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	landingVersion  = 3
-	landingSize     = 37
+	landingVersion  = 4
+	landingSize     = 36
 	landingLifetime = time.Minute
 	maxLandings     = 32 // removed by one logout
 )
@@ -23,13 +23,12 @@ const (
 // login that did not last from a first login. It is sealed in a cookie of its own, which
 // contains nothing about the user.
 type landing struct {
-	at      time.Time
-	lasts   time.Duration // until it is forgotten; at most landings.lasts
-	asked   uint32        // fingerprint of the page that the login was for
-	page    uint32        // fingerprint of the page where it ended, which OnLogin may have chosen
-	count   byte          // landings before it that may belong to the same circle
-	silent  bool          // a login with prompt=none that ended without a user
-	excused bool          // a guard has let the next login pass, which began at the application's own page
+	at     time.Time
+	lasts  time.Duration // until it is forgotten; at most landings.lasts
+	asked  uint32        // fingerprint of the page that the login was for
+	page   uint32        // fingerprint of the page where it ended, which OnLogin may have chosen
+	count  byte          // landings before it that may belong to the same circle
+	silent bool          // a login with prompt=none that ended without a user
 
 	// For OwnSessions:
 	login      uint64 // mark of the login
@@ -55,7 +54,7 @@ func (l landing) encode() []byte {
 	b = binary.BigEndian.AppendUint32(b, l.asked)
 	b = binary.BigEndian.AppendUint32(b, l.page)
 	b = seal.AppendFlag(append(b, l.count), l.silent)
-	b = seal.AppendFlag(seal.AppendFlag(b, l.unfinished), l.excused)
+	b = seal.AppendFlag(b, l.unfinished)
 	return binary.BigEndian.AppendUint64(b, l.login)
 }
 
@@ -66,7 +65,7 @@ func decodeLanding(b string) (landing, bool) {
 	return landing{
 		at: time.Unix(0, int64(seal.Uint64At(b, 1))), lasts: time.Duration(seal.Uint64At(b, 9)),
 		asked: binary.BigEndian.Uint32([]byte(b[17:21])), page: binary.BigEndian.Uint32([]byte(b[21:25])),
-		count: b[25], silent: b[26] == 1, unfinished: b[27] == 1, excused: b[28] == 1, login: seal.Uint64At(b, 29),
+		count: b[25], silent: b[26] == 1, unfinished: b[27] == 1, login: seal.Uint64At(b, 28),
 	}, true
 }
 

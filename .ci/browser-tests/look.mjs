@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Person } from './person.mjs';
-import { below, embedded, lasting, loopback, withoutProvider } from './worlds.mjs';
+import { below, embedded, entering, lasting, loopback, withoutProvider } from './worlds.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -17,14 +17,15 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
   const replicas = await embedded(parts, 'replicas');
   const ownSessions = await below('/reader')(parts, 'ownsessions');
   const singlePage = await embedded(parts, 'spa');
+  const choosing = await entering('')(parts, 'entering');
   const withRoles = await lasting({ secure: false, sameSite: false, channel: 'back' })(parts, 'lasting');
   for (const [screen, viewport] of Object.entries(screens)) {
     for (const colorScheme of ['light', 'dark']) {
       const context = await browser.newContext({ viewport, colorScheme });
       const seen = [];
-      const look = async (page, name) => {
+      const look = async (page, name, lang = 'en') => {
         await page.screenshot({ path: `${screenshots}/${name}-${screen}-${colorScheme}.png`, fullPage: true });
-        if (screen === 'phone') await judge(page, `${name} (${colorScheme})`); // a desktop differs only in width
+        if (screen === 'phone') await judge(page, `${name} (${colorScheme})`, lang); // a desktop differs only in width
         seen.push(name);
       };
       await walk(new Person(world, context), down, look);
@@ -33,6 +34,11 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
       await walkSinglePage(new Person(singlePage, context), look);
       await walkRoles(new Person(withRoles, context), look);
       await context.close();
+      for (const [locale, direction] of [['de-DE', 'ltr'], ['ar-EG', 'rtl']]) {
+        const abroad = await browser.newContext({ viewport, colorScheme, locale });
+        await walkAbroad(new Person(choosing, abroad), direction, (page, name, lang) => look(page, `${lang}-${name}`, lang));
+        await abroad.close();
+      }
       console.log(`ok  look, ${screen}, ${colorScheme}: ${seen.join(', ')}`);
     }
   }
@@ -171,10 +177,43 @@ async function walkRoles(ada, look) {
   await look(page, '403-not-allowed');
 }
 
-async function judge(page, name) {
+// walkAbroad opens pixy's pages in another language.
+async function walkAbroad(ada, direction, look) {
+  const page = await ada.context.newPage();
+  const see = async (name) => {
+    await page.locator('main').waitFor();
+    const lang = await page.locator('html').getAttribute('lang');
+    assert.equal(await page.locator('body').evaluate((body) => getComputedStyle(body).direction), direction, `${lang}, ${name}`);
+    await look(page, name, lang);
+  };
+  await ada.open(page, '/private/report');
+  await see('choose');
+  await page.getByRole('link', { name: 'Bundesanstalt' }).click();
+  await see('503-provider-unavailable');
+  await ada.open(page, '/auth/logout');
+  await see('logged-out');
+  await ada.open(page, '/');
+  await page.getByRole('button', { name: 'Send' }).click();
+  await see('401-form');
+  await ada.open(page, `${ada.world.evil}/forms`);
+  await page.getByRole('button', { name: 'You have won' }).click();
+  await see('403-logout-by-another-site');
+  await ada.open(page, '/auth/callback/work?state=x&code=x');
+  await see('400-attempt-unknown');
+  await ada.open(page, '/auth/login?provider=work');
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await see('403-access-denied');
+  await ada.open(page, '/auth/login?provider=work');
+  await ada.sayWho(page);
+  await ada.reads(page, 'Grace Hopper');
+  await ada.open(page, '/auth/logout');
+  await see('log-out');
+}
+
+async function judge(page, name, lang) {
   assert.equal(await page.locator('h1').count(), 1, `${name}: h1`);
   assert.ok(await page.title(), `${name}: title`);
-  assert.equal(await page.locator('html').getAttribute('lang'), 'en', `${name}: lang`);
+  assert.equal(await page.locator('html').getAttribute('lang'), lang, `${name}: lang`);
   await fits(page, name);
   await focusIsSeen(page, name);
   await page.evaluate(axe);

@@ -22,13 +22,14 @@ import './cases/ownsessions.mjs';
 import './cases/roles.mjs';
 import './cases/silent.mjs';
 import './cases/logout.mjs';
+import './cases/signin.mjs';
 import { certify, trust } from './certificates.mjs';
 import { launch, launchWithoutCookies } from './chromium.mjs';
 import { lookAtAll } from './look.mjs';
 import { Person } from './person.mjs';
 import { stopAll } from './programs.mjs';
 import { closeAll } from './servers.mjs';
-import { below, embedded, lasting, loopback, losing, names, tls } from './worlds.mjs';
+import { below, embedded, entering, lasting, loopback, losing, names, tls } from './worlds.mjs';
 
 // The examples differ only in their adapters. So one example runs all cases in each
 // world, and each example runs in the world that is like production.
@@ -48,6 +49,7 @@ const plan = [
   { build: embedded, examples: ['nethttp', 'gin', 'echo'], only: ['whole login', 'five tabs', 'back to the callback', 'logout'] },
   { build: embedded, examples: ['replicas'], only: ['whole login', 'five tabs', 'back to the callback', 'logout', 'replicas'] },
   { build: below('/reader'), examples: ['ownsessions'], only: ['own sessions'] },
+  { build: entering('/signin'), examples: ['entering'], only: cases.map(({ name }) => name).filter((name) => name.startsWith('own sign-in page')) },
   ...[{ secure: true, channel: 'page' }, { secure: false, channel: 'bye' }].map((where) => ({
     build: lasting({ sameSite: false, ...where }), examples: ['leaving'],
     only: cases.map(({ name }) => name).filter((name) => /^log out |^logout page|^session over/.test(name)),

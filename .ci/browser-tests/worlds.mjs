@@ -29,6 +29,14 @@ export const below = (basePath) => async ({ binaries }, example) => {
   return world(`${example}, http, embedded provider, below ${basePath}`, `http://${address}`, program, onLoopback);
 };
 
+// entering is an application with providers of its own, on http, in many languages.
+export const entering = (signIn) => async ({ binaries }, example) => {
+  const address = `127.0.0.1:${await freePort()}`;
+  const german = fileURLToPath(new URL('../../core/testdata/de.json', import.meta.url));
+  const program = await start(`${binaries}/${example}`, { env: { ADDR: address, SIGN_IN: signIn, GERMAN: german } });
+  return world(`${example}, http, two embedded providers, sign-in page ${signIn || 'of pixy'}`, `http://${address}`, program, onLoopback);
+};
+
 // loopback has its provider on another site: every login crosses sites twice.
 export async function loopback({ binaries }, example) {
   const address = `127.0.0.1:${await freePort()}`;
