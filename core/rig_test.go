@@ -40,6 +40,7 @@ type rig struct {
 	logins   atomic.Int32 // calls of OnLogin
 	log      syncBuffer
 	skew     atomic.Int64                // of all clocks but the browser's, in nanoseconds
+	stopped  time.Time                   // what the clocks show without skew; zero: the time
 	more     map[string]core.HandlerFunc // of the application
 	signsIn  func(string) string         // what /signin redirects to, for its return_to; nil: it shows its query
 	ownPage  bool                        // new processes have Pages.SignInPath
@@ -144,7 +145,13 @@ func (g *rig) app(auth *core.Authenticator) http.Handler {
 	})
 }
 
-func (g *rig) now() time.Time { return time.Now().Add(time.Duration(g.skew.Load())) }
+func (g *rig) now() time.Time {
+	now := g.stopped
+	if now.IsZero() {
+		now = time.Now()
+	}
+	return now.Add(time.Duration(g.skew.Load()))
+}
 
 // advance moves the clocks of application and provider.
 func (g *rig) advance(d time.Duration) { g.skew.Add(int64(d)) }
