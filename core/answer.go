@@ -106,6 +106,7 @@ const (
 	cancelled                     // the user canceled, or the provider's policy denied access
 	operatorsFault                // the provider refuses the request for every user
 	providersFault                // the provider failed
+	tooLate                       // the provider does not know the login any more
 )
 
 // verdicts sort the error codes of RFC 6749 section 4.1.2.1, of its extensions, and of
@@ -124,7 +125,6 @@ var verdicts = map[string]verdict{
 	"invalid_scope":                 operatorsFault,
 	"invalid_client":                operatorsFault,
 	"unsupported_response_mode":     operatorsFault, // OAuth 2.0 Multiple Response Types
-	"invalid_request_uri":           operatorsFault, // OpenID Connect Core section 3.1.2.6
 	"invalid_request_object":        operatorsFault,
 	"request_not_supported":         operatorsFault,
 	"request_uri_not_supported":     operatorsFault,
@@ -138,7 +138,13 @@ var verdicts = map[string]verdict{
 
 	"server_error":            providersFault,
 	"temporarily_unavailable": providersFault,
+
+	errRequestURI: tooLate,
 }
+
+// errRequestURI is the error for a request_uri that has expired or was used (RFC 9126
+// section 2.2, RFC 9101 section 7).
+const errRequestURI = "invalid_request_uri"
 
 // errProviderSaysNo is an error response (RFC 6749 section 4.1.2.1). Its texts only go to
 // the log. The status is always 403, even for faults of the server: a user who edits the
@@ -150,11 +156,15 @@ func errProviderSaysNo(query url.Values) *Error {
 		return fail(codeCancelled, said)
 	case operatorsFault:
 		failure := fail(codeRefused, said)
-		failure.Public, failure.operator = "The login provider does not accept how this application asks for a login. Please tell us.", true
+		failure.Public, failure.operator = requestNotAccepted, true
 		return failure
 	case providersFault:
 		failure := fail(codeRefused, said)
 		failure.Public = "The login provider could not log you in at the moment. Please try again in a minute."
+		return failure
+	case tooLate:
+		failure := fail(codeRefused, said)
+		failure.Public = "This login has ended at the login provider. Please try again."
 		return failure
 	}
 	return fail(codeRefused, said)

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -96,6 +95,9 @@ func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) erro
 	if query.Has("error") {
 		if attempt.silent && !attempt.guarded && needsUser(query) { // a guard would start the login again
 			return a.goOnAsNobody(w, r, attempt)
+		}
+		if a.mayRestart(r, query, attempt) {
+			return a.restart(t, attempt)
 		}
 		return errProviderSaysNo(query)
 	}
@@ -252,49 +254,4 @@ func (a *Authenticator) outcomeOf(at *registration, who *identity, attempt *atte
 		o.tokens = (*tokens)(who.Tokens)
 	}
 	return o
-}
-
-// heal answers a callback whose attempt is missing or, if over is not nil, expired or of
-// a provider that is no longer configured.
-func (a *Authenticator) heal(t *turn, query url.Values, over *attempt) error {
-	var options LoginOptions
-	if over != nil {
-		options = over.options()
-	}
-	state, _ := only(query["state"])
-	restarted, withPayload, ok := wellFormedState(state)
-	lost := withPayload && over == nil
-	if !lost {
-		t.again = &options
-	}
-	if a.config.Sessions.Own != nil {
-		if done, err := a.reopen(t, state, over, options.ReturnTo); done {
-			return err
-		}
-	}
-	switch session, err := a.sessions.load(t.r); {
-	case err != nil:
-		return err
-	case session != nil:
-		page := a.flights.returnTo(state, session)
-		if withPayload && page == "" {
-			break // the session is of another login, and this one has not done what it is for
-		}
-		if err := a.landAgain(t.w, t.r, over); err != nil { // the login has succeeded already
-			return err
-		}
-		redirect(t.w, a.returnTo(cmp.Or(page, options.ReturnTo)))
-		return nil
-	}
-	switch {
-	case lost:
-		return withAnswer(errPayloadLost("its callback came without the login's cookie"), query)
-	case !ok || restarted || query.Has("error") || !mayNavigate(t.r):
-		return withAnswer(fail(codeUnknownAttempt, nil), query)
-	}
-	err := a.begin(t, options, true)
-	if err == nil && t.at != nil {
-		a.tellRestart(t, over == nil)
-	}
-	return err
 }

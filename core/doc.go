@@ -152,8 +152,10 @@
 //	logout_token_untrusted    400     a logout token failed a check, and no session ended; see the log
 //	request_malformed         400     a form for the login path cannot be read
 //	method_not_allowed        405     wrong method for a route
+//	request_refused           502     the provider refuses a pushed authorization request; see the log for its reason
 //	client_refused            502     the provider does not accept this client; check ClientID, ClientSecret and the method in the log
 //	token_request_refused     502     the provider refuses the token request or a revocation for another reason; see the log
+//	pushed_response_untrusted 502     the answer to a pushed authorization request has no usable request_uri; see the log
 //	token_response_untrusted  502     the token endpoint's answer is no token response; see the log
 //	id_token_untrusted        502     the ID token failed a check; see the log
 //	userinfo_untrusted        502     UserInfo is about another user, or cannot be read; see the log

@@ -227,6 +227,8 @@ const (
 	notAtTheTime = "You cannot be logged in at the moment. Please try again in a minute."
 	notTrusted   = "The login provider sent an answer that could not be trusted, so you were not logged in. Please try again, and tell us if it happens again."
 	notAccepted  = "The login provider does not accept this application. Please tell us."
+
+	requestNotAccepted = "The login provider does not accept how this application asks for a login. Please tell us."
 )
 
 // kinds has all codes. The package documentation lists the causes.
@@ -256,14 +258,16 @@ var kinds = map[string]kind{
 	provider.CodeTenant:         {status: http.StatusForbidden, wraps: ErrRefused, public: "This application does not accept accounts of your organization. Please choose another account."},
 	codeLoginRefused:            {status: http.StatusForbidden, wraps: ErrRefused, public: "You are not allowed to use this application with this account."},
 	codeNotAllowed:              {status: http.StatusForbidden, wraps: ErrRefused, expected: true, public: "You are logged in, but your account may not open this page. If it should, please tell us."},
+	provider.CodeRequestRefused: {status: http.StatusBadGateway, wraps: ErrRefused, operator: true, public: requestNotAccepted},
 	provider.CodeClientRefused:  {status: http.StatusBadGateway, wraps: ErrRefused, operator: true, public: notAccepted},
 	provider.CodeTokenRefused:   {status: http.StatusBadGateway, wraps: ErrRefused, operator: true, public: notAccepted},
 
 	// The provider's response failed a check.
-	provider.CodeTokenResponse: {status: http.StatusBadGateway, wraps: ErrUntrusted, public: notTrusted},
-	provider.CodeIDToken:       {status: http.StatusBadGateway, wraps: ErrUntrusted, public: notTrusted},
-	provider.CodeUserInfo:      {status: http.StatusBadGateway, wraps: ErrUntrusted, public: notTrusted},
-	provider.CodeMetadata:      {status: http.StatusBadGateway, wraps: ErrUntrusted, operator: true, public: "This application cannot use the login provider at the moment. Please tell us."},
+	provider.CodePushedResponse: {status: http.StatusBadGateway, wraps: ErrUntrusted, public: notTrusted},
+	provider.CodeTokenResponse:  {status: http.StatusBadGateway, wraps: ErrUntrusted, public: notTrusted},
+	provider.CodeIDToken:        {status: http.StatusBadGateway, wraps: ErrUntrusted, public: notTrusted},
+	provider.CodeUserInfo:       {status: http.StatusBadGateway, wraps: ErrUntrusted, public: notTrusted},
+	provider.CodeMetadata:       {status: http.StatusBadGateway, wraps: ErrUntrusted, operator: true, public: "This application cannot use the login provider at the moment. Please tell us."},
 
 	// Something is down.
 	provider.CodeUnavailable: {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: "The login provider cannot be reached at the moment. Please try again in a minute."},

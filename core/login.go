@@ -31,7 +31,7 @@ import (
 // Only a navigation starts a login. Prefetches, frames and fetch requests get an [*Error]
 // with status 403, because they would leave attempts that are never completed. htmx and
 // Turbo load the login in full. If the provider is down and its metadata was never
-// fetched, the error wraps [ErrUnavailable].
+// fetched, or the login is pushed ([RequestConfig.PAR]), the error wraps [ErrUnavailable].
 func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
 	t := &turn{w: w, r: r, begun: a.now()}
 	return a.conclude(t, a.login(t))
@@ -64,7 +64,8 @@ func (a *Authenticator) sole() *registration {
 }
 
 // begin redirects the browser to the provider with a new attempt. Without a provider, it
-// redirects to the page where the user chooses one.
+// redirects to the page where the user chooses one. The attempt is saved last, so that a
+// login that does not begin leaves none.
 func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error {
 	switch {
 	case len(a.registrations) == 0:
@@ -115,34 +116,6 @@ func (a *Authenticator) pageHere(s string) (string, bool) {
 	path := pathOf(s) // begins with BasePath, like s
 	stripped := strings.TrimPrefix(path, a.config.BasePath)
 	return s, !strings.HasPrefix(stripped, "//") && !a.isRoute(path) && !a.isSignIn(path)
-}
-
-// loginURL returns the URL of a login that ends at returnTo. If at is nil, the user
-// chooses the provider: on the application's own page, if there is one.
-func (a *Authenticator) loginURL(at *registration, returnTo string) string {
-	return a.loginURLWith(at, LoginOptions{ReturnTo: returnTo})
-}
-
-// loginURLWith is like loginURL, with all options except Provider. The parameter at
-// replaces Provider.
-func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) string {
-	path, query := a.config.Pages.LoginPath, make(url.Values, 3)
-	if at == nil && options.plain() {
-		path = a.signInPath()
-	}
-	if at != nil && len(a.registrations) > 1 {
-		query.Set("provider", at.config.Name)
-	}
-	if returnTo := a.returnTo(options.ReturnTo); returnTo != a.config.Pages.Home {
-		query.Set("return_to", returnTo)
-	}
-	if with := options.seal(a.attempts.sealer, a.now()); with != "" {
-		query.Set("with", with)
-	}
-	if len(query) == 0 {
-		return path
-	}
-	return path + "?" + query.Encode()
 }
 
 // signInPath returns the path where an anonymous user begins a login.
@@ -203,9 +176,9 @@ func isTurbo(r *http.Request) bool { return r.Header.Get("X-Turbo-Request-Id") !
 
 // mayNavigate reports whether r may load a page at the top level of a window. Browsers
 // say so with Fetch Metadata. Requests without Fetch Metadata are accepted, except for
-// the headers of known scripts.
+// the headers of known scripts. A HEAD shows no page.
 func mayNavigate(r *http.Request) bool {
-	if isPrefetch(r) {
+	if isPrefetch(r) || r.Method == http.MethodHead {
 		return false
 	}
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {

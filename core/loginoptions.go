@@ -1,7 +1,6 @@
 package core
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,9 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pixyauth/pixy/core/internal/seal"
 	"github.com/pixyauth/pixy/core/internal/told"
-	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 // LoginOptions are the options of one login, for [Authenticator.LoginWith]. The zero
@@ -126,11 +123,6 @@ func errUnknownProvider(param, value string) *Error {
 	return fail(codeUnknownName, fmt.Errorf("the login asks for %s %q, which is not a usable provider of Config.Providers", param, told.Clip(value)))
 }
 
-// plain reports whether a link to the login needs no sealed parameter.
-func (o LoginOptions) plain() bool {
-	return o.Payload == "" && len(o.AuthParams) == 0 && !o.Require.bindsLogin()
-}
-
 // check returns an error for invalid options.
 func (o LoginOptions) check() error {
 	if len(o.Payload) > maxData {
@@ -186,123 +178,4 @@ func (a *attempt) options() LoginOptions {
 		}
 	}
 	return o
-}
-
-// withSeal is the name under which options are sealed in the login's parameter with, in
-// the chooser's links and in login_url. Only this application can create a valid value.
-//
-// A value is valid for attemptLifetime. An older link starts an ordinary login. The
-// page's guard then asks for another login if the session does not meet its requirement.
-//
-// A value with a payload is for one browser only: the browser's key is part of the name.
-// Otherwise an attacker could send a user a link with the attacker's payload, and the
-// user's login would be linked to the attacker's account. Such a value begins with
-// payloadWith, so that one that does not open is refused, and starts no ordinary login.
-const (
-	withSeal    = "with"
-	payloadWith = "p."
-)
-
-// seal returns the parameter with. It is empty if the options are the defaults.
-func (o LoginOptions) seal(sealer *seal.Sealer, now time.Time) string {
-	if o.Payload != "" {
-		return payloadWith + sealer.Seal(withSeal+" "+o.browser, o.encode(now))
-	}
-	if o.plain() {
-		return ""
-	}
-	return sealer.Seal(withSeal, o.encode(now))
-}
-
-// open takes AuthParams, Require and Payload from the parameter with. It ignores a value
-// that is not ours, was sealed with a former key, or is too old. It returns false if the
-// value has a payload and is one of these, or of another browser.
-func (o *LoginOptions) open(sealer *seal.Sealer, with, browser string, now time.Time) bool {
-	name := withSeal
-	with, withPayload := strings.CutPrefix(with, payloadWith)
-	if withPayload {
-		name += " " + browser
-	}
-	record, ok := sealer.Open(name, with)
-	if !ok {
-		return !withPayload
-	}
-	sealed, at, ok := decodeOptions(record)
-	if !ok || now.Sub(at).Abs() > attemptLifetime || withPayload && browser == "" { // clocks of replicas may differ
-		return !withPayload
-	}
-	o.AuthParams, o.Require, o.Payload = sealed.AuthParams, sealed.Require, sealed.Payload
-	return true
-}
-
-// forBrowser returns options whose links work only in the browser of t, if they have a
-// payload.
-func (a *Authenticator) forBrowser(t *turn, options LoginOptions) LoginOptions {
-	if options.Payload != "" {
-		options.browser = a.attempts.keepBrowserKey(t.w, t.r)
-	}
-	return options
-}
-
-// loginURLFor is like loginURLWith, for the browser of t.
-func (a *Authenticator) loginURLFor(t *turn, options LoginOptions) string {
-	return a.loginURLWith(t.at, a.forBrowser(t, options))
-}
-
-// browserKey returns the browser's key, or "". It is random, and in a cookie of its own.
-func (s *attempts) browserKey(r *http.Request) string {
-	if key, ok := vault.Value(r, s.browser); ok && isRandomText(key) {
-		return key
-	}
-	return ""
-}
-
-// keepBrowserKey returns the browser's key, and keeps it for as long as a link is valid.
-func (s *attempts) keepBrowserKey(w http.ResponseWriter, r *http.Request) string {
-	key := s.browserKey(r)
-	if key == "" {
-		key = randomTexts(1)
-	}
-	s.cookies.Set(w, s.browser, key, attemptLifetime)
-	return key
-}
-
-// errPayloadLost is a login whose payload is lost. A login without it would do something
-// else than the user wants, so the page offers none.
-func errPayloadLost(why string) *Error {
-	failure := fail(codeUnknownAttempt, errors.New("a login with a payload does not continue without it: "+why))
-	failure.Public = "This has ended, or it was started in another browser. Please go back to the page where you started, and try again. If you see this page again, allow cookies for this site."
-	return failure
-}
-
-// encode encodes the time in seconds, and then AuthParams, Require and Payload as four
-// length-prefixed strings.
-func (o LoginOptions) encode(now time.Time) []byte {
-	b := binary.BigEndian.AppendUint64(nil, uint64(now.Unix()))
-	b = seal.AppendString(b, o.AuthParams.Encode())
-	b = seal.AppendString(b, strconv.FormatInt(int64(o.Require.MaxAge), 10))
-	b = seal.AppendString(b, o.Require.acrValues())
-	return seal.AppendString(b, o.Payload)
-}
-
-func decodeOptions(record string) (o LoginOptions, at time.Time, ok bool) {
-	if len(record) < 8 {
-		return o, at, false
-	}
-	at = time.Unix(int64(seal.Uint64At(record, 0)), 0)
-	var params, age, acr string
-	rest := record[8:]
-	for _, s := range []*string{&params, &age, &acr, &o.Payload} {
-		if *s, rest, ok = seal.CutString(rest); !ok {
-			return o, at, false
-		}
-	}
-	query, err1 := url.ParseQuery(params)
-	maxAge, err2 := strconv.ParseInt(age, 10, 64)
-	if rest != "" || err1 != nil || err2 != nil {
-		return o, at, false
-	}
-	o.AuthParams = query
-	o.Require = Requirement{MaxAge: time.Duration(maxAge), ACR: strings.Fields(acr)}
-	return o, at, true
 }

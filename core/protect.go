@@ -210,7 +210,7 @@ func (a *Authenticator) pageBefore(r *http.Request) string {
 // isNavigation reports whether r loads a page, so that the user sees the response.
 // Browsers without Fetch Metadata accept HTML for pages, and not for data.
 func isNavigation(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead || !mayNavigate(r) {
+	if r.Method != http.MethodGet || !mayNavigate(r) {
 		return false
 	}
 	return r.Header.Get("Sec-Fetch-Mode") != "" || acceptsHTML(r)

@@ -25,7 +25,7 @@ func TestGuardRedirectsNavigationsOnly(t *testing.T) {
 		redirects bool
 	}{
 		{"a page", "GET", page, true},
-		{"the head of a page", "HEAD", page, true},
+		{"the head of a page", "HEAD", page, false},
 		{"an older browser", "GET", http.Header{"Accept": {"text/html,*/*"}}, true},
 		{"a form that is sent", "POST", page, false},
 		{"fetch", "GET", http.Header{"Sec-Fetch-Mode": {"cors"}, "Accept": {"text/html"}}, false},

@@ -129,8 +129,10 @@ type RequestConfig struct {
 
 	// PAR sends the authorization request to the provider directly, and the browser with
 	// a reference to it (Pushed Authorization Requests, RFC 9126). So nobody can read or
-	// change it in the browser. If the metadata has no endpoint for it, logins fail. False:
-	// only if the provider requires it.
+	// change it in the browser. Each login then begins with a request of the application:
+	// it fails with status 503 if the provider is down, and is limited like the token
+	// request. If the metadata has no endpoint for it, logins and [Authenticator.Discover]
+	// fail. False: only if the provider requires it.
 	PAR bool
 
 	// SignedRequest signs the authorization request with the first of

@@ -136,6 +136,10 @@ func (p *Provider) completeEndpoints(prefix string, faults *faults) {
 		faults.add("%sEndpoints has AuthURL and TokenURL, and no keys; give KeysURL or Keys, or set FetchUser for a provider without OpenID Connect", prefix)
 	case byHand && p.Requests.UserInfo && openID && e.UserInfoURL == "":
 		faults.add("%sEndpoints.UserInfoURL is missing, and Requests.UserInfo is set; set both, or neither", prefix)
+	case byHand && p.Requests.PAR && e.PARURL == "":
+		faults.add("%sEndpoints.PARURL is missing, and Requests.PAR is set; set both, or neither", prefix)
+	case byHand && !p.Requests.PAR && !p.FAPI2 && e.PARURL != "":
+		faults.add("%sEndpoints.PARURL needs Requests.PAR without metadata; set both, or neither", prefix)
 	case openID && !p.Requests.UserInfo && e.UserInfoURL != "":
 		faults.add("%sEndpoints.UserInfoURL needs Requests.UserInfo; set both, or neither", prefix)
 	}

@@ -87,6 +87,13 @@ func (c Claims) date(name string) (time.Time, bool) {
 	return time.Unix(int64(seconds), 0), true
 }
 
+// seconds returns a claim that is a number of seconds.
+func (c Claims) seconds(name string) (time.Duration, bool) {
+	const most = 1 << 31
+	t, ok := c.date(name)
+	return time.Duration(min(t.Unix(), most)) * time.Second, ok
+}
+
 // audience returns aud, which is a string or an array of strings.
 func (c Claims) audience() []string {
 	if one, ok := c.Text("aud"); ok {

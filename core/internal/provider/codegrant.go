@@ -38,9 +38,9 @@ func ReservedParam(name string) bool {
 	}, name)
 }
 
-// commonRequest returns the part of the authorization request that does not depend on
-// the attempt (RFC 6749 section 4.1.1). Parameters in more replace those of AuthParams.
-func (g *codeGrant) commonRequest(endpoint string, more url.Values) string {
+// commonParams returns the parameters of the authorization request that do not depend on
+// the attempt (RFC 6749 section 4.1.1). Those in more replace those of AuthParams.
+func (g *codeGrant) commonParams(more url.Values) url.Values {
 	query := url.Values{
 		"response_type": {"code"},
 		"client_id":     {g.config.ClientID},
@@ -54,24 +54,57 @@ func (g *codeGrant) commonRequest(endpoint string, more url.Values) string {
 	}
 	maps.Copy(query, g.config.AuthParams)
 	maps.Copy(query, more)
-	return WithQuery(endpoint, query)
+	return query
 }
 
-// authorizationRequest adds the parameters of the attempt: state, and the challenge of
-// RFC 7636 section 4.3, whatever the metadata says about PKCE. The values are base64url
-// and need no escapes in a query.
-func (g *codeGrant) authorizationRequest(m *metadata, a Request, more url.Values) string {
+// AuthorizationURL implements [Provider].
+func (g *codeGrant) AuthorizationURL(ctx context.Context, a Request, more url.Values) (string, error) {
+	m, err := g.metadata.get(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case !m.pushes:
+		return g.plainRequest(m, a, more), nil
+	}
+	params := g.commonParams(more)
+	params.Set("state", a.State)
+	params.Set("code_challenge_method", "S256")
+	params.Set("code_challenge", a.Challenge())
+	if g.isOpenID() {
+		params.Set("nonce", a.Nonce)
+	}
+	reference, err := g.push(ctx, m, params, a.State, a.Nonce)
+	if err != nil {
+		return "", err
+	}
+	return WithQuery(m.AuthorizationEndpoint, url.Values{"client_id": {g.config.ClientID}, "request_uri": {reference}}), nil
+}
+
+// plainRequest returns the URL of an authorization request with all parameters. It adds
+// those of the attempt: state, and the challenge of RFC 7636 section 4.3, whatever the
+// metadata says about PKCE, and the nonce. The values are base64url and need no escapes in
+// a query.
+func (g *codeGrant) plainRequest(m *metadata, a Request, more url.Values) string {
 	common := m.commonRequest
 	if len(more) > 0 {
-		common = g.commonRequest(m.AuthorizationEndpoint, more)
+		common = WithQuery(m.AuthorizationEndpoint, g.commonParams(more))
 	}
-	return common + "&state=" + a.State + "&code_challenge_method=S256&code_challenge=" + a.Challenge()
+	to := common + "&state=" + a.State + "&code_challenge_method=S256&code_challenge=" + a.Challenge()
+	if g.isOpenID() {
+		to += "&nonce=" + a.Nonce
+	}
+	return to
 }
+
+func (g *codeGrant) isOpenID() bool { return g.config.FetchUser == nil }
 
 // prepare checks that this client can use the provider's endpoints. So such a fault is
 // found before a user is sent to the provider. AuthMethod replaces what m announces.
 func (g *codeGrant) prepare(m *metadata) error {
-	m.commonRequest = g.commonRequest(m.AuthorizationEndpoint, nil)
+	m.commonRequest = WithQuery(m.AuthorizationEndpoint, g.commonParams(nil))
+	if err := g.preparePush(m); err != nil {
+		return err
+	}
 	var err error
 	if m.authMethod, err = g.config.authMethod(m.AuthMethods); err != nil {
 		return err

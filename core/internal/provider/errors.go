@@ -15,19 +15,22 @@ const (
 	CodeCredential = "client_credential_unavailable"
 
 	// A response failed a check, and nothing of it was used.
-	CodeMetadata      = "provider_metadata_invalid"
-	CodeTokenResponse = "token_response_untrusted"
-	CodeIDToken       = "id_token_untrusted"
-	CodeUserInfo      = "userinfo_untrusted"
-	CodeLogoutToken   = "logout_token_untrusted"
-	CodeCallback      = "callback_untrusted"
+	CodeMetadata       = "provider_metadata_invalid"
+	CodePushedResponse = "pushed_response_untrusted"
+	CodeTokenResponse  = "token_response_untrusted"
+	CodeIDToken        = "id_token_untrusted"
+	CodeUserInfo       = "userinfo_untrusted"
+	CodeLogoutToken    = "logout_token_untrusted"
+	CodeCallback       = "callback_untrusted"
 
 	// The login is genuine and not accepted: its tenant is not allowed, or it is too
 	// old or too weak for a Requirement.
 	CodeTenant       = "tenant_refused"
 	CodeStepUpFailed = "step_up_failed"
 
-	// The provider refuses the code, the refresh token, this client, or the request.
+	// The provider refuses the pushed authorization request, the code, the refresh token,
+	// this client, or another request.
+	CodeRequestRefused = "request_refused"
 	CodeGrantRefused   = "code_refused"
 	CodeRefreshRefused = "refresh_refused"
 	CodeClientRefused  = "client_refused"

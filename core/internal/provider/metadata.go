@@ -44,7 +44,8 @@ type metadata struct {
 
 	authMethod    string                  // how the client authenticates
 	assertionAlg  jose.SignatureAlgorithm // of client assertions; empty: none are used
-	commonRequest string                  // see codeGrant.commonRequest
+	commonRequest string                  // the URL of a plain request without the parameters of the attempt
+	pushes        bool                    // authorization requests are pushed
 }
 
 const (

@@ -42,14 +42,6 @@ func oauth2MetadataURL(issuer string) string {
 	return u.String()
 }
 
-func (p *oauth2Provider) AuthorizationURL(ctx context.Context, a Request, more url.Values) (string, error) {
-	m, err := p.metadata.get(ctx)
-	if err != nil {
-		return "", err
-	}
-	return p.authorizationRequest(m, a, more), nil
-}
-
 // Redeem sends the code once, with the verifier, and calls FetchUser of the application.
 func (p *oauth2Provider) Redeem(ctx context.Context, code string, a Request) (*Identity, error) {
 	m, err := p.metadata.get(ctx)

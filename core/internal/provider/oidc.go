@@ -45,14 +45,6 @@ func newOIDCProvider(config Config) *oidcProvider {
 	return p
 }
 
-func (p *oidcProvider) AuthorizationURL(ctx context.Context, a Request, more url.Values) (string, error) {
-	m, err := p.metadata.get(ctx)
-	if err != nil {
-		return "", err
-	}
-	return p.authorizationRequest(m, a, more) + "&nonce=" + a.Nonce, nil
-}
-
 // Redeem sends the code once, with the verifier. It uses nothing of the response until
 // it has checked the ID token.
 func (p *oidcProvider) Redeem(ctx context.Context, code string, a Request) (*Identity, error) {
