@@ -312,6 +312,14 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"MetadataURL that is a path", endpoints(func(e *EndpointConfig) { *e = EndpointConfig{MetadataURL: "/m"} }), "Providers[0].Endpoints.MetadataURL is not an absolute URL; give"},
 		{"UserInfoURL alone", endpoints(func(e *EndpointConfig) { e.UserInfoURL = "https://id.example.test/u" }), "Providers[0].Endpoints.UserInfoURL needs Requests.UserInfo; set both"},
 		{"Requests.UserInfo without UserInfoURL", func(c *Config) { endpoints(func(e *EndpointConfig) {})(c); c.Providers[0].Requests.UserInfo = true }, "Providers[0].Endpoints.UserInfoURL is missing, and Requests.UserInfo is set"},
+		{"Requests.PAR without PARURL", func(c *Config) { endpoints(func(e *EndpointConfig) {})(c); c.Providers[0].Requests.PAR = true }, "Providers[0].Endpoints.PARURL is missing, and Requests.PAR is set; set both"},
+		{"Requests.PAR and PARURL", func(c *Config) {
+			endpoints(func(e *EndpointConfig) { e.PARURL = "https://id.example.test/par" })(c)
+			c.Providers[0].Requests.PAR = true
+		}, ""},
+		{"PARURL alone", endpoints(func(e *EndpointConfig) { e.PARURL = "https://id.example.test/par" }), "Providers[0].Endpoints.PARURL needs Requests.PAR without metadata; set both"},
+		{"PARURL with metadata", endpoints(func(e *EndpointConfig) { *e = EndpointConfig{PARURL: "https://id.example.test/par"} }), ""},
+		{"PARURL by http", endpoints(func(e *EndpointConfig) { *e = EndpointConfig{PARURL: "http://id.example.test/par"} }), "Providers[0].Endpoints.PARURL is not https"},
 		{"RevocationURL with a password", endpoints(func(e *EndpointConfig) { e.RevocationURL = "https://u:p@id.example.test/r" }), "Providers[0].Endpoints.RevocationURL has a user name"},
 		{"EndSessionURL by http", endpoints(func(e *EndpointConfig) { e.EndSessionURL = "http://id.example.test/e" }), "Providers[0].Endpoints.EndSessionURL is not https"},
 		{"EndSessionURL that is a script", endpoints(func(e *EndpointConfig) { e.EndSessionURL = "javascript:alert(1)" }), "Providers[0].Endpoints.EndSessionURL is not"},
