@@ -40,7 +40,7 @@ const (
 	// thousands of cookies does not get thousands of headers.
 	maxEvictions = 32
 
-	attemptVersion = 1
+	attemptVersion = 2
 
 	// restartMark ends the state of an attempt that replaces a lost one. It is in the
 	// state and not in a cookie, because it must stop a second restart in browsers that
@@ -70,6 +70,7 @@ type attempt struct {
 	excused  bool   // started by a guard, just after a login ended at the same page
 	silent   bool   // sent with prompt=none
 	payload  string // LoginOptions.Payload
+	key      string // thumbprint of the DPoP key for the tokens; empty: the current one, if any
 	begun    time.Time
 }
 
@@ -117,7 +118,7 @@ func isRandomText(s string) bool {
 // request returns the attempt's values for the authorization request.
 func (a *attempt) request() provider.Request {
 	return provider.Request{
-		State: a.state, Nonce: a.nonce, Verifier: a.verifier,
+		State: a.state, Nonce: a.nonce, Verifier: a.verifier, Key: a.key,
 		MaxAge: a.maxAge, ACR: a.acr, Required: a.required, Begun: a.begun,
 	}
 }
@@ -144,7 +145,7 @@ func (a *attempt) encode() []byte {
 	b[0] = attemptVersion
 	b = binary.BigEndian.AppendUint64(b, uint64(a.begun.UnixNano()))
 	b = append(b, a.flags())
-	for _, s := range []string{a.state, a.nonce, a.verifier, a.provider, a.returnTo, a.maxAge, a.acr, a.payload} {
+	for _, s := range []string{a.state, a.nonce, a.verifier, a.provider, a.returnTo, a.maxAge, a.acr, a.payload, a.key} {
 		b = seal.AppendString(b, s)
 	}
 	return b
@@ -156,7 +157,7 @@ func decodeAttempt(b string) (*attempt, bool) {
 	}
 	a := &attempt{begun: time.Unix(0, int64(seal.Uint64At(b, 1))), required: b[9]&1 != 0, guarded: b[9]&2 != 0, excused: b[9]&4 != 0, silent: b[9]&8 != 0}
 	rest, ok := b[10:], true
-	for _, s := range []*string{&a.state, &a.nonce, &a.verifier, &a.provider, &a.returnTo, &a.maxAge, &a.acr, &a.payload} {
+	for _, s := range []*string{&a.state, &a.nonce, &a.verifier, &a.provider, &a.returnTo, &a.maxAge, &a.acr, &a.payload, &a.key} {
 		if *s, rest, ok = seal.CutString(rest); !ok {
 			return nil, false
 		}

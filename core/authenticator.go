@@ -72,9 +72,13 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	if err != nil {
 		return nil, err
 	}
+	registrations, err := register(config, now)
+	if err != nil {
+		return nil, err
+	}
 	a := &Authenticator{
 		config:        config,
-		registrations: register(config, now),
+		registrations: registrations,
 		skipped:       skipped,
 		origin:        originOf(redirect),
 		crossOrigin:   http.NewCrossOriginProtection(),
@@ -109,13 +113,7 @@ func (a *Authenticator) openCookies(secure bool) error {
 		host, path = "__Host-", "__Secure-" // __Host- demands Path=/
 	}
 	name := a.config.Sessions.CookieName
-	keys := keyring{
-		redirectURL: a.config.RedirectURL, cookieName: name, vault: "cookies",
-		sessionKeys: append([][]byte{a.config.SessionKey}, a.config.Sessions.OldKeys...),
-	}
-	if a.config.Sessions.Store != nil {
-		keys.vault = "store"
-	}
+	keys := a.config.keyring()
 	attemptSealer, err1 := keys.sealer(purposeAttempt)
 	sessionSealer, err2 := newSessionSealer(keys)
 	hintSealer, err3 := keys.sealer(purposeLogoutHint)

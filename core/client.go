@@ -22,20 +22,37 @@ import (
 // host that a redirect may lead to. Without hosts, every request returns an error. Errors
 // of TokenSource are wrapped in a [url.Error].
 //
+// With [ClientConfig.DPoP], each request has a proof that is signed for it (RFC 9449). If
+// the API wants a nonce in the proof, the request is sent again, unless it has a body and
+// no GetBody: then the response is the API's 401, and the next request has the nonce.
+//
 // The client is valid for one request: create a new one each time. It uses the transport
 // of the client that ctx has for [oauth2.HTTPClient], or else that of
 // [Config.HTTPClient]. It sets no timeout, and does not limit the size of requests and
 // responses.
 func Client(ctx context.Context, hosts ...string) *http.Client {
-	transport := &bearerTransport{base: apiTransport(ctx), source: TokenSource(ctx), hosts: slices.Clone(hosts)}
+	return apiClient(apiTransport(ctx), tokenSource{ctx}.forAPI, hosts)
+}
+
+func apiClient(base http.RoundTripper, token func() (*apiToken, error), hosts []string) *http.Client {
+	transport := &tokenTransport{base: base, token: token, hosts: slices.Clone(hosts)}
 	return &http.Client{Transport: transport, CheckRedirect: transport.redirect}
 }
 
 // apiTransport returns the transport that x/oauth2 would use, or that of the Config.
 func apiTransport(ctx context.Context) http.RoundTripper {
+	var by *Authenticator
+	if found := innermost(ctx); found != nil {
+		by = found.by
+	}
+	return by.apiTransport(ctx)
+}
+
+// apiTransport is apiTransport for the Config of a, which may be nil.
+func (a *Authenticator) apiTransport(ctx context.Context) http.RoundTripper {
 	var custom *http.Client
-	if found := innermost(ctx); found != nil && found.by != nil {
-		custom = found.by.config.HTTPClient
+	if a != nil {
+		custom = a.config.HTTPClient
 	}
 	if theirs, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok {
 		custom = theirs
@@ -46,26 +63,33 @@ func apiTransport(ctx context.Context) http.RoundTripper {
 	return http.DefaultTransport
 }
 
-// bearerTransport sends an access token in the Authorization header (RFC 6750 section
+// tokenTransport sends an access token in the Authorization header (RFC 6750 section
 // 2.1), to the given hosts only.
-type bearerTransport struct {
-	base   http.RoundTripper
-	source oauth2.TokenSource
-	hosts  []string
+type tokenTransport struct {
+	base  http.RoundTripper
+	token func() (*apiToken, error)
+	hosts []string
 }
 
-func (t *bearerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !t.named(r.URL) {
 		closeBody(r)
 		return nil, errUnnamed(r)
 	}
-	token, err := t.source.Token()
+	token, err := t.token()
 	if err != nil {
 		closeBody(r)
 		return nil, err
 	}
 	r = r.Clone(r.Context()) // r belongs to the caller
 	r.Host = ""              // the Host header must be the checked host
+	switch {
+	case token.key != "":
+		return token.at.provider.Call(t.base, r, token.AccessToken, token.key)
+	case strings.EqualFold(token.TokenType, typeDPoP):
+		closeBody(r)
+		return nil, errNoToken("the token has the type DPoP, and the context does not have its key; use GrantClient for a grant, and no TokenType in a test")
+	}
 	r.Header.Set("Authorization", "Bearer "+token.AccessToken)
 	return t.base.RoundTrip(r)
 }
@@ -75,7 +99,7 @@ const maxRedirects = 10
 
 // redirect follows redirects to the given hosts. For another host it removes path and
 // query from the URL, because RoundTrip refuses the request and the error shows the URL.
-func (t *bearerTransport) redirect(r *http.Request, via []*http.Request) error {
+func (t *tokenTransport) redirect(r *http.Request, via []*http.Request) error {
 	if len(via) >= maxRedirects {
 		return fmt.Errorf("pixy: stopped after %d redirects", maxRedirects)
 	}
@@ -94,7 +118,7 @@ func errUnnamed(r *http.Request) error {
 	return fmt.Errorf("pixy: the access token is not sent to %s://%s; add %q to the hosts of Client, and use https", r.URL.Scheme, host, host)
 }
 
-func (t *bearerTransport) named(u *url.URL) bool {
+func (t *tokenTransport) named(u *url.URL) bool {
 	secure := u.Scheme == "https" || u.Scheme == "http" && provider.IsLoopback(u.Hostname())
 	return secure && slices.ContainsFunc(t.hosts, func(host string) bool { return equalHost(u, host) })
 }

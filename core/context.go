@@ -20,7 +20,7 @@ type attached struct {
 	session *session       // nil: anonymous, or set by a test
 	request *http.Request  // that passed the guard; nil: no session to read tokens from
 	tokens  *requestTokens // nil: not used yet; see refresher.of
-	token   *oauth2.Token  // set by a test, or of a login in OnLogin and FetchUser
+	token   *apiToken      // set by a test, or of a login in OnLogin and FetchUser
 	outer   *attached      // the previous result; nil: none
 }
 
@@ -122,6 +122,9 @@ func (a *Authenticator) nobody(r *http.Request) *http.Request {
 // the innermost guard. In OnLogin and FetchUser, it returns the token of the new login,
 // even without Tokens.Keep. It is safe for concurrent use.
 //
+// With [ClientConfig.DPoP], the token has the type DPoP, and an API accepts it only with a
+// proof for each request. [Client] adds it; [oauth2.Transport] does not.
+//
 // The guard refreshes tokens early: when it passes a request, the token is valid for
 // another minute, or for a quarter of its lifetime if that is less. If an API answers 401
 // nevertheless, call [Authenticator.Refresh].
@@ -134,7 +137,24 @@ func TokenSource(ctx context.Context) oauth2.TokenSource { return tokenSource{ct
 
 type tokenSource struct{ ctx context.Context }
 
+// An apiToken is an access token, with what a request to an API needs.
+type apiToken struct {
+	*oauth2.Token
+	key string        // thumbprint of the DPoP key; empty: a bearer token, or set by a test
+	at  *registration // whose key it is; nil: set by a test
+}
+
+func (t *tokens) forAPI(at *registration) *apiToken { return &apiToken{t.access(), t.Key, at} }
+
 func (s tokenSource) Token() (*oauth2.Token, error) {
+	token, err := s.forAPI()
+	if err != nil {
+		return nil, err
+	}
+	return token.Token, nil
+}
+
+func (s tokenSource) forAPI() (*apiToken, error) {
 	found := innermost(s.ctx)
 	switch {
 	case found == nil:
@@ -147,9 +167,12 @@ func (s tokenSource) Token() (*oauth2.Token, error) {
 		return nil, errNoToken("the request is anonymous")
 	}
 	held, err := found.by.refresher.of(found).get()
+	at := found.session.registration
 	switch {
+	case held != nil && !at.provider.Holds(held.Key):
+		return nil, errNoToken("the access token is bound to a DPoP key of a session key that is gone from Sessions.OldKeys; it is replaced at the next refresh")
 	case held != nil && (!held.expired(found.by.now()) || held.Assumed && err == nil): // an assumed expiry may be wrong
-		return held.bearer(), nil
+		return held.forAPI(at), nil
 	case err != nil:
 		return nil, err
 	case held == nil:
@@ -162,6 +185,18 @@ func (s tokenSource) Token() (*oauth2.Token, error) {
 // tests of handlers that call APIs. It does not log a user in: combine it with
 // [ContextWithUser], in any order.
 func ContextWithToken(ctx context.Context, token *oauth2.Token) context.Context {
+	if token == nil {
+		return contextWith(ctx, nil)
+	}
+	return contextWith(ctx, &apiToken{Token: token})
+}
+
+// contextWithTokens is ContextWithToken for the tokens of a login.
+func contextWithTokens(ctx context.Context, at *registration, t *tokens) context.Context {
+	return contextWith(ctx, t.forAPI(at))
+}
+
+func contextWith(ctx context.Context, token *apiToken) context.Context {
 	here := &attached{token: token}
 	if last := innermost(ctx); last != nil {
 		here.user, here.by, here.session, here.outer = last.user, last.by, last.session, last.outer

@@ -45,6 +45,11 @@ type Grant struct {
 	// (OpenID Connect Core section 12.2). Zero values are not compared.
 	Nonce    string    `json:"nonce,omitempty"`
 	AuthTime time.Time `json:"auth_time,omitzero"`
+
+	// KeyThumbprint names the key to which the tokens are bound, with [ClientConfig.DPoP].
+	// The key is derived from SessionKey or one of [SessionConfig.OldKeys]. Empty: they are
+	// bearer tokens.
+	KeyThumbprint string `json:"key_thumbprint,omitempty"`
 }
 
 // LogValue leaves out the tokens.
@@ -62,9 +67,10 @@ func grantOf(at *registration, who *identity) Grant {
 
 // with returns the grant with these tokens.
 func (g Grant) with(t *tokens) Grant {
-	g.Token = *t.bearer()
+	g.Token = *t.access()
 	g.Token.RefreshToken = t.Refresh
 	g.RefreshDue, g.Nonce, g.AuthTime = t.RefreshDue, t.Nonce, t.AuthTime
+	g.KeyThumbprint = t.Key
 	return g
 }
 
@@ -72,11 +78,23 @@ func (g Grant) with(t *tokens) Grant {
 func (g *Grant) tokens() *tokens {
 	return &tokens{
 		Access: g.Token.AccessToken, Refresh: g.Token.RefreshToken,
-		Expires: g.Token.Expiry, RefreshDue: g.RefreshDue, Nonce: g.Nonce, AuthTime: g.AuthTime,
+		Expires: g.Token.Expiry, RefreshDue: g.RefreshDue, Nonce: g.Nonce, AuthTime: g.AuthTime, Key: g.KeyThumbprint,
 	}
 }
 
-// isFresh reports whether the access token need not be refreshed yet.
+// isFresh reports whether the access token of a grant need not be refreshed yet.
+func (a *Authenticator) isFresh(g *Grant) bool { return g.isFresh(a.now()) && a.holds(g) }
+
+// isUsable reports whether the access token of a grant can be used.
+func (a *Authenticator) isUsable(g *Grant) bool { return g.isUsable(a.now()) && a.holds(g) }
+
+// holds reports whether the key of a grant is known, if its tokens are bound to one.
+func (a *Authenticator) holds(g *Grant) bool {
+	at := a.registrations.named(g.Provider)
+	return at == nil || at.provider.Holds(g.KeyThumbprint)
+}
+
+// isFresh reports whether the access token need not be refreshed yet, by its times.
 func (g *Grant) isFresh(now time.Time) bool {
 	due := g.RefreshDue
 	if due.IsZero() {
@@ -87,7 +105,7 @@ func (g *Grant) isFresh(now time.Time) bool {
 	return g.Token.AccessToken != "" && (due.IsZero() || now.Before(due))
 }
 
-// isUsable reports whether the access token has not expired. If its expiry is unknown, it
+// isUsable reports whether the access token has not expired, by its times. If its expiry is unknown, it
 // counts as expired when its refresh is due.
 func (g *Grant) isUsable(now time.Time) bool {
 	expiry := g.Token.Expiry

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -30,6 +31,9 @@ const saveTimeout = 10 * time.Second
 // another refresh. Jobs in several processes may save for the same user: then keep the
 // grant with the later Token.Expiry. If save is nil, Token always fails.
 //
+// With [ClientConfig.DPoP], the token is of use with a proof only, which
+// [Authenticator.GrantClient] adds.
+//
 // ctx limits how long Token waits. A refresh that was sent goes on, and save is called
 // nevertheless, so that no refresh token is lost.
 //
@@ -37,6 +41,15 @@ const saveTimeout = 10 * time.Second
 // error only if the access token has expired. Each error is logged once.
 func (a *Authenticator) GrantSource(ctx context.Context, grant Grant, save func(context.Context, Grant) error) oauth2.TokenSource {
 	return &grantSource{auth: a, ctx: ctx, grant: grant, save: save}
+}
+
+// GrantClient returns an HTTP client that calls APIs with the tokens of a grant, while the
+// user is away. It is [Client] with the token of [Authenticator.GrantSource]: see there for
+// hosts, and for save. It is safe for concurrent use, and valid as long as ctx. Create one
+// for each grant and job.
+func (a *Authenticator) GrantClient(ctx context.Context, grant Grant, save func(context.Context, Grant) error, hosts ...string) *http.Client {
+	source := &grantSource{auth: a, ctx: ctx, grant: grant, save: save}
+	return apiClient(a.apiTransport(ctx), source.forAPI, hosts)
 }
 
 type grantSource struct {
@@ -54,11 +67,19 @@ type grantSource struct {
 func (s *grantSource) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pixy.GrantSource") }
 
 func (s *grantSource) Token() (*oauth2.Token, error) {
+	token, err := s.forAPI()
+	if err != nil {
+		return nil, err
+	}
+	return token.Token, nil
+}
+
+func (s *grantSource) forAPI() (*apiToken, error) {
 	if s.save == nil {
 		return nil, s.auth.reportGrant(s.ctx, s.grant.Provider, fail(codeInternal, errors.New("GrantSource has no save; pass a function that stores the new grant")))
 	}
 	grant, unsaved := s.current()
-	if unsaved || !grant.isFresh(s.auth.now()) {
+	if unsaved || !s.auth.isFresh(&grant) {
 		if _, err := s.renewals.join("", s.renew).wait(s.ctx); err != nil {
 			return nil, s.auth.reportGrant(s.ctx, grant.Provider, err)
 		}
@@ -66,7 +87,7 @@ func (s *grantSource) Token() (*oauth2.Token, error) {
 	}
 	token := grant.Token
 	token.RefreshToken = ""
-	return &token, nil
+	return &apiToken{&token, grant.KeyThumbprint, s.auth.registrations.named(grant.Provider)}, nil
 }
 
 func (s *grantSource) current() (grant Grant, unsaved bool) {
@@ -94,13 +115,13 @@ func (s *grantSource) renewIn(ctx context.Context) error {
 		return err
 	}
 	grant, _ := s.current()
-	if grant.isFresh(s.auth.now()) { // another call has just renewed it
+	if s.auth.isFresh(&grant) { // another call has just renewed it
 		return nil
 	}
 	fresh, err := s.auth.refreshGrant(ctx, grant)
 	switch {
 	case err == nil:
-	case errors.Is(err, ErrUnavailable) && grant.isUsable(s.auth.now()):
+	case errors.Is(err, ErrUnavailable) && s.auth.isUsable(&grant):
 		return nil
 	default:
 		return err
@@ -109,7 +130,7 @@ func (s *grantSource) renewIn(ctx context.Context) error {
 	if err := s.saveNew(ctx); err != nil {
 		return err
 	}
-	if !fresh.isUsable(s.auth.now()) { // from another job, and it could not be refreshed again
+	if !s.auth.isUsable(&fresh) { // from another job, and it could not be refreshed again
 		return errProviderDown(errors.New("the access token has expired, and the next call refreshes it"))
 	}
 	return nil

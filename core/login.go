@@ -76,6 +76,7 @@ func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error
 		return nil
 	}
 	attempt := newAttempt(t.at.id, a.returnTo(options.ReturnTo), restart, a.now())
+	attempt.key = t.at.key
 	more, err := options.bind(&t.at.config, attempt)
 	if err != nil {
 		t.again = nil // another login would fail as well

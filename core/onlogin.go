@@ -96,7 +96,7 @@ func (a *Authenticator) decide(ctx context.Context, at *registration, who *ident
 		return login, nil
 	}
 	theirs := a.newLogin(at, who, attempt) // they may change all of it, and keep it
-	if err := a.config.OnLogin(ContextWithToken(ctx, (*tokens)(who.Tokens).bearer()), theirs); err != nil {
+	if err := a.config.OnLogin(contextWithTokens(ctx, at, (*tokens)(who.Tokens)), theirs); err != nil {
 		return nil, errOnLogin(err)
 	}
 	login.ReturnTo, login.Data, login.Lifetime, login.EndsWithBrowser = theirs.ReturnTo, theirs.Data, theirs.Lifetime, theirs.EndsWithBrowser

@@ -258,7 +258,7 @@ func (f *refresher) demand(w http.ResponseWriter, r *http.Request, found *attach
 	switch {
 	case err != nil:
 		return err
-	case newer && !held.expired(f.now()) || held.isNew(f.now()):
+	case (newer && !held.expired(f.now()) || held.isNew(f.now())) && of.registration.provider.Holds(held.Key):
 		return nil
 	case held.Refresh == "":
 		return errNoToken("the provider gave no refresh token; ask for one, for example by scope offline_access")

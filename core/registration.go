@@ -24,6 +24,8 @@ type registration struct {
 	// changes the provider or the client, responses for the old one are not accepted.
 	id string
 
+	key string // thumbprint of the current DPoP key; empty: bearer tokens
+
 	toldNoHint atomic.Bool // whether the log says that ID tokens are too large; see logoutHints
 	outage     outage
 }
@@ -32,7 +34,7 @@ type registration struct {
 type registrations []*registration
 
 // register makes the registrations of config, whose providers have their RedirectURL.
-func register(config Config, now func() time.Time) registrations {
+func register(config Config, now func() time.Time) (registrations, error) {
 	all := make(registrations, len(config.Providers))
 	shared := provider.NewClient(config.HTTPClient)
 	for i, p := range config.Providers {
@@ -40,24 +42,31 @@ func register(config Config, now func() time.Time) registrations {
 		if p.Endpoints.HTTPClient != nil {
 			client = provider.NewClient(p.Endpoints.HTTPClient)
 		}
-		all[i] = &registration{
-			config: p, callbackPath: urlPath(p.RedirectURL), id: p.ClientID + " " + p.Issuer,
-			provider: provider.New(provider.Config{
-				Issuer: p.Issuer, ClientID: p.ClientID, Secret: p.secret(), RedirectURL: p.RedirectURL,
-				Scopes: p.Scopes, AuthParams: p.Requests.AuthParams, FormPost: p.Requests.FormPost,
-				UserInfo: p.Requests.UserInfo, LogoutRedirectParam: p.Requests.LogoutRedirectParam,
-				TrustedAudiences: p.Checks.TrustedAudiences, Tenants: p.Checks.Tenants, SigningAlg: p.Checks.SigningAlg,
-				Endpoints: p.Endpoints.forRoom(), PlainHTTP: p.plainHTTP(config.RedirectURL), AuthMethod: p.Client.AuthMethod, FetchUser: p.fetcher(),
-				PAR: p.Requests.PAR, SignedRequest: p.Requests.SignedRequest, SignedResponse: p.Requests.SignedResponse,
-				AuthorizationDetails: p.Requests.AuthorizationDetails, FAPI2: p.FAPI2,
-				SigningKeys: p.Client.signingKeys(), DecryptionKeys: p.Client.DecryptionKeys,
-				Certificate: p.Client.Certificate, DPoP: p.Client.DPoP,
-				TokenLifetime: config.Tokens.Lifetime, Client: client, Now: now,
-				Log: config.Logger.With("provider", p.Name, "issuer", p.Issuer),
-			}),
+		at := &registration{config: p, callbackPath: urlPath(p.RedirectURL), id: p.ClientID + " " + p.Issuer}
+		var keys []*provider.ProofKey
+		if p.Client.DPoP {
+			var err error
+			if keys, err = config.keyring().proofKeys(at.id); err != nil {
+				return nil, err
+			}
+			at.key = keys[0].Thumbprint
 		}
+		all[i] = at
+		at.provider = provider.New(provider.Config{
+			Issuer: p.Issuer, ClientID: p.ClientID, Secret: p.secret(), RedirectURL: p.RedirectURL,
+			Scopes: p.Scopes, AuthParams: p.Requests.AuthParams, FormPost: p.Requests.FormPost,
+			UserInfo: p.Requests.UserInfo, LogoutRedirectParam: p.Requests.LogoutRedirectParam,
+			TrustedAudiences: p.Checks.TrustedAudiences, Tenants: p.Checks.Tenants, SigningAlg: p.Checks.SigningAlg,
+			Endpoints: p.Endpoints.forRoom(), PlainHTTP: p.plainHTTP(config.RedirectURL), AuthMethod: p.Client.AuthMethod, FetchUser: at.fetcher(),
+			PAR: p.Requests.PAR, SignedRequest: p.Requests.SignedRequest, SignedResponse: p.Requests.SignedResponse,
+			AuthorizationDetails: p.Requests.AuthorizationDetails, FAPI2: p.FAPI2,
+			SigningKeys: p.Client.signingKeys(), DecryptionKeys: p.Client.DecryptionKeys,
+			Certificate: p.Client.Certificate, ProofKeys: keys,
+			TokenLifetime: config.Tokens.Lifetime, Client: client, Now: now,
+			Log: config.Logger.With("provider", p.Name, "issuer", p.Issuer),
+		})
 	}
-	return all
+	return all, nil
 }
 
 // find returns the first registration for which so returns true, or nil.
@@ -245,13 +254,13 @@ func (e *EndpointConfig) forRoom() provider.Endpoints {
 
 // fetcher returns FetchUser in the form that package provider takes. It marks the kind of
 // error that FetchUser returns.
-func (p *Provider) fetcher() func(context.Context, *http.Client, *provider.Tokens) (map[string]any, error) {
-	fetch := p.FetchUser
+func (r *registration) fetcher() func(context.Context, *http.Client, *provider.Tokens) (map[string]any, error) {
+	fetch := r.config.FetchUser
 	if fetch == nil {
 		return nil
 	}
 	return func(ctx context.Context, client *http.Client, with *provider.Tokens) (map[string]any, error) {
-		claims, err := fetch(ContextWithToken(ctx, (*tokens)(with).bearer()), client)
+		claims, err := fetch(contextWithTokens(ctx, r, (*tokens)(with)), client)
 		switch {
 		case errors.As(err, new(*Error)):
 			err = &provider.Error{Code: provider.CodeFetchUser, Err: err}

@@ -1,10 +1,15 @@
 package core
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"strings"
 
+	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/seal"
 )
 
@@ -16,6 +21,7 @@ const (
 	purposeLogoutHint = "pixy logout hint v2"
 	purposeTokens     = "pixy tokens v2"
 	purposeLanding    = "pixy landing v1"
+	purposeDPoP       = "pixy dpop v1"
 )
 
 // A keyring derives the keys of one Authenticator from its session keys. Each key
@@ -29,6 +35,17 @@ type keyring struct {
 	sessionKeys [][]byte
 }
 
+func (c *Config) keyring() keyring {
+	keys := keyring{
+		redirectURL: c.RedirectURL, cookieName: c.Sessions.CookieName, vault: "cookies",
+		sessionKeys: append([][]byte{c.SessionKey}, c.Sessions.OldKeys...),
+	}
+	if c.Sessions.Store != nil {
+		keys.vault = "store"
+	}
+	return keys
+}
+
 // sealer returns the sealer for values that do not depend on the kind of vault.
 func (k keyring) sealer(purpose string) (*seal.Sealer, error) {
 	return seal.New(k.info(purpose, ""), k.sessionKeys...)
@@ -39,11 +56,47 @@ func (k keyring) vaultSealer(purpose string) (*seal.Sealer, error) {
 	return seal.New(k.info(purpose, k.vault), k.sessionKeys...)
 }
 
+// proofKeys returns the keys to which the tokens of a registration are bound (RFC 9449):
+// one for each session key, the current one first. They are derived and not stored, so
+// all replicas have the same keys without another secret. A key for each session would
+// have to be in its cookie, and could not be used for grants.
+func (k keyring) proofKeys(registration string) ([]*provider.ProofKey, error) {
+	var keys []*provider.ProofKey
+	for _, sessionKey := range k.sessionKeys {
+		private, err := deriveP256(sessionKey, k.info(purposeDPoP, registration))
+		if err != nil {
+			return nil, err
+		}
+		key, err := provider.NewProofKey(private)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// deriveP256 derives a private key on P-256. A candidate that is no scalar of the curve is
+// rejected, and the next one is tried, as in FIPS 186-5 appendix A.2.2.
+func deriveP256(secret []byte, info string) (*ecdsa.PrivateKey, error) {
+	for counter := range 256 { // one in 2^32 candidates is rejected
+		scalar, err := hkdf.Key(sha256.New, secret, nil, info+string([]byte{byte(counter)}), 32)
+		if err != nil {
+			return nil, err
+		}
+		if key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar); err == nil {
+			return key, nil
+		}
+	}
+	return nil, errors.New("pixy: no DPoP key can be derived from this session key") // impossible
+}
+
 // info is the context of a derivation (RFC 5869 section 3.2). Each part is preceded by
-// its length, so that different parts never give the same bytes.
-func (k keyring) info(purpose, vault string) string {
+// its length, so that different parts never give the same bytes. The last part is the kind
+// of vault, or the id of a registration.
+func (k keyring) info(purpose, more string) string {
 	var b []byte
-	for _, part := range [...]string{purpose, k.redirectURL, k.cookieName, vault} {
+	for _, part := range [...]string{purpose, k.redirectURL, k.cookieName, more} {
 		b = seal.AppendString(b, part)
 	}
 	return string(b)

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	tokensVersion = 2
+	tokensVersion = 3
 	tokensFixed   = 1 + 8*4 + 1 // version, times, flag
 )
 
@@ -24,7 +24,7 @@ const (
 // record, so a request that does not need them does not open it. The session id is its
 // additional data, so the tokens of another session cannot replace them.
 //
-//	version ‖ expires ‖ refresh due ‖ auth_time ‖ refreshed ‖ assumed ‖ access ‖ refresh ‖ nonce ‖ ID token
+//	version ‖ expires ‖ refresh due ‖ auth_time ‖ refreshed ‖ assumed ‖ access ‖ refresh ‖ nonce ‖ ID token ‖ key
 type tokens provider.Tokens
 
 // expired reports whether the access token has expired, by the provider's lifetime or
@@ -34,14 +34,20 @@ func (t *tokens) expired(now time.Time) bool { return !t.Expires.IsZero() && !no
 // due reports whether it is time to refresh the tokens.
 func (t *tokens) due(now time.Time) bool { return !t.RefreshDue.IsZero() && !now.Before(t.RefreshDue) }
 
-// bearer returns the access token in the form that [TokenSource] returns.
-func (t *tokens) bearer() *oauth2.Token {
+// access returns the access token in the form that [TokenSource] returns.
+func (t *tokens) access() *oauth2.Token {
 	token := &oauth2.Token{AccessToken: t.Access, TokenType: "Bearer"}
+	if t.Key != "" {
+		token.TokenType = typeDPoP
+	}
 	if !t.Assumed {
 		token.Expiry = t.Expires
 	}
 	return token
 }
+
+// typeDPoP is the type of access tokens that are bound to a key (RFC 9449 section 5).
+const typeDPoP = "DPoP"
 
 // kept returns the tokens in the form that a session stores, without the ID token.
 func (t *tokens) kept() *tokens {
@@ -57,13 +63,13 @@ func (t *tokens) isNew(now time.Time) bool {
 }
 
 func (t *tokens) encode() []byte {
-	b := make([]byte, 1, tokensFixed+16+len(t.Access)+len(t.Refresh)+len(t.Nonce)+len(t.IDToken))
+	b := make([]byte, 1, tokensFixed+16+len(t.Access)+len(t.Refresh)+len(t.Nonce)+len(t.IDToken)+len(t.Key))
 	b[0] = tokensVersion
 	for _, at := range [...]time.Time{t.Expires, t.RefreshDue, t.AuthTime, t.Refreshed} {
 		b = binary.BigEndian.AppendUint64(b, uint64(at.Unix()))
 	}
 	b = seal.AppendFlag(b, t.Assumed)
-	for _, s := range [...]string{t.Access, t.Refresh, t.Nonce, t.IDToken} {
+	for _, s := range [...]string{t.Access, t.Refresh, t.Nonce, t.IDToken, t.Key} {
 		b = seal.AppendToken(b, s)
 	}
 	return b
@@ -78,7 +84,7 @@ func decodeTokens(b string) (*tokens, bool) {
 		*at = time.Unix(int64(seal.Uint64At(b, 1+8*i)), 0)
 	}
 	rest, ok := b[tokensFixed:], true
-	for _, s := range [...]*string{&t.Access, &t.Refresh, &t.Nonce, &t.IDToken} {
+	for _, s := range [...]*string{&t.Access, &t.Refresh, &t.Nonce, &t.IDToken, &t.Key} {
 		if *s, rest, ok = seal.CutToken(rest); !ok {
 			return nil, false
 		}

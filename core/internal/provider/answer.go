@@ -72,14 +72,14 @@ func originOf(u *url.URL) string {
 }
 
 // answerTo returns the body and the media type of a response with status 200. For every
-// other response it returns an outage, or the error that bad makes.
-func answerTo(client *http.Client, request *http.Request, bad func(error) *Error) (body []byte, kind string, err error) {
-	token := strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer ")
+// other response it returns an outage, or the error that bad makes. Errors have the
+// secrets redacted.
+func answerTo(client *http.Client, request *http.Request, bad func(error) *Error, secrets ...string) (body []byte, kind string, err error) {
 	response, err := client.Do(request)
 	if moved := new(movedError); errors.As(err, &moved) {
 		return nil, "", bad(moved)
 	} else if err != nil {
-		return nil, "", unreachable(err, token)
+		return nil, "", unreachable(err, secrets...)
 	}
 	defer response.Body.Close()
 	switch status := response.StatusCode; {
@@ -94,7 +94,7 @@ func answerTo(client *http.Client, request *http.Request, bad func(error) *Error
 	if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
 		return nil, "", bad(fmt.Errorf("it is larger than %d bytes", tooBig.Limit))
 	} else if err != nil {
-		return nil, "", unreachable(fmt.Errorf("reading %s: %w", told.Clip(request.URL.String()), err), token)
+		return nil, "", unreachable(fmt.Errorf("reading %s: %w", told.Clip(request.URL.String()), err), secrets...)
 	}
 	kind, _, _ = mime.ParseMediaType(response.Header.Get("Content-Type"))
 	return body, kind, nil

@@ -13,6 +13,9 @@ import (
 type codeGrant struct {
 	config   Config
 	metadata *document[metadata] // set by newOIDCProvider or newOAuth2Provider
+
+	// DPoP nonces of the authorization server, and of resources. Both may have one origin.
+	nonces, resourceNonces nonces
 }
 
 func (g *codeGrant) Discover(ctx context.Context) error {
@@ -33,7 +36,7 @@ func (g *codeGrant) Issues(issuer string) bool { return g.config.Issues(issuer) 
 // ReservedParam reports whether only this library may set an authorization parameter.
 func ReservedParam(name string) bool {
 	return slices.Contains([]string{
-		"client_id", "client_secret", "code", "code_challenge", "code_challenge_method", "nonce",
+		"client_id", "client_secret", "code", "code_challenge", "code_challenge_method", "dpop_jkt", "nonce",
 		"redirect_uri", "request", "request_uri", "response_mode", "response_type", "scope", "state",
 	}, name)
 }
@@ -73,7 +76,10 @@ func (g *codeGrant) AuthorizationURL(ctx context.Context, a Request, more url.Va
 	if g.isOpenID() {
 		params.Set("nonce", a.Nonce)
 	}
-	reference, err := g.push(ctx, m, params, a.State, a.Nonce)
+	if a.Key != "" { // the code works with this DPoP key only (RFC 9449 section 10)
+		params.Set("dpop_jkt", a.Key)
+	}
+	reference, err := g.push(ctx, m, params, g.proofKey(a.Key), a.State, a.Nonce)
 	if err != nil {
 		return "", err
 	}
@@ -92,6 +98,9 @@ func (g *codeGrant) plainRequest(m *metadata, a Request, more url.Values) string
 	to := common + "&state=" + a.State + "&code_challenge_method=S256&code_challenge=" + a.Challenge()
 	if g.isOpenID() {
 		to += "&nonce=" + a.Nonce
+	}
+	if a.Key != "" {
+		to += "&dpop_jkt=" + a.Key
 	}
 	return to
 }

@@ -57,7 +57,7 @@ func (c *Config) discover(ctx context.Context, from string) (*metadata, error) {
 		return nil, badMetadata("discovery: %w", err)
 	}
 	for _, endpoint := range []*string{&m.TokenEndpoint, &m.UserInfoEndpoint, &m.RevocationEndpoint, &m.PAREndpoint, &m.JWKSURI} {
-		*endpoint = c.reach(*endpoint)
+		m.reach(endpoint, c)
 	}
 	return m, nil
 }
@@ -69,6 +69,21 @@ func asymmetric() (names []string) {
 		names = append(names, string(alg))
 	}
 	return names
+}
+
+// reach replaces the URL of an endpoint by the one at which the application reaches it.
+func (m *metadata) reach(endpoint *string, c *Config) {
+	to := c.reach(*endpoint)
+	if to == *endpoint {
+		return
+	}
+	if u, err := url.Parse(*endpoint); err == nil {
+		if m.at == nil {
+			m.at = make(map[string]*url.URL)
+		}
+		m.at[to] = u
+	}
+	*endpoint = to
 }
 
 // reach returns the URL at which the application reaches an endpoint: the same path at

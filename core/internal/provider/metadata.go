@@ -46,6 +46,20 @@ type metadata struct {
 	assertionAlg  jose.SignatureAlgorithm // of client assertions; empty: none are used
 	commonRequest string                  // the URL of a plain request without the parameters of the attempt
 	pushes        bool                    // authorization requests are pushed
+
+	// at are the URLs of endpoints as the provider publishes them, by the URL at which
+	// the application reaches them, if that is another. A proof names the former.
+	at map[string]*url.URL
+}
+
+// published returns the URL of an endpoint as the provider publishes it.
+func (m *metadata) published(reached *url.URL) *url.URL {
+	if len(m.at) > 0 {
+		if u := m.at[reached.String()]; u != nil {
+			return u
+		}
+	}
+	return reached
 }
 
 const (
@@ -63,6 +77,9 @@ func (m *metadata) check(c *Config) error {
 			told.Clip(strings.Join(m.ChallengeMethods, " ")))
 	}
 	var faults []error
+	if err := c.checkProofs(m.ProofAlgs); err != nil {
+		faults = append(faults, err)
+	}
 	for name, list := range map[string][]string{
 		"code_challenge_methods_supported":                 m.ChallengeMethods,
 		"token_endpoint_auth_methods_supported":            m.AuthMethods,

@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"strings"
 
-	"golang.org/x/oauth2"
-
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
@@ -48,14 +46,12 @@ func (p *oauth2Provider) Redeem(ctx context.Context, code string, a Request) (*I
 	if err != nil {
 		return nil, err
 	}
-	token, err := p.exchange(ctx, m, code, a.Verifier)
+	token, err := p.exchange(ctx, m, code, a)
 	if err != nil {
 		return nil, err
 	}
-	client := *p.config.Client // follows no redirect, so the token stays where it is sent
-	client.Transport = &oauth2.Transport{Base: client.Transport, Source: oauth2.StaticTokenSource(token.bearer())}
 	tokens := p.tokensOf(token)
-	fetched, err := p.config.FetchUser(ctx, &client, tokens)
+	fetched, err := p.config.FetchUser(ctx, p.clientWith(m, token), tokens)
 	if err != nil {
 		return nil, fetchUserError(err, token.access)
 	}
@@ -79,7 +75,7 @@ func (p *oauth2Provider) Refresh(ctx context.Context, held *Tokens, _, _ string)
 	if err != nil {
 		return nil, err
 	}
-	token, err := p.refreshToken(ctx, m, held.Refresh)
+	token, err := p.refreshToken(ctx, m, held)
 	if err != nil {
 		return nil, err
 	}

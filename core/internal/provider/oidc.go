@@ -52,7 +52,7 @@ func (p *oidcProvider) Redeem(ctx context.Context, code string, a Request) (*Ide
 	if err != nil {
 		return nil, err
 	}
-	token, err := p.exchange(ctx, m, code, a.Verifier)
+	token, err := p.exchange(ctx, m, code, a)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (p *oidcProvider) Refresh(ctx context.Context, held *Tokens, issuer, subjec
 	if _, err := p.idTokens.keys.get(ctx); err != nil {
 		return nil, err
 	}
-	token, err := p.refreshToken(ctx, m, held.Refresh)
+	token, err := p.refreshToken(ctx, m, held)
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,13 @@ type Provider interface {
 	LogoutURL(ctx context.Context, idTokenHint, returnURL string) string
 	// LogoutToken verifies a logout token. claimed are its claims from [ClaimedBy].
 	LogoutToken(ctx context.Context, raw string, claimed Claims) (*LogoutToken, error)
+	// Holds reports whether an access token can be used that is bound to the key with
+	// this thumbprint (RFC 9449). Bearer tokens have none.
+	Holds(thumbprint string) bool
+	// Call sends a request for a resource with an access token, as a
+	// [http.RoundTripper] does. The thumbprint is that of the token's key. It may
+	// change r.
+	Call(base http.RoundTripper, r *http.Request, access, thumbprint string) (*http.Response, error)
 }
 
 // Config is an application's registration with one provider. This package does not
@@ -70,7 +77,7 @@ type Config struct {
 	SigningKeys    []*SigningKey // the first one signs
 	DecryptionKeys []crypto.PrivateKey
 	Certificate    func() (*tls.Certificate, error)
-	DPoP           bool
+	ProofKeys      []*ProofKey // for DPoP, the current one first; nil: bearer tokens
 
 	// TokenLifetime is the assumed lifetime of an access token, if the provider does
 	// not send one.
@@ -96,6 +103,7 @@ type Request struct {
 	State    string
 	Nonce    string
 	Verifier string
+	Key      string // thumbprint of the DPoP key for the tokens; empty: the current one, if any
 	MaxAge   string // max_age, in seconds; empty: none
 	ACR      string // acr_values, one of which is required; empty: any
 	Required bool   // MaxAge and ACR come from a Requirement of the application, not from AuthParams

@@ -30,9 +30,10 @@ func (g *codeGrant) preparePush(m *metadata) error {
 
 // push sends an authorization request to the provider, and returns the reference that
 // replaces its parameters in the browser's URL (RFC 9126 sections 2 and 4). secrets are
-// those in params.
-func (g *codeGrant) push(ctx context.Context, m *metadata, params url.Values, secrets ...string) (requestURI string, err error) {
-	reply, err := g.post(ctx, m, clientRequest{endpoint: pushedEndpoint, url: m.PAREndpoint, form: params, secrets: secrets})
+// those in params. A proof by key shows that the client has it (RFC 9449 section 10.1),
+// and a nonce in the response is then known for the token request.
+func (g *codeGrant) push(ctx context.Context, m *metadata, params url.Values, key *ProofKey, secrets ...string) (requestURI string, err error) {
+	reply, err := g.post(ctx, m, clientRequest{endpoint: pushedEndpoint, url: m.PAREndpoint, form: params, key: key, secrets: secrets})
 	if err != nil {
 		return "", pushFailed(err)
 	}

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/oauth2"
 )
 
 // maxToken is the limit for an access token and for a refresh token, in bytes. Tokens
@@ -22,39 +20,37 @@ const maxToken = 64 << 10
 type tokenResponse struct {
 	access, refresh, idToken string
 	kind                     string        // token_type
+	key                      *ProofKey     // to which the tokens are bound; nil: bearer tokens
 	lifetime                 time.Duration // of the access token; not positive: unknown
 }
 
-// bearer returns the access token in the form of x/oauth2.
-func (t *tokenResponse) bearer() *oauth2.Token {
-	return &oauth2.Token{AccessToken: t.access, TokenType: t.kind}
-}
-
 // exchange makes the token request of RFC 6749 section 4.1.3 and RFC 7636 section 4.5.
-// It sends the code once, with the verifier.
-func (g *codeGrant) exchange(ctx context.Context, m *metadata, code, verifier string) (*tokenResponse, error) {
-	return g.requestToken(ctx, m, url.Values{
-		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {g.config.RedirectURL}, "code_verifier": {verifier},
-	}, code, verifier)
+// It uses the code once, with the verifier, and with the DPoP key of the login.
+func (g *codeGrant) exchange(ctx context.Context, m *metadata, code string, a Request) (*tokenResponse, error) {
+	return g.requestToken(ctx, m, g.bindingKey(a.Key), url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {g.config.RedirectURL}, "code_verifier": {a.Verifier},
+	}, code, a.Verifier)
 }
 
 // refreshToken makes the token request of RFC 6749 section 6. It sends no scope, which
 // means the scope of the login. If the response has no new refresh token, the result has
-// the old one.
-func (g *codeGrant) refreshToken(ctx context.Context, m *metadata, refresh string) (*tokenResponse, error) {
-	token, err := g.requestToken(ctx, m, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}, refresh)
+// the old one. The refresh token of a public client works with its DPoP key only.
+func (g *codeGrant) refreshToken(ctx context.Context, m *metadata, held *Tokens) (*tokenResponse, error) {
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {held.Refresh}}
+	token, err := g.requestToken(ctx, m, g.bindingKey(held.Key), form, held.Refresh)
 	if refused := new(Error); errors.As(err, &refused) && refused.Code == CodeGrantRefused {
 		return nil, &Error{CodeRefreshRefused, refused.Err}
 	}
 	if err == nil && token.refresh == "" {
-		token.refresh = refresh
+		token.refresh = held.Refresh
 	}
 	return token, err
 }
 
-// requestToken makes a token request. secrets are those in form.
-func (g *codeGrant) requestToken(ctx context.Context, m *metadata, form url.Values, secrets ...string) (*tokenResponse, error) {
-	reply, err := g.post(ctx, m, clientRequest{endpoint: "token endpoint", url: m.TokenEndpoint, form: form, secrets: secrets})
+// requestToken makes a token request. The tokens are bound to key, if it is not nil. secrets
+// are those in form.
+func (g *codeGrant) requestToken(ctx context.Context, m *metadata, key *ProofKey, form url.Values, secrets ...string) (*tokenResponse, error) {
+	reply, err := g.post(ctx, m, clientRequest{endpoint: "token endpoint", url: m.TokenEndpoint, form: form, key: key, secrets: secrets})
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +58,10 @@ func (g *codeGrant) requestToken(ctx context.Context, m *metadata, form url.Valu
 	if !ok || reply.status/100 != 2 || token.access == "" {
 		return nil, reply.refusal()
 	}
-	if !strings.EqualFold(token.kind, "Bearer") { // RFC 6749 section 7.1
-		return nil, bad(CodeTokenResponse, "token_type is %q, not Bearer", reply.redact(token.kind, token.access, token.refresh, token.idToken))
+	if want := key.tokenType(); !strings.EqualFold(token.kind, want) { // RFC 6749 section 7.1
+		return nil, bad(CodeTokenResponse, "token_type is %q, not %s", reply.redact(token.kind, token.access, token.refresh, token.idToken), want)
 	}
+	token.key = key
 	if n := max(len(token.access), len(token.refresh)); n > maxToken {
 		return nil, bad(CodeTokenResponse, "access_token or refresh_token has %d bytes, which is more than %d", n, maxToken)
 	}

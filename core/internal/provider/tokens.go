@@ -18,6 +18,7 @@ type Tokens struct {
 	Refreshed  time.Time // time of the refresh that issued them; zero: issued with the login
 	Nonce      string    // of the login
 	AuthTime   time.Time // auth_time of the last ID token; zero: it had none
+	Key        string    // thumbprint of the DPoP key of the tokens; empty: bearer tokens
 
 	// IDToken is the ID token of a refresh, and the new logout hint. It is in the
 	// outcome of a refresh. A session does not keep it here.
@@ -45,5 +46,9 @@ func newTokens(response *tokenResponse, now time.Time, assumed time.Duration) *T
 
 // tokensOf returns the tokens of a response that was received now.
 func (g *codeGrant) tokensOf(response *tokenResponse) *Tokens {
-	return newTokens(response, g.config.Now(), g.config.TokenLifetime)
+	t := newTokens(response, g.config.Now(), g.config.TokenLifetime)
+	if response.key != nil {
+		t.Key = response.key.Thumbprint
+	}
+	return t
 }

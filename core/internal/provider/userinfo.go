@@ -19,8 +19,7 @@ func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *tokenRe
 	if err != nil {
 		return nil, badUserInfo(err)
 	}
-	request.Header.Set("Authorization", "Bearer "+token.access) // the only place for a token: never a URL
-	body, kind, err := answerTo(p.config.Client, request, badUserInfo)
+	body, kind, err := answerTo(p.clientWith(m, token), request, badUserInfo, token.access)
 	if err != nil {
 		return nil, err
 	}
