@@ -89,6 +89,9 @@ func proofTarget(u *url.URL) string {
 	return u.Scheme + "://" + host + path
 }
 
+// usesDPoP reports whether tokens have to be bound to a key.
+func (c *Config) usesDPoP() bool { return len(c.ProofKeys) > 0 }
+
 // proofKey returns the key with a thumbprint, or nil if it is unknown.
 func (g *codeGrant) proofKey(thumbprint string) *ProofKey {
 	i := slices.IndexFunc(g.config.ProofKeys, func(k *ProofKey) bool { return k.Thumbprint == thumbprint })
@@ -102,7 +105,7 @@ func (g *codeGrant) proofKey(thumbprint string) *ProofKey {
 // code or a refresh token may be bound to it, or else the current one. It returns nil
 // without DPoP.
 func (g *codeGrant) bindingKey(thumbprint string) *ProofKey {
-	if key := g.proofKey(thumbprint); key != nil || len(g.config.ProofKeys) == 0 {
+	if key := g.proofKey(thumbprint); key != nil || !g.config.usesDPoP() {
 		return key
 	}
 	return g.config.ProofKeys[0]
@@ -126,7 +129,7 @@ func (k *ProofKey) tokenType() string {
 // configuration wants it.
 func (c *Config) checkProofs(announced []string) error {
 	switch {
-	case len(c.ProofKeys) == 0, slices.Contains(announced, string(proofAlg)):
+	case !c.usesDPoP(), c.FAPI2, slices.Contains(announced, string(proofAlg)): // checkFAPI names the clause
 		return nil
 	case len(announced) == 0:
 		if c.AuthURL != "" { // there is no metadata

@@ -63,9 +63,9 @@ func (c *Config) checkFAPI(m *metadata) error {
 		lacks("5.3.2.1 (6)", "token_endpoint_auth_methods_supported", m.AuthMethods, "the method of Client: private_key_jwt for SigningKeys, or tls_client_auth or self_signed_tls_client_auth for Certificate")
 	}
 	switch {
-	case c.DPoP && !slices.Contains(m.ProofAlgs, "ES256"):
+	case c.usesDPoP() && !slices.Contains(m.ProofAlgs, "ES256"):
 		lacks("5.3.2.1 (5)", "dpop_signing_alg_values_supported", m.ProofAlgs, "ES256, by which Client.DPoP signs,")
-	case !c.DPoP && !m.BoundTokens:
+	case !c.usesDPoP() && !m.BoundTokens:
 		lacks("5.3.2.1 (5)", "tls_client_certificate_bound_access_tokens", "false", "true, or Client.DPoP,")
 	}
 	if c.FetchUser == nil && !anyFAPI(m.SigningAlgs) {

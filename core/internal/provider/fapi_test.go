@@ -40,7 +40,7 @@ func TestFAPIMetadataLacksOneThing(t *testing.T) {
 		clause string
 	}{
 		{"nothing", func(*Config, *metadata) {}, "", ""},
-		{"mutual TLS", func(c *Config, m *metadata) { m.authMethod, c.DPoP, m.ProofAlgs = authTLS, false, nil }, "", ""},
+		{"mutual TLS", func(c *Config, m *metadata) { m.authMethod, c.ProofKeys, m.ProofAlgs = authTLS, nil, nil }, "", ""},
 		{"a signed response has iss in it", func(c *Config, m *metadata) { c.SignedResponse, m.IssParameter = true, false }, "", ""},
 		{"DPoP needs no bound certificates", func(c *Config, m *metadata) { m.BoundTokens = false }, "", ""},
 		{"no ID token, no algorithm", func(c *Config, m *metadata) { c.FetchUser, m.SigningAlgs = noUser, nil }, "", ""},
@@ -53,14 +53,14 @@ func TestFAPIMetadataLacksOneThing(t *testing.T) {
 		{"a secret", func(c *Config, m *metadata) { m.authMethod, m.AuthMethods = authSecretJWT, []string{authSecretJWT} }, "token_endpoint_auth_methods_supported", "5.3.2.1 (6)"},
 		{"no DPoP", func(c *Config, m *metadata) { m.ProofAlgs = nil }, "dpop_signing_alg_values_supported", "5.3.2.1 (5)"},
 		{"DPoP by others", func(c *Config, m *metadata) { m.ProofAlgs = []string{"PS256"} }, "dpop_signing_alg_values_supported", "5.3.2.1 (5)"},
-		{"tokens that are not bound", func(c *Config, m *metadata) { c.DPoP, m.BoundTokens = false, false }, "tls_client_certificate_bound_access_tokens", "5.3.2.1 (5)"},
+		{"tokens that are not bound", func(c *Config, m *metadata) { c.ProofKeys, m.BoundTokens = nil, false }, "tls_client_certificate_bound_access_tokens", "5.3.2.1 (5)"},
 		{"RS256 only", func(c *Config, m *metadata) { m.SigningAlgs = []string{"RS256", "PS384"} }, "id_token_signing_alg_values_supported", "5.4.1 (1)"},
 		{"no algorithm, which means RS256", func(c *Config, m *metadata) { m.SigningAlgs = nil }, "id_token_signing_alg_values_supported", "5.4.1 (1)"},
 		{"signed responses by RS256", func(c *Config, m *metadata) { c.SignedResponse, m.ResponseAlgs = true, []string{"RS256"} }, "authorization_signing_alg_values_supported", "5.4.1 (1)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			c, m := &Config{FAPI2: true, DPoP: true}, fapiMetadata()
+			c, m := &Config{FAPI2: true, ProofKeys: make([]*ProofKey, 1)}, fapiMetadata()
 			test.change(c, m)
 			err := c.checkFAPI(m)
 			if test.field == "" {
