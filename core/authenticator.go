@@ -96,7 +96,11 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	if a.refresher.shared == nil {
 		a.refresher.shared = &memoryRefreshes{now: now}
 	}
-	a.setRoutes(a.listRoutes())
+	keys, err := a.serveKeys()
+	if err != nil {
+		return nil, err
+	}
+	a.setRoutes(a.listRoutes(keys))
 	config.warnOfPlainHTTP()
 	return a, nil
 }
@@ -169,14 +173,14 @@ func (a *Authenticator) Discover(ctx context.Context) error {
 // Routes returns the routes to mount: the login, the callback of each provider, and the
 // logout. The logout, and the callback of a provider with [RequestConfig.FormPost], have
 // two routes, for GET and POST. With [LogoutConfig.Revocations] or [OwnSessions.EndByProvider], there are
-// also routes for the provider's logout requests. Paths are exact, without wildcards. Each
-// adapter mounts these routes.
+// also routes for the provider's logout requests, and with [Config.KeysPath] for the keys.
+// Paths are exact, without wildcards. Each adapter mounts these routes.
 //
 // With [Config.BasePath], each route is there twice. The first half has no BasePath, for
 // a proxy that removes it. The second half has it.
 func (a *Authenticator) Routes() []Route { return slices.Clone(a.routes) }
 
-func (a *Authenticator) listRoutes() []Route {
+func (a *Authenticator) listRoutes(keys HandlerFunc) []Route {
 	routes := []Route{
 		{http.MethodGet, a.config.Pages.LoginPath, a.Login},
 		{http.MethodPost, a.config.Pages.LoginPath, a.Login}, // for logins started by a third party
@@ -194,6 +198,9 @@ func (a *Authenticator) listRoutes() []Route {
 		routes = append(routes,
 			Route{http.MethodPost, a.config.Logout.BackChannelPath, a.BackChannelLogout},
 			Route{http.MethodGet, a.config.Logout.FrontChannelPath, a.FrontChannelLogout})
+	}
+	if path := a.config.KeysPath; path != "" {
+		routes = append(routes, Route{http.MethodGet, path, keys}, Route{http.MethodHead, path, keys})
 	}
 	return routes
 }

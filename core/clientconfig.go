@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto"
 	"crypto/tls"
+	"fmt"
+	"log/slog"
 )
 
 // ClientConfig configures how the application proves that it is the registered client, in
@@ -64,7 +66,7 @@ type SigningKey struct {
 	// 2048 bits, elliptic curve keys are on P-256, P-384 or P-521, or Ed25519. It must be
 	// safe for concurrent use. If it fails, or takes more than ten seconds, the login fails
 	// with status 503.
-	Signer crypto.Signer
+	Signer crypto.Signer `json:"-"`
 
 	// KeyID is the key's kid at the provider. Empty: its JWK thumbprint (RFC 7638).
 	KeyID string
@@ -74,3 +76,26 @@ type SigningKey struct {
 	// PS256, or RS256 if the metadata offers that and not PS256.
 	Alg string
 }
+
+// LogValue leaves out the keys.
+func (c ClientConfig) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("auth_method", c.AuthMethod),
+		slog.Bool("secret_func", c.SecretFunc != nil),
+		slog.Int("signing_keys", len(c.SigningKeys)),
+		slog.Int("decryption_keys", len(c.DecryptionKeys)),
+		slog.Bool("certificate", c.Certificate != nil),
+		slog.Bool("dpop", c.DPoP),
+	)
+}
+
+// Format prints what LogValue gives, whatever the verb.
+func (c ClientConfig) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.LogValue().String()) }
+
+// LogValue leaves out the private key.
+func (k SigningKey) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("key_id", k.KeyID), slog.String("alg", k.Alg))
+}
+
+// Format prints what LogValue gives, whatever the verb.
+func (k SigningKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.LogValue().String()) }

@@ -235,7 +235,7 @@ type EndpointConfig struct {
 	HTTPClient *http.Client `json:"-"`
 }
 
-// LogValue leaves out the client secret.
+// LogValue leaves out the client secret and the keys.
 func (p Provider) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("name", p.Name),
@@ -244,6 +244,7 @@ func (p Provider) LogValue() slog.Value {
 		slog.String("client_secret", redactedIf(p.confidential())),
 		slog.String("redirect_url", p.RedirectURL),
 		slog.String("scopes", strings.Join(p.Scopes, " ")),
+		slog.Any("client", p.Client),
 	)
 }
 

@@ -1,10 +1,14 @@
 package core
 
 import (
+	"crypto/rsa"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 // Registration is what to register with a provider for one of [Config.Providers]. In
@@ -27,10 +31,36 @@ type Registration struct {
 
 	// TokenEndpointAuthMethod is "none" for a public client. It is empty if the client
 	// authenticates in the way that the provider's metadata says.
-	TokenEndpointAuthMethod string `json:"token_endpoint_auth_method,omitempty"`
+	// TokenEndpointAuthSigningAlg is the algorithm of private_key_jwt. It is empty if it
+	// follows from the metadata as well.
+	TokenEndpointAuthMethod     string `json:"token_endpoint_auth_method,omitempty"`
+	TokenEndpointAuthSigningAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
 
-	// IDTokenSignedResponseAlg is Checks.SigningAlg.
-	IDTokenSignedResponseAlg string `json:"id_token_signed_response_alg,omitempty"`
+	// JWKSURI is the URL of Config.KeysPath. Without KeysPath, JWKS has the public keys
+	// themselves. Both are empty without keys. A client that authenticates by a certificate
+	// also has to register its subject or key (RFC 8705 section 2), which only the
+	// certificate has.
+	JWKSURI string          `json:"jwks_uri,omitempty"`
+	JWKS    json.RawMessage `json:"jwks,omitempty"`
+
+	// The following are set if Client or Requests ask for them (RFC 8705 section 3.4, RFC
+	// 9449 section 5.2, RFC 9126 section 6, RFC 9101 section 10.5, RFC 9396 section 10).
+	TLSClientCertificateBoundAccessTokens bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	DPoPBoundAccessTokens                 bool     `json:"dpop_bound_access_tokens,omitempty"`
+	RequirePushedAuthorizationRequests    bool     `json:"require_pushed_authorization_requests,omitempty"`
+	RequireSignedRequestObject            bool     `json:"require_signed_request_object,omitempty"`
+	RequestObjectSigningAlg               string   `json:"request_object_signing_alg,omitempty"`
+	AuthorizationDetailsTypes             []string `json:"authorization_details_types,omitempty"`
+
+	// IDTokenSignedResponseAlg is Checks.SigningAlg, and so is
+	// AuthorizationSignedResponseAlg with Requests.SignedResponse (JARM section 3).
+	IDTokenSignedResponseAlg       string `json:"id_token_signed_response_alg,omitempty"`
+	AuthorizationSignedResponseAlg string `json:"authorization_signed_response_alg,omitempty"`
+
+	// IDTokenEncryptedResponseAlg and IDTokenEncryptedResponseEnc fit the first of
+	// Client.DecryptionKeys. Other algorithms that fit are accepted as well.
+	IDTokenEncryptedResponseAlg string `json:"id_token_encrypted_response_alg,omitempty"`
+	IDTokenEncryptedResponseEnc string `json:"id_token_encrypted_response_enc,omitempty"`
 
 	// InitiateLoginURI is the login path, where third parties can start a login. It is
 	// empty with http, which OpenID Connect does not allow for it.
@@ -64,13 +94,11 @@ func (a *Authenticator) toRegister(at *registration) Registration {
 	r := Registration{
 		Provider: p.Name, Issuer: p.Issuer, ClientID: p.ClientID,
 		RedirectURIs: []string{p.RedirectURL}, ResponseTypes: []string{"code"}, GrantTypes: []string{"authorization_code"},
-		Scope: strings.Join(p.Scopes, " "), TokenEndpointAuthMethod: p.Client.AuthMethod, IDTokenSignedResponseAlg: p.Checks.SigningAlg,
+		Scope: strings.Join(p.Scopes, " "), IDTokenSignedResponseAlg: p.Checks.SigningAlg,
 	}
+	a.registerClient(&r, p)
 	if a.config.Tokens.Keep || slices.Contains(p.Scopes, "offline_access") {
 		r.GrantTypes = append(r.GrantTypes, "refresh_token")
-	}
-	if !p.confidential() {
-		r.TokenEndpointAuthMethod = "none"
 	}
 	if p.FetchUser != nil { // the rest is for OpenID Connect
 		return r
@@ -87,6 +115,83 @@ func (a *Authenticator) toRegister(at *registration) Registration {
 	r.BackChannelLogoutSessionRequired = r.BackChannelLogoutURI != ""
 	r.FrontChannelLogoutSessionRequired = r.FrontChannelLogoutURI != ""
 	return r
+}
+
+// registerClient sets how the client authenticates, and what its requests are like.
+func (a *Authenticator) registerClient(r *Registration, p *Provider) {
+	c := &p.Client
+	r.TokenEndpointAuthMethod = p.onlyAuthMethod()
+	if r.TokenEndpointAuthMethod == "private_key_jwt" {
+		r.TokenEndpointAuthSigningAlg = c.signingAlg()
+	}
+	if keys, _ := p.publicKeys(); len(keys) > 0 && a.config.KeysPath != "" {
+		r.JWKSURI = a.origin + a.config.KeysPath
+	} else if len(keys) > 0 {
+		r.JWKS, _ = json.Marshal(provider.PublishedKeys{Keys: keys}) // New has marshaled them
+	}
+	r.TLSClientCertificateBoundAccessTokens = c.Certificate != nil && !c.DPoP
+	r.DPoPBoundAccessTokens = c.DPoP
+	r.RequirePushedAuthorizationRequests = p.Requests.PAR
+	if p.Requests.SignedRequest {
+		r.RequireSignedRequestObject, r.RequestObjectSigningAlg = true, c.signingAlg()
+	}
+	if p.Requests.SignedResponse {
+		r.AuthorizationSignedResponseAlg = p.Checks.SigningAlg
+	}
+	r.AuthorizationDetailsTypes = detailTypes(p.Requests.AuthorizationDetails)
+	if p.FetchUser == nil && len(c.DecryptionKeys) > 0 {
+		r.IDTokenEncryptedResponseAlg, r.IDTokenEncryptedResponseEnc = "ECDH-ES", "A256GCM"
+		if key, err := provider.PublicEncryptionKey(c.DecryptionKeys[0]); err == nil && isRSA(key.Key) {
+			r.IDTokenEncryptedResponseAlg = "RSA-OAEP-256"
+		}
+	}
+}
+
+// onlyAuthMethod returns the authentication method that follows from the configuration
+// alone, or an empty string.
+func (p *Provider) onlyAuthMethod() string {
+	c := &p.Client
+	usable := c.AuthMethod == "" || p.lacksFor(c.AuthMethod) == "" && (p.confidential() || !strings.HasPrefix(c.AuthMethod, "client_secret"))
+	switch {
+	case !usable:
+		return "none" // a secret that is not set
+	case c.AuthMethod != "":
+		return c.AuthMethod
+	case len(c.SigningKeys) > 0 && c.Certificate == nil && !p.confidential():
+		return "private_key_jwt"
+	case len(c.SigningKeys) == 0 && c.Certificate == nil && !p.confidential():
+		return "none"
+	}
+	return ""
+}
+
+// signingAlg returns the algorithm of the first signing key, or an empty string if it
+// depends on the provider.
+func (c *ClientConfig) signingAlg() string {
+	if len(c.SigningKeys) == 0 {
+		return ""
+	}
+	return provider.OnlyAlgorithm(c.SigningKeys[0].Signer, c.SigningKeys[0].Alg)
+}
+
+// detailTypes returns the types in authorization_details (RFC 9396 section 2), which New
+// has checked.
+func detailTypes(details string) (types []string) {
+	var list []struct{ Type string }
+	if details == "" || json.Unmarshal([]byte(details), &list) != nil {
+		return nil
+	}
+	for _, detail := range list {
+		if !slices.Contains(types, detail.Type) {
+			types = append(types, detail.Type)
+		}
+	}
+	return types
+}
+
+func isRSA(key any) bool {
+	_, ok := key.(*rsa.PublicKey)
+	return ok
 }
 
 // urlOf returns the URL of a route, or an empty string if there is no such route.
@@ -107,6 +212,7 @@ func (r Registration) String() string {
 		{"redirect_uris", r.RedirectURIs},
 		{"post_logout_redirect_uris", r.PostLogoutRedirectURIs},
 		{"initiate_login_uri", []string{r.InitiateLoginURI}},
+		{"jwks_uri", []string{r.JWKSURI}},
 		{"backchannel_logout_uri", []string{r.BackChannelLogoutURI}},
 		{"frontchannel_logout_uri", []string{r.FrontChannelLogoutURI}},
 	} {

@@ -2,11 +2,20 @@ package core_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/pixyauth/pixy/core"
 )
@@ -14,6 +23,8 @@ import (
 // Registrations say what is true of the Config, and nothing else.
 func TestRegistrations(t *testing.T) {
 	t.Parallel()
+	rsaToo, _ := rsa.GenerateKey(rand.Reader, 2048)
+	_, edKey, _ := ed25519.GenerateKey(rand.Reader)
 	for _, test := range []struct {
 		name   string
 		change func(*core.Config)
@@ -72,6 +83,52 @@ func TestRegistrations(t *testing.T) {
   initiate_login_uri: https://app.example.test/auth/login
   backchannel_logout_uri: https://app.example.test/auth/backchannel-logout
   frontchannel_logout_uri: https://app.example.test/auth/frontchannel-logout`},
+		{"a strong client with a route for its keys", func(c *core.Config) {
+			published(c)
+			p := &c.Providers[0]
+			p.ClientSecret, p.Client = "", core.ClientConfig{SigningKeys: []core.SigningKey{{Signer: clientKey}, {Signer: rsaKey}}, DecryptionKeys: []crypto.PrivateKey{rsaToo}, DPoP: true}
+			p.Requests = core.RequestConfig{PAR: true, SignedRequest: true, SignedResponse: true, AuthorizationDetails: `[{"type":"a"},{"type":"b"},{"type":"a"}]`}
+			p.Checks.SigningAlg, c.Pages.LoginPath, c.Logout.Local = "ES256", "/in", true
+		},
+			`{"client_id":"app","redirect_uris":["https://app.example.test/auth/callback"],"response_types":["code"],"grant_types":["authorization_code"],` +
+				`"scope":"openid profile email","token_endpoint_auth_method":"private_key_jwt","token_endpoint_auth_signing_alg":"ES256","jwks_uri":"https://app.example.test/auth/jwks",` +
+				`"dpop_bound_access_tokens":true,"require_pushed_authorization_requests":true,"require_signed_request_object":true,"request_object_signing_alg":"ES256",` +
+				`"authorization_details_types":["a","b"],"id_token_signed_response_alg":"ES256","authorization_signed_response_alg":"ES256",` +
+				`"id_token_encrypted_response_alg":"RSA-OAEP-256","id_token_encrypted_response_enc":"A256GCM","initiate_login_uri":"https://app.example.test/in"}`,
+			`register with https://id.example.test for client "app":
+  redirect_uris: https://app.example.test/auth/callback
+  initiate_login_uri: https://app.example.test/in
+  jwks_uri: https://app.example.test/auth/jwks`},
+		{"a strong client that follows the metadata", func(c *core.Config) {
+			c.Providers[0].Client = core.ClientConfig{SigningKeys: []core.SigningKey{{Signer: edKey, KeyID: "k"}}, DecryptionKeys: []crypto.PrivateKey{clientKey}}
+			c.Logout.Local = true
+		},
+			`{"client_id":"app","redirect_uris":["https://app.example.test/auth/callback"],"response_types":["code"],"grant_types":["authorization_code"],"scope":"openid profile email",` +
+				`"jwks":{"keys":[{"use":"sig","kty":"OKP","kid":"k","crv":"Ed25519","x":"` + encode(edKey.Public().(ed25519.PublicKey)) + `"},` + encryptionKeyJSON(t, clientKey) + `]},` +
+				`"id_token_encrypted_response_alg":"ECDH-ES","id_token_encrypted_response_enc":"A256GCM","initiate_login_uri":"https://app.example.test/auth/login"}`,
+			`register with https://id.example.test for client "app":
+  redirect_uris: https://app.example.test/auth/callback
+  initiate_login_uri: https://app.example.test/auth/login`},
+		{"an RSA key, whose algorithm the metadata decides", func(c *core.Config) {
+			published(c)
+			c.Providers[0].ClientSecret, c.Providers[0].Client.SigningKeys, c.Logout.Local = "", []core.SigningKey{{Signer: rsaKey}}, true
+		},
+			`{"client_id":"app","redirect_uris":["https://app.example.test/auth/callback"],"response_types":["code"],"grant_types":["authorization_code"],"scope":"openid profile email",` +
+				`"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://app.example.test/auth/jwks","initiate_login_uri":"https://app.example.test/auth/login"}`,
+			`register with https://id.example.test for client "app":
+  redirect_uris: https://app.example.test/auth/callback
+  initiate_login_uri: https://app.example.test/auth/login
+  jwks_uri: https://app.example.test/auth/jwks`},
+		{"a certificate", func(c *core.Config) {
+			c.HTTPClient = nil
+			c.Providers[0].ClientSecret, c.Logout.Local = "", true
+			c.Providers[0].Client = core.ClientConfig{AuthMethod: "tls_client_auth", Certificate: func() (*tls.Certificate, error) { return nil, nil }}
+		},
+			`{"client_id":"app","redirect_uris":["https://app.example.test/auth/callback"],"response_types":["code"],"grant_types":["authorization_code"],"scope":"openid profile email",` +
+				`"token_endpoint_auth_method":"tls_client_auth","tls_client_certificate_bound_access_tokens":true,"initiate_login_uri":"https://app.example.test/auth/login"}`,
+			`register with https://id.example.test for client "app":
+  redirect_uris: https://app.example.test/auth/callback
+  initiate_login_uri: https://app.example.test/auth/login`},
 		{"without OpenID Connect", func(c *core.Config) {
 			c.Logout.Revocations = new(core.MemoryRevocations)
 			c.Providers[0] = core.Provider{Name: "Plain", ClientID: "app", FetchUser: fetchNobody, Endpoints: core.EndpointConfig{
@@ -119,3 +176,15 @@ func TestRegistrationsOfSeveralProviders(t *testing.T) {
 }
 
 func fetchNobody(context.Context, *http.Client) (map[string]any, error) { return nil, nil }
+
+func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// encryptionKeyJSON is the JWK of a decryption key.
+func encryptionKeyJSON(t testing.TB, key *ecdsa.PrivateKey) string {
+	t.Helper()
+	encoded, err := json.Marshal(jose.JSONWebKey{Key: key.Public(), KeyID: thumbprint(t, key), Use: "enc"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(encoded)
+}

@@ -166,6 +166,7 @@ func (c *Config) checkBasePath(callback string, faults *faults) {
 	for name, given := range map[string]string{
 		"Pages.LoginPath": c.Pages.LoginPath, "Logout.Path": c.Logout.Path,
 		"Logout.BackChannelPath": c.Logout.BackChannelPath, "Logout.FrontChannelPath": c.Logout.FrontChannelPath,
+		"KeysPath": c.KeysPath,
 	} {
 		if isPlainPath(given) && !strings.HasPrefix(given, base+"/") {
 			faults.add("%s is not below BasePath %s; give it as browsers see it: %[2]s%[3]s", name, base, given)

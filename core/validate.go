@@ -163,6 +163,7 @@ func (c *Config) completePaths(own []faults, faults *faults) {
 	checkRoute(faults, "Pages.LoginPath", c.Pages.LoginPath, "/auth/login")
 	checkRoute(faults, "Logout.Path", c.Logout.Path, "/auth/logout")
 	routes := append([]string{c.Pages.LoginPath, c.Logout.Path, u.Path}, c.completeProviderLogout(beside, faults)...)
+	routes = append(routes, c.checkKeysPath(faults)...)
 	if after, ok := safeReturnTo(c.Logout.After); ok && under(after, c.BasePath) {
 		c.Logout.After = after
 	} else if c.Logout.After != "" {
@@ -185,7 +186,7 @@ func (c *Config) completePaths(own []faults, faults *faults) {
 	c.completeSignIn(append(callbacks, routes...), faults)
 	slices.Sort(routes)
 	if len(slices.Compact(routes)) < len(routes) {
-		faults.add("Pages.LoginPath, Logout.Path, Logout.BackChannelPath, Logout.FrontChannelPath and RedirectURL's path must be different paths, and two of them are equal; change one")
+		faults.add("Pages.LoginPath, Logout.Path, Logout.BackChannelPath, Logout.FrontChannelPath, KeysPath and RedirectURL's path must be different paths, and two of them are equal; change one")
 	}
 }
 

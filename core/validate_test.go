@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -85,7 +86,14 @@ func oauth2With(change func(*EndpointConfig)) func(*Config) {
 	}
 }
 
-var signingKey, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+var (
+	signingKey, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	otherKey, _   = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+)
+
+func publishing(c *Config, keys ...SigningKey) {
+	c.KeysPath, c.Providers[0].Client.SigningKeys = "/auth/jwks", keys
+}
 
 func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 	t.Parallel()
@@ -381,6 +389,47 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"a signing key with another algorithm", func(c *Config) {
 			c.Providers[0].Client.SigningKeys = []SigningKey{{Signer: signingKey, Alg: "PS256"}}
 		}, `Providers[0].Client.SigningKeys[0] has Alg "PS256", which is not for its key; give one of ["ES256"]`},
+		{"keys that are published", func(c *Config) { publishing(c, SigningKey{Signer: signingKey}, SigningKey{Signer: otherKey}) }, ""},
+		{"keys that are published, one of them twice", func(c *Config) { publishing(c, SigningKey{Signer: signingKey}, SigningKey{Signer: signingKey}) }, ""},
+		{"decryption keys that are published", func(c *Config) {
+			c.KeysPath, c.Providers[0].Client.DecryptionKeys = "/auth/jwks", []crypto.PrivateKey{signingKey}
+		}, ""},
+		{"a KeysPath without keys", func(c *Config) { c.KeysPath = "/auth/jwks" }, "KeysPath is set, and no provider has Client.SigningKeys or Client.DecryptionKeys"},
+		{"a KeysPath that is no route", func(c *Config) { publishing(c, SigningKey{Signer: signingKey}); c.KeysPath = "jwks" }, "KeysPath cannot be a route; give a plain path such as /auth/jwks"},
+		{"a KeysPath that is the login", func(c *Config) { publishing(c, SigningKey{Signer: signingKey}); c.KeysPath = "/auth/login" }, "KeysPath and RedirectURL's path must be different paths"},
+		{"a KeysPath that is a callback", func(c *Config) {
+			publishing(c, SigningKey{Signer: signingKey})
+			c.Providers[0].Name, c.KeysPath = "one", "/auth/callback/one"
+		}, "Providers[0].Name gives the callback /auth/callback/one, which is another route of the login"},
+		{"a KeysPath that is the home", func(c *Config) { publishing(c, SigningKey{Signer: signingKey}); c.Pages.Home = "/auth/jwks" }, "Pages.Home is not a page of this application"},
+		{"a KeysPath that is not below BasePath", func(c *Config) { *c = sharedConfig(); publishing(c, SigningKey{Signer: signingKey}) }, "KeysPath is not below BasePath /reader; give it as browsers see it: /reader/auth/jwks"},
+		{"two keys of one kid", func(c *Config) {
+			c.Providers[0].Client.SigningKeys = []SigningKey{{Signer: signingKey, KeyID: "one"}, {Signer: otherKey, KeyID: "one"}}
+		}, `Providers[0].Client.SigningKeys[1] has the KeyID "one" of another key; give each key its own`},
+		{"two keys of one kid, at two providers", func(c *Config) {
+			*c = twoProviders()
+			c.Providers[0].Client.SigningKeys, c.Providers[1].Client.SigningKeys = []SigningKey{{Signer: signingKey, KeyID: "one"}}, []SigningKey{{Signer: otherKey, KeyID: "one"}}
+		}, ""},
+		{"two keys of one kid, at two providers, published", func(c *Config) {
+			*c = twoProviders()
+			publishing(c, SigningKey{Signer: signingKey, KeyID: "one"})
+			c.Providers[1].Client.SigningKeys = []SigningKey{{Signer: otherKey, KeyID: "one"}}
+		}, `Providers[1].Client.SigningKeys[0] has the KeyID "one" of another key`},
+		{"a key for two purposes", func(c *Config) {
+			c.Providers[0].Client.SigningKeys, c.Providers[0].Client.DecryptionKeys = []SigningKey{{Signer: signingKey}}, []crypto.PrivateKey{signingKey}
+		}, "Providers[0].Client.DecryptionKeys[0] is a key that both signs and decrypts; use two keys"},
+		{"a decryption key that is no key", func(c *Config) { c.Providers[0].Client.DecryptionKeys = []crypto.PrivateKey{"x"} }, "Providers[0].Client.DecryptionKeys[0] is of type string; give an RSA key"},
+		{"a signing key that nothing uses", func(c *Config) {
+			c.Providers[0].ClientSecret, c.Providers[0].Client = "x", ClientConfig{SigningKeys: []SigningKey{{Signer: signingKey}}, AuthMethod: "client_secret_post"}
+		}, "Providers[0].Client.SigningKeys is not used with Client.AuthMethod client_secret_post; remove it"},
+		{"a signing key that is only published", func(c *Config) {
+			publishing(c, SigningKey{Signer: signingKey})
+			c.Providers[0].ClientSecret, c.Providers[0].Client.AuthMethod = "x", "client_secret_post"
+		}, ""},
+		{"OAuth 2.0 with a signing key", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].Client = ClientConfig{SigningKeys: []SigningKey{{Signer: signingKey}}, AuthMethod: "private_key_jwt"}
+		}, ""},
 		{"OAuth 2.0 with UserInfo", func(c *Config) { c.Providers[0] = oauth2Example(); c.Providers[0].Requests.UserInfo = true }, "UserInfo is for OpenID Connect only"},
 		{"OAuth 2.0 with max_age", func(c *Config) {
 			c.Providers[0] = oauth2Example()
@@ -647,12 +696,17 @@ func TestConfigPrintsWithoutSecrets(t *testing.T) {
 		config := goodConfig()
 		config.Providers[0].ClientSecret = "canary-secret"
 		config.Sessions.OldKeys = [][]byte{keyB}
+		client := &config.Providers[0].Client
+		client.SigningKeys, client.DecryptionKeys = []SigningKey{{Signer: signingKey}}, []crypto.PrivateKey{otherKey}
 		var out bytes.Buffer
 		auth, err := New(config)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, value := range []any{config, &config, config.Providers, config.Providers[0], &config.Providers[0], auth, struct{ A *Authenticator }{auth}} {
+		for _, value := range []any{
+			config, &config, config.Providers, config.Providers[0], &config.Providers[0], auth, struct{ A *Authenticator }{auth},
+			*client, client, client.SigningKeys, client.SigningKeys[0], &client.SigningKeys[0],
+		} {
 			fmt.Fprintf(&out, "%v %+v %#v %s %q\n", value, value, value, value, value)
 			slog.New(slog.NewJSONHandler(&out, nil)).Info("config", "config", value)
 			slog.New(slog.NewTextHandler(&out, nil)).Info("config", "config", value)
@@ -660,7 +714,15 @@ func TestConfigPrintsWithoutSecrets(t *testing.T) {
 		if b, err := json.Marshal(config.Providers); err == nil {
 			out.Write(b)
 		}
-		for _, secret := range []string{"canary-secret", string(keyA), string(keyB), fmt.Sprint(keyA), fmt.Sprintf("%x", keyA)} {
+		for _, value := range []any{client, client.SigningKeys} {
+			if b, err := json.Marshal(value); err == nil {
+				out.Write(b)
+			}
+		}
+		for _, secret := range []string{
+			"canary-secret", string(keyA), string(keyB), fmt.Sprint(keyA), fmt.Sprintf("%x", keyA),
+			signingKey.D.String(), fmt.Sprintf("%x", signingKey.D), otherKey.D.String(), fmt.Sprintf("%x", otherKey.D),
+		} {
 			if strings.Contains(out.String(), strings.Trim(secret, "[]")) {
 				t.Errorf("%q is in:\n%s", secret, out.String())
 			}

@@ -33,6 +33,11 @@ func (p *Provider) completeClient(prefix string, faults *faults) {
 		}
 	}
 	c.DecryptionKeys = slices.Clone(c.DecryptionKeys)
+	for i, key := range c.DecryptionKeys {
+		if _, err := provider.PublicEncryptionKey(key); err != nil {
+			faults.add("%sClient.DecryptionKeys[%d] %v", prefix, i, err)
+		}
+	}
 }
 
 // lacksFor returns the field that an authentication method needs, if it is not set. A

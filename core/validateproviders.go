@@ -33,6 +33,7 @@ func (c *Config) completeProviders() (own []faults) {
 			}
 		}
 	}
+	c.checkPublished(own)
 	for i := range c.Providers {
 		p := &c.Providers[i]
 		p.Name, p.Label = p.nameOrHost(), p.label()
@@ -109,7 +110,7 @@ func (c *Config) checkCallbacks(routes []string, own []faults) (callbacks []stri
 		callback := urlPath(p.RedirectURL)
 		if callback != urlPath(c.RedirectURL) && (slices.Contains(routes, callback) || slices.Contains(routes, strings.TrimPrefix(callback, c.BasePath))) {
 			own[i].add("Providers[%d].%s gives the callback %s, which is another route of the login; give another RedirectURL or Name, or change "+
-				"Pages.LoginPath, Logout.Path, Logout.BackChannelPath or Logout.FrontChannelPath", i, c.callbackField(p), callback)
+				"Pages.LoginPath, Logout.Path, Logout.BackChannelPath, Logout.FrontChannelPath or KeysPath", i, c.callbackField(p), callback)
 		}
 		if len(own[i]) == 0 {
 			callbacks = append(callbacks, callback, strings.TrimPrefix(callback, c.BasePath))

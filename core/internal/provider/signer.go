@@ -98,13 +98,32 @@ func (k *SigningKey) algorithms() []string {
 	return nil
 }
 
+// OnlyAlgorithm returns the algorithm by which a key signs for every provider, or an empty
+// string if the provider's metadata decides.
+func OnlyAlgorithm(signer crypto.Signer, alg string) string {
+	key, err := NewSigningKey(signer, "", alg)
+	if err != nil {
+		return ""
+	}
+	if possible := key.possible(); len(possible) == 1 {
+		return possible[0]
+	}
+	return ""
+}
+
+// possible returns the algorithms by which the configuration lets the key sign, the
+// preferred one first.
+func (k *SigningKey) possible() []string {
+	if k.public.Algorithm != "" {
+		return []string{k.public.Algorithm}
+	}
+	return k.algorithms()
+}
+
 // algorithm returns the algorithm for signatures that a provider verifies. announced are
 // those that its metadata lists in the member field; none listed means any.
 func (k *SigningKey) algorithm(field string, announced []string) (jose.SignatureAlgorithm, error) {
-	possible := k.algorithms()
-	if k.public.Algorithm != "" {
-		possible = []string{k.public.Algorithm}
-	}
+	possible := k.possible()
 	for _, alg := range possible {
 		if len(announced) == 0 || slices.Contains(announced, alg) {
 			return jose.SignatureAlgorithm(alg), nil
