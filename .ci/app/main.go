@@ -1,11 +1,15 @@
-// Command app is a small application for CI. The variable PROVIDERS sets its
-// providers: a JSON array of core.Provider, each with a UserURL, an API that
-// returns the user. Plain means that it has no OpenID Connect. With KEEP_TOKENS=true it keeps tokens, so that it can call
-// that API at any time, and lets providers end sessions. For code to copy, see
-// the examples.
+// Command app is a small application for CI, which programs drive. The variable ADDR is
+// where it listens, SESSION_KEY its session key, and PROVIDERS its providers: a JSON
+// array of core.Provider with the fields of [provider]. With KEEP_TOKENS=true it keeps
+// tokens, so that it can call the provider's API at any time, and lets providers end
+// sessions. ORIGIN is the application as browsers see it, and http://ADDR without it.
+// TLS_CERT and TLS_KEY are PEM files with which it speaks https itself. CA_FILE has the
+// authority that the providers' certificates are from, and without it those of the
+// system count. It publishes the public keys of its clients at /auth/jwks. For code to copy, see the examples.
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,36 +25,51 @@ import (
 	"github.com/pixyauth/pixy/core"
 )
 
-type provider struct {
-	core.Provider
-	UserURL string
-	Plain   bool
+func main() {
+	handler, err := newApp(os.Getenv)
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := &http.Server{Addr: os.Getenv("ADDR"), Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	if certificate := os.Getenv("TLS_CERT"); certificate != "" {
+		log.Fatal(server.ListenAndServeTLS(certificate, os.Getenv("TLS_KEY")))
+	}
+	log.Fatal(server.ListenAndServe())
 }
 
-func main() {
+// newApp returns the application that the variables describe.
+func newApp(getenv func(string) string) (http.Handler, error) {
 	var providers []provider
-	if err := json.Unmarshal([]byte(os.Getenv("PROVIDERS")), &providers); err != nil {
-		log.Fatal("bad PROVIDERS: ", err)
+	if err := json.Unmarshal([]byte(getenv("PROVIDERS")), &providers); err != nil {
+		return nil, fmt.Errorf("bad PROVIDERS: %w", err)
 	}
 	config := core.Config{
-		RedirectURL: "http://" + os.Getenv("ADDR") + "/auth/callback",
-		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
+		RedirectURL: cmp.Or(getenv("ORIGIN"), "http://"+getenv("ADDR")) + "/auth/callback",
+		SessionKey:  []byte(getenv("SESSION_KEY")),
 		Logout:      core.LogoutConfig{After: "/"},
+		KeysPath:    "/auth/jwks",
 	}
-	if os.Getenv("KEEP_TOKENS") == "true" {
+	if file := getenv("CA_FILE"); file != "" {
+		client, err := trusting(file)
+		if err != nil {
+			return nil, err
+		}
+		config.HTTPClient = client
+	}
+	if getenv("KEEP_TOKENS") == "true" {
 		config.Tokens.Keep, config.Logout.Revocations = true, new(core.MemoryRevocations)
 	}
 	userURLs := make(map[string]string)
 	for _, p := range providers {
-		userURLs[p.Issuer] = p.UserURL
-		if p.Plain {
-			p.FetchUser = fetchUser(p.UserURL)
+		if err := p.complete(); err != nil {
+			return nil, err
 		}
+		userURLs[p.Issuer] = p.UserURL
 		config.Providers = append(config.Providers, p.Provider)
 	}
 	auth, err := core.New(config)
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
 	login := httplogin.New(auth)
 	mux := http.NewServeMux()
@@ -58,31 +77,52 @@ func main() {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "home") })
 	mux.Handle("/me", login.RequireUser(http.HandlerFunc(me)))
 	mux.Handle("/api", login.RequireUser(api(userURLs)))
-	server := &http.Server{Addr: os.Getenv("ADDR"), Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	log.Fatal(server.ListenAndServe())
+	return mux, nil
 }
 
 // fetchUser calls an API like GitHub's, whose user id is a number.
 func fetchUser(userURL string) func(context.Context, *http.Client) (map[string]any, error) {
 	return func(ctx context.Context, client *http.Client) (map[string]any, error) {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, userURL, nil)
-		if err != nil {
-			return nil, err
-		}
-		response, err := client.Do(r)
-		if err != nil {
-			return nil, err
-		}
-		defer response.Body.Close()
 		var user struct {
 			ID          int64
 			Login, Name string
 		}
-		if err := json.NewDecoder(response.Body).Decode(&user); err != nil || user.ID == 0 {
-			return nil, fmt.Errorf("the user API answered %s", response.Status)
+		if err := fetch(ctx, client, userURL, &user); err != nil {
+			return nil, err
+		}
+		if user.ID == 0 {
+			return nil, fmt.Errorf("the user API has no id")
 		}
 		return map[string]any{"sub": strconv.FormatInt(user.ID, 10), "name": user.Name, "preferred_username": user.Login}, nil
 	}
+}
+
+// fetchAccounts calls an API that knows no users, such as the accounts of FAPI 2.0's
+// tests. All its users are one.
+func fetchAccounts(accountsURL string) func(context.Context, *http.Client) (map[string]any, error) {
+	return func(ctx context.Context, client *http.Client) (map[string]any, error) {
+		var accounts map[string]any
+		if err := fetch(ctx, client, accountsURL, &accounts); err != nil {
+			return nil, err
+		}
+		return map[string]any{"sub": "the-owner-of-the-accounts"}, nil
+	}
+}
+
+func fetch(ctx context.Context, client *http.Client, from string, into any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil || response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the API answered %s", response.Status)
+	}
+	return nil
 }
 
 // api returns the response of the API of the user's provider, called with the
