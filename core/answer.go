@@ -21,8 +21,8 @@ const (
 )
 
 // postedParams are the parameters of a callback (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC
-// 9207), and Apple's parameter user.
-var postedParams = [...]string{"state", "code", "iss", "error", "error_description", "user"}
+// 9207, JARM), and Apple's parameter user.
+var postedParams = [...]string{"state", "code", "iss", "error", "error_description", "response", "user"}
 
 // bounce answers the provider's form (OAuth 2.0 Form Post Response Mode). The form comes
 // from another site, so browsers send none of our Lax cookies with it. bounce serves a
@@ -32,7 +32,7 @@ var postedParams = [...]string{"state", "code", "iss", "error", "error_descripti
 func (a *Authenticator) bounce(t *turn) error {
 	answer, err := posted(t.w, t.r, t.at.config.Requests.FormPostUser)
 	if err != nil {
-		if _, withPayload, _ := wellFormedState(t.r.PostForm.Get("state")); !withPayload {
+		if _, withPayload, _ := wellFormedState(provider.Unverified(t.r.PostForm).Get("state")); !withPayload {
 			t.again = new(LoginOptions)
 		}
 		return err
@@ -78,6 +78,16 @@ func readForm(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("the form has more than %d bytes", tooBig.Limit)
 	}
 	return nil
+}
+
+// match returns this browser's attempt for a response's state, or nil. The state must
+// occur once.
+func (a *Authenticator) match(r *http.Request, said url.Values) *attempt {
+	state, ok := only(said["state"])
+	if !ok {
+		return nil
+	}
+	return a.attempts.find(r, state)
 }
 
 // addUser adds the callback's parameter user to the claims, if it can be Apple's and the

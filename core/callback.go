@@ -56,61 +56,53 @@ func (a *Authenticator) callback(t *turn) error {
 		return nil
 	}
 	query := t.r.URL.Query() // skips malformed parameters
-	attempt := a.match(t.r, query)
+	said := provider.Unverified(query)
+	attempt := a.match(t.r, said)
 	if attempt == nil {
-		return a.heal(t, query, nil)
+		return a.heal(t, said, nil)
 	}
 	a.attempts.remove(t.w, t.r, attempt.state) // used once, even if the login fails
 	t.state = attempt.state
 	begunAt := a.registrations.withID(attempt.provider)
 	if attempt.expired(a.now()) || begunAt == nil {
-		return a.heal(t, query, attempt)
+		return a.heal(t, said, attempt)
 	}
 	options, calledBack := attempt.options(), t.at
 	t.at, t.again = begunAt, &options
 	if calledBack != begunAt { // RFC 9700 section 4.4: mix-up of providers
-		return withAnswer(errBadCallback("the callback is for another provider than the login; check the redirect URI registered at each provider"), query)
+		return withAnswer(errBadCallback("the callback is for another provider than the login; check the redirect URI registered at each provider"), said)
 	}
-	return a.finish(t, query, attempt)
+	answer, err := begunAt.answer(t.r.Context(), query)
+	if err != nil {
+		return withAnswer(err, said)
+	}
+	return a.finish(t, answer, attempt)
 }
 
-// match returns this browser's attempt for the callback's state, or nil. The state must
-// occur once.
-func (a *Authenticator) match(r *http.Request, query url.Values) *attempt {
-	state, ok := only(query["state"])
-	if !ok {
-		return nil
-	}
-	return a.attempts.find(r, state)
-}
-
-// finish takes a callback with its attempt to a session, and answers it. The order of the
-// steps matters: the code is sent only after the response is known to come from the right
-// provider, and OnLogin is called only after all checks.
-func (a *Authenticator) finish(t *turn, query url.Values, attempt *attempt) error {
+// finish takes a provider's answer with its attempt to a session, and answers the
+// browser. The order of the steps matters: the code is sent only after the answer is known
+// to come from the right provider, and OnLogin is called only after all checks.
+func (a *Authenticator) finish(t *turn, answer url.Values, attempt *attempt) error {
 	w, r, at := t.w, t.r, t.at
-	if err := at.checkIssuer(r.Context(), query["iss"]); err != nil {
-		return withAnswer(err, query)
-	}
-	if query.Has("error") {
-		if attempt.silent && !attempt.guarded && needsUser(query) { // a guard would start the login again
+	if answer.Has("error") {
+		if attempt.silent && !attempt.guarded && needsUser(answer) { // a guard would start the login again
 			return a.goOnAsNobody(w, r, attempt)
 		}
-		if a.mayRestart(r, query, attempt) {
+		if a.mayRestart(r, answer, attempt) {
 			return a.restart(t, attempt)
 		}
-		return errProviderSaysNo(query)
+		return errProviderSaysNo(answer)
 	}
-	code, ok := only(query["code"])
+	code, ok := only(answer["code"])
 	if !ok || !validCode(code) {
-		return errBadCallback("want one valid code parameter, got %d", len(query["code"]))
+		return errBadCallback("want one valid code parameter, got %d", len(answer["code"]))
 	}
 	next, err := a.land(w, r, attempt)
 	if err != nil {
 		return err
 	}
 	login, err := a.flights.join(r.Context(), attempt.state, func(ctx context.Context) (*outcome, error) {
-		return a.redeem(ctx, at, code, query["user"], attempt)
+		return a.redeem(ctx, at, code, answer["user"], attempt)
 	})
 	if err != nil {
 		return err

@@ -17,11 +17,13 @@ import (
 type refusal struct {
 	name     string
 	config   func(*core.Config)
-	faults   logintest.Faults            // of the provider
-	callback func(query url.Values)      // changed on the way to the application
-	claim    func(claims map[string]any) // of the ID token
-	header   func(header map[string]any) // of the ID token
-	token    func(answer map[string]any) // of the token endpoint
+	register func(*logintest.Client)             // nil: as usual
+	answer   func(header, claims map[string]any) // of a signed response
+	faults   logintest.Faults                    // of the provider
+	callback func(query url.Values)              // changed on the way to the application
+	claim    func(claims map[string]any)         // of the ID token
+	header   func(header map[string]any)         // of the ID token
+	token    func(answer map[string]any)         // of the token endpoint
 	metadata func(document map[string]any)
 	userInfo func(claims map[string]any)
 
@@ -52,7 +54,10 @@ func TestCallbackRefuses(t *testing.T) {
 // answer comes to the callback by bring, once it has been changed.
 func (row refusal) run(t *testing.T, bring func(g *rig, change func(url.Values)) *logintest.Page) {
 	t.Helper()
-	g := newRig(t, row.change)
+	if row.register == nil {
+		row.register = func(*logintest.Client) {}
+	}
+	g := newRigOf(t, row.register, row.change)
 	g.provider.User = logintest.User{Subject: "before"}
 	g.login()
 	logins, tokens, infos := g.logins.Load(), g.provider.Count(logintest.Token), g.provider.Count(logintest.UserInfo)
@@ -124,6 +129,9 @@ func (row refusal) install(provider *logintest.Provider) {
 				row.header(header)
 			}
 		}
+	}
+	if row.answer != nil {
+		faults.SignedAuthorization = row.answer
 	}
 	if row.token != nil {
 		faults.Token = row.token
@@ -264,6 +272,7 @@ func FuzzCallbackQuery(f *testing.F) {
 	for _, seed := range []string{
 		"", "state=a&code=b", "state=&code=", "state=a&state=a", "error=x&state=y", "code=%00", "%", ";", "a=%zz",
 		"state=" + strings.Repeat("A", 43) + "&code=x", "state=" + strings.Repeat("A", 43) + "-r&code=x", "iss=x&state=\xff",
+		"response=", "response=a.b.c", "response=e30.e30.&response=e30.e30.", "response=e30.eyJzdGF0ZSI6NywiZXJyb3IiOltdfQ.", "response=" + strings.Repeat("A.", 4) + "A",
 	} {
 		f.Add(seed)
 	}

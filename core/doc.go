@@ -29,7 +29,10 @@
 //   - There is exactly one state. This browser has an attempt for it, which opens, is
 //     fresh, and belongs to this provider, client and callback. The attempt is deleted,
 //     whatever happens next.
-//   - iss (RFC 9207): equal if present, and present if the metadata announces it.
+//   - iss (RFC 9207): equal if present, and present if the metadata announces it. With
+//     [RequestConfig.SignedResponse], these and all further parameters are in a JWT: a
+//     signature by a key of the provider, iss, aud of this client alone, exp, nbf; and none
+//     of them is beside it.
 //   - There is no error, and exactly one code.
 //   - The browser does not go in circles: no login for this page has just ended without
 //     a session that the page's guard sees.
@@ -132,7 +135,7 @@
 //	step_up_failed            403     the provider did not confirm what a Requirement asks for; see the log
 //	attempt_unknown           400     the attempt of a callback is missing, twice; allow cookies and try again;
 //	                                  for all users: wrong host, or different values of SessionKey
-//	callback_untrusted        400     iss, code or form of the callback is wrong; try again
+//	callback_untrusted        400     iss, code, form or signature of the callback is wrong; try again
 //	access_denied             403     the user canceled the login, or the provider denied access; logged at Info
 //	provider_refused          403     the provider reports another error; see the log for its name
 //	code_refused              403     the provider refuses the code or its verifier; try again

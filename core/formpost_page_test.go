@@ -69,7 +69,7 @@ func FuzzFormPost(f *testing.F) {
 	g := newRig(f, byForm)
 	for _, seed := range []string{
 		"", "state=a&code=b&iss=c", "state=a&state=a", "code=%22%3E%3Cscript%3E", "error=x;y&state='", "state=%00%0d%0a%ff&user={}", "%", "&&=&",
-		"code=0;url=https://evil.example.test/&url=//evil.example.test", "state=%26quot;&code=&quot;", "state=%3f%23%2f%5c", "user=" + strings.Repeat("<", 9<<10),
+		"code=0;url=https://evil.example.test/&url=//evil.example.test", "state=%26quot;&code=&quot;", "state=%3f%23%2f%5c", "user=" + strings.Repeat("<", 9<<10), "response=a.b.c&response=%3c", "response=e30.eyJzdGF0ZSI6NywiZXJyb3IiOltdfQ.&state=",
 	} {
 		f.Add(seed)
 	}
@@ -86,7 +86,7 @@ func FuzzFormPost(f *testing.F) {
 		}
 		posted, _ := url.ParseQuery(body)
 		maps.DeleteFunc(posted, func(name string, _ []string) bool {
-			return !slices.Contains([]string{"state", "code", "iss", "error", "error_description", "user"}, name)
+			return !slices.Contains([]string{"state", "code", "iss", "error", "error_description", "response", "user"}, name)
 		})
 		if got := to.Query(); !maps.EqualFunc(got, posted, slices.Equal) {
 			t.Fatalf("leads on with %v, want %v", got, posted)

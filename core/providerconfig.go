@@ -142,8 +142,11 @@ type RequestConfig struct {
 
 	// SignedResponse asks the provider to sign the parameters of the callback (JWT Secured
 	// Authorization Response Mode, JARM). A callback without a valid signature is then
-	// refused. With FormPost, the response mode is form_post.jwt. False: the response is
-	// not signed.
+	// refused. With FormPost, the response mode is form_post.jwt. The algorithm is
+	// Checks.SigningAlg, or one that the metadata lists for such responses, or, if it lists
+	// none, for ID tokens. A provider whose metadata lists response modes without this one
+	// fails discovery. FormPostUser cannot be set as well. False: the response is not
+	// signed.
 	SignedResponse bool
 
 	// AuthorizationDetails says in detail what the application may do with the tokens: a
@@ -162,8 +165,8 @@ type RequestConfig struct {
 // tokens of the one issuer, for ClientID alone, signed by any asymmetric algorithm
 // that the provider's metadata lists.
 type CheckConfig struct {
-	// SigningAlg is the algorithm that ID tokens, logout tokens and signed UserInfo
-	// must have: RS256, RS384, RS512, ES256, ES384, ES512, PS256, PS384, PS512 or
+	// SigningAlg is the algorithm that ID tokens, logout tokens, signed UserInfo and signed
+	// authorization responses must have: RS256, RS384, RS512, ES256, ES384, ES512, PS256, PS384, PS512 or
 	// EdDSA. It is id_token_signed_response_alg of the registration (OpenID Connect
 	// Dynamic Client Registration section 2). If the metadata lists algorithms
 	// without this one, logins and [Authenticator.Discover] fail. Empty: any of these

@@ -151,8 +151,9 @@ func (r *registration) discover(ctx context.Context) error {
 // issues reports whether the provider is issuer, or has it as a tenant.
 func (r *registration) issues(issuer string) bool { return r.provider.Issues(issuer) }
 
-func (r *registration) checkIssuer(ctx context.Context, iss []string) error {
-	return r.failure(r.provider.CheckIssuer(ctx, iss))
+func (r *registration) answer(ctx context.Context, query url.Values) (url.Values, error) {
+	answer, err := r.provider.Answer(ctx, query)
+	return answer, r.failure(err)
 }
 
 func (r *registration) authorizationURL(ctx context.Context, a *attempt, more url.Values) (string, error) {

@@ -29,7 +29,7 @@ func (g *rig) toForm() url.Values {
 	for _, field := range regexp.MustCompile(`name="(.*)" value="(.*)"`).FindAllStringSubmatch(string(page.Body), -1) {
 		form.Add(html.UnescapeString(field[1]), html.UnescapeString(field[2]))
 	}
-	if !strings.Contains(string(page.Body), `method="post" action="`+callbackURL+`"`) || !form.Has("state") {
+	if !strings.Contains(string(page.Body), `method="post" action="`+callbackURL+`"`) || !form.Has("state") && !form.Has("response") {
 		g.t.Fatalf("no form: %d %s", page.Status, page.Body)
 	}
 	return form

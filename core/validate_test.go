@@ -283,6 +283,18 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 			c.Providers[0] = oauth2Example()
 			c.Providers[0].FetchUser, c.Providers[0].Issuer = nil, "https://id.example.test"
 		}, "Providers[0].Endpoints has AuthURL and TokenURL, and no keys; give KeysURL or Keys, or set FetchUser"},
+		{"OAuth 2.0 with keys, for signed responses", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].Requests.SignedResponse, c.Providers[0].Endpoints.Keys, c.Providers[0].Checks.SigningAlg = true, publicKeys, "ES256"
+		}, ""},
+		{"OAuth 2.0 without keys, for signed responses", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].Requests.SignedResponse = true
+		}, "Providers[0].Endpoints has AuthURL and TokenURL, and no keys; give KeysURL or Keys"},
+		{"signed responses with a user", func(c *Config) {
+			r := &c.Providers[0].Requests
+			r.SignedResponse, r.FormPost, r.FormPostUser = true, true, true
+		}, "Requests.FormPostUser and Requests.SignedResponse are both set"},
 		{"OAuth 2.0 with keys", oauth2With(func(e *EndpointConfig) { e.Keys = publicKeys }), "Providers[0].Endpoints.Keys is for OpenID Connect only; leave it empty"},
 		{"OAuth 2.0 with KeysURL", oauth2With(func(e *EndpointConfig) { e.KeysURL = "https://id.example.test/k" }), "Providers[0].Endpoints.KeysURL is for OpenID Connect only"},
 		{"OAuth 2.0 with UserInfoURL", oauth2With(func(e *EndpointConfig) { e.UserInfoURL = "https://id.example.test/u" }), "Providers[0].Endpoints.UserInfoURL is for OpenID Connect only"},

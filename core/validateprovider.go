@@ -22,6 +22,9 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	if p.Requests.FormPostUser && !p.Requests.FormPost {
 		faults.add("%sRequests.FormPostUser needs Requests.FormPost; set both, or neither", prefix)
 	}
+	if p.Requests.FormPostUser && p.Requests.SignedResponse {
+		faults.add("%sRequests.FormPostUser and Requests.SignedResponse are both set; a signed response has no parameter user, so set one of them", prefix)
+	}
 	if slices.Contains([]string{"client_id", "id_token_hint", "state"}, p.Requests.LogoutRedirectParam) {
 		faults.add("%sRequests.LogoutRedirectParam is %s, which the logout request uses already; leave it empty, or give the name that the provider documents", prefix, p.Requests.LogoutRedirectParam)
 	}
@@ -56,10 +59,13 @@ func (p *Provider) complete(prefix string, faults *faults) {
 	}
 }
 
+// needsKeys reports whether the provider signs something for this application.
+func (p *Provider) needsKeys() bool { return p.FetchUser == nil || p.Requests.SignedResponse }
+
 func (p *Provider) checkSigning(prefix string, faults *faults) {
 	switch {
 	case p.Checks.SigningAlg == "":
-	case p.FetchUser != nil:
+	case p.FetchUser != nil && !p.Requests.SignedResponse:
 		faults.add("%sChecks.SigningAlg is for OpenID Connect only; leave it empty", prefix)
 	case !slices.Contains(provider.Asymmetric, jose.SignatureAlgorithm(p.Checks.SigningAlg)):
 		faults.add("%sChecks.SigningAlg is %q; give one of %q, or leave it empty to accept the algorithms that the provider announces", prefix, p.Checks.SigningAlg, provider.Asymmetric)
@@ -91,7 +97,11 @@ func (p *Provider) completeOAuth2(prefix string, faults *faults) {
 		faults.add("%sRequests.AuthParams has max_age, which only an ID token can confirm; remove it", prefix)
 	}
 	e := &p.Endpoints
-	for _, place := range [...]place{{"UserInfoURL", e.UserInfoURL}, {"EndSessionURL", e.EndSessionURL}, {"KeysURL", e.KeysURL}, {"Keys", string(e.Keys)}} {
+	unused := []place{{"UserInfoURL", e.UserInfoURL}, {"EndSessionURL", e.EndSessionURL}}
+	if !p.needsKeys() {
+		unused = append(unused, place{"KeysURL", e.KeysURL}, place{"Keys", string(e.Keys)})
+	}
+	for _, place := range unused {
 		if place.url != "" {
 			faults.add("%sEndpoints.%s is for OpenID Connect only; leave it empty", prefix, place.field)
 		}
@@ -132,8 +142,8 @@ func (p *Provider) completeEndpoints(prefix string, faults *faults) {
 		faults.add("%sEndpoints.AuthURL is missing; give AuthURL and TokenURL, or neither", prefix)
 	case byHand && e.MetadataURL != "":
 		faults.add("%sEndpoints.MetadataURL is not used with AuthURL and TokenURL; give it, or them", prefix)
-	case byHand && openID && e.KeysURL == "" && len(e.Keys) == 0:
-		faults.add("%sEndpoints has AuthURL and TokenURL, and no keys; give KeysURL or Keys, or set FetchUser for a provider without OpenID Connect", prefix)
+	case byHand && p.needsKeys() && e.KeysURL == "" && len(e.Keys) == 0:
+		faults.add("%sEndpoints has AuthURL and TokenURL, and no keys; give KeysURL or Keys, or set FetchUser for a provider without OpenID Connect, and not Requests.SignedResponse", prefix)
 	case byHand && p.Requests.UserInfo && openID && e.UserInfoURL == "":
 		faults.add("%sEndpoints.UserInfoURL is missing, and Requests.UserInfo is set; set both, or neither", prefix)
 	case byHand && p.Requests.PAR && e.PARURL == "":

@@ -13,6 +13,7 @@ import (
 type codeGrant struct {
 	config   Config
 	metadata *document[metadata] // set by newOIDCProvider or newOAuth2Provider
+	idTokens *idTokens           // set by verifySignatures; nil: the provider signs nothing
 
 	// DPoP nonces of the authorization server, and of resources. Both may have one origin.
 	nonces, resourceNonces nonces
@@ -21,14 +22,6 @@ type codeGrant struct {
 func (g *codeGrant) Discover(ctx context.Context) error {
 	_, err := g.metadata.get(ctx)
 	return err
-}
-
-func (g *codeGrant) CheckIssuer(ctx context.Context, iss []string) error {
-	m, err := g.metadata.get(ctx)
-	if err != nil {
-		return err
-	}
-	return m.checkIssuer(iss, &g.config)
 }
 
 func (g *codeGrant) Issues(issuer string) bool { return g.config.Issues(issuer) }
@@ -43,7 +36,7 @@ func ReservedParam(name string) bool {
 
 // commonParams returns the parameters of the authorization request that do not depend on
 // the attempt (RFC 6749 section 4.1.1). Those in more replace those of AuthParams.
-func (g *codeGrant) commonParams(more url.Values) url.Values {
+func (g *codeGrant) commonParams(m *metadata, more url.Values) url.Values {
 	query := url.Values{
 		"response_type": {"code"},
 		"client_id":     {g.config.ClientID},
@@ -52,8 +45,8 @@ func (g *codeGrant) commonParams(more url.Values) url.Values {
 	if len(g.config.Scopes) > 0 {
 		query.Set("scope", strings.Join(g.config.Scopes, " "))
 	}
-	if g.config.FormPost {
-		query.Set("response_mode", "form_post")
+	if m.responseMode != "" {
+		query.Set("response_mode", m.responseMode)
 	}
 	maps.Copy(query, g.config.AuthParams)
 	maps.Copy(query, more)
@@ -69,7 +62,7 @@ func (g *codeGrant) AuthorizationURL(ctx context.Context, a Request, more url.Va
 	case !m.pushes:
 		return g.plainRequest(m, a, more), nil
 	}
-	params := g.commonParams(more)
+	params := g.commonParams(m, more)
 	params.Set("state", a.State)
 	params.Set("code_challenge_method", "S256")
 	params.Set("code_challenge", a.Challenge())
@@ -93,7 +86,7 @@ func (g *codeGrant) AuthorizationURL(ctx context.Context, a Request, more url.Va
 func (g *codeGrant) plainRequest(m *metadata, a Request, more url.Values) string {
 	common := m.commonRequest
 	if len(more) > 0 {
-		common = WithQuery(m.AuthorizationEndpoint, g.commonParams(more))
+		common = WithQuery(m.AuthorizationEndpoint, g.commonParams(m, more))
 	}
 	to := common + "&state=" + a.State + "&code_challenge_method=S256&code_challenge=" + a.Challenge()
 	if g.isOpenID() {
@@ -110,11 +103,14 @@ func (g *codeGrant) isOpenID() bool { return g.config.FetchUser == nil }
 // prepare checks that this client can use the provider's endpoints. So such a fault is
 // found before a user is sent to the provider. AuthMethod replaces what m announces.
 func (g *codeGrant) prepare(m *metadata) error {
-	m.commonRequest = WithQuery(m.AuthorizationEndpoint, g.commonParams(nil))
+	var err error
+	if m.responseMode, err = g.config.responseMode(m); err != nil {
+		return err
+	}
+	m.commonRequest = WithQuery(m.AuthorizationEndpoint, g.commonParams(m, nil))
 	if err := g.preparePush(m); err != nil {
 		return err
 	}
-	var err error
 	if m.authMethod, err = g.config.authMethod(m.AuthMethods); err != nil {
 		return err
 	}

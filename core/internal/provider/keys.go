@@ -76,6 +76,27 @@ func newKeys(now func() time.Time, client *http.Client, uri func(context.Context
 	return k
 }
 
+// verifySignatures prepares g for tokens that the provider has signed. Keys are fetched
+// when the first one comes.
+func (g *codeGrant) verifySignatures() {
+	config := &g.config
+	keys := newKeys(config.Now, config.Client, func(ctx context.Context) (string, error) {
+		m, err := g.metadata.get(ctx)
+		if err != nil {
+			return "", err
+		}
+		return m.JWKSURI, nil
+	})
+	keys.bound = len(config.Tenants) > 0
+	if config.Log != nil {
+		keys.log = config.Log
+	}
+	if keys.given = config.Keys; keys.given != nil {
+		keys.report(context.Background(), "Endpoints.Keys", keys.given.skipped)
+	}
+	g.idTokens = &idTokens{config: config, now: config.Now, keys: keys}
+}
+
 // report logs which keys are not used, if that has changed since the last fetch.
 func (k *keys) report(ctx context.Context, from string, skipped []string) {
 	if len(skipped) > 0 && !slices.Equal(skipped, k.skipped) {

@@ -44,6 +44,7 @@ type metadata struct {
 
 	authMethod    string                  // how the client authenticates
 	assertionAlg  jose.SignatureAlgorithm // of client assertions; empty: none are used
+	responseMode  string                  // how the callback comes; empty: as the provider likes
 	commonRequest string                  // the URL of a plain request without the parameters of the attempt
 	pushes        bool                    // authorization requests are pushed
 
@@ -108,7 +109,7 @@ func (m *metadata) check(c *Config) error {
 		{"revocation_endpoint", m.RevocationEndpoint, false},
 		{"pushed_authorization_request_endpoint", m.PAREndpoint, false},
 	}
-	if c.FetchUser == nil && c.Keys == nil {
+	if (c.FetchUser == nil || c.SignedResponse) && c.Keys == nil {
 		endpoints = append(endpoints, endpoint{"jwks_uri", m.JWKSURI, true})
 	}
 	for _, endpoint := range endpoints {
@@ -210,12 +211,12 @@ var Asymmetric = []jose.SignatureAlgorithm{
 
 // checkSigningAlg returns an error if the provider does not announce Checks.SigningAlg.
 // So the mistake is found before a user is sent to the provider.
-func (c *Config) checkSigningAlg(announced []string) error {
+func (c *Config) checkSigningAlg(what string, announced []string) error {
 	if c.SigningAlg == "" || len(announced) == 0 || slices.Contains(announced, c.SigningAlg) {
 		return nil
 	}
-	return fmt.Errorf("Checks.SigningAlg is %q, and the provider signs ID tokens by %q only; give one of these, or leave Checks.SigningAlg empty",
-		c.SigningAlg, told.Clip(strings.Join(announced, " ")))
+	return fmt.Errorf("Checks.SigningAlg is %q, and the provider signs %s by %q only; give one of these, or leave Checks.SigningAlg empty",
+		c.SigningAlg, what, told.Clip(strings.Join(announced, " ")))
 }
 
 // algorithms returns the accepted algorithms of a signed response: Checks.SigningAlg, or,

@@ -26,6 +26,9 @@ func newOAuth2Provider(config Config) *oauth2Provider {
 		}
 		return m, p.prepare(m)
 	})
+	if config.SignedResponse {
+		p.verifySignatures()
+	}
 	return p
 }
 

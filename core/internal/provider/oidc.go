@@ -11,7 +11,6 @@ import (
 // oidcProvider is an OpenID provider. Its endpoints come from discovery.
 type oidcProvider struct {
 	codeGrant
-	idTokens *idTokens
 }
 
 func newOIDCProvider(config Config) *oidcProvider {
@@ -22,26 +21,12 @@ func newOIDCProvider(config Config) *oidcProvider {
 		if err != nil {
 			return nil, err
 		}
-		if err := config.checkSigningAlg(m.SigningAlgs); err != nil {
+		if err := config.checkSigningAlg("ID tokens", m.SigningAlgs); err != nil {
 			return nil, badMetadata("discovery: %w", err)
 		}
 		return m, p.prepare(m)
 	})
-	keys := newKeys(config.Now, config.Client, func(ctx context.Context) (string, error) {
-		m, err := p.metadata.get(ctx)
-		if err != nil {
-			return "", err
-		}
-		return m.JWKSURI, nil
-	})
-	keys.bound = len(config.Tenants) > 0
-	if config.Log != nil {
-		keys.log = config.Log
-	}
-	if keys.given = config.Keys; keys.given != nil {
-		keys.report(context.Background(), "Endpoints.Keys", keys.given.skipped)
-	}
-	p.idTokens = &idTokens{config: &p.config, now: config.Now, keys: keys}
+	p.verifySignatures()
 	return p
 }
 

@@ -24,8 +24,9 @@ type Provider interface {
 	// AuthorizationURL returns the URL that begins a login in the browser. The
 	// parameters in more are added to those of the configuration, and replace them.
 	AuthorizationURL(ctx context.Context, a Request, more url.Values) (string, error)
-	// CheckIssuer compares the callback's iss parameters (RFC 9207).
-	CheckIssuer(ctx context.Context, iss []string) error
+	// Answer checks that a callback's query is this provider's, and returns the
+	// parameters of the authorization response.
+	Answer(ctx context.Context, query url.Values) (url.Values, error)
 	// Redeem exchanges a code for the identity of the user, and makes all checks.
 	Redeem(ctx context.Context, code string, a Request) (*Identity, error)
 	// Refresh exchanges the refresh token in held for new tokens. A new ID token must
