@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 )
@@ -52,6 +53,13 @@ type ClientConfig struct {
 	// metadata offers. It is never found by trying.
 	AuthMethod string
 
+	// AssertionAudience is aud of the JWTs by which the client authenticates (private_key_jwt
+	// and client_secret_jwt). Set it for a provider that accepts only its token endpoint,
+	// such as Microsoft Entra, and never to a URL that another provider may give you: that
+	// provider could then use the assertion. Empty: the issuer, which RFC 9126 and FAPI 2.0
+	// demand.
+	AssertionAudience string
+
 	// DPoP binds tokens to a key (RFC 9449), so that a stolen token is of no use: each
 	// request that uses one has a fresh signature. [Client] adds it; a program that sends
 	// the token of [TokenSource] itself has to. An answer with a Bearer token is refused.
@@ -75,6 +83,11 @@ type SigningKey struct {
 	// ES384, ES512 or EdDSA. Empty: the one of an elliptic curve key, and for an RSA key
 	// PS256, or RS256 if the metadata offers that and not PS256.
 	Alg string
+
+	// Certificate is a certificate for the key, for providers that find the key by it, such
+	// as Microsoft Entra: what the key signs then has its SHA-256 thumbprint, as x5t#S256
+	// (RFC 7515 section 4.1.8). Nil: no thumbprint.
+	Certificate *x509.Certificate
 }
 
 // LogValue leaves out the keys.

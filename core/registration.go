@@ -61,7 +61,7 @@ func register(config Config, now func() time.Time) (registrations, error) {
 			PAR: p.Requests.PAR, SignedRequest: p.Requests.SignedRequest, SignedResponse: p.Requests.SignedResponse,
 			AuthorizationDetails: p.Requests.AuthorizationDetails, FAPI2: p.FAPI2,
 			SigningKeys: p.Client.signingKeys(), DecryptionKeys: p.Client.DecryptionKeys,
-			Certificate: p.Client.Certificate, ProofKeys: keys,
+			Certificate: p.Client.Certificate, AssertionAudience: p.Client.AssertionAudience, ProofKeys: keys,
 			TokenLifetime: config.Tokens.Lifetime, Client: client, Now: now,
 			Log: config.Logger.With("provider", p.Name, "issuer", p.Issuer),
 		})
@@ -236,9 +236,18 @@ func (p *Provider) secret() func(context.Context) (string, error) {
 func (c *ClientConfig) signingKeys() []*provider.SigningKey {
 	keys := make([]*provider.SigningKey, len(c.SigningKeys))
 	for i, key := range c.SigningKeys {
-		keys[i], _ = provider.NewSigningKey(key.Signer, key.KeyID, key.Alg) // New has checked it
+		keys[i], _ = key.forRoom() // New has checked it
 	}
 	return keys
+}
+
+// forRoom returns k in the form that package provider takes.
+func (k *SigningKey) forRoom() (*provider.SigningKey, error) {
+	key, err := provider.NewSigningKey(k.Signer, k.KeyID, k.Alg)
+	if err == nil && k.Certificate != nil {
+		err = key.Certify(k.Certificate)
+	}
+	return key, err
 }
 
 // forRoom returns e in the form that package provider takes.

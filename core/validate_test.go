@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,11 @@ func goodConfig() Config {
 		RedirectURL: "https://app.example.test/auth/callback",
 		SessionKey:  keyA,
 	}
+}
+
+// certificateFor is a certificate for a public key, of which nothing else matters.
+func certificateFor(public crypto.PublicKey) *x509.Certificate {
+	return &x509.Certificate{PublicKey: public}
 }
 
 // sharedConfig is of an application that shares its host.
@@ -394,6 +400,20 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		}, "Providers[0].Client.AuthMethod is client_secret_jwt, and ClientSecret is not set"},
 		{"private_key_jwt", func(c *Config) { c.Providers[0].Client.SigningKeys = []SigningKey{{Signer: signingKey}} }, ""},
 		{"private_key_jwt without a key", func(c *Config) { c.Providers[0].Client.AuthMethod = "private_key_jwt" }, "Providers[0].Client.AuthMethod is private_key_jwt, and Client.SigningKeys is not set"},
+		{"a certificate of the signing key", func(c *Config) {
+			c.Providers[0].Client.SigningKeys = []SigningKey{{Signer: signingKey, Certificate: certificateFor(signingKey.Public())}}
+		}, ""},
+		{"a certificate of another key", func(c *Config) {
+			c.Providers[0].Client.SigningKeys = []SigningKey{{Signer: signingKey, Certificate: certificateFor(newECKey(elliptic.P256()).Public())}}
+		}, "Providers[0].Client.SigningKeys[0] has a Certificate for another key"},
+		{"an audience of assertions", func(c *Config) {
+			c.Providers[0].Client.SigningKeys, c.Providers[0].Client.AssertionAudience = []SigningKey{{Signer: signingKey}}, "https://id.example.test/token"
+		}, ""},
+		{"an audience that is no URL", func(c *Config) {
+			c.Providers[0].Client.SigningKeys, c.Providers[0].Client.AssertionAudience = []SigningKey{{Signer: signingKey}}, "id.example.test"
+		}, `Providers[0].Client.AssertionAudience is "id.example.test"; give the https URL`},
+		{"an audience without assertions", func(c *Config) { c.Providers[0].Client.AssertionAudience = "https://id.example.test/token" },
+			"Providers[0].Client.AssertionAudience is set, and the client signs no assertions"},
 		{"a signing key that is not there", func(c *Config) { c.Providers[0].Client.SigningKeys = []SigningKey{{Signer: signingKey}, {}} }, "Providers[0].Client.SigningKeys[1] has no Signer"},
 		{"a signing key that is a nil pointer", func(c *Config) {
 			c.Providers[0].Client.SigningKeys = []SigningKey{{Signer: (*ecdsa.PrivateKey)(nil)}}

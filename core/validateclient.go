@@ -1,6 +1,7 @@
 package core
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -17,6 +18,13 @@ func (p *Provider) completeClient(prefix string, faults *faults) {
 	if needs := p.lacksFor(c.AuthMethod); needs != "" {
 		faults.add("%sClient.AuthMethod is %s, and %s is not set; set both, or neither", prefix, c.AuthMethod, needs)
 	}
+	if aud := c.AssertionAudience; aud != "" {
+		if u, err := url.Parse(aud); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+			faults.add("%sClient.AssertionAudience is %q; give the https URL that the provider documents, or leave it empty", prefix, aud)
+		} else if c.AuthMethod != "client_secret_jwt" && len(c.SigningKeys) == 0 {
+			faults.add("%sClient.AssertionAudience is set, and the client signs no assertions; give Client.SigningKeys or Client.AuthMethod client_secret_jwt, or leave it empty", prefix)
+		}
+	}
 	if p.ClientSecret != "" && p.Client.SecretFunc != nil {
 		faults.add("%sClientSecret and Client.SecretFunc are both set; give one of them", prefix)
 	}
@@ -28,7 +36,7 @@ func (p *Provider) completeClient(prefix string, faults *faults) {
 	}
 	c.SigningKeys = slices.Clone(c.SigningKeys)
 	for i, key := range c.SigningKeys {
-		if _, err := provider.NewSigningKey(key.Signer, key.KeyID, key.Alg); err != nil {
+		if _, err := key.forRoom(); err != nil {
 			faults.add("%sClient.SigningKeys[%d] %v", prefix, i, err)
 		}
 	}

@@ -60,6 +60,9 @@ func (p *Provider) completeFAPIClient(lacks func(clause, fault string)) {
 	case strings.HasPrefix(c.AuthMethod, "client_secret"):
 		lacks("5.3.3.1 (2)", "Client.AuthMethod is "+c.AuthMethod+"; give private_key_jwt, tls_client_auth or self_signed_tls_client_auth, or leave it empty")
 	}
+	if c.AssertionAudience != "" {
+		lacks("5.3.3.1 (5)", "Client.AssertionAudience is set; leave it empty, which means the issuer")
+	}
 	if !c.DPoP && c.Certificate == nil {
 		lacks("5.3.3.1 (1)", "Client has neither DPoP nor Certificate, so tokens would be bearer tokens; set one of them")
 	}

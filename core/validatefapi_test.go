@@ -100,6 +100,7 @@ func TestFAPI2IsAnErrorOfNewThatNamesTheClause(t *testing.T) {
 		}), "ClientSecret or Client.SecretFunc is set; remove it", "5.3.3.1 (2)"},
 		{"a public client", client(func(c *ClientConfig) { c.SigningKeys = nil }), "Client has neither SigningKeys nor Certificate", "5.3.3.1 (2)"},
 		{"a method by secret", client(func(c *ClientConfig) { c.AuthMethod = "client_secret_basic" }), "Client.AuthMethod is client_secret_basic", "5.3.3.1 (2)"},
+		{"another audience", client(func(c *ClientConfig) { c.AssertionAudience = "https://id.example.test/token" }), "Client.AssertionAudience is set; leave it empty", "5.3.3.1 (5)"},
 		{"bearer tokens", client(func(c *ClientConfig) { c.DPoP = false }), "Client has neither DPoP nor Certificate", "5.3.3.1 (1)"},
 		{"a key for RS256", key(rsaKey, "RS256"), "Client.SigningKeys has a key that cannot sign by PS256", "5.4.1 (1)"},
 		{"a key for PS384", key(rsaKey, "PS384"), "Client.SigningKeys has a key that cannot sign by PS256", "5.4.1 (1)"},

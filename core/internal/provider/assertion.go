@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -55,12 +56,12 @@ func (c *Config) assertionAlg(method string, announced []string) (jose.Signature
 }
 
 // assertion returns a new JWT that authenticates the client in one request (RFC 7523
-// section 3, OpenID Connect Core section 9). Its audience is the provider's issuer and
-// nothing else, so another provider cannot use it.
+// section 3, OpenID Connect Core section 9). Its audience comes from the
+// configuration and never from the metadata, so another provider cannot use it.
 func (c *Config) assertion(ctx context.Context, m *metadata) (string, error) {
 	now := c.Now()
 	claims := map[string]any{
-		"iss": c.ClientID, "sub": c.ClientID, "aud": c.metadataIssuer(), "jti": rand.Text(),
+		"iss": c.ClientID, "sub": c.ClientID, "aud": c.assertionAudience(), "jti": rand.Text(),
 		"iat": now.Unix(), "exp": now.Add(assertionLifetime).Unix(),
 	}
 	if m.authMethod == authPrivateKeyJWT {
@@ -71,6 +72,11 @@ func (c *Config) assertion(ctx context.Context, m *metadata) (string, error) {
 		return "", err
 	}
 	return signBySecret(m.assertionAlg, secret, claims)
+}
+
+// assertionAudience returns the audience of client assertions.
+func (c *Config) assertionAudience() string {
+	return cmp.Or(c.AssertionAudience, c.metadataIssuer())
 }
 
 // signBySecret returns a JWT that is signed by a client secret.

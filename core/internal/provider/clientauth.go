@@ -114,11 +114,11 @@ func (g *codeGrant) authenticate(ctx context.Context, m *metadata, form url.Valu
 		form.Set("client_id", c.ClientID)
 	case authPrivateKeyJWT:
 		proof.check = fmt.Sprintf("check that the key with kid %q is registered there, for %s, and that the audience %q is the provider",
-			told.Clip(c.SigningKeys[0].public.KeyID), m.assertionAlg, told.Clip(c.metadataIssuer()))
+			told.Clip(c.SigningKeys[0].public.KeyID), m.assertionAlg, told.Clip(c.assertionAudience()))
 		return proof, c.assert(ctx, m, form, proof)
 	case authSecretJWT:
 		proof.check = fmt.Sprintf("check the secret, that the client is registered for %s, and that the audience %q is the provider",
-			m.assertionAlg, told.Clip(c.metadataIssuer()))
+			m.assertionAlg, told.Clip(c.assertionAudience()))
 		return proof, c.assert(ctx, m, form, proof)
 	case authSecretBasic, authSecretPost:
 		secret, err := c.secret(ctx)

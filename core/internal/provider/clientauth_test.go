@@ -9,7 +9,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -194,6 +197,74 @@ func TestAlgorithmsOfAssertions(t *testing.T) {
 		} else if _, err := signed.Verify(key); err != nil {
 			t.Errorf("%T %s %s: %v", test.signer, test.alg, test.announced, err)
 		}
+	}
+}
+
+// What a key with a certificate signs has the certificate's thumbprint, and so has its JWK.
+func TestACertificateForASigningKey(t *testing.T) {
+	t.Parallel()
+	certificate := certificateOf(t, rsaKey)
+	key := keyOf(t, rsaKey, "", "")
+	if err := key.Certify(certificateOf(t, p256Key)); err == nil || !strings.Contains(err.Error(), "has a Certificate for another key") {
+		t.Errorf("the certificate of another key: got %v", err)
+	}
+	if err := key.Certify(certificate); err != nil {
+		t.Fatal(err)
+	}
+	at := new(clerk)
+	p := clientOf(at, Config{SigningKeys: []*SigningKey{key}, AssertionAudience: "https://id.example.test/tenant/token"})
+	if _, err := p.Redeem(t.Context(), "code", Request{}); err != nil {
+		t.Fatal(err)
+	}
+	signed, err := jose.ParseSigned(at.forms[0].Get("client_assertion"), []jose.SignatureAlgorithm{jose.PS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := signed.Verify(certificate.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(certificate.Raw)
+	header := signed.Signatures[0].Protected
+	if got, want := header.ExtraHeaders["x5t#S256"], base64.RawURLEncoding.EncodeToString(sum[:]); got != want || header.KeyID != key.Public().KeyID {
+		t.Errorf("got x5t#S256 %v and kid %q, want %s", got, header.KeyID, want)
+	}
+	if claims := string(payload); !strings.Contains(claims, `"aud":"https://id.example.test/tenant/token"`) {
+		t.Errorf("got %s", claims)
+	}
+	published, err := json.Marshal(key.Public())
+	if err != nil || !strings.Contains(string(published), `"x5c":[`) || !strings.Contains(string(published), `"x5t#S256":"`) || strings.Contains(string(published), `"d"`) {
+		t.Errorf("got %s, %v", published, err)
+	}
+}
+
+// certificateOf returns a certificate for a key, signed by itself.
+func certificateOf(t testing.TB, key crypto.Signer) *x509.Certificate {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: hostile.Time.AddDate(1, 0, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate
+}
+
+func TestAClientSecretThatIsSigned(t *testing.T) {
+	t.Parallel()
+	secret, err := keyOf(t, p256Key, "key-1", "").ClientSecret(t.Context(), map[string]any{"iss": "team"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := jose.ParseSigned(secret, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil || signed.Signatures[0].Protected.KeyID != "key-1" {
+		t.Fatalf("got %s, %v", secret, err)
+	}
+	if payload, err := signed.Verify(p256Key.Public()); err != nil || string(payload) != `{"iss":"team"}` {
+		t.Errorf("got %s, %v", payload, err)
 	}
 }
 

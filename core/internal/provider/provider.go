@@ -80,6 +80,8 @@ type Config struct {
 	Certificate    func() (*tls.Certificate, error)
 	ProofKeys      []*ProofKey // for DPoP, the current one first; nil: bearer tokens
 
+	AssertionAudience string // empty: the issuer
+
 	// TokenLifetime is the assumed lifetime of an access token, if the provider does
 	// not send one.
 	TokenLifetime time.Duration

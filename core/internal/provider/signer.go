@@ -6,6 +6,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -79,6 +81,18 @@ func publicOf(signer crypto.Signer) (public crypto.PublicKey, err error) {
 	return signer.Public(), nil
 }
 
+// Certify adds a certificate for the key: to its JWK, and as x5t#S256 to what it signs
+// (RFC 7515 section 4.1.8). The text of the error begins with a verb.
+func (k *SigningKey) Certify(certificate *x509.Certificate) error {
+	public, ok := k.public.Key.(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !public.Equal(certificate.PublicKey) {
+		return errors.New("has a Certificate for another key; give the one that was issued for the public key of Signer")
+	}
+	sum := sha256.Sum256(certificate.Raw)
+	k.public.Certificates, k.public.CertificateThumbprintSHA256 = []*x509.Certificate{certificate}, sum[:]
+	return nil
+}
+
 // Public returns the key for a JWK set.
 func (k *SigningKey) Public() jose.JSONWebKey { return k.public }
 
@@ -132,6 +146,16 @@ func (k *SigningKey) algorithm(field string, announced []string) (jose.Signature
 	return "", fmt.Errorf("the first of Client.SigningKeys signs by %q, and %s has %q; use a key that fits", possible, field, told.Clip(strings.Join(announced, " ")))
 }
 
+// ClientSecret returns a client secret that is a JWT with these claims. The error does not
+// contain them.
+func (k *SigningKey) ClientSecret(ctx context.Context, claims map[string]any) (string, error) {
+	alg, err := k.algorithm("", nil)
+	if err != nil {
+		return "", err
+	}
+	return k.sign(ctx, alg, "JWT", claims)
+}
+
 // sign returns a JWT with these claims (RFC 7519), in the compact form. typ is its type. A
 // signer that fails or is too slow is an outage. The error does not contain the claims.
 func (k *SigningKey) sign(ctx context.Context, alg jose.SignatureAlgorithm, typ string, claims map[string]any) (string, error) {
@@ -175,6 +199,9 @@ func (k *SigningKey) sign(ctx context.Context, alg jose.SignatureAlgorithm, typ 
 func (k *SigningKey) signNow(alg jose.SignatureAlgorithm, typ string, payload []byte) (string, error) {
 	asked := &askedSigner{Signer: k.signer, public: k.public.Key}
 	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("kid", k.public.KeyID)
+	if thumbprint := k.public.CertificateThumbprintSHA256; thumbprint != nil {
+		options.WithHeader("x5t#S256", base64url.Encode(thumbprint))
+	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: cryptosigner.Opaque(asked)}, options)
 	if err != nil {
 		return "", err
@@ -215,5 +242,5 @@ func (s *askedSigner) forms(payload []byte) (forms []string) {
 // signerFailed returns the error for a key that is unavailable. The signer's own error is
 // the application's, and about its KMS or HSM.
 func signerFailed(err error) *Error {
-	return &Error{CodeCredential, fmt.Errorf("Client.SigningKeys: %w", err)}
+	return &Error{CodeCredential, fmt.Errorf("the signer of the client's key: %w", err)}
 }
