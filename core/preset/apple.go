@@ -2,19 +2,16 @@ package preset
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
+	"crypto"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"github.com/pixyauth/pixy/core"
+	signing "github.com/pixyauth/pixy/core/internal/provider"
 )
 
 const (
@@ -32,6 +29,10 @@ type AppleClient struct {
 	TeamID     string // the id of the developer account: ten characters
 	KeyID      string // the id of the private key: ten characters
 	PrivateKey []byte `json:"-"` // the content of the .p8 file
+
+	// Signer is the private key in place of PrivateKey, such as a key in a KMS or an HSM.
+	// If it fails, or takes more than ten seconds, the login fails with status 503.
+	Signer crypto.Signer `json:"-"`
 }
 
 // LogValue leaves out the key.
@@ -43,11 +44,12 @@ func (c AppleClient) LogValue() slog.Value {
 func (c AppleClient) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.LogValue().String()) }
 
 // Apple is Sign in with Apple. It returns an error if a field is missing, or if
-// PrivateKey is not a key for ES256.
+// the key is not one for ES256.
 //
 // Register a Services ID with Sign in with Apple, the domain and the return URL
 // (https, not loopback), and a key for it. Apple has no fixed client secret.
-// The secret is a token that is signed with the key, created for each token
+// The secret is a token like that of private_key_jwt, but from the team, and in
+// the place of a client secret: signed with the key, created for each token
 // request, valid for five minutes, and sent by client_secret_post.
 //
 // The subject is stable and the same for all applications of the team. Apple
@@ -67,22 +69,17 @@ func appleAt(client AppleClient, now func() time.Time) (core.Provider, error) {
 	if err != nil {
 		return core.Provider{}, fmt.Errorf("pixy: preset.Apple: %w", err)
 	}
-	options := (&jose.SignerOptions{}).WithHeader("kid", client.KeyID)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, options)
-	if err != nil {
-		return core.Provider{}, fmt.Errorf("pixy: preset.Apple: %w", err)
-	}
 	p := famous("Apple", appleIssuer, Client{ID: client.ServicesID})
 	p.Scopes = []string{"openid", "name", "email"}
 	p.Requests.FormPost, p.Requests.FormPostUser = true, true
-	p.Client.SecretFunc = func(context.Context) (string, error) {
-		return client.secret(signer, now())
+	p.Client.SecretFunc = func(ctx context.Context) (string, error) {
+		return key.ClientSecret(ctx, client.claims(now()))
 	}
 	return p, nil
 }
 
-// key parses the .p8 file: PKCS #8 in PEM.
-func (c AppleClient) key() (*ecdsa.PrivateKey, error) {
+// key returns the key in the form that signs.
+func (c AppleClient) key() (*signing.SigningKey, error) {
 	for _, field := range [...]struct{ name, value string }{
 		{"ServicesID", c.ServicesID}, {"TeamID", c.TeamID}, {"KeyID", c.KeyID},
 	} {
@@ -90,36 +87,44 @@ func (c AppleClient) key() (*ecdsa.PrivateKey, error) {
 			return nil, fmt.Errorf("%s is missing", field.name)
 		}
 	}
+	name, signer := "Signer", c.Signer
+	if signer == nil {
+		var err error
+		if signer, err = c.parse(); err != nil {
+			return nil, err
+		}
+		name = "PrivateKey"
+	} else if c.PrivateKey != nil {
+		return nil, errors.New("PrivateKey and Signer are both set; give one of them")
+	}
+	key, err := signing.NewSigningKey(signer, c.KeyID, "ES256")
+	if err != nil {
+		return nil, fmt.Errorf("%s is not an ECDSA key on curve P-256, which ES256 needs", name)
+	}
+	return key, nil
+}
+
+// parse reads the .p8 file: PKCS #8 in PEM.
+func (c AppleClient) parse() (crypto.Signer, error) {
 	block, _ := pem.Decode(c.PrivateKey)
 	if block == nil {
 		return nil, errors.New("PrivateKey is not PEM; give the content of the .p8 file")
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
+	signer, ok := parsed.(crypto.Signer)
+	if err != nil || !ok {
 		return nil, errors.New("PrivateKey cannot be read; give the content of the .p8 file")
 	}
-	key, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok || key.Curve != elliptic.P256() {
-		return nil, errors.New("PrivateKey is not an ECDSA key on curve P-256, which ES256 needs")
-	}
-	return key, nil
+	return signer, nil
 }
 
-// secret returns the signed token that Apple accepts as client secret.
-func (c AppleClient) secret(signer jose.Signer, now time.Time) (string, error) {
-	payload, err := json.Marshal(map[string]any{
+// claims returns the claims of the signed token that Apple accepts as client secret.
+func (c AppleClient) claims(now time.Time) map[string]any {
+	return map[string]any{
 		"iss": c.TeamID,
 		"sub": c.ServicesID,
 		"aud": appleIssuer,
 		"iat": now.Unix(),
 		"exp": now.Add(appleSecretLifetime).Unix(),
-	})
-	if err != nil {
-		return "", err
 	}
-	signed, err := signer.Sign(payload)
-	if err != nil {
-		return "", err
-	}
-	return signed.CompactSerialize()
 }

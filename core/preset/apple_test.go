@@ -1,6 +1,7 @@
 package preset_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -182,6 +184,46 @@ func TestAppleSecret(t *testing.T) {
 	}
 }
 
+// A kms has a private key that nobody can read.
+type kms struct {
+	public crypto.PublicKey
+	sign   func(digest []byte, options crypto.SignerOpts) ([]byte, error)
+}
+
+func (k kms) Public() crypto.PublicKey { return k.public }
+
+func (k kms) Sign(_ io.Reader, digest []byte, options crypto.SignerOpts) ([]byte, error) {
+	return k.sign(digest, options)
+}
+
+func TestAppleWithAKMS(t *testing.T) {
+	t.Parallel()
+	key, now := newKey(t, elliptic.P256()), time.Now()
+	down := false
+	c := appleClient(t, key)
+	c.PrivateKey, c.Signer = nil, kms{key.Public(), func(digest []byte, options crypto.SignerOpts) ([]byte, error) {
+		if down {
+			return nil, errors.New("the KMS is down")
+		}
+		return key.Sign(rand.Reader, digest, options)
+	}}
+	p, err := preset.AppleAt(c, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	web, provider := apple(t, &key.PublicKey, now, logintest.Faults{})
+	newApp(t, p, web).login()
+	down = true
+	a := newApp(t, p, web)
+	a.refused(503, "client_credential_unavailable")
+	if got := provider.Count(logintest.Token); got != 1 {
+		t.Errorf("%d token requests, want that of the first login", got)
+	}
+	if log := a.log.String(); !strings.Contains(log, "Client.SecretFunc: the signer of the client's key: the KMS is down") {
+		t.Errorf("logged %s", log)
+	}
+}
+
 func TestAppleKeys(t *testing.T) {
 	t.Parallel()
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -204,6 +246,8 @@ func TestAppleKeys(t *testing.T) {
 			c.PrivateKey = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("canary")})
 		}, "PrivateKey cannot be read"},
 		{"a key on another curve", appleClient(t, newKey(t, elliptic.P384())), func(*preset.AppleClient) {}, "not an ECDSA key on curve P-256"},
+		{"two keys", good, func(c *preset.AppleClient) { c.Signer = rsaKey }, "PrivateKey and Signer are both set"},
+		{"a signer by RSA", good, func(c *preset.AppleClient) { c.PrivateKey, c.Signer = nil, rsaKey }, "Signer is not an ECDSA key on curve P-256"},
 		{"an RSA key", appleClient(t, rsaKey), func(*preset.AppleClient) {}, "not an ECDSA key on curve P-256"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -4,16 +4,24 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"github.com/pixyauth/pixy/core"
 )
 
 // Client holds an application's registration with a provider. It prints and
-// logs without the secret.
+// logs without the secret and the keys.
 type Client struct {
 	ID     string // the client id
 	Secret string `json:"-"` // the client secret; empty: a public client, if the provider supports them
+
+	// SigningKeys authenticate the application in place of Secret, by private_key_jwt: see
+	// [core.ClientConfig]. Register their public keys, or the URL of [core.Config.KeysPath].
+	// The comments of the presets say which providers support that. With others, logins
+	// fail. Nil: Secret.
+	SigningKeys []core.SigningKey `json:"-"`
 }
 
-// LogValue leaves out the secret.
+// LogValue leaves out the secret and the keys.
 func (c Client) LogValue() slog.Value { return slog.GroupValue(slog.String("id", c.ID)) }
 
 // Format prints the result of LogValue, for every verb.

@@ -24,6 +24,11 @@
 // absolute URL of Logout.After as post-logout redirect URI.
 // [core.Authenticator.Registrations] returns these URIs.
 //
+// # Keys in place of secrets
+//
+// With [Client].SigningKeys, the application authenticates by private_key_jwt, if
+// the provider supports it. Set KeysPath of the Config to publish the keys.
+//
 // # Identifying users
 //
 // Identify a user by [core.User.Key] only, with every provider. An e-mail

@@ -1,14 +1,26 @@
 package preset
 
-import "github.com/pixyauth/pixy/core"
+import (
+	"slices"
 
-const entraIssuer = "https://login.microsoftonline.com/"
+	"github.com/pixyauth/pixy/core"
+)
+
+const (
+	entraIssuer    = "https://login.microsoftonline.com/"
+	personalTenant = "9188040d-6c67-4c5b-b112-36a304b66dad" // of all personal Microsoft accounts
+)
 
 // Entra is Microsoft Entra ID for the accounts of one tenant. TenantID is its
 // "Directory (tenant) ID": a GUID, not a domain, common or organizations.
 //
 // Register an application for "accounts in this organizational directory only",
-// with a redirect URI of platform "Web" and a client secret.
+// with a redirect URI of platform "Web" and a client secret or a certificate.
+//
+// SigningKeys: upload the certificate, and give it as Certificate of the key,
+// which must be an RSA key. Entra finds the certificate by its SHA-256
+// thumbprint, and documents PS256 as the algorithm and the token endpoint as the
+// audience of assertions, so the preset sets that.
 //
 // A signing key that the key set assigns to another tenant is not accepted.
 //
@@ -21,9 +33,11 @@ const entraIssuer = "https://login.microsoftonline.com/"
 // it.
 //
 // https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc,
-// https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference
+// https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference,
+// https://learn.microsoft.com/entra/identity-platform/certificate-credentials
 func Entra(tenantID string, client Client) core.Provider {
-	return famous("Microsoft", below(entraIssuer, "%s/v2.0", tenantID), client)
+	p := famous("Microsoft", below(entraIssuer, "%s/v2.0", tenantID), client)
+	return assertedTo(below(entraIssuer, "%s/oauth2/v2.0/token", tenantID), p)
 }
 
 // EntraMultiTenant is Microsoft Entra ID for the accounts of the listed
@@ -42,5 +56,9 @@ func Entra(tenantID string, client Client) core.Provider {
 func EntraMultiTenant(client Client, tenantIDs ...string) core.Provider {
 	p := famous("Microsoft", entraIssuer+"{tenantid}/v2.0", client)
 	p.Checks.Tenants = tenantIDs
-	return p
+	endpoint := "organizations"
+	if slices.Contains(tenantIDs, personalTenant) {
+		endpoint = "common"
+	}
+	return assertedTo(entraIssuer+endpoint+"/oauth2/v2.0/token", p)
 }

@@ -1,6 +1,8 @@
 package preset_test
 
 import (
+	"crypto"
+	"crypto/tls"
 	"fmt"
 	"log"
 	"os"
@@ -45,6 +47,21 @@ func ExampleEntraMultiTenant() {
 	// Output:
 	// https://login.microsoftonline.com/aaaabbbb-0000-cccc-1111-dddd2222eeee/v2.0
 	// https://login.microsoftonline.com/{tenantid}/v2.0
+}
+
+// A certificate in place of a client secret.
+func ExampleEntra() {
+	withCertificate := func(tenantID, clientID string) (core.Provider, error) {
+		pair, err := tls.LoadX509KeyPair("entra.crt", "entra.key")
+		if err != nil {
+			return core.Provider{}, err
+		}
+		key := core.SigningKey{Signer: pair.PrivateKey.(crypto.Signer), Certificate: pair.Leaf}
+		return preset.Entra(tenantID, preset.Client{ID: clientID, SigningKeys: []core.SigningKey{key}}), nil
+	}
+	_, err := withCertificate("aaaabbbb-0000-cccc-1111-dddd2222eeee", "00001111-aaaa-2222-bbbb-3333cccc4444")
+	fmt.Println(err)
+	// Output: open entra.crt: no such file or directory
 }
 
 // A realm of one company.

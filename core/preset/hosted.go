@@ -47,9 +47,19 @@ func Slack(client Client) core.Provider { return famous("Slack", "https://slack.
 // Okta user id. On an authorization server other than the organization's own,
 // do not configure sub to be a value that can change.
 //
-// https://developer.okta.com/docs/concepts/auth-servers
+// SigningKeys: choose the client authentication "Public key / Private key", and
+// save the keys in Okta or give the URL of the key set. Okta documents the token
+// endpoint as the audience of assertions, so the preset sets that.
+//
+// https://developer.okta.com/docs/concepts/auth-servers,
+// https://developer.okta.com/docs/guides/build-self-signed-jwt
 func Okta(issuer string, client Client) core.Provider {
-	return withUserInfo(provider("Okta", address(issuer), client))
+	issuer = address(issuer)
+	token := below(issuer, "%s", "/v1/token")
+	if !strings.Contains(issuer, "/oauth2") { // the organization's own server
+		token = below(issuer, "%s", "/oauth2/v1/token")
+	}
+	return assertedTo(token, withUserInfo(provider("Okta", issuer, client)))
 }
 
 // Auth0 is an Auth0 tenant, by its domain such as example.eu.auth0.com, or by
@@ -60,7 +70,12 @@ func Okta(issuer string, client Client) core.Provider {
 // consists of the connection and the user's id there (such as auth0|123):
 // accounts that are not linked in Auth0 are different users.
 //
-// https://auth0.com/docs/get-started/applications/application-settings
+// SigningKeys: under "Credentials", choose the method "Private Key JWT" and
+// upload the public key as PEM. Auth0 verifies RS256, RS384 and PS256; set Alg
+// to the one that you have chosen there, and KeyID to the key's id there.
+//
+// https://auth0.com/docs/get-started/applications/application-settings,
+// https://auth0.com/docs/get-started/authentication-and-authorization-flow/authenticate-with-private-key-jwt
 func Auth0(domain string, client Client) core.Provider {
 	return provider("Auth0", below(address(domain), "%s", "/"), client)
 }
@@ -98,7 +113,20 @@ func Cognito(poolID string, client Client) core.Provider {
 // provider returns a Provider that follows the standards. Callers set what
 // differs.
 func provider(name, issuer string, client Client) core.Provider {
-	return core.Provider{Name: name, Issuer: issuer, ClientID: client.ID, ClientSecret: client.Secret}
+	p := core.Provider{Name: name, Issuer: issuer, ClientID: client.ID, ClientSecret: client.Secret}
+	if len(client.SigningKeys) > 0 {
+		p.ClientSecret, p.Client.SigningKeys, p.Client.AuthMethod = "", client.SigningKeys, "private_key_jwt"
+	}
+	return p
+}
+
+// assertedTo sets the audience of client assertions, for providers that document another
+// one than their issuer.
+func assertedTo(audience string, p core.Provider) core.Provider {
+	if len(p.Client.SigningKeys) > 0 {
+		p.Client.AssertionAudience = audience
+	}
+	return p
 }
 
 // famous returns a provider whose users know it by name, whatever Name the application

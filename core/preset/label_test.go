@@ -17,7 +17,7 @@ func TestLabels(t *testing.T) {
 	}{
 		{preset.Google(client), "Google"}, {preset.GitHub(client), "GitHub"}, {preset.Slack(client), "Slack"}, {preset.Discord(client), "Discord"},
 		{preset.Facebook(client), "Facebook"}, {preset.Entra("11111111-2222-3333-4444-555555555555", client), "Microsoft"},
-		{preset.GitLab("", client), "GitLab"}, {preset.GitLab("https://gitlab.example.test", client), ""},
+		{preset.LoginGov("secure.login.gov", client), "Login.gov"}, {preset.GitLab("", client), "GitLab"}, {preset.GitLab("https://gitlab.example.test", client), ""},
 		{preset.Keycloak("https://id.example.test", "staff", client), ""}, {preset.Okta("https://id.example.test", client), ""},
 	} {
 		if test.preset.Label != test.label {

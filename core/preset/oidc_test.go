@@ -173,7 +173,7 @@ func TestPresetsTogether(t *testing.T) {
 			preset.Cognito("eu-west-1_A", client), preset.GitLab("", client), preset.Keycloak("keycloak.example.test", "staff", client),
 			preset.ZITADEL("id.example.test", client), preset.Authentik("authentik.example.test", "my-app", client),
 			preset.Dex("https://dex.example.test", client), preset.Ory("https://slug.projects.oryapis.com", client),
-			preset.EntraMultiTenant(client, tenant), preset.GitHub(client), preset.Discord(client), preset.Facebook(client),
+			preset.LoginGov("secure.login.gov", byKey(core.SigningKey{Signer: rsaKey})), preset.EntraMultiTenant(client, tenant), preset.GitHub(client), preset.Discord(client), preset.Facebook(client),
 		},
 		RedirectURL: callbackURL, SessionKey: []byte("0123456789abcdef0123456789abcdef"),
 	})
@@ -184,6 +184,8 @@ func TestPresetsTogether(t *testing.T) {
 
 func TestClientsPrintWithoutSecrets(t *testing.T) {
 	t.Parallel()
+	client := client
+	client.SigningKeys = []core.SigningKey{{Signer: rsaKey, KeyID: client.Secret}}
 	apple := preset.AppleClient{ServicesID: "com.example.web", PrivateKey: []byte(client.Secret)}
 	for _, value := range []any{client, &client, []preset.Client{client}, apple, &apple} {
 		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%x"} {

@@ -32,7 +32,12 @@ func GitLab(url string, client Client) core.Provider {
 // another one, set Endpoints.InternalURL of the result, and configure Keycloak's
 // option hostname with the url.
 //
-// https://www.keycloak.org/securing-apps/oidc-layers
+// SigningKeys: choose the client authenticator "Signed Jwt", and under "Keys"
+// the JWKS URL, or import the keys. Of the result, Requests.PAR, Client.DPoP
+// and FAPI2 fit Keycloak's settings and client profiles of these names.
+//
+// https://www.keycloak.org/securing-apps/oidc-layers,
+// https://www.keycloak.org/docs/latest/server_admin/#_client-credentials
 func Keycloak(url, realm string, client Client) core.Provider {
 	return provider("Keycloak", below(address(url), "/realms/%s", realm), client)
 }
@@ -49,7 +54,11 @@ func Keycloak(url, realm string, client Client) core.Provider {
 // the application is configured so. The subject is the user's id, which never
 // changes.
 //
-// https://zitadel.com/docs/apis/openidoauth/claims
+// SigningKeys: choose the authentication method Private Key JWT, and add a key
+// of type JSON. [ZITADELKey] reads the file.
+//
+// https://zitadel.com/docs/apis/openidoauth/claims,
+// https://zitadel.com/docs/apis/openidoauth/authn-methods
 func ZITADEL(domain string, client Client, audiences ...string) core.Provider {
 	p := withUserInfo(provider("ZITADEL", address(domain), client))
 	p.Checks.TrustedAudiences = audiences
