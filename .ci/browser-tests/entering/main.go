@@ -1,5 +1,5 @@
-// Command entering is an application with two login providers, which it embeds. Its own
-// sign-in page lets users choose one, and pixy's pages are in the user's language. It
+// Command entering is an application with two login providers, which it embeds, and two
+// that cannot be reached. Its own sign-in page lets users choose one of the first two, and pixy's pages are in the user's language. It
 // reads these environment variables:
 //
 //	ADDR     where it listens
@@ -33,18 +33,22 @@ func main() {
 		SessionKey:  []byte("a session key of thirty-two bytes or more"),
 		Pages:       core.PageConfig{SignInPath: os.Getenv("SIGN_IN"), AppName: "Bücherei & Archiv", Language: speaks()},
 	}
-	for name, label := range map[string]string{"work": "Müller & Söhne GmbH", "home": "بوابة OpenID (تجريبي)"} {
-		p := core.Provider{Name: name, Label: label, RedirectURL: config.RedirectURL + "/" + name}
-		p.Issuer, p.ClientID = devprovider.Start(p.RedirectURL, "/auth/logout")
-		config.Providers = append(config.Providers, p)
-	}
-	for name, label := range map[string]string{
-		"down": "Bundesanstalt für Landwirtschaft und Ernährung, Referat 321 Bonn",
-		"long": "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbea",
+	for i, p := range []core.Provider{
+		{Name: "work", Label: "Müller & Söhne GmbH"},
+		{Name: "home", Label: "بوابة OpenID (تجريبي)"},
+		{Name: "down", Label: "Bundesanstalt für Landwirtschaft und Ernährung, Referat 321 Bonn"},
+		{Name: "long", Label: "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbea"},
 	} {
-		if config.Pages.SignInPath == "" {
-			config.Providers = append(config.Providers, core.Provider{Name: name, Label: label, ClientID: "any", Issuer: "http://127.0.0.1:1/" + name})
+		p.RedirectURL = config.RedirectURL + "/" + p.Name
+		switch {
+		case i < 2:
+			p.Issuer, p.ClientID = devprovider.Start(p.RedirectURL, "/auth/logout")
+		case config.Pages.SignInPath == "":
+			p.Issuer, p.ClientID = "http://127.0.0.1:1/"+p.Name, "any" // nobody is there
+		default:
+			continue
 		}
+		config.Providers = append(config.Providers, p)
 	}
 	auth, err := core.New(config)
 	if err != nil {

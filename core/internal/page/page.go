@@ -16,7 +16,7 @@ type Page struct {
 
 // Render returns the whole page. The name of the application may be empty. Its direction
 // is that of its title: names in bdi elements, or with a direction of their own, do not
-// count. Render does not use html/template, which would keep every exported method of a
+// count. A sentence that is not translated keeps its own direction. Render does not use html/template, which would keep every exported method of a
 // program alive, and add two megabytes to its binary.
 func (p Page) Render(language Language, app string) []byte {
 	of, header := "", ""
@@ -67,6 +67,7 @@ a{color:var(--mark)}
 .main{padding:.6rem 1.2rem;border:0;border-radius:.5rem;background:var(--mark);color:var(--on-mark);font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
 :focus-visible{outline:3px solid var(--mark);outline-offset:3px}
 footer{margin-top:1.75rem;color:var(--soft);font-size:.875rem}
+h1,p:not(.app),footer{unicode-bidi:plaintext}
 code{font-family:ui-monospace,monospace;direction:ltr;unicode-bidi:isolate}
 `
 
