@@ -85,6 +85,7 @@ type attack struct {
 func (s *siege) attacks() []attack {
 	all := slices.Concat(stateAttacks, s.codeAttacks(), formAttacks, pkceAttacks, providerAttacks, sessionAttacks,
 		cookieAttacks, forgeryAttacks, redirectAttacks, requestAttacks, pathAttacks, answerAttacks, logoutAttacks, s.apiAttacks(), s.refreshAttacks())
+	all = append(all, s.strongAttacks()...)
 	if s.entry.entrance != "" {
 		all = append(all, signInAttacks...)
 	}
@@ -155,7 +156,7 @@ func (s *siege) honestly() error {
 		s.userInfo = s.provider.Count(UserInfo) > 0
 		s.reads = s.provider.Count(Discovery) > 0
 		s.plain = !slices.ContainsFunc(s.provider.Requests(), func(r Request) bool {
-			return r.Endpoint == Authorization && slices.Contains(strings.Fields(r.Query.Get("scope")), "openid")
+			return r.Endpoint == Authorization && slices.Contains(strings.Fields(s.provider.asked(r.Query).Get("scope")), "openid")
 		})
 		s.logOut(b)
 		s.base = s.findBase()

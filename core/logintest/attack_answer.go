@@ -19,7 +19,7 @@ var answerAttacks = []attack{
 func codeKept(s *siege) {
 	l := s.begin(s.newBrowser(), s.ada)
 	hops := s.finish(l)
-	answer := l.callback.Query()
+	answer := l.response()
 	if at, err := url.Parse(hops[len(hops)-1].URL); err == nil && s.isCallback(at) {
 		found("the callback was answered with a page, so the code remained in its URL")
 	}

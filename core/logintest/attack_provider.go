@@ -43,7 +43,10 @@ func answeredElsewhere(s *siege) {
 // mixUp sends the response of another provider to a login at the honest
 // provider.
 func mixUp(s *siege) {
-	evil := s.newProvider(evilOrigin)
+	evil := NewProvider(evilOrigin, Client{ // it demands nothing
+		ID: s.target.ClientID, RedirectURIs: []string{s.target.RedirectURL},
+		RequireSignedResponse: s.target.Client.RequireSignedResponse, SigningAlg: s.target.Client.SigningAlg,
+	})
 	evil.Misbehave(Faults{NoPKCE: true})
 	b := s.newBrowser()
 	b.Serve(evilOrigin, evil)

@@ -71,7 +71,9 @@ func (s *siege) newProvider(issuer string) *Provider {
 	if s.target.Other.RedirectURL != "" {
 		redirects = append(redirects, s.target.Other.RedirectURL)
 	}
-	return NewProvider(issuer, Client{ID: s.target.ClientID, Secret: s.target.ClientSecret, RedirectURIs: redirects})
+	client := s.target.Client
+	client.ID, client.Secret, client.RedirectURIs = s.target.ClientID, s.target.ClientSecret, redirects
+	return NewProvider(issuer, client)
 }
 
 // person returns a user with the claims that Start set, and with its own name

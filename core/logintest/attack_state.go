@@ -102,7 +102,7 @@ func parametersDoubled(s *siege) {
 			theirs := s.begin(s.newBrowser(), s.mallory)
 			before := s.provider.Count(Token)
 			s.open(l.browser, l.altered(func(q url.Values) {
-				values := []string{q.Get(name), theirs.callback.Query().Get(name)}
+				values := []string{q.Get(name), theirs.response().Get(name)}
 				if first {
 					values[0], values[1] = values[1], values[0]
 				}
@@ -123,7 +123,7 @@ func stateSwapped(s *siege) {
 		if swap {
 			one, two = two, one
 		}
-		s.open(b, one.altered(func(q url.Values) { q.Set("code", two.callback.Query().Get("code")) }))
+		s.open(b, one.altered(func(q url.Values) { q.Set("code", two.response().Get("code")) }))
 		s.expect(b, nobody, "a callback with the state of one login and the code of another in the same browser")
 	}
 }
@@ -137,7 +137,7 @@ func codeInjected(s *siege) {
 	}
 	theirs := s.begin(s.newBrowser(), s.mallory)
 	l := s.begin(s.newBrowser(), s.ada)
-	s.open(l.browser, l.altered(func(q url.Values) { q.Set("code", theirs.callback.Query().Get("code")) }))
+	s.open(l.browser, l.altered(func(q url.Values) { q.Set("code", theirs.response().Get("code")) }))
 	s.expect(l.browser, nobody, at+"Mallory's code, injected into Ada's login,")
 }
 

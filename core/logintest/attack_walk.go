@@ -74,7 +74,7 @@ type login struct {
 	browser  *Browser
 	hops     []Hop
 	callback *url.URL   // with the response; nil if the login did not return
-	request  url.Values // the authorization request
+	request  url.Values // the authorization request, also if it was pushed or signed
 }
 
 // try begins a login of user, which may fail.
@@ -97,7 +97,8 @@ func (s *siege) fromStep(b *Browser, now step) *login {
 	for _, hop := range l.hops {
 		if endpoint, query, _ := strings.Cut(hop.URL, "?"); endpoint == s.provider.url(Authorization) {
 			l.request, _ = url.ParseQuery(query)
-			s.byForm = l.request.Get("response_mode") == "form_post"
+			l.request = s.provider.asked(l.request)
+			s.byForm = strings.HasPrefix(l.request.Get("response_mode"), "form_post")
 		}
 	}
 	return l
@@ -163,10 +164,11 @@ func (s *siege) within(b *Browser, now step) []Hop {
 // finish opens a login's callback.
 func (s *siege) finish(l *login) []Hop { return s.open(l.browser, l.callback.String()) }
 
-// altered returns a login's callback with another query.
+// altered returns a login's callback with another query. A response that was
+// signed is not signed then, because an attacker has no key.
 func (l *login) altered(edit func(url.Values)) string {
 	u := *l.callback
-	query := u.Query()
+	query := l.response()
 	edit(query)
 	u.RawQuery = query.Encode()
 	return u.String()

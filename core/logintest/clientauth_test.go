@@ -256,3 +256,10 @@ func FuzzAssertion(f *testing.F) {
 		s.post(logintest.PAR, form).refused(t, 401, "invalid_client")
 	})
 }
+
+// A registered key without a kid verifies whatever kid a token names.
+func TestKeysWithoutKid(t *testing.T) {
+	t.Parallel()
+	s := newStrongBench(t, keyClient(func(c *logintest.Client) { c.Keys = []byte(`{"keys":[` + publicKey("ES256", "", "") + `]}`) }))
+	s.login()
+}

@@ -92,7 +92,7 @@ func fits(key jose.JSONWebKey, header jose.Header) bool {
 		return false
 	}
 	return key.Use != "enc" &&
-		(header.KeyID == "" || header.KeyID == key.KeyID) &&
+		(header.KeyID == "" || key.KeyID == "" || header.KeyID == key.KeyID) &&
 		(key.Algorithm == "" || key.Algorithm == header.Algorithm)
 }
 

@@ -106,6 +106,12 @@ type Target struct {
 	// none, and its attacks are skipped.
 	Other OtherLogin
 
+	// Client has the rules of a strong client, such as RequirePAR or DPoP, at which
+	// the application is registered. ID, Secret and URIs are taken from the other
+	// fields. Some rules have attacks of their own. Start must configure the
+	// application to follow them. Zero: a client without such rules.
+	Client Client
+
 	// Issuer is the provider's issuer. The default works in memory only. For an
 	// application in another process, set a loopback URL and let Start serve
 	// the provider there. Empty: https://id.example.test.

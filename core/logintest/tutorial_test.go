@@ -56,6 +56,7 @@ type tutorial struct {
 	links      *linker                                                   // links accounts; nil: there is no such page
 	enters     *entering                                                 // of the sign-in page; nil: with all weaknesses
 	called     *calling                                                  // of the API; nil: with all weaknesses
+	strong     *weakness                                                 // pushes, proves, and reads signed and encrypted messages; nil: it does not
 	leaving    func(a *tutorial, w http.ResponseWriter, r *http.Request) // the logout; nil: with all weaknesses
 
 	mu       sync.Mutex
@@ -172,6 +173,12 @@ func (a *tutorial) loginWith(w http.ResponseWriter, r *http.Request, data url.Va
 	if a.formPost {
 		request.Set("response_mode", "form_post")
 	}
+	if a.strong != nil {
+		if request = a.strong.push(a, request); request == nil {
+			http.Error(w, "the provider is down", http.StatusServiceUnavailable)
+			return
+		}
+	}
 	http.Redirect(w, r, a.provider.Issuer()+"/authorize?"+request.Encode(), http.StatusFound)
 }
 
@@ -185,6 +192,12 @@ func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprintf(w, `<meta http-equiv="refresh" content="0;url=%s">`, a.bounce(r.PostForm))
 		return
+	}
+	if a.strong != nil {
+		if query = a.strong.verified(a, query); query == nil {
+			http.Error(w, "no good response", http.StatusBadRequest)
+			return
+		}
 	}
 	if a.endsFirst {
 		a.setCookie(w, "session", "", -1)
@@ -201,12 +214,19 @@ func (a *tutorial) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var tokens tokenResponse
-	answer, err := a.client.PostForm(a.provider.Issuer()+"/token", url.Values{
+	post := a.client.PostForm
+	if a.strong != nil {
+		post = a.strong.post(a)
+	}
+	answer, err := post(a.provider.Issuer()+"/token", url.Values{
 		"grant_type": {"authorization_code"}, "code": query["code"], "redirect_uri": {a.redirectURI(r)}, "client_id": {"app"},
 		"code_verifier": {cmp.Or(query.Get("code_verifier"), a.verifier, attempt.Get("verifier"))}, "client_secret": {a.secret},
 	})
 	if err == nil {
 		err = json.NewDecoder(answer.Body).Decode(&tokens)
+	}
+	if a.strong != nil && !a.strong.reads(&tokens) {
+		err = io.ErrUnexpectedEOF
 	}
 	claims, ok := tokens.claims()
 	if a.oauth2 {
@@ -256,6 +276,7 @@ type tokenResponse struct {
 	Refresh string `json:"refresh_token"`
 	ID      string `json:"id_token"`
 	Expires int64  `json:"expires_in"`
+	Type    any    `json:"token_type"`
 	Error   string `json:"error"`
 }
 
