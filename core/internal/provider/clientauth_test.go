@@ -253,6 +253,27 @@ func certificateOf(t testing.TB, key crypto.Signer) *x509.Certificate {
 	return certificate
 }
 
+// RFC 7518 section 3.5: the salt is as long as the hash. Our own verification accepts any.
+func TestTheSaltOfPSS(t *testing.T) {
+	t.Parallel()
+	for alg, hash := range map[jose.SignatureAlgorithm]crypto.Hash{jose.PS256: crypto.SHA256, jose.PS384: crypto.SHA384, jose.PS512: crypto.SHA512} {
+		token, err := keyOf(t, rsaKey, "", string(alg)).sign(t.Context(), alg, "JWT", map[string]any{"iss": "app"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		end := strings.LastIndex(token, ".")
+		signature, err := base64.RawURLEncoding.DecodeString(token[end+1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest := hash.New()
+		digest.Write([]byte(token[:end]))
+		if err := rsa.VerifyPSS(&rsaKey.PublicKey, hash, digest.Sum(nil), signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}); err != nil {
+			t.Errorf("%s: %v", alg, err)
+		}
+	}
+}
+
 func TestAClientSecretThatIsSigned(t *testing.T) {
 	t.Parallel()
 	secret, err := keyOf(t, p256Key, "key-1", "").ClientSecret(t.Context(), map[string]any{"iss": "team"})

@@ -214,7 +214,9 @@ func (k *SigningKey) signNow(alg jose.SignatureAlgorithm, typ string, payload []
 }
 
 // An askedSigner remembers what it was asked to sign, because the error of a signer may
-// repeat it: a digest, or, with Ed25519, the whole message.
+// repeat it: a digest, or, with Ed25519, the whole message. With PSS, it asks for a salt as
+// long as the hash (RFC 7518 section 3.5). The cryptosigner asks for the longest possible
+// one, which not every provider accepts.
 type askedSigner struct {
 	crypto.Signer
 	public crypto.PublicKey // so that a KMS need not be asked again
@@ -225,6 +227,9 @@ func (s *askedSigner) Public() crypto.PublicKey { return s.public }
 
 func (s *askedSigner) Sign(random io.Reader, input []byte, options crypto.SignerOpts) ([]byte, error) {
 	s.input = slices.Clone(input)
+	if pss, ok := options.(*rsa.PSSOptions); ok {
+		options = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: pss.Hash}
+	}
 	return s.Signer.Sign(random, input, options)
 }
 
