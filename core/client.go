@@ -26,6 +26,10 @@ import (
 // the API wants a nonce in the proof, the request is sent again, unless it has a body and
 // no GetBody: then the response is the API's 401, and the next request has the nonce.
 //
+// With [ClientConfig.Certificate], the client presents the certificate to these hosts, if
+// they ask for one (RFC 8705 section 3), but not with a transport of [oauth2.HTTPClient],
+// which has to do so itself.
+//
 // The client is valid for one request: create a new one each time. It uses the transport
 // of the client that ctx has for [oauth2.HTTPClient], or else that of
 // [Config.HTTPClient]. It sets no timeout, and does not limit the size of requests and
@@ -57,10 +61,24 @@ func (a *Authenticator) apiTransport(ctx context.Context) http.RoundTripper {
 	if theirs, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok {
 		custom = theirs
 	}
-	if custom != nil && custom.Transport != nil {
-		return custom.Transport
+	return transportOf(custom)
+}
+
+// toAPI returns the transport for calls to APIs with a token of r, which may be nil: base,
+// or one that presents the certificate of the client, if base is the Config's.
+func (r *registration) toAPI(base http.RoundTripper) http.RoundTripper {
+	if r == nil || r.certified == nil || base != r.uncertified {
+		return base
 	}
-	return http.DefaultTransport
+	return r.certified
+}
+
+// transportOf returns the transport of a client, which may be nil.
+func transportOf(client *http.Client) http.RoundTripper {
+	if client == nil || client.Transport == nil {
+		return http.DefaultTransport
+	}
+	return client.Transport
 }
 
 // tokenTransport sends an access token in the Authorization header (RFC 6750 section
@@ -83,15 +101,16 @@ func (t *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	r = r.Clone(r.Context()) // r belongs to the caller
 	r.Host = ""              // the Host header must be the checked host
+	base := token.at.toAPI(t.base)
 	switch {
 	case token.key != "":
-		return token.at.provider.Call(t.base, r, token.AccessToken, token.key)
+		return token.at.provider.Call(base, r, token.AccessToken, token.key)
 	case strings.EqualFold(token.TokenType, typeDPoP):
 		closeBody(r)
 		return nil, errNoToken("the token has the type DPoP, and the context does not have its key; use GrantClient for a grant, and no TokenType in a test")
 	}
 	r.Header.Set("Authorization", "Bearer "+token.AccessToken)
-	return t.base.RoundTrip(r)
+	return base.RoundTrip(r)
 }
 
 // maxRedirects is the limit of net/http.

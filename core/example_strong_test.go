@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"crypto"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -62,4 +63,19 @@ func ExampleSigningKey_kms() {
 	client := core.ClientConfig{SigningKeys: []core.SigningKey{{Signer: kmsKey{}, KeyID: "2026-11"}}}
 	fmt.Println(client.SigningKeys[0].KeyID)
 	// Output: 2026-11
+}
+
+// The client authenticates by a certificate, and tokens may be bound to it.
+func ExampleClientConfig_certificate() {
+	certificate := func() (*tls.Certificate, error) {
+		loaded, err := tls.LoadX509KeyPair("client.pem", "client-key.pem") // a renewed certificate needs no restart
+		return &loaded, err
+	}
+	provider := core.Provider{
+		Issuer: "https://id.example.com", ClientID: "app",
+		Client: core.ClientConfig{Certificate: certificate},
+	}
+	_, err := provider.Client.Certificate()
+	fmt.Println(errors.Is(err, os.ErrNotExist))
+	// Output: true
 }

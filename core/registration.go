@@ -26,6 +26,10 @@ type registration struct {
 
 	key string // thumbprint of the current DPoP key; empty: bearer tokens
 
+	// certified presents Client.Certificate to APIs, in place of uncertified, which is the
+	// transport of the Config. Nil: no certificate.
+	certified, uncertified http.RoundTripper
+
 	toldNoHint atomic.Bool // whether the log says that ID tokens are too large; see logoutHints
 	outage     outage
 }
@@ -50,6 +54,14 @@ func register(config Config, now func() time.Time) (registrations, error) {
 				return nil, err
 			}
 			at.key = keys[0].Thumbprint
+		}
+		if p.Client.Certificate != nil {
+			at.uncertified = transportOf(config.HTTPClient)
+			certified, err := provider.CertifiedTransport(at.uncertified, p.Client.Certificate)
+			if err != nil {
+				return nil, err
+			}
+			at.certified = certified
 		}
 		all[i] = at
 		at.provider = provider.New(provider.Config{

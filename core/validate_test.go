@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -96,6 +97,13 @@ var (
 	signingKey, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	otherKey, _   = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 )
+
+// cannedTransport is a transport of a test.
+type cannedTransport struct{}
+
+func (cannedTransport) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, http.ErrNotSupported
+}
 
 func publishing(c *Config, keys ...SigningKey) {
 	c.KeysPath, c.Providers[0].Client.SigningKeys = "/auth/jwks", keys
@@ -457,6 +465,25 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"a signing key that is only published", func(c *Config) {
 			publishing(c, SigningKey{Signer: signingKey})
 			c.Providers[0].ClientSecret, c.Providers[0].Client.AuthMethod = "x", "client_secret_post"
+		}, ""},
+		{"a certificate", func(c *Config) { c.Providers[0].Client.Certificate = noCertificate }, ""},
+		{"a certificate, and a client for it", func(c *Config) {
+			c.Providers[0].Client.Certificate, c.HTTPClient = noCertificate, &http.Client{Transport: new(http.Transport)}
+		}, ""},
+		{"a certificate without a Transport that can present it", func(c *Config) {
+			c.Providers[0].Client.Certificate, c.HTTPClient = noCertificate, &http.Client{Transport: cannedTransport{}}
+		}, "HTTPClient has a Transport of type core.cannedTransport, which cannot present a certificate; leave it nil, or give an *http.Transport, because Providers[0].Client.Certificate is set"},
+		{"a certificate without a provider's Transport that can present it", func(c *Config) {
+			c.Providers[0].Client.Certificate, c.Providers[0].Endpoints.HTTPClient = noCertificate, &http.Client{Transport: cannedTransport{}}
+		}, "Providers[0].Endpoints.HTTPClient has a Transport of type core.cannedTransport"},
+		{"a certificate, and a Transport with its own TLS", func(c *Config) {
+			c.Providers[0].Client.Certificate, c.HTTPClient = noCertificate, &http.Client{Transport: &http.Transport{DialTLSContext: new(tls.Dialer).DialContext}}
+		}, "HTTPClient has a Transport that makes its own TLS connections"},
+		{"tls_client_auth without a certificate", func(c *Config) { c.Providers[0].Client.AuthMethod = "tls_client_auth" }, "Client.AuthMethod is tls_client_auth, and Client.Certificate is not set"},
+		{"self_signed_tls_client_auth without a certificate", func(c *Config) { c.Providers[0].Client.AuthMethod = "self_signed_tls_client_auth" }, "Client.AuthMethod is self_signed_tls_client_auth, and Client.Certificate is not set"},
+		{"OAuth 2.0 with a certificate", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].Client = ClientConfig{Certificate: noCertificate, AuthMethod: "tls_client_auth"}
 		}, ""},
 		{"OAuth 2.0 with a signing key", func(c *Config) {
 			c.Providers[0] = oauth2Example()

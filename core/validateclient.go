@@ -1,6 +1,8 @@
 package core
 
 import (
+	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -45,6 +47,24 @@ func (p *Provider) completeClient(prefix string, faults *faults) {
 		if _, err := provider.PublicEncryptionKey(key); err != nil {
 			faults.add("%sClient.DecryptionKeys[%d] %v", prefix, i, err)
 		}
+	}
+}
+
+// checkCertificate checks that the transports for a provider with Client.Certificate can
+// present it.
+func (c *Config) checkCertificate(i int, faults *faults) {
+	p := &c.Providers[i]
+	if p.Client.Certificate == nil {
+		return
+	}
+	check := func(field string, client *http.Client) {
+		if _, err := provider.CertifiedTransport(transportOf(client), p.Client.Certificate); err != nil {
+			faults.add("%s %v, because Providers[%d].Client.Certificate is set", field, err, i)
+		}
+	}
+	check("HTTPClient", c.HTTPClient)
+	if p.Endpoints.HTTPClient != nil {
+		check(fmt.Sprintf("Providers[%d].Endpoints.HTTPClient", i), p.Endpoints.HTTPClient)
 	}
 }
 

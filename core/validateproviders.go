@@ -33,6 +33,9 @@ func (c *Config) completeProviders() (own []faults) {
 			}
 		}
 	}
+	for i := range c.Providers {
+		c.checkCertificate(i, &own[i])
+	}
 	c.checkPublished(own)
 	for i := range c.Providers {
 		p := &c.Providers[i]

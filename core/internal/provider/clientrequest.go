@@ -74,9 +74,9 @@ func (g *codeGrant) send(ctx context.Context, m *metadata, r clientRequest, nonc
 		request.Header.Set("DPoP", proof)
 		r.secrets = append(r.secrets, proof, nonce)
 	}
-	response, err := g.config.Client.Do(request)
+	response, err := g.config.strongClient().Do(request)
 	if err != nil {
-		return nil, unreachable(err, r.secrets...)
+		return nil, unsent(err, r.secrets...)
 	}
 	defer response.Body.Close()
 	fresh := ""

@@ -114,6 +114,9 @@ func (g *codeGrant) prepare(m *metadata) error {
 	if m.authMethod, err = g.config.authMethod(m.AuthMethods); err != nil {
 		return err
 	}
+	if err := m.checkTLS(); err != nil {
+		return err
+	}
 	if m.assertionAlg, err = g.config.assertionAlg(m.authMethod, m.AssertionAlgs); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 
@@ -38,6 +39,7 @@ func (c *Config) discover(ctx context.Context, from string) (*metadata, error) {
 	} else if err := getJSON(ctx, c.Client, c.reach(from), m); err != nil {
 		return nil, err
 	}
+	aliased := m.useAliases(c)
 	for _, given := range []struct {
 		url string
 		of  *string
@@ -49,7 +51,7 @@ func (c *Config) discover(ctx context.Context, from string) (*metadata, error) {
 			*given.of = given.url
 		}
 	}
-	err := m.check(c)
+	err := errors.Join(m.check(c), aliased)
 	if err == nil {
 		err = c.checkPublic(m)
 	}

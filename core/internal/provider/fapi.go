@@ -101,11 +101,7 @@ func withFAPITLS(client *http.Client) *http.Client {
 	if !ok || !ours {
 		return client
 	}
-	base = base.Clone()
-	if base.TLSClientConfig == nil {
-		base.TLSClientConfig = new(tls.Config)
-		base.ForceAttemptHTTP2 = true // net/http's default, but for a TLSClientConfig
-	}
+	base = cloneForTLS(base)
 	base.TLSClientConfig.MinVersion = max(base.TLSClientConfig.MinVersion, tls.VersionTLS12)
 	base.TLSClientConfig.CipherSuites = fapiSuites
 	capped.base = base

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -41,6 +42,8 @@ type metadata struct {
 	DetailTypes    []string `json:"authorization_details_types_supported"`      // RFC 9396 section 10
 	ProofAlgs      []string `json:"dpop_signing_alg_values_supported"`          // RFC 9449 section 5.1
 	BoundTokens    bool     `json:"tls_client_certificate_bound_access_tokens"` // RFC 8705 section 3.3
+
+	Aliases json.RawMessage `json:"mtls_endpoint_aliases"` // see useAliases
 
 	authMethod    string                  // how the client authenticates
 	assertionAlg  jose.SignatureAlgorithm // of client assertions; empty: none are used

@@ -96,9 +96,10 @@ type Config struct {
 	// failed check of the response. Nil: OpenID Connect.
 	FetchUser func(ctx context.Context, client *http.Client, with *Tokens) (claims map[string]any, err error)
 
-	Client *http.Client // from NewClient
-	Now    func() time.Time
-	Log    *slog.Logger // nil: no log
+	Client    *http.Client // from NewClient
+	certified *http.Client // Client with Certificate; nil: there is none
+	Now       func() time.Time
+	Log       *slog.Logger // nil: no log
 }
 
 // Request is the authorization request of one login.
@@ -136,6 +137,7 @@ func New(config Config) Provider {
 		config.Client = withFAPITLS(config.Client)
 		config.Certificate = fapiCertificate(config.Certificate)
 	}
+	config.certified = withCertificate(config.Client, config.Certificate)
 	if config.FetchUser != nil {
 		return newOAuth2Provider(config)
 	}

@@ -113,7 +113,7 @@ func (t *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // clientWith returns a client that sends the access token of a new login. It follows no
 // redirect, so the token stays where it is sent.
 func (g *codeGrant) clientWith(m *metadata, token *tokenResponse) *http.Client {
-	client := *g.config.Client
+	client := *g.config.strongClient()
 	client.Transport = &tokenTransport{g, m, client.Transport, token}
 	return &client
 }
