@@ -174,6 +174,7 @@
 //	                                  administrators with many groups often meet this first
 //	tokens_too_large          500     the tokens do not fit in cookies, or in the Store; use a Store with a higher limit
 //	data_too_large            500     Login.Data or LoginOptions.Payload has more than 1 KB; keep an id only
+//	request_too_large         500     the authorization request is too long for a URL; set Requests.PAR
 //	login_guarded             500     a guard of your own is in front of the login's own routes; mount them outside of it,
 //	                                  or let it serve RouteFor (the adapters' guards do); or
 //	                                  a guard is in front of Pages.SignInPath: let everybody see that page

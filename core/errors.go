@@ -2,7 +2,6 @@ package core
 
 import (
 	"cmp"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -155,11 +154,6 @@ type reportedError struct {
 
 func (e reportedError) Unwrap() []error { return []error{e.error, e.said} }
 
-// reference returns the text that links an error page to its log line. It is short,
-// because users read it out. It is no secret, and unique enough among the failures of one
-// day.
-func reference() string { return rand.Text()[:8] }
-
 func errNoSession(loginURL string) *Error {
 	failure := fail(codeNoSession, nil)
 	failure.loginURL = loginURL
@@ -280,12 +274,13 @@ var kinds = map[string]kind{
 	codeRefreshes:            {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: "Your login cannot be renewed at the moment. Please try again in a minute."},
 
 	// The configuration is wrong.
-	codeSessionLost: {status: http.StatusInternalServerError, public: "You were logged in, but the login did not last. Allow cookies for this site, and try again. If that does not help, please tell us."},
-	codeSessionSize: {status: http.StatusInternalServerError, operator: true, public: "Your profile is too large for this application, so you were not logged in. Please tell us."},
-	codeTokensSize:  {status: http.StatusInternalServerError, operator: true, public: "The login provider's answer is too large for this application, so you were not logged in. Please tell us."},
-	codeDataSize:    {status: http.StatusInternalServerError, operator: true, public: cannotLogIn},
-	codeGuarded:     {status: http.StatusInternalServerError, operator: true, public: cannotLogIn},
-	codeInternal:    {status: http.StatusInternalServerError, public: "Something went wrong on our side. Please try again, and tell us if it happens again."},
+	codeSessionLost:          {status: http.StatusInternalServerError, public: "You were logged in, but the login did not last. Allow cookies for this site, and try again. If that does not help, please tell us."},
+	codeSessionSize:          {status: http.StatusInternalServerError, operator: true, public: "Your profile is too large for this application, so you were not logged in. Please tell us."},
+	codeTokensSize:           {status: http.StatusInternalServerError, operator: true, public: "The login provider's answer is too large for this application, so you were not logged in. Please tell us."},
+	provider.CodeRequestSize: {status: http.StatusInternalServerError, operator: true, public: cannotLogIn},
+	codeDataSize:             {status: http.StatusInternalServerError, operator: true, public: cannotLogIn},
+	codeGuarded:              {status: http.StatusInternalServerError, operator: true, public: cannotLogIn},
+	codeInternal:             {status: http.StatusInternalServerError, public: "Something went wrong on our side. Please try again, and tell us if it happens again."},
 }
 
 // fail returns an *Error with a code. All errors of this package come from here. err is

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -244,6 +245,11 @@ func (a *Authenticator) logIn(ctx context.Context, failure *Error) {
 		slog.String("error", failure.Error()),
 	)
 }
+
+// reference returns the text that links an error page to its log line. It is short,
+// because users read it out. It is no secret, and unique enough among the failures of one
+// day.
+func reference() string { return rand.Text()[:8] }
 
 // concerned returns the provider of a failure, or the zero value if it is unknown.
 func (a *Authenticator) concerned(failure *Error) Provider {

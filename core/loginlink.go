@@ -43,7 +43,7 @@ func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) str
 
 // plain reports whether a link to the login needs no sealed parameter.
 func (o LoginOptions) plain() bool {
-	return o.Payload == "" && len(o.AuthParams) == 0 && !o.Require.bindsLogin()
+	return o.Payload == "" && o.AuthorizationDetails == "" && len(o.AuthParams) == 0 && !o.Require.bindsLogin()
 }
 
 // withSeal is the name under which options are sealed in the login's parameter with, in
@@ -59,6 +59,10 @@ func (o LoginOptions) plain() bool {
 const (
 	withSeal    = "with"
 	payloadWith = "p."
+
+	// maxLinkDetails is the limit for authorization details in a link, in bytes. A link has
+	// no longer ones.
+	maxLinkDetails = 2 << 10
 )
 
 // seal returns the parameter with. It is empty if the options are the defaults.
@@ -72,7 +76,7 @@ func (o LoginOptions) seal(sealer *seal.Sealer, now time.Time) string {
 	return sealer.Seal(withSeal, o.encode(now))
 }
 
-// open takes AuthParams, Require and Payload from the parameter with. It ignores a value
+// open takes AuthParams, AuthorizationDetails, Require and Payload from the parameter with. It ignores a value
 // that is not ours, was sealed with a former key, or is too old. It returns false if the
 // value has a payload and is one of these, or of another browser.
 func (o *LoginOptions) open(sealer *seal.Sealer, with, browser string, now time.Time) bool {
@@ -89,7 +93,7 @@ func (o *LoginOptions) open(sealer *seal.Sealer, with, browser string, now time.
 	if !ok || now.Sub(at).Abs() > attemptLifetime || withPayload && browser == "" { // clocks of replicas may differ
 		return !withPayload
 	}
-	o.AuthParams, o.Require, o.Payload = sealed.AuthParams, sealed.Require, sealed.Payload
+	o.AuthParams, o.AuthorizationDetails, o.Require, o.Payload = sealed.AuthParams, sealed.AuthorizationDetails, sealed.Require, sealed.Payload
 	return true
 }
 
@@ -133,14 +137,18 @@ func errPayloadLost(why string) *Error {
 	return failure
 }
 
-// encode encodes the time in seconds, and then AuthParams, Require and Payload as four
-// length-prefixed strings.
+// encode encodes the time in seconds, and then AuthParams, Require, Payload and
+// AuthorizationDetails as five length-prefixed strings.
 func (o LoginOptions) encode(now time.Time) []byte {
 	b := binary.BigEndian.AppendUint64(nil, uint64(now.Unix()))
 	b = seal.AppendString(b, o.AuthParams.Encode())
 	b = seal.AppendString(b, strconv.FormatInt(int64(o.Require.MaxAge), 10))
 	b = seal.AppendString(b, o.Require.acrValues())
-	return seal.AppendString(b, o.Payload)
+	b = seal.AppendString(b, o.Payload)
+	if len(o.AuthorizationDetails) > maxLinkDetails {
+		return seal.AppendString(b, "")
+	}
+	return seal.AppendString(b, o.AuthorizationDetails)
 }
 
 func decodeOptions(record string) (o LoginOptions, at time.Time, ok bool) {
@@ -150,7 +158,7 @@ func decodeOptions(record string) (o LoginOptions, at time.Time, ok bool) {
 	at = time.Unix(int64(seal.Uint64At(record, 0)), 0)
 	var params, age, acr string
 	rest := record[8:]
-	for _, s := range []*string{&params, &age, &acr, &o.Payload} {
+	for _, s := range []*string{&params, &age, &acr, &o.Payload, &o.AuthorizationDetails} {
 		if *s, rest, ok = seal.CutString(rest); !ok {
 			return o, at, false
 		}

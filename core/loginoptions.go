@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/told"
 )
 
@@ -33,7 +34,9 @@ type LoginOptions struct {
 	AuthParams url.Values
 
 	// AuthorizationDetails replaces [RequestConfig.AuthorizationDetails]. The same rules
-	// apply. Empty: that of the configuration.
+	// apply. Like AuthParams, it does not apply to a login that the user starts again. A
+	// page where the user chooses a provider keeps at most 2 KB; with more, set Provider.
+	// Empty: that of the configuration.
 	AuthorizationDetails string
 
 	// Require is the requirement that the login must meet. If it does not, the login
@@ -111,6 +114,9 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 		}
 	}
 	if t.at == nil {
+		if n := len(options.AuthorizationDetails); n > maxLinkDetails {
+			return fmt.Errorf("LoginOptions.AuthorizationDetails has %d bytes, and a page where the user chooses a provider keeps %d; set LoginOptions.Provider", n, maxLinkDetails)
+		}
 		a.choose(t, options)
 		return nil
 	}
@@ -133,6 +139,11 @@ func (o LoginOptions) check() error {
 			return errors.New("LoginOptions.AuthParams " + strings.Join(faults, "; LoginOptions.AuthParams "))
 		}
 	}
+	if o.AuthorizationDetails != "" {
+		if err := provider.CheckDetails(o.AuthorizationDetails); err != nil {
+			return fmt.Errorf("LoginOptions.AuthorizationDetails %w", err)
+		}
+	}
 	if o.Require.Allow != nil {
 		return errors.New("LoginOptions.Require.Allow is set; a login does not check it, so give it to the guard of the page, and reject users in OnLogin")
 	}
@@ -151,6 +162,10 @@ func (o LoginOptions) bind(p *Provider, attempt *attempt) (url.Values, error) {
 		attempt.maxAge = o.AuthParams.Get("max_age")
 	}
 	params := o.AuthParams
+	if o.AuthorizationDetails != "" {
+		params = cloneValues(params)
+		params.Set("authorization_details", o.AuthorizationDetails)
+	}
 	if o.Require.bindsLogin() {
 		params = cloneValues(params)
 		attempt.required = true

@@ -137,7 +137,9 @@ type RequestConfig struct {
 
 	// SignedRequest signs the authorization request with the first of
 	// [ClientConfig.SigningKeys] (JWT-Secured Authorization Request, RFC 9101). With PAR,
-	// the signed request is pushed. False: it is not signed.
+	// the signed request is pushed. Its algorithm is that of the key, and must be in the
+	// metadata, if that lists some. False: only if the provider requires it and there is a
+	// key.
 	SignedRequest bool
 
 	// SignedResponse asks the provider to sign the parameters of the callback (JWT Secured
@@ -150,8 +152,9 @@ type RequestConfig struct {
 	SignedResponse bool
 
 	// AuthorizationDetails says in detail what the application may do with the tokens: a
-	// JSON array of objects that have a type each (Rich Authorization Requests, RFC 9396).
-	// Of at most 16 KB; more than about 1 KB needs PAR. What the provider has granted is in
+	// JSON array of objects that have a type each (Rich Authorization Requests, RFC 9396), of
+	// at most 16 KB. If the metadata lists types, it must have these. A URL takes about 4 KB,
+	// and more needs PAR: see code request_too_large. What the provider has granted is in
 	// [Grant.AuthorizationDetails]. [LoginOptions.AuthorizationDetails] replaces it for one
 	// login. Empty: none.
 	AuthorizationDetails string

@@ -29,6 +29,7 @@ func (p *Provider) complete(prefix string, faults *faults) {
 		faults.add("%sRequests.LogoutRedirectParam is %s, which the logout request uses already; leave it empty, or give the name that the provider documents", prefix, p.Requests.LogoutRedirectParam)
 	}
 	p.checkSigning(prefix, faults)
+	p.checkRequests(prefix, faults)
 	p.Checks.TrustedAudiences = slices.Clone(p.Checks.TrustedAudiences)
 	switch {
 	case p.Issuer == "" && p.FetchUser == nil:
@@ -62,6 +63,27 @@ func (p *Provider) complete(prefix string, faults *faults) {
 // needsKeys reports whether the provider signs something for this application.
 func (p *Provider) needsKeys() bool { return p.FetchUser == nil || p.Requests.SignedResponse }
 
+// checkRequests checks how the provider is asked.
+func (p *Provider) checkRequests(prefix string, faults *faults) {
+	r := &p.Requests
+	if r.AuthorizationDetails != "" {
+		if err := provider.CheckDetails(r.AuthorizationDetails); err != nil {
+			faults.add("%sRequests.AuthorizationDetails %v; give a JSON array of objects, each with a type (RFC 9396 section 2)", prefix, err)
+		}
+	}
+	if !r.SignedRequest {
+		return
+	}
+	if len(p.Client.SigningKeys) == 0 {
+		faults.add("%sRequests.SignedRequest needs Client.SigningKeys; set both, or neither", prefix)
+	}
+	for _, name := range provider.RequestClaims {
+		if r.AuthParams.Has(name) {
+			faults.add("%sRequests.AuthParams has %s, which a signed request has as a claim of its own; remove it, or leave Requests.SignedRequest false", prefix, name)
+		}
+	}
+}
+
 func (p *Provider) checkSigning(prefix string, faults *faults) {
 	switch {
 	case p.Checks.SigningAlg == "":
@@ -76,6 +98,8 @@ func (p *Provider) checkSigning(prefix string, faults *faults) {
 func paramFaults(params url.Values) (faults []string) {
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		switch values := params[name]; {
+		case name == "authorization_details":
+			faults = append(faults, "sets authorization_details; use AuthorizationDetails instead")
 		case provider.ReservedParam(name):
 			faults = append(faults, fmt.Sprintf("sets %s, which this library sets itself; remove it", name))
 		case len(values) != 1 && name != "resource":

@@ -29,7 +29,7 @@ func (g *codeGrant) Issues(issuer string) bool { return g.config.Issues(issuer) 
 // ReservedParam reports whether only this library may set an authorization parameter.
 func ReservedParam(name string) bool {
 	return slices.Contains([]string{
-		"client_id", "client_secret", "code", "code_challenge", "code_challenge_method", "dpop_jkt", "nonce",
+		detailsParam, "client_id", "client_secret", "code", "code_challenge", "code_challenge_method", "dpop_jkt", "nonce",
 		"redirect_uri", "request", "request_uri", "response_mode", "response_type", "scope", "state",
 	}, name)
 }
@@ -48,6 +48,9 @@ func (g *codeGrant) commonParams(m *metadata, more url.Values) url.Values {
 	if m.responseMode != "" {
 		query.Set("response_mode", m.responseMode)
 	}
+	if g.config.AuthorizationDetails != "" {
+		query.Set(detailsParam, g.config.AuthorizationDetails)
+	}
 	maps.Copy(query, g.config.AuthParams)
 	maps.Copy(query, more)
 	return query
@@ -56,11 +59,14 @@ func (g *codeGrant) commonParams(m *metadata, more url.Values) url.Values {
 // AuthorizationURL implements [Provider].
 func (g *codeGrant) AuthorizationURL(ctx context.Context, a Request, more url.Values) (string, error) {
 	m, err := g.metadata.get(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case !m.pushes:
-		return g.plainRequest(m, a, more), nil
+	}
+	if err := m.checkDetails(more.Get(detailsParam)); err != nil {
+		return "", &Error{CodeRequestRefused, err}
+	}
+	if !m.pushes && m.requestAlg == "" {
+		return g.plainRequest(m, a, more)
 	}
 	params := g.commonParams(m, more)
 	params.Set("state", a.State)
@@ -72,18 +78,27 @@ func (g *codeGrant) AuthorizationURL(ctx context.Context, a Request, more url.Va
 	if a.Key != "" { // the code works with this DPoP key only (RFC 9449 section 10)
 		params.Set("dpop_jkt", a.Key)
 	}
-	reference, err := g.push(ctx, m, params, g.proofKey(a.Key), a.State, a.Nonce)
-	if err != nil {
-		return "", err
+	if m.requestAlg != "" {
+		if params, err = g.signRequest(ctx, m, params); err != nil {
+			return "", err
+		}
 	}
-	return WithQuery(m.AuthorizationEndpoint, url.Values{"client_id": {g.config.ClientID}, "request_uri": {reference}}), nil
+	if m.pushes {
+		reference, err := g.push(ctx, m, params, g.proofKey(a.Key), a.State, a.Nonce, params.Get("request"))
+		if err != nil {
+			return "", err
+		}
+		params = url.Values{"client_id": {g.config.ClientID}, "request_uri": {reference}}
+	}
+	to := WithQuery(m.AuthorizationEndpoint, params)
+	return to, checkLength(to)
 }
 
 // plainRequest returns the URL of an authorization request with all parameters. It adds
 // those of the attempt: state, and the challenge of RFC 7636 section 4.3, whatever the
 // metadata says about PKCE, and the nonce. The values are base64url and need no escapes in
 // a query.
-func (g *codeGrant) plainRequest(m *metadata, a Request, more url.Values) string {
+func (g *codeGrant) plainRequest(m *metadata, a Request, more url.Values) (string, error) {
 	common := m.commonRequest
 	if len(more) > 0 {
 		common = WithQuery(m.AuthorizationEndpoint, g.commonParams(m, more))
@@ -95,7 +110,22 @@ func (g *codeGrant) plainRequest(m *metadata, a Request, more url.Values) string
 	if a.Key != "" {
 		to += "&dpop_jkt=" + a.Key
 	}
-	return to
+	if g.config.AuthorizationDetails == "" && !more.Has(detailsParam) {
+		return to, nil
+	}
+	return to, checkLength(to)
+}
+
+// maxRequestURL is the limit for the URL of an authorization request with authorization
+// details, or with a signed request, in bytes: what servers and proxies usually accept.
+const maxRequestURL = 8 << 10
+
+// checkLength returns an error if the URL of an authorization request is too long.
+func checkLength(to string) error {
+	if len(to) <= maxRequestURL {
+		return nil
+	}
+	return bad(CodeRequestSize, "the URL of the authorization request has %d bytes, and servers accept about %d; set Requests.PAR, which sends the request in a form, or ask for less", len(to), maxRequestURL)
 }
 
 func (g *codeGrant) isOpenID() bool { return g.config.FetchUser == nil }
@@ -108,7 +138,7 @@ func (g *codeGrant) prepare(m *metadata) error {
 		return err
 	}
 	m.commonRequest = WithQuery(m.AuthorizationEndpoint, g.commonParams(m, nil))
-	if err := g.preparePush(m); err != nil {
+	if err := g.prepareRequest(m); err != nil {
 		return err
 	}
 	if m.authMethod, err = g.config.authMethod(m.AuthMethods); err != nil {
@@ -124,6 +154,27 @@ func (g *codeGrant) prepare(m *metadata) error {
 		return badMetadata("discovery: %w", err)
 	}
 	return nil
+}
+
+// prepareRequest checks that the provider takes authorization requests in the form in
+// which they are made.
+func (g *codeGrant) prepareRequest(m *metadata) error {
+	if err := g.preparePush(m); err != nil {
+		return err
+	}
+	if err := g.prepareSigning(m); err != nil {
+		return err
+	}
+	if g.config.AuthorizationDetails == "" {
+		return nil
+	}
+	if err := m.checkDetails(g.config.AuthorizationDetails); err != nil {
+		return badMetadata("discovery: %w", err)
+	}
+	if m.pushes {
+		return nil
+	}
+	return checkLength(m.commonRequest)
 }
 
 // WithQuery appends a query to endpoint, which may have one already (RFC 6749 section

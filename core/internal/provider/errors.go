@@ -36,6 +36,9 @@ const (
 	CodeClientRefused  = "client_refused"
 	CodeTokenRefused   = "token_request_refused"
 
+	// The authorization request is too long for a URL.
+	CodeRequestSize = "request_too_large"
+
 	// FetchUser returned an error that the caller shows unchanged.
 	CodeFetchUser = "fetch_user"
 )

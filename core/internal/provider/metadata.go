@@ -50,6 +50,7 @@ type metadata struct {
 	responseMode  string                  // how the callback comes; empty: as the provider likes
 	commonRequest string                  // the URL of a plain request without the parameters of the attempt
 	pushes        bool                    // authorization requests are pushed
+	requestAlg    jose.SignatureAlgorithm // of authorization requests; empty: they are not signed
 
 	// at are the URLs of endpoints as the provider publishes them, by the URL at which
 	// the application reaches them, if that is another. A proof names the former.
