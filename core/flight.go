@@ -205,10 +205,10 @@ func (of *flight) size() int {
 		n += len(s.user.claims.object)
 	}
 	if t := of.login.tokens; t != nil {
-		n += len(t.Access) + len(t.Refresh) + len(t.Nonce)
+		n += len(t.Access) + len(t.Refresh) + len(t.Nonce) + len(t.Details)
 	}
 	if l := of.login.login; l != nil {
-		n += len(l.Grant.Token.AccessToken) + len(l.Grant.Token.RefreshToken) + len(l.Payload) + len(l.Data)
+		n += len(l.Grant.Token.AccessToken) + len(l.Grant.Token.RefreshToken) + len(l.Grant.AuthorizationDetails) + len(l.Payload) + len(l.Data)
 	}
 	return n
 }

@@ -38,7 +38,9 @@ type Grant struct {
 
 	// AuthorizationDetails is what the provider has granted of
 	// [RequestConfig.AuthorizationDetails] (RFC 9396 section 7), as it sent it: a JSON
-	// array. Empty: it sent none.
+	// array of at most 16 KB, whose elements have a type. It may differ from what was
+	// asked for, so check it. A refresh that sends none keeps it. Empty: the provider sent
+	// none.
 	AuthorizationDetails string `json:"authorization_details,omitempty"`
 
 	// Nonce and AuthTime are what the ID token of a refresh must repeat, if it has them
@@ -70,7 +72,7 @@ func (g Grant) with(t *tokens) Grant {
 	g.Token = *t.access()
 	g.Token.RefreshToken = t.Refresh
 	g.RefreshDue, g.Nonce, g.AuthTime = t.RefreshDue, t.Nonce, t.AuthTime
-	g.KeyThumbprint = t.Key
+	g.AuthorizationDetails, g.KeyThumbprint = t.Details, t.Key
 	return g
 }
 
@@ -78,7 +80,7 @@ func (g Grant) with(t *tokens) Grant {
 func (g *Grant) tokens() *tokens {
 	return &tokens{
 		Access: g.Token.AccessToken, Refresh: g.Token.RefreshToken,
-		Expires: g.Token.Expiry, RefreshDue: g.RefreshDue, Nonce: g.Nonce, AuthTime: g.AuthTime, Key: g.KeyThumbprint,
+		Expires: g.Token.Expiry, RefreshDue: g.RefreshDue, Nonce: g.Nonce, AuthTime: g.AuthTime, Key: g.KeyThumbprint, Details: g.AuthorizationDetails,
 	}
 }
 

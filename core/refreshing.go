@@ -36,6 +36,7 @@ func (f *refresher) refreshed(ctx context.Context, of *owner, held *tokens, wait
 			return held, err
 		}
 		fresh.IDToken = cmp.Or(fresh.IDToken, held.IDToken)
+		fresh.Details = cmp.Or(fresh.Details, held.Details)
 		if held = fresh; !held.due(f.now()) {
 			break
 		}

@@ -24,7 +24,7 @@ const (
 // record, so a request that does not need them does not open it. The session id is its
 // additional data, so the tokens of another session cannot replace them.
 //
-//	version ‖ expires ‖ refresh due ‖ auth_time ‖ refreshed ‖ assumed ‖ access ‖ refresh ‖ nonce ‖ ID token ‖ key
+//	version ‖ expires ‖ refresh due ‖ auth_time ‖ refreshed ‖ assumed ‖ access ‖ refresh ‖ nonce ‖ ID token ‖ key ‖ authorization details
 type tokens provider.Tokens
 
 // expired reports whether the access token has expired, by the provider's lifetime or
@@ -49,10 +49,11 @@ func (t *tokens) access() *oauth2.Token {
 // typeDPoP is the type of access tokens that are bound to a key (RFC 9449 section 5).
 const typeDPoP = "DPoP"
 
-// kept returns the tokens in the form that a session stores, without the ID token.
+// kept returns the tokens in the form that a session stores, without the ID token and
+// authorization details, which only a [Grant] has.
 func (t *tokens) kept() *tokens {
 	kept := *t
-	kept.IDToken = ""
+	kept.IDToken, kept.Details = "", ""
 	return &kept
 }
 
@@ -63,13 +64,13 @@ func (t *tokens) isNew(now time.Time) bool {
 }
 
 func (t *tokens) encode() []byte {
-	b := make([]byte, 1, tokensFixed+16+len(t.Access)+len(t.Refresh)+len(t.Nonce)+len(t.IDToken)+len(t.Key))
+	b := make([]byte, 1, tokensFixed+16+len(t.Access)+len(t.Refresh)+len(t.Nonce)+len(t.IDToken)+len(t.Key)+len(t.Details))
 	b[0] = tokensVersion
 	for _, at := range [...]time.Time{t.Expires, t.RefreshDue, t.AuthTime, t.Refreshed} {
 		b = binary.BigEndian.AppendUint64(b, uint64(at.Unix()))
 	}
 	b = seal.AppendFlag(b, t.Assumed)
-	for _, s := range [...]string{t.Access, t.Refresh, t.Nonce, t.IDToken, t.Key} {
+	for _, s := range [...]string{t.Access, t.Refresh, t.Nonce, t.IDToken, t.Key, t.Details} {
 		b = seal.AppendToken(b, s)
 	}
 	return b
@@ -84,7 +85,7 @@ func decodeTokens(b string) (*tokens, bool) {
 		*at = time.Unix(int64(seal.Uint64At(b, 1+8*i)), 0)
 	}
 	rest, ok := b[tokensFixed:], true
-	for _, s := range [...]*string{&t.Access, &t.Refresh, &t.Nonce, &t.IDToken, &t.Key} {
+	for _, s := range [...]*string{&t.Access, &t.Refresh, &t.Nonce, &t.IDToken, &t.Key, &t.Details} {
 		if *s, rest, ok = seal.CutToken(rest); !ok {
 			return nil, false
 		}

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +23,7 @@ type tokenResponse struct {
 	kind                     string        // token_type
 	key                      *ProofKey     // to which the tokens are bound; nil: bearer tokens
 	lifetime                 time.Duration // of the access token; not positive: unknown
+	details                  string        // authorization_details (RFC 9396 section 7)
 }
 
 // exchange makes the token request of RFC 6749 section 4.1.3 and RFC 7636 section 4.5.
@@ -65,6 +67,9 @@ func (g *codeGrant) requestToken(ctx context.Context, m *metadata, key *ProofKey
 	if n := max(len(token.access), len(token.refresh)); n > maxToken {
 		return nil, bad(CodeTokenResponse, "access_token or refresh_token has %d bytes, which is more than %d", n, maxToken)
 	}
+	if _, err := detailTypes(cmp.Or(token.details, "[]")); err != nil { // the application relies on them
+		return nil, bad(CodeTokenResponse, "authorization_details %w", err)
+	}
 	return token, nil
 }
 
@@ -81,6 +86,7 @@ func readTokenResponse(body []byte, now time.Time) (*tokenResponse, bool) {
 	t.refresh, _ = c.Text("refresh_token")
 	t.idToken, _ = c.Text("id_token")
 	t.kind, _ = c.Text("token_type")
+	t.details = string(c[detailsParam])
 	t.lifetime, ok = c.lifetime(now)
 	return t, ok
 }

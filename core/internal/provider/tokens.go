@@ -20,16 +20,17 @@ type Tokens struct {
 	AuthTime   time.Time // auth_time of the last ID token; zero: it had none
 	Key        string    // thumbprint of the DPoP key of the tokens; empty: bearer tokens
 
-	// IDToken is the ID token of a refresh, and the new logout hint. It is in the
-	// outcome of a refresh. A session does not keep it here.
-	IDToken string
+	// IDToken is the ID token of a refresh, and the new logout hint. Details are the
+	// authorization details of the response; empty: it had none. They are in the outcome of
+	// a refresh. A session does not keep them here.
+	IDToken, Details string
 }
 
 // newTokens returns the tokens of a token response that was received now. If the
 // response has no lifetime (RFC 6749 section 5.1 recommends one) but a refresh token,
 // the lifetime is assumed. Without a refresh token, the expiry stays unknown.
 func newTokens(response *tokenResponse, now time.Time, assumed time.Duration) *Tokens {
-	t := &Tokens{Access: response.access, Refresh: response.refresh}
+	t := &Tokens{Access: response.access, Refresh: response.refresh, Details: response.details}
 	lifetime := response.lifetime
 	if lifetime <= 0 {
 		if t.Refresh == "" {
