@@ -76,7 +76,7 @@ func TestAuthorizationDetails(t *testing.T) {
 		{"16 KB", requiresPAR, asksFor(detailsOf(16 << 10)), "", detailsOf(16 << 10)},
 		{"none", func(*logintest.Client) {}, func(*core.Config) {}, "", ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run("rule 144: "+test.name, func(t *testing.T) {
 			t.Parallel()
 			g := newDetailsRig(t, test.register, test.change)
 			if test.want == "" {
@@ -180,7 +180,7 @@ func TestDiscoverChecksForAuthorizationDetails(t *testing.T) {
 		{"8 KB signed, in a URL", requiresSigned(t, clientKey), func(c *core.Config) { signs(clientKey)(c); asksFor(detailsOf(8 << 10))(c) }, nil, 500, "Requests.PAR"},
 		{"too many listed", func(*logintest.Client) {}, asksFor(payment), make([]string, 101), 502, "authorization_details_types_supported has 101 values"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run("rule 146: "+test.name, func(t *testing.T) {
 			t.Parallel()
 			g := newDetailsRig(t, test.register, test.change)
 			g.provider.Misbehave(metadata(map[string]any{"authorization_details_types_supported": test.offers}))
@@ -217,20 +217,26 @@ func TestDiscoverChecksForAuthorizationDetails(t *testing.T) {
 // What the provider grants must be what it can be, because the application relies on it.
 func TestGrantedDetailsAreChecked(t *testing.T) {
 	t.Parallel()
+	granting := func(details string) logintest.Faults {
+		return logintest.Faults{Token: func(m map[string]any) { m["authorization_details"] = json.RawMessage(details) }}
+	}
 	for want, details := range badDetails {
 		if strings.HasPrefix(want, "is not a JSON array") { // no response has it
 			continue
 		}
-		g := newDetailsRig(t, func(*logintest.Client) {}, asksFor(payment))
-		g.provider.Misbehave(logintest.Faults{Token: func(m map[string]any) { m["authorization_details"] = json.RawMessage(details) }})
-		page := g.get(origin + "/me")
-		if log := g.log.String(); page.Status != 502 || !strings.Contains(log, "token_response_untrusted") || !strings.Contains(log, strings.TrimSpace(want)) || len(g.grants) != 0 || g.whoAmI() != "" {
-			t.Errorf("%.50s: got %d, logged %s", details, page.Status, log)
-		}
+		t.Run("rule 145: "+want, func(t *testing.T) {
+			t.Parallel()
+			g := newDetailsRig(t, func(*logintest.Client) {}, asksFor(payment))
+			g.provider.Misbehave(granting(details))
+			page := g.get(origin + "/me")
+			if log := g.log.String(); page.Status != 502 || !strings.Contains(log, "token_response_untrusted") || !strings.Contains(log, strings.TrimSpace(want)) || len(g.grants) != 0 || g.whoAmI() != "" {
+				t.Errorf("got %d, logged %s", page.Status, log)
+			}
+		})
 	}
 	for granted, want := range map[string]string{`[]`: "[]", `null`: "", `[{"type":"other"}]`: `[{"type":"other"}]`, detailsOf(16 << 10): detailsOf(16 << 10)} {
 		g := newDetailsRig(t, func(*logintest.Client) {}, asksFor(payment))
-		g.provider.Misbehave(logintest.Faults{Token: func(m map[string]any) { m["authorization_details"] = json.RawMessage(granted) }})
+		g.provider.Misbehave(granting(granted))
 		if g.login(); g.grants[0].AuthorizationDetails != want {
 			t.Errorf("%.50s: got %.50q", granted, g.grants[0].AuthorizationDetails)
 		}

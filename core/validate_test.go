@@ -354,6 +354,25 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"PARURL alone", endpoints(func(e *EndpointConfig) { e.PARURL = "https://id.example.test/par" }), "Providers[0].Endpoints.PARURL needs Requests.PAR without metadata; set both"},
 		{"PARURL with metadata", endpoints(func(e *EndpointConfig) { *e = EndpointConfig{PARURL: "https://id.example.test/par"} }), ""},
 		{"PARURL by http", endpoints(func(e *EndpointConfig) { *e = EndpointConfig{PARURL: "http://id.example.test/par"} }), "Providers[0].Endpoints.PARURL is not https"},
+		{"Requests.SignedRequest without a key", func(c *Config) { c.Providers[0].Requests.SignedRequest = true }, "Providers[0].Requests.SignedRequest needs Client.SigningKeys; set both, or neither"},
+		{"Requests.SignedRequest with a parameter that is a claim", func(c *Config) {
+			c.Providers[0].Requests.SignedRequest, c.Providers[0].Client.SigningKeys = true, []SigningKey{{Signer: signingKey}}
+			c.Providers[0].Requests.AuthParams = url.Values{"aud": {"https://api.example.test"}}
+		}, "Providers[0].Requests.AuthParams has aud, which a signed request has as a claim of its own"},
+		{"that parameter without Requests.SignedRequest", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"aud": {"https://api.example.test"}} }, ""},
+		{"Requests.AuthorizationDetails", func(c *Config) { c.Providers[0].Requests.AuthorizationDetails = `[{"type":"payment"}]` }, ""},
+		{"Requests.AuthorizationDetails that are an object", func(c *Config) { c.Providers[0].Requests.AuthorizationDetails = `{"type":"payment"}` }, "Providers[0].Requests.AuthorizationDetails is not a JSON array; give a JSON array of objects, each with a type"},
+		{"Requests.AuthorizationDetails without an element", func(c *Config) { c.Providers[0].Requests.AuthorizationDetails = `[]` }, "Providers[0].Requests.AuthorizationDetails has no element"},
+		{"Requests.AuthorizationDetails with a member twice", func(c *Config) { c.Providers[0].Requests.AuthorizationDetails = `[{"type":"a","x":{"y":1,"y":2}}]` }, "Providers[0].Requests.AuthorizationDetails has a member twice in element 0"},
+		{"Requests.AuthorizationDetails of 17 KB", func(c *Config) {
+			c.Providers[0].Requests.AuthorizationDetails = `[{"type":"` + strings.Repeat("a", 17<<10) + `"}]`
+		}, "Providers[0].Requests.AuthorizationDetails has 17421 bytes, which is more than 16384"},
+		{"authorization_details in AuthParams", func(c *Config) {
+			c.Providers[0].Requests.AuthParams = url.Values{"authorization_details": {`[{"type":"a"}]`}}
+		}, "Providers[0].Requests.AuthParams sets authorization_details; use AuthorizationDetails instead"},
+		{"dpop_jkt in AuthParams", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"dpop_jkt": {"x"}} }, "Providers[0].Requests.AuthParams sets dpop_jkt, which this library sets itself"},
+		{"request in AuthParams", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"request": {"x"}} }, "Providers[0].Requests.AuthParams sets request, which this library sets itself"},
+		{"request_uri in AuthParams", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"request_uri": {"x"}} }, "Providers[0].Requests.AuthParams sets request_uri, which this library sets itself"},
 		{"RevocationURL with a password", endpoints(func(e *EndpointConfig) { e.RevocationURL = "https://u:p@id.example.test/r" }), "Providers[0].Endpoints.RevocationURL has a user name"},
 		{"EndSessionURL by http", endpoints(func(e *EndpointConfig) { e.EndSessionURL = "http://id.example.test/e" }), "Providers[0].Endpoints.EndSessionURL is not https"},
 		{"EndSessionURL that is a script", endpoints(func(e *EndpointConfig) { e.EndSessionURL = "javascript:alert(1)" }), "Providers[0].Endpoints.EndSessionURL is not"},
