@@ -1,56 +1,68 @@
 package adapters_test
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
 	"testing"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// newClientKey returns a key of the client, and its JWKS.
-func newClientKey(t *testing.T) (crypto.Signer, []byte) {
-	t.Helper()
+// No attack succeeds on a strong client, whose provider demands what the application's
+// own registration says: each rule alone, and all that FAPI 2.0 demands.
+func TestAttackStrongClients(t *testing.T) {
+	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public()}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key, set
-}
-
-// No attack succeeds on clients that authenticate by a key, push their requests and
-// prove a key for their tokens, alone and as FAPI 2.0 demands.
-func TestAttackStrongClients(t *testing.T) {
-	t.Parallel()
-	key, keys := newClientKey(t)
-	for name, client := range map[string]logintest.Client{
-		"private_key_jwt": {AuthMethod: "private_key_jwt", Keys: keys},
-		"PAR":             {AuthMethod: "private_key_jwt", Keys: keys, RequirePAR: true},
-		"DPoP":            {AuthMethod: "private_key_jwt", Keys: keys, DPoP: true, DPoPNonces: true},
-		"FAPI 2.0":        {AuthMethod: "private_key_jwt", Keys: keys, FAPI2: true, DPoPNonces: true},
+	for name, change := range map[string]func(*core.Provider, *logintest.Client){
+		"private_key_jwt": func(*core.Provider, *logintest.Client) {},
+		"PAR":             func(p *core.Provider, _ *logintest.Client) { p.Requests.PAR = true },
+		"DPoP":            func(p *core.Provider, c *logintest.Client) { p.Client.DPoP, c.DPoPNonces = true, true },
+		"JARM": func(p *core.Provider, _ *logintest.Client) {
+			p.Requests.SignedResponse, p.Checks.SigningAlg = true, "ES256"
+		},
+		"FAPI 2.0": func(p *core.Provider, c *logintest.Client) {
+			p.FAPI2, p.Client.DPoP, c.FAPI2, c.DPoPNonces = true, true, true, true
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			var more logintest.Client
 			config := attackedConfig(func(c *core.Config) {
 				p := &c.Providers[0]
 				p.ClientSecret = ""
+				p.Client.AuthMethod = "private_key_jwt"
 				p.Client.SigningKeys = []core.SigningKey{{Signer: key}}
-				p.Client.DPoP = client.DPoP || client.FAPI2
-				p.FAPI2 = client.FAPI2
+				change(p, &more)
 			})
+			client := registeredClient(t, config)
+			client.FAPI2, client.DPoPNonces = more.FAPI2, more.DPoPNonces
 			logintest.Attack(t, logintest.Target{
 				Private: "/private", Client: client, Start: startAttacked(t, frameworks["httplogin"], config),
 			})
 		})
 	}
+}
+
+// registeredClient returns the client that an application asks to be.
+func registeredClient(t *testing.T, config core.Config) logintest.Client {
+	t.Helper()
+	auth, err := core.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registration, err := json.Marshal(auth.Registrations()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := logintest.ParseClient(registration)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
 }

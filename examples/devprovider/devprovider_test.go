@@ -362,6 +362,21 @@ func TestIssuerOfAContainer(t *testing.T) {
 	}
 }
 
+// A registered client is held to its registration.
+func TestRegisteredClient(t *testing.T) {
+	t.Parallel()
+	client, err := logintest.ParseClient([]byte(`{"client_id":"dev","client_secret":"s","require_pushed_authorization_requests":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := devprovider.Server{Issuer: "http://localhost:9000", Clients: []logintest.Client{client}}.Handler()
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "http://localhost:9000/authorize?client_id=dev", nil))
+	if recorder.Code != 400 || !strings.Contains(recorder.Body.String(), "must push its authorization requests") {
+		t.Errorf("got %d %s", recorder.Code, recorder.Body)
+	}
+}
+
 func (b *bench) userInfo(token *oauth2.Token) map[string]any {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, b.url+"/userinfo", nil)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/pixyauth/pixy/core/logintest"
 )
@@ -15,7 +16,7 @@ import (
 type Server struct {
 	Issuer  string
 	Users   []logintest.User
-	Clients []logintest.Client // their URIs are ignored
+	Clients []logintest.Client // their redirect URIs are ignored
 
 	// RedirectURIs are where logins and logouts may return to. Empty: every http
 	// or https URL on loopback, localhost or *.localhost.
@@ -38,7 +39,8 @@ func (s Server) Handler() http.Handler {
 		clients = append(clients, client)
 	}
 	provider := NewProvider(s.Issuer, s.Users, clients...)
-	issuer, _ := url.Parse(s.Issuer) // a bad one has no host, and no path
+	provider.Outbound = &http.Client{Timeout: 10 * time.Second} // reads jwks_uri, and notifies of logouts
+	issuer, _ := url.Parse(s.Issuer)                            // a bad one has no host, and no path
 	if issuer == nil {
 		issuer = new(url.URL)
 	}

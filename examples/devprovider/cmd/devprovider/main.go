@@ -8,6 +8,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"flag"
 	"log"
 	"net"
@@ -35,8 +36,10 @@ func main() {
 	if server.InsecureAnyHost {
 		log.Printf("warning: -insecure-listen is set; everybody who reaches %s can log in as any user", listener.Addr())
 	}
-	log.Printf("\nFor the core.Provider of your application:\n\n%s\n\nor without a secret:\n\n%s\n\n",
-		indent(server.Setup(server.Clients[0])), indent(server.Setup(server.Clients[1])))
+	log.Printf("\nFor the core.Provider of your application:\n\n%s\n\n", indent(server.Setup(server.Clients[0])))
+	for _, public := range server.Clients[1:] {
+		log.Printf("or without a secret:\n\n%s\n\n", indent(server.Setup(public)))
+	}
 	log.Printf("open %s/ in a browser", strings.TrimSuffix(server.Issuer, "/"))
 	program := &http.Server{Handler: server.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(program.Serve(listener))
@@ -49,6 +52,7 @@ func settings() (server devprovider.Server, addr string) {
 	users := flag.String("users", "", "a JSON `file` with the users to choose from: [{\"email\": \"ada@example.test\", \"roles\": [\"admin\"]}]")
 	id := flag.String("client-id", "dev", "the client `id`; with -public at its end, it is a client without a secret")
 	secret := flag.String("client-secret", "dev-secret", "the client `secret`")
+	client := flag.String("client", "", "a JSON `file` with the registration of the only client, by the names of RFC 7591, such as {\"client_id\": \"dev\", \"require_pushed_authorization_requests\": true}")
 	flag.Func("redirect-uri", "a `URL` that logins and logouts may return to, once for each (default every URL on localhost, *.localhost and loopback)", func(uri string) error {
 		server.RedirectURIs = append(server.RedirectURIs, uri)
 		return nil
@@ -82,7 +86,26 @@ func settings() (server devprovider.Server, addr string) {
 		}
 	}
 	server.Clients = []logintest.Client{{ID: *id, Secret: *secret}, {ID: *id + "-public"}}
+	if *client != "" {
+		registered, err := readClient(*client)
+		if err != nil {
+			log.Fatalf("bad -client: %v", err)
+		}
+		server.Clients = []logintest.Client{registered}
+	}
 	return server, addr
+}
+
+func readClient(file string) (logintest.Client, error) {
+	source, err := os.ReadFile(file)
+	if err != nil {
+		return logintest.Client{}, err
+	}
+	client, err := logintest.ParseClient(source)
+	if strings.Contains(client.AuthMethod, "tls") || client.CertificateBound {
+		err = errors.New("this provider has no TLS, so clients cannot have certificates")
+	}
+	return client, err
 }
 
 func absolute(address string) bool {
