@@ -22,7 +22,8 @@ import (
 //
 // Fetches from the provider and refreshes run in goroutines, which end by themselves. A
 // fetch ends within the timeout of HTTPClient. A refresh ends within a minute, if Store,
-// Client.SecretFunc and the save of [Authenticator.GrantSource] respect their contexts.
+// Client.SecretFunc and the save of [Authenticator.GrantSource] respect their contexts. A
+// signature ends when the Signer returns; nothing waits for it longer than ten seconds.
 type Authenticator struct {
 	config        Config
 	registrations registrations

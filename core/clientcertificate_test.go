@@ -89,9 +89,9 @@ func TestClientsWithACertificate(t *testing.T) {
 		aliases bool
 		change  func(*core.Config)
 	}{
-		{"tls_client_auth", "tls_client_auth", false, func(*core.Config) {}},
-		{"tls_client_auth with aliases", "tls_client_auth", true, func(*core.Config) {}},
-		{"self_signed_tls_client_auth with aliases, by name", "self_signed_tls_client_auth", true, func(c *core.Config) {
+		{"rules 46, 131: tls_client_auth", "tls_client_auth", false, func(*core.Config) {}},
+		{"rules 46, 131, 132: tls_client_auth with aliases", "tls_client_auth", true, func(*core.Config) {}},
+		{"rules 46, 131: self_signed_tls_client_auth with aliases, by name", "self_signed_tls_client_auth", true, func(c *core.Config) {
 			c.Providers[0].Client.AuthMethod = "self_signed_tls_client_auth"
 		}},
 		{"private_key_jwt, and tokens that are bound to the certificate", "private_key_jwt", true, func(c *core.Config) {
@@ -241,7 +241,7 @@ func TestFaultyAliases(t *testing.T) {
 		{"a text", "null", "mtls_endpoint_aliases is not an object"},
 		{"of no endpoint", map[string]any{"introspection_endpoint": "x"}, ""},
 		{"a list", []string{"https://mtls.example.test"}, "mtls_endpoint_aliases is not an object"},
-		{"http", map[string]any{"token_endpoint": "http://mtls.example.test/token"}, "mtls_endpoint_aliases: token_endpoint is not https"},
+		{"rule 131: http", map[string]any{"token_endpoint": "http://mtls.example.test/token"}, "mtls_endpoint_aliases: token_endpoint is not https"},
 		{"a path", map[string]any{"revocation_endpoint": "/revoke"}, "mtls_endpoint_aliases: revocation_endpoint is not an absolute URL"},
 		{"with a password", map[string]any{"userinfo_endpoint": "https://a:b@mtls.example.test/"}, "mtls_endpoint_aliases: userinfo_endpoint has a user name"},
 		{"with a fragment", map[string]any{"pushed_authorization_request_endpoint": "https://mtls.example.test/#x"}, "mtls_endpoint_aliases: pushed_authorization_request_endpoint has a fragment"},

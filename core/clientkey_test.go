@@ -76,7 +76,7 @@ func TestClientsThatSign(t *testing.T) {
 		register func(*logintest.Client)
 		change   func(*core.Config)
 	}{
-		{"private_key_jwt", byKey(t), signedBy(clientKey)},
+		{"rule 46: private_key_jwt", byKey(t), signedBy(clientKey)},
 		{"private_key_jwt by name", byKey(t), func(c *core.Config) {
 			signedBy(clientKey)(c)
 			c.Providers[0].Client.AuthMethod = "private_key_jwt"
@@ -86,7 +86,7 @@ func TestClientsThatSign(t *testing.T) {
 			signedBy(clientKey)(c)
 			c.Providers[0].ClientSecret = "canary-client-secret"
 		}},
-		{"client_secret_jwt", func(c *logintest.Client) { c.AuthMethod, c.Secret = "client_secret_jwt", longSecret },
+		{"rule 46: client_secret_jwt", func(c *logintest.Client) { c.AuthMethod, c.Secret = "client_secret_jwt", longSecret },
 			func(c *core.Config) { c.Providers[0].ClientSecret = longSecret }},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -163,7 +163,7 @@
 //	id_token_untrusted        502     the ID token failed a check; see the log
 //	userinfo_untrusted        502     UserInfo is about another user, or cannot be read; see the log
 //	provider_metadata_invalid 502     metadata or keys are wrong; check Issuer
-//	client_credential_unavailable 503     Client.SecretFunc failed; see the log
+//	client_credential_unavailable 503     Client.SecretFunc, SigningKeys or Certificate failed; see the log
 //	provider_unavailable      503     the provider is down or slow; try again
 //	session_lost              500     a login succeeded, and its session is gone, so the browser would go
 //	                                  in circles; the log has the likely causes

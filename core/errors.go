@@ -38,9 +38,9 @@ var (
 	// Status 400 for callbacks and logout tokens, 502 for responses of the provider.
 	ErrUntrusted = errors.New("pixy: untrusted response")
 
-	// ErrUnavailable means that the provider, the session store, Revocations, Refreshes
-	// or Client.SecretFunc failed or cannot be reached, or that OnLogin returned this
-	// error. Status 503 with Retry-After. Existing sessions are not ended.
+	// ErrUnavailable means that the provider, the session store, Revocations, Refreshes, or
+	// SecretFunc, a signing key or Certificate of Client failed or cannot be reached, or that
+	// OnLogin returned this error. Status 503 with Retry-After. Existing sessions are not ended.
 	ErrUnavailable = errors.New("pixy: temporarily unavailable")
 
 	// ErrNoToken means that there is no access token for the user, or that it has expired

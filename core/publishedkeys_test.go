@@ -102,7 +102,7 @@ func TestSigningKeysAreReplaced(t *testing.T) {
 		name     string
 		old, new []core.SigningKey
 	}{
-		{"the new key is added", []core.SigningKey{{Signer: clientKey}}, []core.SigningKey{{Signer: clientKey}, {Signer: next}}},
+		{"rule 133: the new key is added", []core.SigningKey{{Signer: clientKey}}, []core.SigningKey{{Signer: clientKey}, {Signer: next}}},
 		{"it signs", []core.SigningKey{{Signer: clientKey}, {Signer: next}}, []core.SigningKey{{Signer: next}, {Signer: clientKey}}},
 		{"the old key is removed", []core.SigningKey{{Signer: next}, {Signer: clientKey}}, []core.SigningKey{{Signer: next}}},
 	} {

@@ -419,7 +419,7 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"client_secret_jwt", func(c *Config) {
 			c.Providers[0].Client.AuthMethod, c.Providers[0].ClientSecret = "client_secret_jwt", strings.Repeat("s", 32)
 		}, ""},
-		{"client_secret_jwt with a short secret", func(c *Config) {
+		{"rule 130: client_secret_jwt with a short secret", func(c *Config) {
 			c.Providers[0].Client.AuthMethod, c.Providers[0].ClientSecret = "client_secret_jwt", strings.Repeat("s", 31)
 		}, "Providers[0].ClientSecret has 31 bytes, and Client.AuthMethod client_secret_jwt needs 32 or more"},
 		{"client_secret_jwt without a secret", func(c *Config) {
@@ -469,7 +469,7 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 			*c = twoProviders()
 			c.Providers[0].Client.SigningKeys, c.Providers[1].Client.SigningKeys = []SigningKey{{Signer: signingKey, KeyID: "one"}}, []SigningKey{{Signer: otherKey, KeyID: "one"}}
 		}, ""},
-		{"two keys of one kid, at two providers, published", func(c *Config) {
+		{"rule 133: two keys of one kid, at two providers, published", func(c *Config) {
 			*c = twoProviders()
 			publishing(c, SigningKey{Signer: signingKey, KeyID: "one"})
 			c.Providers[1].Client.SigningKeys = []SigningKey{{Signer: otherKey, KeyID: "one"}}

@@ -168,35 +168,37 @@ func TestAlgorithmsOfAssertions(t *testing.T) {
 		{nil, "", "HS512", "HS512"},
 		{nil, "", "RS256", `token_endpoint_auth_signing_alg_values_supported has "RS256", and client_secret_jwt signs by`},
 	} {
-		at := &clerk{metadata: map[string]any{"token_endpoint_auth_methods_supported": []string{authPrivateKeyJWT, authSecretJWT}}}
-		if test.announced != "" {
-			at.metadata["token_endpoint_auth_signing_alg_values_supported"] = strings.Fields(test.announced)
-		}
-		config := Config{Secret: secretOf(longSecret)}
-		if test.signer != nil {
-			config = Config{SigningKeys: []*SigningKey{keyOf(t, test.signer, "", test.alg)}}
-		}
-		p := clientOf(at, config)
-		_, err := p.AuthorizationURL(t.Context(), Request{}, nil)
-		if err != nil { // before anybody is sent away
-			if failure := new(Error); !errors.As(err, &failure) || failure.Code != CodeMetadata || !strings.Contains(err.Error(), test.want) || len(at.forms) > 0 {
-				t.Errorf("%T %s %s: got %v", test.signer, test.alg, test.announced, err)
+		t.Run("rule 130: "+test.alg+" of "+test.announced, func(t *testing.T) {
+			at := &clerk{metadata: map[string]any{"token_endpoint_auth_methods_supported": []string{authPrivateKeyJWT, authSecretJWT}}}
+			if test.announced != "" {
+				at.metadata["token_endpoint_auth_signing_alg_values_supported"] = strings.Fields(test.announced)
 			}
-			continue
-		}
-		if _, err := p.Redeem(t.Context(), "code", Request{}); err != nil {
-			t.Fatal(err)
-		}
-		var key any = []byte(longSecret)
-		if test.signer != nil {
-			key = test.signer.Public()
-		}
-		signed, err := jose.ParseSigned(at.forms[0].Get("client_assertion"), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(test.want)})
-		if err != nil {
-			t.Errorf("%T %s %s: want %s: %v", test.signer, test.alg, test.announced, test.want, err)
-		} else if _, err := signed.Verify(key); err != nil {
-			t.Errorf("%T %s %s: %v", test.signer, test.alg, test.announced, err)
-		}
+			config := Config{Secret: secretOf(longSecret)}
+			if test.signer != nil {
+				config = Config{SigningKeys: []*SigningKey{keyOf(t, test.signer, "", test.alg)}}
+			}
+			p := clientOf(at, config)
+			_, err := p.AuthorizationURL(t.Context(), Request{}, nil)
+			if err != nil { // before anybody is sent away
+				if failure := new(Error); !errors.As(err, &failure) || failure.Code != CodeMetadata || !strings.Contains(err.Error(), test.want) || len(at.forms) > 0 {
+					t.Errorf("%T %s %s: got %v", test.signer, test.alg, test.announced, err)
+				}
+				return
+			}
+			if _, err := p.Redeem(t.Context(), "code", Request{}); err != nil {
+				t.Fatal(err)
+			}
+			var key any = []byte(longSecret)
+			if test.signer != nil {
+				key = test.signer.Public()
+			}
+			signed, err := jose.ParseSigned(at.forms[0].Get("client_assertion"), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(test.want)})
+			if err != nil {
+				t.Errorf("%T %s %s: want %s: %v", test.signer, test.alg, test.announced, test.want, err)
+			} else if _, err := signed.Verify(key); err != nil {
+				t.Errorf("%T %s %s: %v", test.signer, test.alg, test.announced, err)
+			}
+		})
 	}
 }
 
@@ -293,9 +295,9 @@ func TestAClientSecretThatIsSigned(t *testing.T) {
 func TestAssertions(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]Config{
-		"private_key_jwt":                     {SigningKeys: []*SigningKey{keyOf(t, p256Key, "", ""), keyOf(t, rsaKey, "next", "")}},
+		"rule 129: private_key_jwt":           {SigningKeys: []*SigningKey{keyOf(t, p256Key, "", ""), keyOf(t, rsaKey, "next", "")}},
 		"private_key_jwt, with a name":        {SigningKeys: []*SigningKey{keyOf(t, rsaKey, "key-1", "RS256")}},
-		"client_secret_jwt":                   {Secret: secretOf(longSecret), AuthMethod: authSecretJWT},
+		"rule 129: client_secret_jwt":         {Secret: secretOf(longSecret), AuthMethod: authSecretJWT},
 		"private_key_jwt, beside a secret":    {SigningKeys: []*SigningKey{keyOf(t, p256Key, "", "")}, Secret: secretOf(longSecret), AuthMethod: authPrivateKeyJWT},
 		"private_key_jwt, of an Entra tenant": {SigningKeys: []*SigningKey{keyOf(t, p256Key, "", "")}, Tenants: []string{"a"}},
 	} {
@@ -328,7 +330,7 @@ func TestAssertions(t *testing.T) {
 				}
 				var key any = []byte(longSecret)
 				kid := ""
-				if strings.HasPrefix(name, "private") {
+				if strings.Contains(name, "private") {
 					key, kid = config.SigningKeys[0].public.Key, config.SigningKeys[0].public.KeyID
 				}
 				payload, err := signed.Verify(key)
