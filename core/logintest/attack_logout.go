@@ -68,6 +68,24 @@ func logoutByForeignScript(s *siege) {
 			}
 		}
 	}
+	s.logoutByItsPage()
+}
+
+// logoutByItsPage opens the pages to which a script's logout leads, by links of another
+// site, in a browser whose user did not log out.
+func (s *siege) logoutByItsPage() {
+	b := s.newBrowser()
+	s.signIn(b, s.ada)
+	for i := range s.logoutScripts(s.target.LogoutMethod, nil) {
+		pages, _ := s.scriptedLogout(i, nil, nil)
+		for _, page := range pages {
+			if page == s.at(s.target.LogoutPath, nil) { // the attack "logout by a link" opens it
+				continue
+			}
+			s.load(b, step{method: http.MethodGet, address: page, site: "cross-site"})
+			s.expect(b, called(s.ada), "a link to "+strings.TrimPrefix(page, s.origin)+", to which a script's logout leads,")
+		}
+	}
 }
 
 // redirectAtScriptedLogout logs out by scripts with hostile parameters, and then with
@@ -76,29 +94,29 @@ func logoutByForeignScript(s *siege) {
 func redirectAtScriptedLogout(s *siege) {
 	usual := make(map[string]bool)
 	for i := range s.logoutScripts(s.target.LogoutMethod, nil) {
-		for to := range s.scriptedLogout(i, nil, nil) {
-			usual[to] = true
-		}
+		_, foreign := s.scriptedLogout(i, nil, nil)
+		maps.Copy(usual, foreign)
 	}
-	check := func(addresses map[string]bool, cause string) {
-		for to := range addresses {
+	check := func(kind int, fields url.Values, edit func(*http.Request), cause string) {
+		_, foreign := s.scriptedLogout(kind, fields, edit)
+		for to := range foreign {
 			if !usual[to] {
 				found("%s made the response to a script's logout lead to %s", cause, to)
 			}
 		}
 	}
 	for i, to := range openRedirects {
-		check(s.scriptedLogout(i, returning(to, append([]string{"logout_url", "after"}, returnNames...)...), nil), "the parameter "+to)
+		check(i, returning(to, append([]string{"logout_url", "after"}, returnNames...)...), nil, "the parameter "+to)
 	}
 	for i, edit := range forgedHeaders() {
-		check(s.scriptedLogout(i, nil, edit), "a forged header")
-		check(s.scriptedLogout(i+4, nil, edit), "a forged header")
+		check(i, nil, edit, "a forged header")
+		check(i+4, nil, edit, "a forged header")
 	}
 }
 
-// scriptedLogout logs Ada out by a script, and returns the other origins to which the
-// response leads, and those to which its addresses in turn lead.
-func (s *siege) scriptedLogout(kind int, fields url.Values, edit func(*http.Request)) map[string]bool {
+// scriptedLogout logs Ada out by a script, and returns the pages of the application to which
+// the response leads, and the other origins to which it or these pages lead.
+func (s *siege) scriptedLogout(kind int, fields url.Values, edit func(*http.Request)) (pages []string, foreign map[string]bool) {
 	b := s.newBrowser()
 	s.signIn(b, s.ada)
 	query := hiddenFields(s.private(b).Body)
@@ -109,22 +127,30 @@ func (s *siege) scriptedLogout(kind int, fields url.Values, edit func(*http.Requ
 	s.edit = edit
 	defer func() { s.edit = nil }()
 	page := s.own(b, f)
-	to := make(map[string]bool)
+	foreign = make(map[string]bool)
 	for _, address := range page.addresses() {
-		s.addOrigins(to, page.URL, address)
-		base, err := url.Parse(page.URL)
-		if err != nil || destination(base, address) != s.origin || !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, s.origin) {
-			continue
-		}
-		next, err := base.Parse(address)
-		if err != nil {
-			continue
-		}
-		for _, hop := range s.load(b, step{method: http.MethodGet, address: next.String(), site: "same-origin"}).Hops {
-			s.addOrigins(to, hop.URL, hop.leadsTo())
+		s.addOrigins(foreign, page.URL, address)
+		if here, ok := s.pageHere(page, address); ok {
+			pages = append(pages, here)
+			for _, hop := range s.load(b, step{method: http.MethodGet, address: here, site: "same-origin"}).Hops {
+				s.addOrigins(foreign, hop.URL, hop.leadsTo())
+			}
 		}
 	}
-	return to
+	return pages, foreign
+}
+
+// pageHere returns the URL of an address, if it is a path or URL of the application.
+func (s *siege) pageHere(from *Page, address string) (string, bool) {
+	base, err := url.Parse(from.URL)
+	if err != nil || destination(base, address) != s.origin || !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, s.origin) {
+		return "", false
+	}
+	here, err := base.Parse(address)
+	if err != nil || originOf(here) != s.origin { // browsers and net/url may differ
+		return "", false
+	}
+	return here.String(), true
 }
 
 // addOrigins adds the other origin to which an address leads, and that of the page after

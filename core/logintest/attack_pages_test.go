@@ -38,6 +38,8 @@ var pageVariants = []variant{
 	{"logout by a script of another site", &tutorial{leaving: openLogout}, "a script of another site could read the response of the logout:"},
 	{"logout by a script of another site", &tutorial{leaving: leaves(trustsHeaders)}, ""}, // they need a preflight
 	{"logout by a script of another site", &tutorial{leaving: preflighted(leaves(trustsHeaders))}, "a POST to the logout by a script of another site ended the session of Ada Lovelace:"},
+	{"logout by a script of another site", &tutorial{leaving: inTwoSteps}, "a link to /auth/logout?now=1, to which a script's logout leads, ended the session of Ada Lovelace:"},
+	{"logout by a script of another site", &tutorial{leaving: leadsTo(home)}, ""},
 	{"open redirect at a logout by script", &tutorial{leaving: leadsTo(inQuery)}, "the parameter https://evil.example.test made the response to a script's logout lead to https://evil.example.test:"},
 	{"open redirect at a logout by script", &tutorial{leaving: leadsTo(inForm)}, "the parameter https://evil.example.test made"},
 	{"open redirect at a logout by script", &tutorial{leaving: leadsTo(inBody)}, "the parameter https://evil.example.test/ made"},
@@ -73,6 +75,15 @@ func openLogout(a *tutorial, w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
 	w.Header().Set("Access-Control-Allow-Credentials", "true")
 	leaves(func(r *http.Request) bool { return r.Method == http.MethodPost && fromHere(r) })(a, w, r)
+}
+
+// inTwoSteps answers a script with the address that ends the session.
+func inTwoSteps(a *tutorial, w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && r.URL.Query().Has("now") {
+		a.end(w)
+		return
+	}
+	leadsTo(func(*http.Request) string { return "/auth/logout?now=1" })(a, w, r)
 }
 
 // preflighted allows every origin to send a header.
