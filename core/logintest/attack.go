@@ -22,9 +22,8 @@ import (
 //
 // Attack first performs an honest login and logout. If they fail, it reports
 // that and runs no attacks. The attacks run one after another against the same
-// application, each with new browsers. They do not use the network. They take
-// one or two seconds, or up to ten with KeepsTokens, because tokens have to
-// expire.
+// application, each with new browsers. They do not use the network. They take a
+// few seconds, or up to ten with KeepsTokens, because tokens have to expire.
 //
 // An application that passes withstands these attacks. That does not prove it
 // secure. Attack tests the login, the session and the page Private, and no
