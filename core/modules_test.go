@@ -2,11 +2,9 @@ package core_test
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pixyauth/pixy/core/logintest"
 )
@@ -18,7 +16,6 @@ type module struct {
 	name   string
 	faults logintest.Faults
 	rotate logintest.Endpoint // there is a second login, in which its request makes the provider change its keys
-	fapi   bool               // the provider is one of the FAPI 2.0 profile
 
 	code  string                                           // of the error; "": accepted
 	early bool                                             // refused without a token request
@@ -26,7 +23,7 @@ type module struct {
 }
 
 func modules() []module {
-	return slices.Concat(basicModules(), configModules(), otherModules(), fapiModules())
+	return slices.Concat(basicModules(), configModules(), otherModules())
 }
 
 func basicModules() []module {
@@ -110,48 +107,6 @@ func otherModules() []module {
 		{name: "oidcc-client-test-userinfo-signed", faults: logintest.Faults{SignedUserInfo: func(_, _ map[string]any) {}}},
 		{name: "oidcc-client-test-aggregated-claims", faults: aggregated},
 	}
-}
-
-// The faults of the FAPI 2.0 Security Profile that the plain code flow can have.
-func fapiModules() []module {
-	const untrusted = "id_token_untrusted"
-	callback := func(change func(url.Values)) logintest.Faults { return logintest.Faults{Authorization: change} }
-	token := func(change func(map[string]any)) logintest.Faults { return logintest.Faults{Token: change} }
-	mismatch := logintest.Faults{Discovery: func(m map[string]any) { m["issuer"] = suiteIssuer + "INVALID" }}
-	expired := time.Now().Add(-6 * time.Minute).Unix()
-	rows := []module{
-		{name: "fapi2-security-profile-final-client-test-happy-path"},
-		{name: "fapi2-security-profile-final-client-test-discovery-issuer-mismatch", faults: mismatch, code: "provider_metadata_invalid", early: true},
-		{name: "fapi2-security-profile-final-client-test-invalid-authorization-response-iss", code: "callback_untrusted", early: true,
-			faults: callback(func(q url.Values) { q.Set("iss", suiteIssuer+"1") })},
-		{name: "fapi2-security-profile-final-client-test-remove-authorization-response-iss", code: "callback_untrusted", early: true,
-			faults: callback(func(q url.Values) { q.Del("iss") })},
-		{name: "fapi2-security-profile-final-client-test-ensure-authorization-response-with-invalid-state-fails", code: "attempt_unknown", early: true,
-			faults: callback(func(q url.Values) { q.Set("state", q.Get("state")+"1") })},
-		{name: "fapi2-security-profile-final-client-test-ensure-authorization-response-with-invalid-missing-state-fails", code: "attempt_unknown", early: true,
-			faults: callback(func(q url.Values) { q.Del("state") })},
-		{name: "fapi2-security-profile-final-client-test-invalid-iss", faults: claim("iss", suiteIssuer+"1"), code: untrusted},
-		{name: "fapi2-security-profile-final-client-test-invalid-missing-iss", faults: claim("iss", nil), code: untrusted},
-		{name: "fapi2-security-profile-final-client-test-invalid-aud", faults: claim("aud", "app1"), code: untrusted},
-		{name: "fapi2-security-profile-final-client-test-invalid-missing-aud", faults: claim("aud", nil), code: untrusted},
-		{name: "fapi2-security-profile-final-client-test-invalid-secondary-aud", faults: claim("aud", []string{"app", "other"}), code: untrusted},
-		{name: "fapi2-security-profile-final-client-test-valid-aud-as-array", faults: claim("aud", []string{"app"})},
-		{name: "fapi2-security-profile-final-client-test-invalid-expired-exp", faults: claim("exp", expired), code: untrusted},
-		{name: "fapi2-security-profile-final-client-test-invalid-missing-exp", faults: claim("exp", nil), code: untrusted},
-		{name: "fapi2-security-profile-final-client-test-invalid-nonce", code: untrusted,
-			faults: logintest.Faults{IDToken: func(_, c map[string]any) { c["nonce"] = c["nonce"].(string) + "1" }}},
-		{name: "fapi2-security-profile-final-client-test-invalid-missing-nonce", faults: claim("nonce", nil), code: untrusted},
-		{name: "fapi2-security-profile-final-client-test-invalid-null-alg", faults: signed("none", "ES256"), code: untrusted},
-		{name: "fapi2-security-profile-final-client-test-invalid-alternate-alg", faults: signed("RS256", "ES256"), code: untrusted},
-		{name: "fapi2-security-profile-final-client-test-token-endpoint-response-without-expires_in",
-			faults: token(func(m map[string]any) { delete(m, "expires_in") })},
-		{name: "fapi2-security-profile-final-client-test-token-type-case-insensitivity",
-			faults: token(func(m map[string]any) { m["token_type"] = "bEARER" })},
-	}
-	for i := range rows {
-		rows[i].fapi = true
-	}
-	return rows
 }
 
 func TestModules(t *testing.T) {

@@ -45,25 +45,12 @@ func newSuite(t *testing.T, change ...func(*core.Config)) *rig {
 func (m module) install() logintest.Faults {
 	faults := m.faults
 	faults.Discovery = inTurn(func(document map[string]any) {
-		if m.fapi {
-			document["id_token_signing_alg_values_supported"] = []string{"ES256"}
-			return
-		}
 		document["id_token_signing_alg_values_supported"] = []string{"none", "RS256", "ES256"}
 		delete(document, "code_challenge_methods_supported")
 		delete(document, "authorization_response_iss_parameter_supported")
 	}, m.faults.Discovery)
 	faults.JWKS = inTurn(addSuiteKeys, m.faults.JWKS)
-	if m.fapi {
-		faults.IDToken = func(header, claims map[string]any) {
-			header["alg"] = "ES256"
-			if m.faults.IDToken != nil {
-				m.faults.IDToken(header, claims)
-			}
-		}
-	} else {
-		faults.Authorization = func(query url.Values) { query.Del("iss") }
-	}
+	faults.Authorization = func(query url.Values) { query.Del("iss") }
 	return faults
 }
 
