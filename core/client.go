@@ -27,8 +27,8 @@ import (
 // no GetBody: then the response is the API's 401, and the next request has the nonce.
 //
 // With [ClientConfig.Certificate], the client presents the certificate to these hosts, if
-// they ask for one (RFC 8705 section 3), but not with a transport of [oauth2.HTTPClient],
-// which has to do so itself.
+// they ask for one (RFC 8705 section 3). With [Provider.FAPI2], connections have the
+// profile's TLS. A transport of [oauth2.HTTPClient] has to do both itself.
 //
 // The client is valid for one request: create a new one each time. It uses the transport
 // of the client that ctx has for [oauth2.HTTPClient], or else that of
@@ -65,12 +65,12 @@ func (a *Authenticator) apiTransport(ctx context.Context) http.RoundTripper {
 }
 
 // toAPI returns the transport for calls to APIs with a token of r, which may be nil: base,
-// or one that presents the certificate of the client, if base is the Config's.
+// or the strong one of r, if base is the Config's.
 func (r *registration) toAPI(base http.RoundTripper) http.RoundTripper {
-	if r == nil || r.certified == nil || base != r.uncertified {
+	if r == nil || r.strong == nil || base != r.usual {
 		return base
 	}
-	return r.certified
+	return r.strong
 }
 
 // transportOf returns the transport of a client, which may be nil.

@@ -26,9 +26,9 @@ type registration struct {
 
 	key string // thumbprint of the current DPoP key; empty: bearer tokens
 
-	// certified presents Client.Certificate to APIs, in place of uncertified, which is the
-	// transport of the Config. Nil: no certificate.
-	certified, uncertified http.RoundTripper
+	// strong replaces usual, the transport of the Config, for APIs: it presents
+	// Client.Certificate, and with FAPI2 it has the profile's TLS. Nil: usual will do.
+	strong, usual http.RoundTripper
 
 	toldNoHint atomic.Bool // whether the log says that ID tokens are too large; see logoutHints
 	outage     outage
@@ -48,20 +48,16 @@ func register(config Config, now func() time.Time) (registrations, error) {
 		}
 		at := &registration{config: p, callbackPath: urlPath(p.RedirectURL), id: p.ClientID + " " + p.Issuer}
 		var keys []*provider.ProofKey
+		var err error
 		if p.Client.DPoP {
-			var err error
 			if keys, err = config.keyring().proofKeys(at.id); err != nil {
 				return nil, err
 			}
 			at.key = keys[0].Thumbprint
 		}
-		if p.Client.Certificate != nil {
-			at.uncertified = transportOf(config.HTTPClient)
-			certified, err := provider.CertifiedTransport(at.uncertified, p.Client.Certificate)
-			if err != nil {
-				return nil, err
-			}
-			at.certified = certified
+		at.usual = transportOf(config.HTTPClient)
+		if at.strong, err = provider.StrongTransport(at.usual, p.FAPI2, p.Client.Certificate); err != nil {
+			return nil, err
 		}
 		all[i] = at
 		at.provider = provider.New(provider.Config{

@@ -133,7 +133,10 @@ func (g *codeGrant) isOpenID() bool { return g.config.FetchUser == nil }
 // prepare checks that this client can use the provider's endpoints. So such a fault is
 // found before a user is sent to the provider. AuthMethod replaces what m announces.
 func (g *codeGrant) prepare(m *metadata) error {
-	var err error
+	err := g.config.checkFAPI(m)
+	if err != nil {
+		return badMetadata("discovery: %w", err)
+	}
 	if m.responseMode, err = g.config.responseMode(m); err != nil {
 		return err
 	}
@@ -149,9 +152,6 @@ func (g *codeGrant) prepare(m *metadata) error {
 	}
 	if m.assertionAlg, err = g.config.assertionAlg(m.authMethod, m.AssertionAlgs); err != nil {
 		return err
-	}
-	if err := g.config.checkFAPI(m); err != nil {
-		return badMetadata("discovery: %w", err)
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func FAPIAlgorithm(signer crypto.Signer, alg string) (string, bool) {
 }
 
 // checkFAPI returns an error for each clause of the profile that the metadata does not
-// meet. [metadata.authMethod] is known.
+// meet. It comes before the checks of the parts, which name no clause.
 func (c *Config) checkFAPI(m *metadata) error {
 	if !c.FAPI2 {
 		return nil
@@ -59,7 +59,7 @@ func (c *Config) checkFAPI(m *metadata) error {
 	if !m.IssParameter && !c.SignedResponse { // a signed response has iss in it
 		lacks("5.3.2.2 (7)", "authorization_response_iss_parameter_supported", "false", "true")
 	}
-	if !isFAPIMethod(m.authMethod) || !slices.Contains(m.AuthMethods, m.authMethod) {
+	if method, err := c.authMethod(m.AuthMethods); err != nil || !isFAPIMethod(method) || !slices.Contains(m.AuthMethods, method) {
 		lacks("5.3.2.1 (6)", "token_endpoint_auth_methods_supported", m.AuthMethods, "the method of Client: private_key_jwt for SigningKeys, or tls_client_auth or self_signed_tls_client_auth for Certificate")
 	}
 	switch {
@@ -92,22 +92,45 @@ var fapiSuites = []uint16{
 	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 }
 
-// withFAPITLS returns a copy of client whose connections follow sections 5.2.1 and 5.2.2.
-// It cannot do so for a transport that is no [http.Transport], or that makes its own TLS
-// connections: that one decides itself.
+// withFAPITLS returns a copy of client, which is from NewClient, whose connections follow
+// the profile.
 func withFAPITLS(client *http.Client) *http.Client {
 	capped, ok := client.Transport.(cappedTransport)
 	base, ours := capped.base.(*http.Transport)
 	if !ok || !ours {
 		return client
 	}
-	base = cloneForTLS(base)
-	base.TLSClientConfig.MinVersion = max(base.TLSClientConfig.MinVersion, tls.VersionTLS12)
-	base.TLSClientConfig.CipherSuites = fapiSuites
-	capped.base = base
+	capped.base = fapiTransport(base)
 	result := *client
 	result.Transport = capped
 	return &result
+}
+
+// fapiTransport returns a copy of a transport whose connections follow sections 5.2.1 and
+// 5.2.2. A transport that makes its own TLS connections, or another kind of
+// [http.RoundTripper], decides itself.
+func fapiTransport(base *http.Transport) *http.Transport {
+	base = cloneForTLS(base)
+	base.TLSClientConfig.MinVersion = max(base.TLSClientConfig.MinVersion, tls.VersionTLS12)
+	base.TLSClientConfig.CipherSuites = fapiSuites
+	return base
+}
+
+// StrongTransport returns a copy of a transport for APIs, with the TLS of the profile if
+// fapi is set, and with a client certificate unless get is nil. It returns nil if there is
+// nothing to change, or nothing can be changed. The text of the error begins with a verb,
+// for a name before it.
+func StrongTransport(base http.RoundTripper, fapi bool, get func() (*tls.Certificate, error)) (http.RoundTripper, error) {
+	if ours, ok := base.(*http.Transport); ok && fapi {
+		base, get = fapiTransport(ours), fapiCertificate(get)
+		if get == nil {
+			return base, nil
+		}
+	}
+	if get == nil {
+		return nil, nil
+	}
+	return CertifiedTransport(base, get)
 }
 
 // fapiCertificate returns a function that refuses certificates whose key is too short for

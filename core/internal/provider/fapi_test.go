@@ -27,7 +27,7 @@ func fapiMetadata() *metadata {
 	return &metadata{
 		PAREndpoint: "https://id.example.test/par", ChallengeMethods: []string{"S256"}, IssParameter: true,
 		AuthMethods: []string{authPrivateKeyJWT, authTLS}, SigningAlgs: []string{"PS256"},
-		ProofAlgs: []string{"ES256"}, BoundTokens: true, authMethod: authPrivateKeyJWT,
+		ProofAlgs: []string{"ES256"}, BoundTokens: true,
 	}
 }
 
@@ -40,7 +40,9 @@ func TestFAPIMetadataLacksOneThing(t *testing.T) {
 		clause string
 	}{
 		{"nothing", func(*Config, *metadata) {}, "", ""},
-		{"mutual TLS", func(c *Config, m *metadata) { m.authMethod, c.ProofKeys, m.ProofAlgs = authTLS, nil, nil }, "", ""},
+		{"mutual TLS", func(c *Config, m *metadata) {
+			c.SigningKeys, c.Certificate, c.ProofKeys, m.ProofAlgs = nil, noCertificate, nil, nil
+		}, "", ""},
 		{"a signed response has iss in it", func(c *Config, m *metadata) { c.SignedResponse, m.IssParameter = true, false }, "", ""},
 		{"DPoP needs no bound certificates", func(c *Config, m *metadata) { m.BoundTokens = false }, "", ""},
 		{"no ID token, no algorithm", func(c *Config, m *metadata) { c.FetchUser, m.SigningAlgs = noUser, nil }, "", ""},
@@ -50,7 +52,9 @@ func TestFAPIMetadataLacksOneThing(t *testing.T) {
 		{"no iss", func(c *Config, m *metadata) { m.IssParameter = false }, "authorization_response_iss_parameter_supported", "5.3.2.2 (7)"},
 		{"the method is not offered", func(c *Config, m *metadata) { m.AuthMethods = []string{authTLS} }, "token_endpoint_auth_methods_supported", "5.3.2.1 (6)"},
 		{"no method is offered, which means client_secret_basic", func(c *Config, m *metadata) { m.AuthMethods = nil }, "token_endpoint_auth_methods_supported", "5.3.2.1 (6)"},
-		{"a secret", func(c *Config, m *metadata) { m.authMethod, m.AuthMethods = authSecretJWT, []string{authSecretJWT} }, "token_endpoint_auth_methods_supported", "5.3.2.1 (6)"},
+		{"a secret", func(c *Config, m *metadata) {
+			c.SigningKeys, c.Secret, m.AuthMethods = nil, noSecret, []string{authSecretJWT}
+		}, "token_endpoint_auth_methods_supported", "5.3.2.1 (6)"},
 		{"no DPoP", func(c *Config, m *metadata) { m.ProofAlgs = nil }, "dpop_signing_alg_values_supported", "5.3.2.1 (5)"},
 		{"DPoP by others", func(c *Config, m *metadata) { m.ProofAlgs = []string{"PS256"} }, "dpop_signing_alg_values_supported", "5.3.2.1 (5)"},
 		{"tokens that are not bound", func(c *Config, m *metadata) { c.ProofKeys, m.BoundTokens = nil, false }, "tls_client_certificate_bound_access_tokens", "5.3.2.1 (5)"},
@@ -60,7 +64,7 @@ func TestFAPIMetadataLacksOneThing(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			c, m := &Config{FAPI2: true, ProofKeys: make([]*ProofKey, 1)}, fapiMetadata()
+			c, m := &Config{FAPI2: true, SigningKeys: make([]*SigningKey, 1), ProofKeys: make([]*ProofKey, 1)}, fapiMetadata()
 			test.change(c, m)
 			err := c.checkFAPI(m)
 			if test.field == "" {
@@ -233,3 +237,7 @@ func newCertificate(t *testing.T, key crypto.Signer, parsed bool) (*tls.Certific
 }
 
 func noUser(context.Context, *http.Client, *Tokens) (map[string]any, error) { return nil, nil }
+
+func noCertificate() (*tls.Certificate, error) { return nil, nil }
+
+func noSecret(context.Context) (string, error) { return "", nil }
