@@ -26,6 +26,11 @@ func TestAttackStrongClients(t *testing.T) {
 		"JARM": func(p *core.Provider, _ *logintest.Client) {
 			p.Requests.SignedResponse, p.Checks.SigningAlg = true, "ES256"
 		},
+		"JAR": func(p *core.Provider, _ *logintest.Client) { p.Requests.SignedRequest = true },
+		"FAPI 2.0 Message Signing": func(p *core.Provider, c *logintest.Client) {
+			p.FAPI2, p.Client.DPoP, c.FAPI2, c.DPoPNonces = true, true, true, true
+			p.Requests.SignedRequest, p.Requests.SignedResponse, p.Checks.SigningAlg = true, true, "ES256"
+		},
 		"FAPI 2.0": func(p *core.Provider, c *logintest.Client) {
 			p.FAPI2, p.Client.DPoP, c.FAPI2, c.DPoPNonces = true, true, true, true
 		},
