@@ -2,6 +2,7 @@ package logintest
 
 import (
 	"context"
+	"crypto"
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
@@ -79,11 +80,27 @@ func verifySigned(token string, keys []jose.JSONWebKey, algs []jose.SignatureAlg
 			continue
 		}
 		if payload, err := signed.Verify(key.Key); err == nil {
+			if !saltFits(token, signed.Signatures[0], key.Key) {
+				return jose.Header{}, nil, errors.New("the salt of the signature must be as long as its hash (RFC 7518 section 3.5)")
+			}
 			claims, err := parseClaims(payload)
 			return header, claims, err
 		}
 	}
 	return jose.Header{}, nil, errors.New("no key of the client verifies the signature")
+}
+
+// saltFits reports whether the salt of a verified PSS signature is as long as its
+// hash. The verification accepts any length, and many providers do not.
+func saltFits(token string, signature jose.Signature, key any) bool {
+	hash := map[string]crypto.Hash{"PS256": crypto.SHA256, "PS384": crypto.SHA384, "PS512": crypto.SHA512}[signature.Protected.Algorithm]
+	public, ok := key.(*rsa.PublicKey)
+	if !ok || hash == 0 {
+		return true
+	}
+	digest := hash.New()
+	io.WriteString(digest, token[:strings.LastIndex(token, ".")])
+	return rsa.VerifyPSS(public, hash, digest.Sum(nil), signature.Signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 }
 
 // fits reports whether a key may have signed a token with this header.
