@@ -33,8 +33,10 @@ func GitLab(url string, client Client) core.Provider {
 // option hostname with the url.
 //
 // SigningKeys: choose the client authenticator "Signed Jwt", and under "Keys"
-// the JWKS URL, or import the keys. Of the result, Requests.PAR, Client.DPoP
-// and FAPI2 fit Keycloak's settings and client profiles of these names.
+// the JWKS URL, or import the keys. FAPI2 of the result fits Keycloak's client
+// profiles for FAPI 2. With Requests.SignedResponse, switch on "Exclude Issuer
+// From Authentication Response" in the client's compatibility modes. Otherwise
+// Keycloak's signed response has the claim iss twice, and is refused.
 //
 // https://www.keycloak.org/securing-apps/oidc-layers,
 // https://www.keycloak.org/docs/latest/server_admin/#_client-credentials
