@@ -61,10 +61,17 @@ type ClientConfig struct {
 	AssertionAudience string
 
 	// DPoP binds tokens to a key (RFC 9449), so that a stolen token is of no use: each
-	// request that uses one has a fresh signature. [Client] adds it; a program that sends
-	// the token of [TokenSource] itself has to. An answer with a Bearer token is refused.
-	// The key is derived from SessionKey, so all replicas have it, and it signs by ES256.
-	// False: bearer tokens.
+	// request that uses one has a proof, a new signature by ES256. [Client] and
+	// [Authenticator.GrantClient] add it, and no other HTTP client can. The metadata must
+	// offer ES256 in dpop_signing_alg_values_supported. A response with a bearer token is
+	// refused.
+	//
+	// The key is derived from SessionKey, RedirectURL, Sessions.CookieName, Issuer and
+	// ClientID. So all replicas have it, without another secret, and a restart keeps it.
+	// Tokens that were bound to the key of a former SessionKey need it in
+	// [SessionConfig.OldKeys]. Without it, the next refresh binds new tokens to the current
+	// key, but a provider refuses that refresh to a client without a secret or key of its
+	// own. False: bearer tokens.
 	DPoP bool
 }
 

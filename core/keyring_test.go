@@ -51,6 +51,53 @@ func TestEachLoginHasItsOwnKeys(t *testing.T) {
 	}
 }
 
+// The DPoP key of each registration is its own, and the same in every process. Former
+// session keys give the former ones.
+func TestEachRegistrationHasItsOwnDPoPKey(t *testing.T) {
+	t.Parallel()
+	const at, id = "https://app.example.test/auth/callback", "app https://id.example.test"
+	ring := keyring{redirectURL: at, cookieName: "pixy", vault: "cookies", sessionKeys: [][]byte{keyA}}
+	derive := func(ring keyring, id string) (thumbprints []string) {
+		keys, err := ring.proofKeys(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			thumbprints = append(thumbprints, key.Thumbprint)
+		}
+		return thumbprints
+	}
+	first := derive(ring, id)
+	const want = "jOAtxpO1ubNdWnGKf50D4ZZlUZNS9kBWkzzQPvw1K1k"
+	if len(first) != 1 || first[0] != want {
+		t.Errorf("got %q, want %s: tokens that are stored are bound to it", first, want)
+	}
+	seen := map[string]bool{first[0]: true}
+	for name, change := range map[string]func(*keyring) string{
+		"another path":        func(k *keyring) string { k.redirectURL += "2"; return id },
+		"another cookie":      func(k *keyring) string { k.cookieName = "staff"; return id },
+		"another session key": func(k *keyring) string { k.sessionKeys = [][]byte{keyB}; return id },
+		"another client":      func(*keyring) string { return "b" + id },
+		"another provider":    func(*keyring) string { return id + "/" },
+	} {
+		other := ring
+		id := change(&other)
+		got := derive(other, id)
+		if seen[got[0]] {
+			t.Errorf("%s: the same key", name)
+		}
+		seen[got[0]] = true
+	}
+	ring.vault = "store"
+	if got := derive(ring, id); got[0] != first[0] {
+		t.Error("the key depends on where sessions are")
+	}
+	ring.sessionKeys = [][]byte{keyB, keyA}
+	if got := derive(ring, id); len(got) != 2 || got[1] != first[0] || got[0] == first[0] {
+		t.Errorf("after a change of the session key: got %q", got)
+	}
+}
+
 var (
 	keyA = []byte("0123456789abcdef0123456789abcdef")
 	keyB = []byte("fedcba9876543210fedcba9876543210")

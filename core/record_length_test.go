@@ -25,11 +25,11 @@ func TestRecordsOfAnotherLengthAreNone(t *testing.T) {
 	}{
 		"session": {session.encode(), func(s string) bool { _, ok := decodeSession(s); return ok }},
 		"tokens": {
-			(&tokens{Access: "AAAA.BBBB.c+c", Refresh: "refresh", Nonce: "nonce", Expires: now, RefreshDue: now, AuthTime: now}).encode(),
+			(&tokens{Access: "AAAA.BBBB.c+c", Refresh: "refresh", Nonce: "nonce", Key: "L8oWDrMCfEMxMKRSmKY9Mkh1PnJTLBNlSZSTRA3kvz0", Expires: now, RefreshDue: now, AuthTime: now}).encode(),
 			func(s string) bool { _, ok := decodeTokens(s); return ok },
 		},
 		"attempt": {
-			(&attempt{state: "s", nonce: "n", verifier: "v", provider: "app https://id.example.test", returnTo: "/me", payload: "link", begun: now}).encode(),
+			(&attempt{state: "s", nonce: "n", verifier: "v", provider: "app https://id.example.test", returnTo: "/me", payload: "link", key: "thumbprint", begun: now}).encode(),
 			func(s string) bool { _, ok := decodeAttempt(s); return ok },
 		},
 		"options": {

@@ -21,6 +21,10 @@ func FuzzRecords(f *testing.F) {
 	f.Add(LoginOptions{AuthParams: url.Values{"prompt": {"login"}}, Require: Requirement{MaxAge: time.Hour, ACR: []string{"a", "b"}}}.encode(now))
 	f.Add(append((&session{user: User{Issuer: "i", Subject: "s"}}).encode(), "more"...))
 	f.Add((&tokens{Access: "a", Refresh: "r", Nonce: "n", Expires: now, RefreshDue: now}).encode())
+	f.Add((&tokens{Access: "a", Key: "L8oWDrMCfEMxMKRSmKY9Mkh1PnJTLBNlSZSTRA3kvz0"}).encode())
+	bound := newAttempt("provider", "/me", false, now)
+	bound.key = "L8oWDrMCfEMxMKRSmKY9Mkh1PnJTLBNlSZSTRA3kvz0"
+	f.Add(bound.encode())
 	f.Add([]byte{1})
 	f.Add([]byte(nil))
 	f.Fuzz(func(t *testing.T, encoded []byte) {

@@ -234,6 +234,7 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"rule 12: no openid", func(c *Config) { c.Providers[0].Scopes = []string{"email"} }, "Providers[0].Scopes lacks openid"},
 		{"rule 15: reserved parameter", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"state": {"x"}} }, "AuthParams sets state"},
 		{"rule 15: PKCE parameter", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"code_challenge_method": {"plain"}} }, "AuthParams sets code_challenge_method"},
+		{"rule 15: DPoP parameter", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"dpop_jkt": {"x"}} }, "AuthParams sets dpop_jkt"},
 		{"rule 69: max_age", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"max_age": {"0"}} }, ""},
 		{"rule 69: max_age that is no number of seconds", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"max_age": {"1h"}} }, "AuthParams has max_age"},
 		{"rule 69: max_age that is negative", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"max_age": {"-1"}} }, "AuthParams has max_age"},

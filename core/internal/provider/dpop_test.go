@@ -79,30 +79,32 @@ func TestAProofIsForOneRequest(t *testing.T) {
 		{"GET", "http://127.0.0.1:80/a&b", "", "", map[string]any{"htm": "GET", "htu": "http://127.0.0.1/a&b"}},
 		{"GET", "http://[::1]:443/", "", "", map[string]any{"htm": "GET", "htu": "http://[::1]:443/"}},
 	} {
-		target, err := url.Parse(test.url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		proof, err := key.prove(test.method, target, test.access, test.nonce, now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := read(t, proof)
-		if jti := got.text("jti"); len(jti) < 26 {
-			t.Errorf("jti is %q", jti)
-		}
-		delete(got.claims, "jti")
-		test.want["iat"] = 1.8e9
-		if fmt.Sprint(got.claims) != fmt.Sprint(test.want) {
-			t.Errorf("got %v, want %v", got.claims, test.want)
-		}
-		jwk, _ := got.header["jwk"].(map[string]any)
-		if len(got.header) != 3 || got.header["typ"] != "dpop+jwt" || got.header["alg"] != "ES256" || got.key != key.Thumbprint {
-			t.Errorf("got %v", got.header)
-		}
-		if len(jwk) != 4 || jwk["kty"] != "EC" || jwk["crv"] != "P-256" || jwk["x"] == nil || jwk["y"] == nil {
-			t.Errorf("jwk is %v: nothing but the public key may be in it", jwk)
-		}
+		t.Run("rule 134: "+test.method+" "+test.url, func(t *testing.T) {
+			target, err := url.Parse(test.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			proof, err := key.prove(test.method, target, test.access, test.nonce, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := read(t, proof)
+			if jti := got.text("jti"); len(jti) < 26 {
+				t.Errorf("jti is %q", jti)
+			}
+			delete(got.claims, "jti")
+			test.want["iat"] = 1.8e9
+			if fmt.Sprint(got.claims) != fmt.Sprint(test.want) {
+				t.Errorf("got %v, want %v", got.claims, test.want)
+			}
+			jwk, _ := got.header["jwk"].(map[string]any)
+			if len(got.header) != 3 || got.header["typ"] != "dpop+jwt" || got.header["alg"] != "ES256" || got.key != key.Thumbprint {
+				t.Errorf("got %v", got.header)
+			}
+			if len(jwk) != 4 || jwk["kty"] != "EC" || jwk["crv"] != "P-256" || jwk["x"] == nil || jwk["y"] == nil {
+				t.Errorf("jwk is %v: nothing but the public key may be in it", jwk)
+			}
+		})
 	}
 }
 
@@ -175,7 +177,7 @@ func TestARequestIsSentAgainForANonce(t *testing.T) {
 		"status 200":               {[]func(*http.Request) *http.Response{response(200, nonceError, "DPoP-Nonce", "nonce-1")}, []string{""}, CodeTokenRefused},
 		"status 503":               {[]func(*http.Request) *http.Response{response(503, nonceError, "DPoP-Nonce", "nonce-1")}, []string{""}, CodeUnavailable},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run("rule 136: "+name, func(t *testing.T) {
 			t.Parallel()
 			key, server := newTestProofKey(t), &tokenServer{answers: test.answers}
 			g, m := newTestGrant(server, key)
@@ -214,33 +216,35 @@ func TestARequestIsSentAgainForANonce(t *testing.T) {
 // The nonce of any response is in the next proof for the same server, and for no other.
 func TestANonceIsForTheNextRequest(t *testing.T) {
 	t.Parallel()
-	server := &tokenServer{answers: []func(*http.Request) *http.Response{
-		response(200, boundAnswer, "DPoP-Nonce", "nonce-1"),
-		response(400, `{"error":"invalid_grant"}`, "DPoP-Nonce", "nonce-2"),
-		response(503, "", "DPoP-Nonce", "nonce-3"),
-		response(200, boundAnswer),
-	}}
-	g, m := newTestGrant(server, newTestProofKey(t))
-	ask := func() string {
-		g.refreshToken(t.Context(), m, &Tokens{Refresh: "refresh-1"})
-		return read(t, server.proofs[len(server.proofs)-1]).text("nonce")
-	}
-	for i, want := range []string{"", "nonce-1", "nonce-2", "nonce-3", "nonce-3"} {
-		if got := ask(); got != want {
-			t.Errorf("request %d: got %q, want %q", i, got, want)
+	t.Run("rule 138: of any response", func(t *testing.T) {
+		server := &tokenServer{answers: []func(*http.Request) *http.Response{
+			response(200, boundAnswer, "DPoP-Nonce", "nonce-1"),
+			response(400, `{"error":"invalid_grant"}`, "DPoP-Nonce", "nonce-2"),
+			response(503, "", "DPoP-Nonce", "nonce-3"),
+			response(200, boundAnswer),
+		}}
+		g, m := newTestGrant(server, newTestProofKey(t))
+		ask := func() string {
+			g.refreshToken(t.Context(), m, &Tokens{Refresh: "refresh-1"})
+			return read(t, server.proofs[len(server.proofs)-1]).text("nonce")
 		}
-	}
-	m.TokenEndpoint = "https://id.example.test:8443/token"
-	if got := ask(); got != "" {
-		t.Errorf("another server got %q", got)
-	}
-	m.TokenEndpoint = "https://ID.example.test:443/other"
-	if got := ask(); got != "nonce-3" {
-		t.Errorf("the same server got %q", got)
-	}
-	if len(server.proofs) != 7 {
-		t.Errorf("%d requests", len(server.proofs))
-	}
+		for i, want := range []string{"", "nonce-1", "nonce-2", "nonce-3", "nonce-3"} {
+			if got := ask(); got != want {
+				t.Errorf("request %d: got %q, want %q", i, got, want)
+			}
+		}
+		m.TokenEndpoint = "https://id.example.test:8443/token"
+		if got := ask(); got != "" {
+			t.Errorf("another server got %q", got)
+		}
+		m.TokenEndpoint = "https://ID.example.test:443/other"
+		if got := ask(); got != "nonce-3" {
+			t.Errorf("the same server got %q", got)
+		}
+		if len(server.proofs) != 7 {
+			t.Errorf("%d requests", len(server.proofs))
+		}
+	})
 }
 
 func TestTheTypeOfTokensIsTheOneAskedFor(t *testing.T) {
@@ -254,22 +258,24 @@ func TestTheTypeOfTokensIsTheOneAskedFor(t *testing.T) {
 		{true, "Bearer", false}, {true, "", false}, {true, "DPoP ", false}, {true, "mac", false},
 		{false, "Bearer", true}, {false, "bEARER", true}, {false, "DPoP", false}, {false, "", false},
 	} {
-		server := &tokenServer{answers: []func(*http.Request) *http.Response{response(200, fmt.Sprintf(`{"access_token":"access","token_type":%q}`, test.kind))}}
-		g, m := newTestGrant(server)
-		if test.dpop {
-			g, m = newTestGrant(server, newTestProofKey(t))
-		}
-		token, err := g.exchange(t.Context(), m, "code", Request{})
-		refused, _ := err.(*Error)
-		if (token != nil) != test.ok || !test.ok && (refused == nil || refused.Code != CodeTokenResponse) {
-			t.Errorf("DPoP %v, %q: got %v, %v", test.dpop, test.kind, token, err)
-		}
-		if test.ok && (g.tokensOf(token).Key != "") != test.dpop {
-			t.Errorf("DPoP %v: tokens have the key %q", test.dpop, g.tokensOf(token).Key)
-		}
-		if (server.proofs[0] != "") != test.dpop {
-			t.Errorf("DPoP %v: the proof is %q", test.dpop, server.proofs[0])
-		}
+		t.Run(fmt.Sprintf("rule 139: DPoP %v, %q", test.dpop, test.kind), func(t *testing.T) {
+			server := &tokenServer{answers: []func(*http.Request) *http.Response{response(200, fmt.Sprintf(`{"access_token":"access","token_type":%q}`, test.kind))}}
+			g, m := newTestGrant(server)
+			if test.dpop {
+				g, m = newTestGrant(server, newTestProofKey(t))
+			}
+			token, err := g.exchange(t.Context(), m, "code", Request{})
+			refused, _ := err.(*Error)
+			if (token != nil) != test.ok || !test.ok && (refused == nil || refused.Code != CodeTokenResponse) {
+				t.Errorf("got %v, %v", token, err)
+			}
+			if test.ok && (g.tokensOf(token).Key != "") != test.dpop {
+				t.Errorf("DPoP %v: tokens have the key %q", test.dpop, g.tokensOf(token).Key)
+			}
+			if (server.proofs[0] != "") != test.dpop {
+				t.Errorf("DPoP %v: the proof is %q", test.dpop, server.proofs[0])
+			}
+		})
 	}
 }
 
@@ -313,10 +319,12 @@ func TestMetadataMustOfferTheProofs(t *testing.T) {
 		"no metadata":            {Config{ProofKeys: keys, Endpoints: Endpoints{AuthURL: "https://a.example.test"}}, nil, true},
 		"DPoP is not configured": {Config{}, []string{"PS256"}, true},
 	} {
-		err := test.config.checkProofs(test.announced)
-		if (err == nil) != test.ok || err != nil && !strings.HasPrefix(err.Error(), "dpop_signing_alg_values_supported ") {
-			t.Errorf("%s: got %v", name, err)
-		}
+		t.Run("rule 141: "+name, func(t *testing.T) {
+			err := test.config.checkProofs(test.announced)
+			if (err == nil) != test.ok || err != nil && !strings.HasPrefix(err.Error(), "dpop_signing_alg_values_supported ") {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 

@@ -67,7 +67,7 @@ func TestAResourceIsAskedAgainForANonce(t *testing.T) {
 		"status 200":                        {answers: answers{response(200, "", "WWW-Authenticate", challengeNonce, "DPoP-Nonce", "nonce-1"), ok}, nonces: []string{""}, status: 200},
 		"a nonce that no proof can have in": {answers: answers{response(401, "", "WWW-Authenticate", challengeNonce, "DPoP-Nonce", "a\"b"), ok}, nonces: []string{""}, status: 401},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run("rules 135, 137: "+name, func(t *testing.T) {
 			t.Parallel()
 			key, server := newTestProofKey(t), &api{answers: test.answers}
 			g, _ := newTestGrant(nil, key)
