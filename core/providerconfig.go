@@ -82,8 +82,8 @@ type Provider struct {
 	// SignedRequest and SignedResponse it is FAPI 2.0 Message Signing. What the
 	// configuration lacks is an error of New, and what the provider lacks is an error of
 	// discovery. Both name the clause. All endpoints come from the metadata, so of Endpoints
-	// only HTTPClient may be set. A transport that is no [*http.Transport] chooses its TLS
-	// versions and suites itself. False: each part can be used alone.
+	// only MetadataURL and HTTPClient may be set. A transport that is no [*http.Transport]
+	// chooses its TLS versions and suites itself. False: each part can be used alone.
 	FAPI2 bool
 
 	// Client configures how this application authenticates.

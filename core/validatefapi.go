@@ -35,7 +35,7 @@ func (c *Config) completeFAPI(i int, prefix string, faults *faults) {
 		lacks("5.2.1 (5)", "Endpoints.HTTPClient, or HTTPClient of Config, does not verify certificates; leave InsecureSkipVerify false, and give RootCAs for a private authority")
 	}
 	for _, place := range append(p.places(), place{"Endpoints.Keys", string(p.Endpoints.Keys)}) {
-		if place.url != "" && place.field != "Issuer" {
+		if place.url != "" && place.field != "Issuer" && place.field != "Endpoints.MetadataURL" {
 			lacks("5.3.3.1 (9)", place.field+" replaces the metadata; leave it empty")
 		}
 	}

@@ -64,6 +64,7 @@ func TestFAPI2IsAnErrorOfNewThatNamesTheClause(t *testing.T) {
 		{"without OpenID Connect", func(c *Config) {
 			c.Providers[0].FetchUser = func(context.Context, *http.Client) (map[string]any, error) { return nil, nil }
 		}, "", ""},
+		{"another place of the metadata", func(c *Config) { c.Providers[0].Endpoints.MetadataURL = "https://id.example.test/m" }, "", ""},
 		{"a form that is not signed", func(c *Config) { c.Providers[0].Requests.FormPost = true }, "", ""},
 		{"an RSA key", key(rsaKey, ""), "", ""},
 		{"an RSA key for PS256", key(rsaKey, "PS256"), "", ""},
@@ -88,7 +89,6 @@ func TestFAPI2IsAnErrorOfNewThatNamesTheClause(t *testing.T) {
 		{"no metadata", endpoints(func(*EndpointConfig) {}), "Endpoints.AuthURL replaces the metadata", "5.3.3.1 (9)"},
 		{"keys by hand", func(c *Config) { c.Providers[0].Endpoints.Keys = publicKeys }, "Endpoints.Keys replaces the metadata", "5.3.3.1 (9)"},
 		{"an internal URL", func(c *Config) { c.Providers[0].Endpoints.InternalURL = "https://id.internal" }, "Endpoints.InternalURL replaces the metadata", "5.3.3.1 (9)"},
-		{"another place of the metadata", func(c *Config) { c.Providers[0].Endpoints.MetadataURL = "https://id.example.test/m" }, "Endpoints.MetadataURL replaces the metadata", "5.3.3.1 (9)"},
 		{"tenants", func(c *Config) {
 			p := tenantExample()
 			p.FAPI2, p.Client = true, c.Providers[0].Client
