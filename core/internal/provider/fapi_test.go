@@ -241,3 +241,34 @@ func noUser(context.Context, *http.Client, *Tokens) (map[string]any, error) { re
 func noCertificate() (*tls.Certificate, error) { return nil, nil }
 
 func noSecret(context.Context) (string, error) { return "", nil }
+
+func TestFAPIAlgorithmOfAKey(t *testing.T) {
+	t.Parallel()
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		key       crypto.Signer
+		alg, want string
+		ok        bool
+	}{
+		{rsaKey, "", "PS256", true},
+		{rsaKey, "PS256", "PS256", true},
+		{rsaKey, "RS256", "", false},
+		{rsaKey, "PS512", "", false},
+		{newP256(t), "", "ES256", true},
+		{p384, "", "", false},
+		{p384, "ES384", "", false},
+		{nil, "ES256", "ES256", true}, // New reports the key
+		{newP256(t), "EdDSA", "EdDSA", true},
+	} {
+		if got, ok := FAPIAlgorithm(test.key, test.alg); got != test.want || ok != test.ok {
+			t.Errorf("%T for %q: got %q, %v", test.key, test.alg, got, ok)
+		}
+	}
+}
