@@ -55,7 +55,10 @@ func (a *Authenticator) callback(t *turn) error {
 		t.w.WriteHeader(http.StatusServiceUnavailable)
 		return nil
 	}
-	query := t.r.URL.Query() // skips malformed parameters
+	query, err := a.decrypted(t, t.r.URL.Query()) // which skips malformed parameters
+	if err != nil {
+		return err
+	}
 	said := provider.Unverified(query)
 	attempt := a.match(t.r, said)
 	if attempt == nil {

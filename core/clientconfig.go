@@ -26,13 +26,22 @@ type ClientConfig struct {
 	// Nil: none.
 	SigningKeys []SigningKey `json:"-"`
 
-	// DecryptionKeys decrypt ID tokens and UserInfo that the provider encrypts to the
-	// client (RFC 7516): each is an RSA key of at least 2048 bits as [*rsa.PrivateKey] or
-	// [crypto.Decrypter] for RSA-OAEP-256 and RSA-OAEP, or an [*ecdsa.PrivateKey] or
-	// [*ecdh.PrivateKey] on P-256, P-384 or P-521 for ECDH-ES. Tokens that are not encrypted are accepted
-	// as well, because their signature is verified in any case. [Config.KeysPath] publishes
-	// the public parts, each with its JWK thumbprint (RFC 7638) as kid. Nil: encrypted
-	// tokens are refused.
+	// DecryptionKeys decrypt ID tokens, logout tokens, UserInfo and signed responses that the
+	// provider encrypts to the client (RFC 7516). Each is an RSA key of at least 2048 bits as
+	// [*rsa.PrivateKey] or [crypto.Decrypter], for RSA-OAEP-256 and RSA-OAEP, or an
+	// [*ecdsa.PrivateKey] or [*ecdh.PrivateKey] on P-256, P-384 or P-521, for ECDH-ES,
+	// ECDH-ES+A128KW and ECDH-ES+A256KW. The content is by A128GCM, A256GCM, A128CBC-HS256 or
+	// A256CBC-HS512, and never compressed. Tokens that are not encrypted are accepted as
+	// well, because their signature is verified in any case.
+	//
+	// A Decrypter may be a key in a KMS, and must be safe for concurrent use. Its error
+	// [rsa.ErrDecryption] means that the token is not for this key. If it fails in another way,
+	// or takes more than ten seconds, the request fails with status 503.
+	//
+	// [Config.KeysPath] publishes the public parts, each with its JWK thumbprint (RFC 7638)
+	// as kid. To replace a key, put the new one first, and keep the old one until the
+	// provider has fetched the set. At most four keys are tried for a token whose kid is
+	// unknown. Nil: encrypted tokens fail.
 	DecryptionKeys []crypto.PrivateKey `json:"-"`
 
 	// Certificate returns the client certificate for mutual TLS (RFC 8705), with its private

@@ -38,10 +38,11 @@
 //     a session that the page's guard sees.
 //   - The token response: the code is sent once, with the verifier and with the client
 //     authentication of the metadata. token_type is Bearer.
-//   - The ID token: a signature by a key of the provider, with the registered algorithm
-//     ([CheckConfig.SigningAlg]) or an asymmetric one from the metadata; iss, aud, azp,
-//     exp, iat, nbf, nonce, sub; at_hash and typ JWT if present; auth_time if max_age
-//     was sent, and acr if a Requirement names some.
+//   - The ID token, which is decrypted first if it is encrypted
+//     ([ClientConfig.DecryptionKeys]): a signature by a key of the provider, with the
+//     registered algorithm ([CheckConfig.SigningAlg]) or an asymmetric one from the
+//     metadata; iss, aud, azp, exp, iat, nbf, nonce, sub; at_hash and typ JWT if present;
+//     auth_time if max_age was sent, and acr if a Requirement names some.
 //   - UserInfo, if it is requested: the same sub. A provider without OpenID Connect has
 //     no ID token: FetchUser must return a sub.
 //   - OnLogin, which is the application's own check.
@@ -163,7 +164,7 @@
 //	id_token_untrusted        502     the ID token failed a check; see the log
 //	userinfo_untrusted        502     UserInfo is about another user, or cannot be read; see the log
 //	provider_metadata_invalid 502     metadata or keys are wrong; check Issuer
-//	client_credential_unavailable 503     Client.SecretFunc, SigningKeys or Certificate failed; see the log
+//	client_credential_unavailable 503     Client.SecretFunc, a private key or Certificate failed; see the log
 //	provider_unavailable      503     the provider is down or slow; try again
 //	session_lost              500     a login succeeded, and its session is gone, so the browser would go
 //	                                  in circles; the log has the likely causes

@@ -147,7 +147,8 @@ type RequestConfig struct {
 	// refused. With FormPost, the response mode is form_post.jwt. The algorithm is
 	// Checks.SigningAlg, or one that the metadata lists for such responses, or, if it lists
 	// none, for ID tokens. A provider whose metadata lists response modes without this one
-	// fails discovery. FormPostUser cannot be set as well. False: the response is not
+	// fails discovery. It may be encrypted to [ClientConfig.DecryptionKeys], and is then
+	// read only in a browser with a login in progress. FormPostUser cannot be set as well. False: the response is not
 	// signed.
 	SignedResponse bool
 

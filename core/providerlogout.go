@@ -47,6 +47,9 @@ func (a *Authenticator) endByToken(t *turn) error {
 	if err != nil {
 		return errBadLogoutToken(err)
 	}
+	if raw, err = a.registrations.open(t.r.Context(), raw); err != nil {
+		return err
+	}
 	claimed, err := provider.ClaimedBy(raw)
 	if err != nil {
 		return errBadLogoutToken(err)

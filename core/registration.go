@@ -68,7 +68,7 @@ func register(config Config, now func() time.Time) (registrations, error) {
 			Endpoints: p.Endpoints.forRoom(), PlainHTTP: p.plainHTTP(config.RedirectURL), AuthMethod: p.Client.AuthMethod, FetchUser: at.fetcher(),
 			PAR: p.Requests.PAR, SignedRequest: p.Requests.SignedRequest, SignedResponse: p.Requests.SignedResponse,
 			AuthorizationDetails: p.Requests.AuthorizationDetails, FAPI2: p.FAPI2,
-			SigningKeys: p.Client.signingKeys(), DecryptionKeys: p.Client.DecryptionKeys,
+			SigningKeys: p.Client.signingKeys(), DecryptionKeys: p.Client.decryptionKeys(),
 			Certificate: p.Client.Certificate, AssertionAudience: p.Client.AssertionAudience, ProofKeys: keys,
 			TokenLifetime: config.Tokens.Lifetime, Client: client, Now: now,
 			Log: config.Logger.With("provider", p.Name, "issuer", p.Issuer),
@@ -159,6 +159,13 @@ func (r *registration) discover(ctx context.Context) error {
 // issues reports whether the provider is issuer, or has it as a tenant.
 func (r *registration) issues(issuer string) bool { return r.provider.Issues(issuer) }
 
+// open returns the content of a token that is encrypted to the client, and any other as it
+// is. The error is an [*Error] only if the keys are unavailable.
+func (r *registration) open(ctx context.Context, token string) (string, error) {
+	text, err := r.provider.Open(ctx, token)
+	return text, r.failure(err)
+}
+
 func (r *registration) answer(ctx context.Context, query url.Values) (url.Values, error) {
 	answer, err := r.provider.Answer(ctx, query)
 	return answer, r.failure(err)
@@ -238,6 +245,15 @@ func (p *Provider) secret() func(context.Context) (string, error) {
 		}
 		return secret, nil
 	}
+}
+
+// decryptionKeys returns the keys in the form that package provider takes.
+func (c *ClientConfig) decryptionKeys() []*provider.DecryptionKey {
+	keys := make([]*provider.DecryptionKey, len(c.DecryptionKeys))
+	for i, key := range c.DecryptionKeys {
+		keys[i], _ = provider.NewDecryptionKey(key) // New has checked it
+	}
+	return keys
 }
 
 // signingKeys returns the keys in the form that package provider takes.

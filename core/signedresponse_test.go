@@ -31,6 +31,14 @@ func newSignedRig(t testing.TB, change ...func(*core.Config)) *rig {
 	return newRigOf(t, signsResponses, append([]func(*core.Config){signedOnly}, change...)...)
 }
 
+// flipFirst changes the first character of base64url.
+func flipFirst(s string) string {
+	if s[0] == 'A' {
+		return "B" + s[1:]
+	}
+	return "A" + s[1:]
+}
+
 // claimsIn returns the claims of a signed response.
 func claimsIn(t testing.TB, response string) (claims map[string]any) {
 	t.Helper()
@@ -156,8 +164,8 @@ func signedRefusals() []refusal {
 		{name: "jarm: nbf in quotes", answer: claim("nbf", "1"), code: "callback_untrusted"},
 		{name: "fapi2-security-profile-final-client-test-ensure-jarm-with-invalid-sig-fails", callback: func(q url.Values) {
 			response := q.Get("response")
-			at := strings.LastIndexByte(response, '.') + 10
-			q.Set("response", response[:at]+string('A'+'B'-response[at]&1)+response[at+1:])
+			at := strings.LastIndexByte(response, '.') + 1
+			q.Set("response", response[:at]+flipFirst(response[at:]))
 		}, code: "callback_untrusted"},
 		{name: "fapi2-security-profile-final-client-test-ensure-jarm-signature-is-not-none", answer: header("alg", "none"), code: "callback_untrusted"},
 		{name: "jarm: signed by the public key as a secret", answer: header("alg", "HS256"), code: "callback_untrusted"},

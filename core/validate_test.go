@@ -478,6 +478,14 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"a key for two purposes", func(c *Config) {
 			c.Providers[0].Client.SigningKeys, c.Providers[0].Client.DecryptionKeys = []SigningKey{{Signer: signingKey}}, []crypto.PrivateKey{signingKey}
 		}, "Providers[0].Client.DecryptionKeys[0] is a key that both signs and decrypts; use two keys"},
+		{"a decryption key without OpenID Connect", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].Client.DecryptionKeys = []crypto.PrivateKey{signingKey}
+		}, "Providers[0].Client.DecryptionKeys is not used with FetchUser, unless Requests.SignedResponse is set"},
+		{"a decryption key for signed responses", func(c *Config) {
+			c.Providers[0] = oauth2Example()
+			c.Providers[0].Client.DecryptionKeys, c.Providers[0].Requests.SignedResponse, c.Providers[0].Endpoints.Keys = []crypto.PrivateKey{signingKey}, true, publicKeys
+		}, ""},
 		{"a decryption key that is no key", func(c *Config) { c.Providers[0].Client.DecryptionKeys = []crypto.PrivateKey{"x"} }, "Providers[0].Client.DecryptionKeys[0] is of type string; give an RSA key"},
 		{"a signing key that nothing uses", func(c *Config) {
 			c.Providers[0].ClientSecret, c.Providers[0].Client = "x", ClientConfig{SigningKeys: []SigningKey{{Signer: signingKey}}, AuthMethod: "client_secret_post"}

@@ -42,9 +42,12 @@ func (p *Provider) completeClient(prefix string, faults *faults) {
 			faults.add("%sClient.SigningKeys[%d] %v", prefix, i, err)
 		}
 	}
+	if len(c.DecryptionKeys) > 0 && !p.needsKeys() {
+		faults.add("%sClient.DecryptionKeys is not used with FetchUser, unless Requests.SignedResponse is set; leave it nil", prefix)
+	}
 	c.DecryptionKeys = slices.Clone(c.DecryptionKeys)
 	for i, key := range c.DecryptionKeys {
-		if _, err := provider.PublicEncryptionKey(key); err != nil {
+		if _, err := provider.NewDecryptionKey(key); err != nil {
 			faults.add("%sClient.DecryptionKeys[%d] %v", prefix, i, err)
 		}
 	}

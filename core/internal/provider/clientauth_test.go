@@ -417,7 +417,7 @@ func TestSignersThatHang(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	var all sync.WaitGroup
-	for range maxSignatures + 10 {
+	for range maxKeyUses + 10 {
 		all.Go(func() {
 			failed := new(Error)
 			if _, err := key.sign(ctx, "ES256", "JWT", nil); !errors.As(err, &failed) || failed.Code != CodeCredential || !errors.Is(err, context.DeadlineExceeded) {
@@ -426,7 +426,7 @@ func TestSignersThatHang(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if got := asked.Load(); got > maxSignatures {
+	if got := asked.Load(); got > maxKeyUses {
 		t.Errorf("%d at a time", got)
 	}
 	close(release)

@@ -14,6 +14,7 @@ type codeGrant struct {
 	config   Config
 	metadata *document[metadata] // set by newOIDCProvider or newOAuth2Provider
 	idTokens *idTokens           // set by verifySignatures; nil: the provider signs nothing
+	opening  chan struct{}       // one element for each call of Open that decrypts
 
 	// DPoP nonces of the authorization server, and of resources. Both may have one origin.
 	nonces, resourceNonces nonces

@@ -95,6 +95,17 @@ func (t *idTokens) genuine(ctx context.Context, token, accessToken string, algs 
 	return nil, badIDToken(err)
 }
 
+// decrypt returns the signed ID token in an encrypted one, and any other as it is. It is
+// what the session keeps as hint for the logout, because the provider could not read the
+// encrypted one (RP-Initiated Logout section 2).
+func (t *idTokens) decrypt(ctx context.Context, token string) (string, error) {
+	text, err := t.config.decrypt(ctx, token)
+	if err != nil && !errors.As(err, new(*Error)) {
+		err = badIDToken(err)
+	}
+	return text, err
+}
+
 // open verifies the signature, by one of the provider's keys and one of algs, and
 // returns the claims and the header. An [*Error] means that the keys are unavailable,
 // which says nothing about the token.

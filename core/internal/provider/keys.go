@@ -94,6 +94,7 @@ func (g *codeGrant) verifySignatures() {
 	if keys.given = config.Keys; keys.given != nil {
 		keys.report(context.Background(), "Endpoints.Keys", keys.given.skipped)
 	}
+	g.opening = make(chan struct{}, maxOpened)
 	g.idTokens = &idTokens{config: config, now: config.Now, keys: keys}
 }
 

@@ -41,9 +41,12 @@ func (p *oidcProvider) Redeem(ctx context.Context, code string, a Request) (*Ide
 	if err != nil {
 		return nil, err
 	}
-	raw := token.idToken
-	if raw == "" {
+	if token.idToken == "" {
 		return nil, bad(CodeTokenResponse, "no id_token in the token response")
+	}
+	raw, err := p.idTokens.decrypt(ctx, token.idToken)
+	if err != nil {
+		return nil, err
 	}
 	claims, err := p.idTokens.verify(ctx, raw, token.access, a.Nonce, p.config.algorithms(m.SigningAlgs))
 	if err != nil {
@@ -89,7 +92,10 @@ func (p *oidcProvider) Refresh(ctx context.Context, held *Tokens, issuer, subjec
 	if err != nil {
 		return nil, err
 	}
-	raw := token.idToken
+	raw, err := p.idTokens.decrypt(ctx, token.idToken)
+	if err != nil {
+		return nil, err
+	}
 	authTime := held.AuthTime
 	if raw != "" {
 		if authTime, err = p.idTokens.verifyRefreshed(ctx, raw, token.access, held, issuer, subject, p.config.algorithms(m.SigningAlgs)); err != nil {

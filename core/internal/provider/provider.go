@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"crypto"
 	"crypto/sha256"
 	"crypto/tls"
 	"log/slog"
@@ -24,6 +23,10 @@ type Provider interface {
 	// AuthorizationURL returns the URL that begins a login in the browser. The
 	// parameters in more are added to those of the configuration, and replace them.
 	AuthorizationURL(ctx context.Context, a Request, more url.Values) (string, error)
+	// Open returns the content of a token that is encrypted to the client, and any other
+	// token as it is. The content may come from anyone. Of tokens from anonymous requests,
+	// it decrypts only a few at a time.
+	Open(ctx context.Context, token string) (string, error)
 	// Answer checks that a callback's query is this provider's, and returns the
 	// parameters of the authorization response.
 	Answer(ctx context.Context, query url.Values) (url.Values, error)
@@ -76,7 +79,7 @@ type Config struct {
 	AuthorizationDetails string
 
 	SigningKeys    []*SigningKey // the first one signs
-	DecryptionKeys []crypto.PrivateKey
+	DecryptionKeys []*DecryptionKey
 	Certificate    func() (*tls.Certificate, error)
 	ProofKeys      []*ProofKey // for DPoP, the current one first; nil: bearer tokens
 

@@ -16,18 +16,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/cryptosigner"
 
 	"github.com/pixyauth/pixy/core/internal/base64url"
 	"github.com/pixyauth/pixy/core/internal/told"
-)
-
-const (
-	signerPatience = 10 * time.Second // for one signature
-	maxSignatures  = 64               // of one key at a time
 )
 
 // A SigningKey is a private key of the client. It is safe for concurrent use.
@@ -49,7 +43,7 @@ func NewSigningKey(signer crypto.Signer, keyID, alg string) (*SigningKey, error)
 	}
 	key := &SigningKey{
 		public: jose.JSONWebKey{Key: public, KeyID: keyID, Algorithm: alg, Use: "sig"},
-		signer: signer, busy: make(chan struct{}, maxSignatures),
+		signer: signer, busy: make(chan struct{}, maxKeyUses),
 	}
 	possible := key.algorithms()
 	switch {
@@ -163,37 +157,11 @@ func (k *SigningKey) sign(ctx context.Context, alg jose.SignatureAlgorithm, typ 
 	if err != nil {
 		return "", &Error{CodeCredential, errors.New("the claims of a signed request are not JSON")}
 	}
-	ctx, cancel := context.WithTimeout(ctx, signerPatience)
-	defer cancel()
-	select {
-	case k.busy <- struct{}{}:
-	case <-ctx.Done():
-		return "", signerFailed(ctx.Err())
+	token, err := bounded(ctx, k.busy, func() (string, error) { return k.signNow(alg, typ, payload) })
+	if err != nil {
+		return "", signerFailed(err)
 	}
-	type result struct {
-		token string
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() { // a crypto.Signer cannot be canceled
-		defer func() { <-k.busy }()
-		defer func() {
-			if cause := recover(); cause != nil {
-				done <- result{err: errors.New("it panicked")}
-			}
-		}()
-		token, err := k.signNow(alg, typ, payload)
-		done <- result{token, err}
-	}()
-	select {
-	case signed := <-done:
-		if signed.err != nil {
-			return "", signerFailed(signed.err)
-		}
-		return signed.token, nil
-	case <-ctx.Done():
-		return "", signerFailed(ctx.Err())
-	}
+	return token, nil
 }
 
 func (k *SigningKey) signNow(alg jose.SignatureAlgorithm, typ string, payload []byte) (string, error) {
@@ -208,7 +176,7 @@ func (k *SigningKey) signNow(alg jose.SignatureAlgorithm, typ string, payload []
 	}
 	signed, err := signer.Sign(payload)
 	if err != nil {
-		return "", &toldError{told.Redact(err.Error(), asked.forms(payload)...), err}
+		return "", withoutInput(err, asked.input, payload)
 	}
 	return signed.CompactSerialize()
 }
@@ -233,15 +201,17 @@ func (s *askedSigner) Sign(random io.Reader, input []byte, options crypto.Signer
 	return s.Signer.Sign(random, input, options)
 }
 
-// forms returns the input and the payload as a text may show them.
-func (s *askedSigner) forms(payload []byte) (forms []string) {
-	for _, secret := range [][]byte{s.input, payload} {
+// withoutInput returns an error of a key of the application without what the key was given,
+// in any form that a text may show.
+func withoutInput(err error, inputs ...[]byte) error {
+	var forms []string
+	for _, secret := range inputs {
 		forms = append(forms,
 			string(secret), strings.Trim(strconv.Quote(string(secret)), `"`), strings.Trim(fmt.Sprint(secret), "[]"),
 			fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret),
 			base64.RawStdEncoding.EncodeToString(secret), base64.RawURLEncoding.EncodeToString(secret))
 	}
-	return forms
+	return &toldError{told.Redact(err.Error(), forms...), err}
 }
 
 // signerFailed returns the error for a key that is unavailable. The signer's own error is

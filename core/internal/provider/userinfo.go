@@ -1,11 +1,14 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // userInfo asks the UserInfo endpoint for claims of the user (OpenID Connect Core
@@ -34,16 +37,22 @@ func (p *oidcProvider) userInfo(ctx context.Context, m *metadata, token *tokenRe
 }
 
 // userInfoClaims reads a response: a JSON object, or a JWT that the provider has signed
-// for this client (section 5.3.2).
+// for this client (section 5.3.2). Either may be encrypted. Without a signature, it is as
+// good as the connection to the provider, which is what a response is that is not encrypted.
 func (p *oidcProvider) userInfoClaims(ctx context.Context, m *metadata, issuer, kind string, body []byte) (Claims, error) {
 	if kind != "application/jwt" {
-		c, err := DecodeClaims(body)
-		if err != nil {
-			return nil, badUserInfo(err)
-		}
-		return c, nil
+		return userInfoObject(body)
 	}
-	c, header, err := p.idTokens.open(ctx, strings.TrimSpace(string(body)), p.config.algorithms(m.UserInfoAlgs))
+	raw := strings.TrimSpace(string(body))
+	token, err := p.config.decrypt(ctx, raw)
+	if err == nil && IsEncrypted(raw) && isJSON(bytes.TrimSpace([]byte(token))) {
+		return userInfoObject([]byte(token))
+	}
+	var c Claims
+	var header jose.Header
+	if err == nil {
+		c, header, err = p.idTokens.open(ctx, token, p.config.algorithms(m.UserInfoAlgs))
+	}
 	signer, _ := c.Text("iss")
 	down := new(Error)
 	switch {
@@ -57,6 +66,14 @@ func (p *oidcProvider) userInfoClaims(ctx context.Context, m *metadata, issuer, 
 		return nil, badUserInfo(errors.New("aud is not this client"))
 	}
 	if err := checkType(header, "jwt", "userinfo+jwt"); err != nil {
+		return nil, badUserInfo(err)
+	}
+	return c, nil
+}
+
+func userInfoObject(text []byte) (Claims, error) {
+	c, err := DecodeClaims(text)
+	if err != nil {
 		return nil, badUserInfo(err)
 	}
 	return c, nil
