@@ -78,16 +78,19 @@ type flow struct {
 	replay    *replay
 }
 
-func newFlow(b *testing.B, alg string, logins int) *flow {
+func newFlow(b *testing.B, alg string, logins int, change ...func(*logintest.Client, *core.Config)) *flow {
 	b.Helper()
-	provider := logintest.NewProvider(issuer, logintest.Client{
-		ID: "app", Secret: "secret", RedirectURIs: []string{origin + "/auth/callback"},
-	})
+	client := logintest.Client{ID: "app", Secret: "secret", RedirectURIs: []string{origin + "/auth/callback"}}
+	config := core.Config{Providers: []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "secret"}}}
+	for _, f := range change {
+		f(&client, &config)
+	}
+	provider := logintest.NewProvider(issuer, client)
 	provider.User = logintest.User{Subject: "248289761001", Claims: claimsOfAUser()}
 	provider.Misbehave(logintest.Faults{IDToken: func(header, _ map[string]any) { header["alg"] = alg }})
 	f := &flow{replay: &replay{provider: provider.HTTPClient().Transport, answers: make(map[string][]byte)}}
 	f.config = core.Config{
-		Providers:   []core.Provider{{Issuer: issuer, ClientID: "app", ClientSecret: "secret"}},
+		Providers:   config.Providers,
 		RedirectURL: origin + "/auth/callback",
 		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
 		HTTPClient:  &http.Client{Transport: f.replay},

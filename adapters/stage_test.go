@@ -190,12 +190,20 @@ func everywhere(t *testing.T, story func(t *testing.T, start func(...func(*core.
 
 func newStage(t *testing.T, a *app, build func(*app, *core.Authenticator) http.Handler, change ...func(*core.Config)) *stage {
 	t.Helper()
+	return newStageOf(t, func(*logintest.Client) {}, a, build, change...)
+}
+
+// newStageOf is newStage with another registration at the provider.
+func newStageOf(t *testing.T, register func(*logintest.Client), a *app, build func(*app, *core.Authenticator) http.Handler, change ...func(*core.Config)) *stage {
+	t.Helper()
 	s := &stage{t: t, app: a, browser: logintest.NewBrowser()}
-	s.provider = logintest.NewProvider(issuer, logintest.Client{
+	client := logintest.Client{
 		ID: "app", Secret: "secret",
 		RedirectURIs:           []string{origin + "/auth/callback", origin + "/staff/auth/callback", origin + "/reader/auth/callback", origin + "/reader/auth/callback/one"},
 		PostLogoutRedirectURIs: []string{origin + "/maybe", origin + "/reader/maybe", origin + "/auth/logout"},
-	})
+	}
+	register(&client)
+	s.provider = logintest.NewProvider(issuer, client)
 	s.browser.Serve(issuer, s.provider)
 	s.auth = s.newAuth(change...)
 	s.handler = build(a, s.auth)
