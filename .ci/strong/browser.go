@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+const password = "correct horse battery staple"
+
+// A browser keeps cookies, follows redirects, and fills in the server's forms as ada.
+type browser struct{ client *http.Client }
+
+// A page is where a browser's redirects ended.
+type page struct {
+	*http.Response
+	body string
+}
+
+func (p *page) url() string { return p.Request.URL.String() }
+
+func (p *page) String() string { return fmt.Sprintf("%s with %s: %.600s", p.url(), p.Status, p.body) }
+
+func newBrowser(ca *authority) *browser {
+	jar, _ := cookiejar.New(nil) // never fails without options
+	return &browser{&http.Client{Transport: ca.transport(), Jar: jar}}
+}
+
+// get opens an address like a user who typed it.
+func (b *browser) get(address string) (*page, error) {
+	r, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	return b.do(r, "none")
+}
+
+// post submits a form of a page at an address.
+func (b *browser) post(from *url.URL, address string, form url.Values) (*page, error) {
+	r, err := http.NewRequest(http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", from.Scheme+"://"+from.Host)
+	if from.Host != r.URL.Host {
+		return b.do(r, "same-site") // another port of the same host
+	}
+	return b.do(r, "same-origin")
+}
+
+func (b *browser) do(r *http.Request, site string) (*page, error) {
+	r.Header.Set("Accept", "text/html,*/*;q=0.8")
+	r.Header.Set("Accept-Language", "en")
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	r.Header.Set("Sec-Fetch-Dest", "document")
+	r.Header.Set("Sec-Fetch-Site", site)
+	response, err := b.client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return &page{response, string(body)}, err
+}
+
+// through fills in forms until a page of the application answers.
+func (b *browser) through(page *page, application string) (*page, error) {
+	for range 6 {
+		if strings.HasPrefix(page.url(), application+"/") && page.Request.URL.Path != "/auth/logout" {
+			return page, nil
+		}
+		action, fields, ok := page.form()
+		if !ok {
+			return page, nil
+		}
+		var err error
+		if page, err = b.post(page.Request.URL, action, fields); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("six forms lead to %s", page)
+}
+
+var (
+	formTag   = regexp.MustCompile(`(?is)<form\b[^>]*>.*?</form>`)
+	inputTag  = regexp.MustCompile(`(?i)<(?:form|input|button)\b[^>]*>`)
+	attribute = regexp.MustCompile(`\s([\w-]+)="([^"]*)"`)
+)
+
+// form fills in the first form of a page, and presses its first button with a name.
+func (p *page) form() (action string, fields url.Values, ok bool) {
+	fields = make(url.Values)
+	pressed := false
+	for i, tag := range inputTag.FindAllString(formTag.FindString(p.body), -1) {
+		has := make(map[string]string)
+		for _, match := range attribute.FindAllStringSubmatch(tag, -1) {
+			has[strings.ToLower(match[1])] = html.UnescapeString(match[2])
+		}
+		name := has["name"]
+		switch kind := has["type"]; {
+		case i == 0:
+			target, err := p.Request.URL.Parse(has["action"])
+			if err != nil {
+				return "", nil, false
+			}
+			action, ok = target.String(), true
+		case kind == "hidden":
+			fields.Set(name, has["value"])
+		case kind == "text":
+			fields.Set(name, "ada")
+		case kind == "password":
+			fields.Set(name, password)
+		case kind == "submit" && name != "" && !pressed:
+			fields.Set(name, has["value"])
+			pressed = true
+		}
+	}
+	return action, fields, ok
+}

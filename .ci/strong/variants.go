@@ -1,0 +1,310 @@
+package main
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/pixyauth/pixy/core"
+)
+
+type object = map[string]any
+
+// A variant is one kind of client.
+type variant struct {
+	name         string                                    // the client id
+	servers      []string                                  // nil: all
+	fapi         string                                    // FAPI 2.0, and what binds tokens: dpop or mtls; empty: no FAPI
+	alg          string                                    // of the client's signing key; empty: ES256
+	selfSigned   bool                                      // the client certificate
+	mtls         bool                                      // tokens are bound to the certificate
+	registration func(*application) object                 // client metadata (RFC 7591) beyond the common
+	configure    func(p *core.Provider, a *application)    // the application
+	check        func(g core.Grant, callback string) error // of each login; nil: none
+
+	// The weak application: what it lacks, and a pattern of what it logs then.
+	without string
+	weaken  func(weak *core.Provider, client *application) // nil: there is no weak application
+	refusal string
+}
+
+func (v *variant) possible(server string) bool {
+	return v.servers == nil || slices.Contains(v.servers, server)
+}
+
+func variants() []*variant {
+	return append(append(authenticated(), requested()...), profiled()...)
+}
+
+// authenticated are the ways to authenticate.
+func authenticated() []*variant {
+	return []*variant{
+		{name: "base", registration: bySecret, configure: withSecret},
+		{
+			name: "private_key_jwt", registration: byKey, configure: withKey,
+			without: "with a key that is not in the JWK set of the client", weaken: same, refusal: "client_refused",
+		},
+		{
+			name: "private_key_jwt-PS256", alg: "PS256", registration: byKey, configure: withKey,
+			without: "with the id of a key that has been replaced",
+			weaken:  func(p *core.Provider, client *application) { p.Client.SigningKeys[0].KeyID = "replaced" }, refusal: "client_refused",
+		},
+		{
+			name: "client_secret_jwt",
+			registration: func(a *application) object {
+				return object{"token_endpoint_auth_method": "client_secret_jwt", "token_endpoint_auth_signing_alg": "HS256", "client_secret": a.secret}
+			},
+			configure: func(p *core.Provider, a *application) {
+				p.ClientSecret, p.Client.AuthMethod = a.secret, "client_secret_jwt"
+			},
+			without: "with another secret", weaken: func(p *core.Provider, client *application) { p.ClientSecret += "2" }, refusal: "client_refused",
+		},
+		{
+			name: "tls_client_auth", mtls: true,
+			registration: func(a *application) object {
+				return object{
+					"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": a.certificate.Leaf.DNSNames[0],
+					"tls_client_certificate_bound_access_tokens": true,
+				}
+			},
+			configure: withCertificate,
+			without:   "with a certificate for another name",
+			weaken: func(p *core.Provider, client *application) {
+				p.Client.Certificate = func() (*tls.Certificate, error) { return issue(client.ca, "other.example.test") }
+			}, refusal: "client_refused",
+		},
+		{
+			name: "self_signed_tls_client_auth", servers: []string{"oidc-provider"}, mtls: true, selfSigned: true,
+			registration: func(a *application) object {
+				leaf := a.certificate.Leaf
+				return object{
+					"token_endpoint_auth_method": "self_signed_tls_client_auth",
+					"jwks":                       jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: leaf.PublicKey, Certificates: []*x509.Certificate{leaf}}}},
+					"tls_client_certificate_bound_access_tokens": true,
+				}
+			},
+			configure: func(p *core.Provider, a *application) {
+				withCertificate(p, a)
+				p.Client.AuthMethod = "self_signed_tls_client_auth"
+			},
+			without: "with a certificate that is not registered", weaken: same, refusal: "client_refused",
+		},
+	}
+}
+
+// requested are the ways to ask and to answer. The clients have secrets.
+func requested() []*variant {
+	jar := func(name string, more func(*core.Provider)) *variant {
+		return &variant{
+			name: name,
+			registration: and(bySecret, func(a *application) object {
+				return object{"require_signed_request_object": true, "request_object_signing_alg": "ES256", "jwks_uri": a.url + "/auth/jwks"}
+			}),
+			configure: func(p *core.Provider, a *application) {
+				withKey(p, a)
+				withSecret(p, a)
+				p.Requests.SignedRequest = true
+				more(p)
+			},
+			without: "with a request that is not signed",
+			weaken: func(p *core.Provider, client *application) {
+				p.Requests.SignedRequest = false
+			}, refusal: "provider_refused.*equest",
+		}
+	}
+	jarm := func(name string, more func(*core.Provider)) *variant {
+		return &variant{
+			name:         name,
+			registration: and(bySecret, func(*application) object { return object{"authorization_signed_response_alg": "ES256"} }),
+			configure: func(p *core.Provider, a *application) {
+				withSecret(p, a)
+				p.Requests.SignedResponse = true
+				more(p)
+			},
+			check: func(_ core.Grant, callback string) error {
+				if !strings.HasPrefix(callback, "response=") {
+					return errors.New("the callback is not signed")
+				}
+				return nil
+			},
+		}
+	}
+	const payment = `[{"type":"payment","amount":"5.00"}]`
+	return []*variant{
+		{
+			name:         "PAR",
+			registration: and(bySecret, func(*application) object { return object{"require_pushed_authorization_requests": true} }),
+			configure: func(p *core.Provider, a *application) {
+				withSecret(p, a)
+				p.Requests.PAR = true
+			},
+			without: "with a request that is not pushed",
+			weaken:  func(p *core.Provider, client *application) { p.Requests.PAR = false }, refusal: "provider_refused.*ushed",
+		},
+		{
+			name:         "DPoP",
+			registration: and(bySecret, func(*application) object { return object{"dpop_bound_access_tokens": true} }),
+			configure: func(p *core.Provider, a *application) {
+				withSecret(p, a)
+				p.Client.DPoP = true
+			},
+			without: "with no proof", weaken: func(p *core.Provider, client *application) { p.Client.DPoP = false }, refusal: "code_refused|DPoP",
+		},
+		jar("JAR", func(*core.Provider) {}),
+		jar("JAR-PAR", func(p *core.Provider) { p.Requests.PAR = true }),
+		jarm("JARM-query.jwt", func(*core.Provider) {}),
+		jarm("JARM-form_post.jwt", func(p *core.Provider) { p.Requests.FormPost = true }),
+		{
+			name: "encrypted-ID-tokens",
+			registration: and(bySecret, func(a *application) object {
+				return object{
+					"jwks_uri":                        a.url + "/auth/jwks",
+					"id_token_encrypted_response_alg": "RSA-OAEP-256", "id_token_encrypted_response_enc": "A256GCM",
+					"userinfo_signed_response_alg":    "ES256",
+					"userinfo_encrypted_response_alg": "ECDH-ES+A256KW", "userinfo_encrypted_response_enc": "A128CBC-HS256",
+				}
+			}),
+			configure: func(p *core.Provider, a *application) {
+				withSecret(p, a)
+				p.Client.DecryptionKeys = a.decryption
+			},
+			without: "without the keys to decrypt",
+			weaken:  func(p *core.Provider, client *application) { p.Client.DecryptionKeys = nil }, refusal: "id_token_untrusted",
+		},
+		{
+			name: "authorization_details", servers: []string{"oidc-provider"},
+			registration: and(bySecret, func(*application) object { return object{"authorization_details_types": []string{"payment"}} }),
+			configure: func(p *core.Provider, a *application) {
+				withSecret(p, a)
+				p.Requests.AuthorizationDetails = payment
+			},
+			check: func(g core.Grant, _ string) error {
+				if !strings.Contains(g.AuthorizationDetails, `"5.00"`) {
+					return errors.New("the grant has the details " + g.AuthorizationDetails)
+				}
+				return nil
+			},
+			without: "with details of a type that the client may not ask for",
+			weaken: func(p *core.Provider, client *application) {
+				p.Requests.AuthorizationDetails = strings.ReplaceAll(payment, "payment", "transfer")
+			}, refusal: "authorization_details",
+		},
+	}
+}
+
+// profiled are the variants of FAPI 2.0. A weak application is none of FAPI.
+func profiled() []*variant {
+	dpop := func(a *application) object { return object{"dpop_bound_access_tokens": true} }
+	unbound := func(p *core.Provider, client *application) {
+		withKey(p, client)
+		p.FAPI2, p.Client.DPoP = false, false
+	}
+	return []*variant{
+		{
+			name: "FAPI2-private_key_jwt-DPoP", fapi: "dpop", alg: "PS256", registration: and(byKey, dpop),
+			configure: func(p *core.Provider, a *application) {
+				withKey(p, a)
+				p.FAPI2, p.Client.DPoP = true, true
+			},
+			without: "without the profile and with no proof", weaken: unbound, refusal: "code_refused|DPoP",
+		},
+		{
+			name: "FAPI2-tls_client_auth-mTLS", fapi: "mtls", mtls: true,
+			registration: func(a *application) object {
+				return object{
+					"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": a.certificate.Leaf.DNSNames[0],
+					"tls_client_certificate_bound_access_tokens": true,
+				}
+			},
+			configure: func(p *core.Provider, a *application) {
+				withCertificate(p, a)
+				p.FAPI2 = true
+			},
+			without: "without the profile and with a request that is not pushed",
+			weaken: func(p *core.Provider, client *application) {
+				withCertificate(p, client)
+				p.FAPI2 = false
+			}, refusal: "provider_refused.*ushed",
+		},
+		{
+			name: "FAPI2-message-signing", fapi: "dpop", registration: and(and(byKey, dpop), func(a *application) object {
+				return object{
+					"require_signed_request_object": true, "request_object_signing_alg": "ES256", "authorization_signed_response_alg": "ES256",
+				}
+			}),
+			configure: func(p *core.Provider, a *application) {
+				withKey(p, a)
+				p.FAPI2, p.Client.DPoP, p.Requests.SignedRequest, p.Requests.SignedResponse = true, true, true, true
+			},
+			without: "with the Security Profile only, whose requests are not signed",
+			weaken: func(p *core.Provider, client *application) {
+				withKey(p, client)
+				p.Requests.SignedRequest = false
+			}, refusal: "provider_refused.*equest",
+		},
+	}
+}
+
+func byKey(a *application) object {
+	return object{"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": a.algorithm(), "jwks_uri": a.url + "/auth/jwks"}
+}
+
+func bySecret(a *application) object {
+	return object{"token_endpoint_auth_method": "client_secret_basic", "client_secret": a.secret}
+}
+
+// and returns both registrations in one.
+func and(one, two func(*application) object) func(*application) object {
+	return func(a *application) object {
+		all := one(a)
+		for name, value := range two(a) {
+			all[name] = value
+		}
+		return all
+	}
+}
+
+func withKey(p *core.Provider, a *application) {
+	p.Client.SigningKeys = []core.SigningKey{{Signer: a.signing}}
+}
+
+func withSecret(p *core.Provider, a *application) {
+	p.ClientSecret, p.Client.AuthMethod = a.secret, "client_secret_basic"
+}
+
+func withCertificate(p *core.Provider, a *application) {
+	p.Client.Certificate = func() (*tls.Certificate, error) { return a.certificate, nil }
+	p.Client.AuthMethod = "tls_client_auth"
+}
+
+// same leaves a weak application with keys of its own, which no server has.
+func same(*core.Provider, *application) {}
+
+func (v *variant) algorithm() string {
+	if v.alg == "" {
+		return "ES256"
+	}
+	return v.alg
+}
+
+func (v *variant) newKey() (crypto.Signer, error) {
+	switch v.algorithm() {
+	case "PS256":
+		return rsa.GenerateKey(rand.Reader, 2048)
+	case "EdDSA":
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	default:
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}
+}
