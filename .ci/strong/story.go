@@ -53,7 +53,7 @@ func (a *application) weakIsRefused(_ context.Context, at server) error {
 		return fmt.Errorf("%s, the login ended at %s", a.without, page)
 	}
 	log := a.weak.log.String()
-	if !regexp.MustCompile(a.refusal).MatchString(log) {
+	if !regexp.MustCompile(a.refusal).MatchString(log + page.body) {
 		return fmt.Errorf("%s, the login ended at %s, without %q; the application logged:\n%s", a.without, page, a.refusal, log)
 	}
 	a.say("%s, a login fails with code %s", a.without, errorCode.FindStringSubmatch(log)[1])
