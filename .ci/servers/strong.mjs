@@ -44,7 +44,7 @@ function configuration(fapi, clients, mtls) {
   return {
     jwks,
     clients: clients.map((client) => ({
-      grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'], id_token_signed_response_alg: 'ES256', ...client,
+      grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'], id_token_signed_response_alg: 'ES256', authorization_signed_response_alg: 'ES256', ...client,
     })),
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
     conformIdTokenClaims: false, // claims of scopes are in ID tokens

@@ -98,11 +98,15 @@ func (a *application) serve(client *application, at server) error {
 	if a != client {
 		a.weaken(&p, client)
 	}
+	keys := ""
+	if p.Client.SigningKeys != nil || p.Client.DecryptionKeys != nil {
+		keys = "/auth/jwks"
+	}
 	auth, err := core.New(core.Config{
 		Providers:   []core.Provider{p},
 		HTTPClient:  &http.Client{Transport: a.ca.transport()},
 		RedirectURL: a.url + "/auth/callback",
-		KeysPath:    "/auth/jwks",
+		KeysPath:    keys,
 		SessionKey:  []byte("the session key of " + a.url + ", random in production"),
 		Tokens:      core.TokenConfig{Keep: true},
 		Logout:      core.LogoutConfig{After: "/", Revocations: new(core.MemoryRevocations)},

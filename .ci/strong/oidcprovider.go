@@ -126,7 +126,7 @@ func (o *oidcProvider) stop() {
 func (o *oidcProvider) printed() string {
 	var lines []string
 	for line := range strings.Lines(o.output.String()) {
-		if !strings.HasPrefix(line, "oidc-provider WARNING") {
+		if !strings.HasPrefix(line, "oidc-provider ") {
 			lines = append(lines, line)
 		}
 	}
