@@ -24,7 +24,11 @@ type page struct {
 
 func (p *page) url() string { return p.Request.URL.String() }
 
-func (p *page) String() string { return fmt.Sprintf("%s with %s: %.600s", p.url(), p.Status, p.body) }
+func (p *page) String() string {
+	return fmt.Sprintf("%s with %s: %.600s", p.url(), p.Status, strings.Join(strings.Fields(markup.ReplaceAllString(p.body, " ")), " "))
+}
+
+var markup = regexp.MustCompile(`(?is)<(style|script|svg)\b.*?</(style|script|svg)>|<[^>]*>`)
 
 func newBrowser(ca *authority) *browser {
 	jar, _ := cookiejar.New(nil) // never fails without options
@@ -72,15 +76,15 @@ func (b *browser) do(r *http.Request, site string) (*page, error) {
 // through fills in forms until a page of the application answers.
 func (b *browser) through(page *page, application string) (*page, error) {
 	for range 6 {
-		if strings.HasPrefix(page.url(), application+"/") && page.Request.URL.Path != "/auth/logout" {
-			return page, nil
-		}
-		action, fields, ok := page.form()
-		if !ok {
-			return page, nil
-		}
 		var err error
-		if page, err = b.post(page.Request.URL, action, fields); err != nil {
+		if to := refresh.FindStringSubmatch(page.body); to != nil {
+			page, err = b.get(page.at(to[1]))
+		} else if action, fields, ok := page.form(); ok && !strings.HasPrefix(page.url(), application+"/") {
+			page, err = b.post(page.Request.URL, action, fields)
+		} else {
+			return page, nil
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -88,10 +92,20 @@ func (b *browser) through(page *page, application string) (*page, error) {
 }
 
 var (
+	refresh   = regexp.MustCompile(`<meta http-equiv="refresh" content="0;url=([^"]*)">`)
 	formTag   = regexp.MustCompile(`(?is)<form\b[^>]*>.*?</form>`)
 	inputTag  = regexp.MustCompile(`(?i)<(?:form|input|button)\b[^>]*>`)
 	attribute = regexp.MustCompile(`\s([\w-]+)="([^"]*)"`)
 )
+
+// at returns the URL of a link on the page.
+func (p *page) at(link string) string {
+	target, err := p.Request.URL.Parse(html.UnescapeString(link))
+	if err != nil {
+		return link
+	}
+	return target.String()
+}
 
 // form fills in the first form of a page, and presses its first button with a name.
 func (p *page) form() (action string, fields url.Values, ok bool) {
@@ -105,11 +119,7 @@ func (p *page) form() (action string, fields url.Values, ok bool) {
 		name := has["name"]
 		switch kind := has["type"]; {
 		case i == 0:
-			target, err := p.Request.URL.Parse(has["action"])
-			if err != nil {
-				return "", nil, false
-			}
-			action, ok = target.String(), true
+			action, ok = p.at(has["action"]), true
 		case kind == "hidden":
 			fields.Set(name, has["value"])
 		case kind == "text":
