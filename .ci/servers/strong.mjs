@@ -25,13 +25,21 @@ async function start({ port, mtlsPort, fapi, clients }) {
       console.error(`${event} for ${oidc.client?.clientId}: ${error} (${description}; ${detail})`);
     });
   }
-  const handle = provider.callback();
+  const callback = provider.callback();
+  const handle = (request, response) => (request.url === '/resource' ? payments(provider, request, response) : callback(request, response));
   // DPoP proofs are for the URL that the client requested, so the alias keeps its host.
   const listen = (at, options) => new Promise((resolve, reject) => {
     https.createServer({ ca, cert, key, ...options }, handle).once('error', reject).listen(at, '127.0.0.1', resolve);
   });
   await listen(port, {});
   await listen(mtlsPort, { requestCert: true, rejectUnauthorized: false }); // which certificates are good depends on the client
+}
+
+// payments is an API for access tokens whose details allow payments.
+async function payments(provider, request, response) {
+  const token = await provider.AccessToken.find(request.headers.authorization?.match(/^Bearer (.*)$/)?.[1] ?? '');
+  response.statusCode = token?.rar?.some(({ type }) => type === 'payment') ? 200 : 403;
+  response.end('paid');
 }
 
 function configuration(fapi, clients, mtls) {
@@ -84,7 +92,7 @@ function configuration(fapi, clients, mtls) {
         getCertificate: certificate,
         certificateAuthorized: ({ socket }) => socket.authorized,
         certificateSubjectMatches: (ctx, property, expected) => (
-          property === 'tls_client_auth_san_dns' && certificate(ctx).subjectAltName === `DNS:${expected}`),
+          property === 'tls_client_auth_san_dns' && certificate(ctx).subjectAltName.split(', ').includes(`DNS:${expected}`)),
       },
       richAuthorizationRequests: {
         enabled: true,
@@ -92,6 +100,11 @@ function configuration(fapi, clients, mtls) {
         authorizationDetailsForGrantSource: (ctx) => ctx.oidc.params.authorization_details && JSON.parse(ctx.oidc.params.authorization_details),
         authorizationDetailsForAccessToken: details,
         authorizationDetailsForIntrospection: (_, token) => token.rar,
+      },
+      resourceIndicators: { // the details are for a resource
+        enabled: true,
+        useGrantedResource: () => true,
+        getResourceServerInfo: () => ({ scope: '', accessTokenFormat: 'opaque' }),
       },
     },
     fetch: (url, { dispatcher, ...options }) => fetch(url, options), // the default fetch does not reach loopback

@@ -111,6 +111,9 @@ func (o *oidcProvider) api(v *variant) string {
 	if v.mtls {
 		port = o.ports[v.fapi != ""][1]
 	}
+	if v.resource {
+		return fmt.Sprintf("https://127.0.0.1:%d/resource", port)
+	}
 	return fmt.Sprintf("https://127.0.0.1:%d/me", port)
 }
 

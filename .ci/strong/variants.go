@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -27,6 +28,7 @@ type variant struct {
 	fapi         string                                    // FAPI 2.0, and what binds tokens: dpop or mtls; empty: no FAPI
 	alg          string                                    // of the client's signing key; empty: ES256
 	selfSigned   bool                                      // the client certificate
+	resource     bool                                      // the API is that of the details
 	mtls         bool                                      // tokens are bound to the certificate
 	registration func(*application) object                 // client metadata (RFC 7591) beyond the common
 	configure    func(p *core.Provider, a *application)    // the application
@@ -179,11 +181,13 @@ func requested() []*variant {
 			weaken:  func(p *core.Provider, client *application) { p.Client.DecryptionKeys = nil }, refusal: "id_token_untrusted",
 		},
 		{
-			name: "authorization_details", servers: []string{"oidc-provider"},
+			name: "authorization_details", servers: []string{"oidc-provider"}, resource: true,
 			registration: and(bySecret, func(*application) object { return object{"authorization_details_types": []string{"payment"}} }),
 			configure: func(p *core.Provider, a *application) {
 				withSecret(p, a)
 				p.Requests.AuthorizationDetails = payment
+				p.Requests.AuthParams = url.Values{"resource": {p.Issuer + "/resource"}}
+				p.Requests.UserInfo = false // it is another resource
 			},
 			check: func(g core.Grant, _ string) error {
 				if !strings.Contains(g.AuthorizationDetails, `"5.00"`) {
