@@ -48,7 +48,6 @@ function configuration(fapi, clients, mtls) {
     const raw = socket.getPeerCertificate?.().raw;
     return raw && new X509Certificate(raw);
   };
-  const details = (_, source) => source.rar;
   return {
     jwks,
     clients: clients.map((client) => ({
@@ -98,7 +97,7 @@ function configuration(fapi, clients, mtls) {
         enabled: true,
         types: { payment: { validate: () => {} } },
         authorizationDetailsForGrantSource: (ctx) => ctx.oidc.params.authorization_details && JSON.parse(ctx.oidc.params.authorization_details),
-        authorizationDetailsForAccessToken: details,
+        authorizationDetailsForAccessToken: (_, token, source) => source.rar,
         authorizationDetailsForIntrospection: (_, token) => token.rar,
       },
       resourceIndicators: { // the details are for a resource

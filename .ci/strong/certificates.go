@@ -24,7 +24,7 @@ type authority struct {
 }
 
 func newAuthority() (*authority, error) {
-	made, err := issue(nil, "pixy's tests")
+	made, err := issue(nil, "authority.example.test")
 	if err != nil {
 		return nil, err
 	}

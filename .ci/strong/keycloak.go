@@ -132,7 +132,6 @@ var attributes = map[string]string{
 	"dpop_bound_access_tokens":                   "dpop.bound.access.tokens",
 	"tls_client_certificate_bound_access_tokens": "tls.client.certificate.bound.access.tokens",
 	"request_object_signing_alg":                 "request.object.signature.alg",
-	"authorization_signed_response_alg":          "authorization.signed.response.alg",
 	"id_token_encrypted_response_alg":            "id.token.encrypted.response.alg",
 	"id_token_encrypted_response_enc":            "id.token.encrypted.response.enc",
 	"userinfo_signed_response_alg":               "user.info.response.signature.alg",
@@ -160,10 +159,13 @@ func keycloakClient(a *application) object {
 			client["clientAuthenticatorType"] = authenticators[value]
 		case "client_secret":
 			client["secret"] = value
-		case "tls_client_auth_san_dns": // Keycloak compares the subject
-			is["x509.subjectdn"] = "CN=" + value.(string)
+		case "tls_client_auth_san_dns": // Keycloak compares the subjects
+			is["x509.subjectdn"], is["x509.casubjectdn"] = "CN="+value.(string), a.ca.certificate.Subject.String()
 		case "require_signed_request_object":
 			is["request.object.required"] = "request or request_uri"
+		case "authorization_signed_response_alg":
+			is["authorization.signed.response.alg"] = value
+			is["exclude.issuer.from.auth.response"] = "true" // otherwise the claim iss occurs twice
 		default:
 			is[attributes[name]] = fmt.Sprint(value)
 		}

@@ -56,7 +56,11 @@ func (a *application) weakIsRefused(_ context.Context, at server) error {
 	if !regexp.MustCompile(a.refusal).MatchString(log + page.body) {
 		return fmt.Errorf("%s, the login ended at %s, without %q; the application logged:\n%s", a.without, page, a.refusal, log)
 	}
-	a.say("%s, a login fails with code %s", a.without, errorCode.FindStringSubmatch(log)[1])
+	how := "on the server's page"
+	if code := errorCode.FindStringSubmatch(log); code != nil {
+		how = "with code " + code[1]
+	}
+	a.say("%s, a login fails %s", a.without, how)
 	return nil
 }
 

@@ -118,7 +118,7 @@ func requested() []*variant {
 			without: "with a request that is not signed",
 			weaken: func(p *core.Provider, client *application) {
 				p.Requests.SignedRequest = false
-			}, refusal: "(provider|request)_refused.*equest",
+			}, refusal: "(provider|request)_refused.*equest|Invalid Request",
 		}
 	}
 	jarm := func(name string, more func(*core.Provider)) *variant {
@@ -208,7 +208,7 @@ func profiled() []*variant {
 	dpop := func(a *application) object { return object{"dpop_bound_access_tokens": true} }
 	unbound := func(p *core.Provider, client *application) {
 		withKey(p, client)
-		p.FAPI2, p.Client.DPoP = false, false
+		p.FAPI2, p.Client.DPoP, p.Requests.PAR = false, false, true
 	}
 	return []*variant{
 		{
