@@ -150,7 +150,7 @@ func keycloakClient(a *application) object {
 	}
 	client := object{
 		"clientId": a.name, "enabled": true, "protocol": "openid-connect", "publicClient": false,
-		"standardFlowEnabled": true, "directAccessGrantsEnabled": false, "fullScopeAllowed": false, "consentRequired": a.fapi != "",
+		"standardFlowEnabled": true, "directAccessGrantsEnabled": false, "fullScopeAllowed": false, "consentRequired": a.fapi,
 		"redirectUris": a.redirects("/auth/callback"), "attributes": is,
 	}
 	for name, value := range a.registration(a) {

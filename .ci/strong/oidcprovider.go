@@ -31,7 +31,7 @@ func (o *oidcProvider) start(ctx context.Context, ca *authority, apps []*applica
 		for name, value := range a.registration(a) {
 			registered[name] = value
 		}
-		clients[a.fapi != ""] = append(clients[a.fapi != ""], registered)
+		clients[a.fapi] = append(clients[a.fapi], registered)
 	}
 	o.ports = make(map[bool][2]int)
 	var servers []object
@@ -103,13 +103,13 @@ func (o *oidcProvider) run(ctx context.Context, ca *authority, settings []byte) 
 }
 
 func (o *oidcProvider) issuer(v *variant) string {
-	return fmt.Sprintf("https://127.0.0.1:%d", o.ports[v.fapi != ""][0])
+	return fmt.Sprintf("https://127.0.0.1:%d", o.ports[v.fapi][0])
 }
 
 func (o *oidcProvider) api(v *variant) string {
-	port := o.ports[v.fapi != ""][0]
+	port := o.ports[v.fapi][0]
 	if v.mtls {
-		port = o.ports[v.fapi != ""][1]
+		port = o.ports[v.fapi][1]
 	}
 	if v.resource {
 		return fmt.Sprintf("https://127.0.0.1:%d/resource", port)

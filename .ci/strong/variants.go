@@ -1,13 +1,6 @@
 package main
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net/url"
@@ -25,7 +18,7 @@ type object = map[string]any
 type variant struct {
 	name         string                                    // the client id
 	servers      []string                                  // nil: all
-	fapi         string                                    // FAPI 2.0, and what binds tokens: dpop or mtls; empty: no FAPI
+	fapi         bool                                      // FAPI 2.0
 	alg          string                                    // of the client's signing key; empty: ES256
 	selfSigned   bool                                      // the client certificate
 	resource     bool                                      // the API is that of the details
@@ -51,7 +44,6 @@ func variants() []*variant {
 // authenticated are the ways to authenticate.
 func authenticated() []*variant {
 	return []*variant{
-		{name: "base", registration: bySecret, configure: withSecret},
 		{
 			name: "private_key_jwt", registration: byKey, configure: withKey,
 			without: "with a key that is not in the JWK set of the client", weaken: same, refusal: "client_refused",
@@ -103,11 +95,11 @@ func authenticated() []*variant {
 
 // requested are the ways to ask and to answer. The clients have secrets.
 func requested() []*variant {
-	jar := func(name string, more func(*core.Provider)) *variant {
+	jar := func(name, alg string, more func(*core.Provider)) *variant {
 		return &variant{
-			name: name,
+			name: name, alg: alg,
 			registration: and(bySecret, func(a *application) object {
-				return object{"require_signed_request_object": true, "request_object_signing_alg": "ES256", "jwks_uri": a.url + "/auth/jwks"}
+				return object{"require_signed_request_object": true, "request_object_signing_alg": alg, "jwks_uri": a.url + "/auth/jwks"}
 			}),
 			configure: func(p *core.Provider, a *application) {
 				withKey(p, a)
@@ -159,8 +151,8 @@ func requested() []*variant {
 			},
 			without: "with no proof", weaken: func(p *core.Provider, client *application) { p.Client.DPoP = false }, refusal: "code_refused|DPoP",
 		},
-		jar("JAR", func(*core.Provider) {}),
-		jar("JAR-PAR", func(p *core.Provider) { p.Requests.PAR = true }),
+		jar("JAR", "ES256", func(*core.Provider) {}),
+		jar("JAR-PAR", "EdDSA", func(p *core.Provider) { p.Requests.PAR = true }),
 		jarm("JARM-query.jwt", func(*core.Provider) {}),
 		jarm("JARM-form_post.jwt", func(p *core.Provider) { p.Requests.FormPost = true }),
 		{
@@ -212,7 +204,7 @@ func profiled() []*variant {
 	}
 	return []*variant{
 		{
-			name: "FAPI2-private_key_jwt-DPoP", fapi: "dpop", alg: "PS256", registration: and(byKey, dpop),
+			name: "FAPI2-private_key_jwt-DPoP", fapi: true, alg: "PS256", registration: and(byKey, dpop),
 			configure: func(p *core.Provider, a *application) {
 				withKey(p, a)
 				p.FAPI2, p.Client.DPoP = true, true
@@ -220,7 +212,7 @@ func profiled() []*variant {
 			without: "without the profile and with no proof", weaken: unbound, refusal: "code_refused|DPoP",
 		},
 		{
-			name: "FAPI2-tls_client_auth-mTLS", fapi: "mtls", mtls: true,
+			name: "FAPI2-tls_client_auth-mTLS", fapi: true, mtls: true,
 			registration: func(a *application) object {
 				return object{
 					"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": a.certificate.Leaf.DNSNames[0],
@@ -234,7 +226,7 @@ func profiled() []*variant {
 			without: "with a certificate for another name", weaken: renamed, refusal: "client_refused",
 		},
 		{
-			name: "FAPI2-message-signing", fapi: "dpop", registration: and(and(byKey, dpop), func(a *application) object {
+			name: "FAPI2-message-signing", fapi: true, registration: and(and(byKey, dpop), func(a *application) object {
 				return object{
 					"require_signed_request_object": true, "request_object_signing_alg": "ES256", "authorization_signed_response_alg": "ES256",
 				}
@@ -249,64 +241,5 @@ func profiled() []*variant {
 				p.Requests.SignedRequest = false
 			}, refusal: "(provider|request)_refused.*equest",
 		},
-	}
-}
-
-func byKey(a *application) object {
-	return object{"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": a.algorithm(), "jwks_uri": a.url + "/auth/jwks"}
-}
-
-func bySecret(a *application) object {
-	return object{"token_endpoint_auth_method": "client_secret_basic", "client_secret": a.secret}
-}
-
-// and returns both registrations in one.
-func and(one, two func(*application) object) func(*application) object {
-	return func(a *application) object {
-		all := one(a)
-		for name, value := range two(a) {
-			all[name] = value
-		}
-		return all
-	}
-}
-
-func withKey(p *core.Provider, a *application) {
-	p.Client.SigningKeys = []core.SigningKey{{Signer: a.signing}}
-}
-
-func withSecret(p *core.Provider, a *application) {
-	p.ClientSecret, p.Client.AuthMethod = a.secret, "client_secret_basic"
-}
-
-func withCertificate(p *core.Provider, a *application) {
-	p.Client.Certificate = func() (*tls.Certificate, error) { return a.certificate, nil }
-	p.Client.AuthMethod = "tls_client_auth"
-}
-
-// renamed gives a weak application a certificate of the same authority for another name.
-func renamed(p *core.Provider, client *application) {
-	p.Client.Certificate = func() (*tls.Certificate, error) { return issue(client.ca, "other.example.test") }
-}
-
-// same leaves a weak application with keys of its own, which no server has.
-func same(*core.Provider, *application) {}
-
-func (v *variant) algorithm() string {
-	if v.alg == "" {
-		return "ES256"
-	}
-	return v.alg
-}
-
-func (v *variant) newKey() (crypto.Signer, error) {
-	switch v.algorithm() {
-	case "PS256":
-		return rsa.GenerateKey(rand.Reader, 2048)
-	case "EdDSA":
-		_, key, err := ed25519.GenerateKey(rand.Reader)
-		return key, err
-	default:
-		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	}
 }
