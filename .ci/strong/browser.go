@@ -117,7 +117,7 @@ func (p *page) form() (action string, fields url.Values, ok bool) {
 			has[strings.ToLower(match[1])] = html.UnescapeString(match[2])
 		}
 		name := has["name"]
-		switch kind := has["type"]; {
+		switch kind := strings.ToLower(has["type"]); {
 		case i == 0:
 			action, ok = p.at(has["action"]), true
 		case kind == "hidden":
