@@ -135,7 +135,7 @@ func (a *application) callsAPI(_ context.Context, at server) error {
 }
 
 // refreshesWithoutRequest is a job that works while the user is away.
-func (a *application) refreshesWithoutRequest(ctx context.Context, _ server) error {
+func (a *application) refreshesWithoutRequest(ctx context.Context, at server) error {
 	if err := a.logIn(newBrowser(a.ca)); err != nil {
 		return err
 	}
@@ -150,7 +150,11 @@ func (a *application) refreshesWithoutRequest(ctx context.Context, _ server) err
 		}
 		grant = next
 	}
-	a.say("without a request, RefreshGrant refreshes twice")
+	api, save := at.api(a.variant), func(context.Context, core.Grant) error { return nil }
+	if err := usable(a.auth.GrantClient(ctx, grant, save, host(api)), api); err != nil {
+		return fmt.Errorf("GrantClient: %w", err)
+	}
+	a.say("without a request, RefreshGrant refreshes twice, and the API accepts requests of GrantClient")
 	return nil
 }
 
