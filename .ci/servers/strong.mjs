@@ -109,7 +109,7 @@ function configuration(fapi, clients, mtls) {
     fetch: (url, { dispatcher, ...options }) => fetch(url, options), // the default fetch does not reach loopback
     issueRefreshToken: () => true,
     rotateRefreshToken: true,
-    ttl: { AccessToken: 8 },
+    ttl: { AccessToken: 12 },
     pkce: { required: () => true },
     cookies: { keys: ['interop'] },
   };

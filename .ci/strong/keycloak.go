@@ -80,7 +80,7 @@ func (k *keycloak) api(v *variant) string {
 	return k.issuer(v) + "/protocol/openid-connect/userinfo"
 }
 
-func (k *keycloak) lifespan() time.Duration { return 6 * time.Second }
+func (k *keycloak) lifespan() time.Duration { return 20 * time.Second } // for slow machines
 
 func (k *keycloak) printed() string { return k.output.String() }
 

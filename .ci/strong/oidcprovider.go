@@ -117,7 +117,7 @@ func (o *oidcProvider) api(v *variant) string {
 	return fmt.Sprintf("https://127.0.0.1:%d/me", port)
 }
 
-func (o *oidcProvider) lifespan() time.Duration { return 8 * time.Second }
+func (o *oidcProvider) lifespan() time.Duration { return 12 * time.Second }
 
 func (o *oidcProvider) stop() {
 	if o.command != nil && o.command.Process != nil {
