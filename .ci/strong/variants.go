@@ -156,6 +156,23 @@ func requested() []*variant {
 		jarm("JARM-query.jwt", func(*core.Provider) {}),
 		jarm("JARM-form_post.jwt", func(p *core.Provider) { p.Requests.FormPost = true }),
 		{
+			name: "encrypted-ID-tokens",
+			registration: and(bySecret, func(a *application) object {
+				return object{
+					"jwks_uri":                        a.url + "/auth/jwks",
+					"id_token_encrypted_response_alg": "RSA-OAEP-256", "id_token_encrypted_response_enc": "A256GCM",
+					"userinfo_signed_response_alg":    "ES256",
+					"userinfo_encrypted_response_alg": "ECDH-ES+A256KW", "userinfo_encrypted_response_enc": "A128CBC-HS256",
+				}
+			}),
+			configure: func(p *core.Provider, a *application) {
+				withSecret(p, a)
+				p.Client.DecryptionKeys = a.decryption
+			},
+			without: "without the keys to decrypt",
+			weaken:  func(p *core.Provider, client *application) { p.Client.DecryptionKeys = nil }, refusal: "id_token_untrusted",
+		},
+		{
 			name: "authorization_details", servers: []string{"oidc-provider"}, resource: true,
 			registration: and(bySecret, func(*application) object { return object{"authorization_details_types": []string{"payment"}} }),
 			configure: func(p *core.Provider, a *application) {
