@@ -76,7 +76,7 @@ func TestAuthorizationDetails(t *testing.T) {
 		{"16 KB", requiresPAR, asksFor(detailsOf(16 << 10)), "", detailsOf(16 << 10)},
 		{"none", func(*logintest.Client) {}, func(*core.Config) {}, "", ""},
 	} {
-		t.Run("rule 144: "+test.name, func(t *testing.T) {
+		t.Run("rule 149: "+test.name, func(t *testing.T) {
 			t.Parallel()
 			g := newDetailsRig(t, test.register, test.change)
 			if test.want == "" {
@@ -180,7 +180,7 @@ func TestDiscoverChecksForAuthorizationDetails(t *testing.T) {
 		{"8 KB signed, in a URL", requiresSigned(t, clientKey), func(c *core.Config) { signs(clientKey)(c); asksFor(detailsOf(8 << 10))(c) }, nil, 500, "Requests.PAR"},
 		{"too many listed", func(*logintest.Client) {}, asksFor(payment), make([]string, 101), 502, "authorization_details_types_supported has 101 values"},
 	} {
-		t.Run("rule 146: "+test.name, func(t *testing.T) {
+		t.Run("rule 151: "+test.name, func(t *testing.T) {
 			t.Parallel()
 			g := newDetailsRig(t, test.register, test.change)
 			g.provider.Misbehave(metadata(map[string]any{"authorization_details_types_supported": test.offers}))
@@ -224,7 +224,7 @@ func TestGrantedDetailsAreChecked(t *testing.T) {
 		if strings.HasPrefix(want, "is not a JSON array") { // no response has it
 			continue
 		}
-		t.Run("rule 145: "+want, func(t *testing.T) {
+		t.Run("rule 150: "+want, func(t *testing.T) {
 			t.Parallel()
 			g := newDetailsRig(t, func(*logintest.Client) {}, asksFor(payment))
 			g.provider.Misbehave(granting(details))

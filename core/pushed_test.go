@@ -68,7 +68,7 @@ func TestPushedLogin(t *testing.T) {
 		}},
 		{name: "form_post", register: requiresPAR, change: func(c *core.Config) { c.Providers[0].Requests.FormPost = true }},
 	} {
-		t.Run("rules 137, 138: "+test.name, func(t *testing.T) {
+		t.Run("rules 142, 143: "+test.name, func(t *testing.T) {
 			t.Parallel()
 			if test.change == nil {
 				test.change = func(*core.Config) {}
@@ -296,7 +296,7 @@ func TestAPushThatFails(t *testing.T) {
 		{"a time that is no number", says(201, `{"request_uri":"urn:x","expires_in":"60"}`), 502, "pushed_response_untrusted", again, "expires_in"},
 		{"a large answer", says(201, `{"request_uri":"urn:x","x":"`+strings.Repeat("x", 1<<20)+`"}`), 502, "pushed_response_untrusted", again, "larger than"},
 	} {
-		t.Run("rules 139, 140: "+test.name, func(t *testing.T) {
+		t.Run("rules 144, 145: "+test.name, func(t *testing.T) {
 			t.Parallel()
 			g := newPARRig(t)
 			g.login()
@@ -372,7 +372,7 @@ func TestDiscoverChecksForPAR(t *testing.T) {
 		{"an endpoint of our own", requiresPAR, func(c *core.Config) { c.Providers[0].Endpoints.PARURL = issuer + "/par" }, without, ""},
 		{"an endpoint on http", offersPAR, func(*core.Config) {}, metadata(map[string]any{"pushed_authorization_request_endpoint": "http://id.example.test/par"}), "pushed_authorization_request_endpoint is not https"},
 	} {
-		t.Run("rule 146: "+test.name, func(t *testing.T) {
+		t.Run("rule 151: "+test.name, func(t *testing.T) {
 			t.Parallel()
 			g := newRigOf(t, test.register, test.change)
 			g.provider.Misbehave(test.faults)

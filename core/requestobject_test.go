@@ -80,7 +80,7 @@ func TestSignedRequests(t *testing.T) {
 			c.Providers[0].Issuer = issuer
 		}, clientKey, "ES256", []string{"client_id", "request"}},
 	} {
-		t.Run("rules 141, 142: "+test.name, func(t *testing.T) {
+		t.Run("rules 146, 147: "+test.name, func(t *testing.T) {
 			t.Parallel()
 			g := newRigOf(t, test.register, test.change, func(c *core.Config) {
 				c.Providers[0].Requests.AuthParams = url.Values{
@@ -194,7 +194,7 @@ func TestDiscoverChecksForSignedRequests(t *testing.T) {
 		{"required, without a key", func(*core.Config) {}, map[string]any{"require_signed_request_object": true}, "require_signed_request_object is true"},
 		{"too many listed", signs(clientKey), map[string]any{field: make([]string, 101)}, field + " has 101 values"},
 	} {
-		t.Run("rules 143, 146: "+test.name, func(t *testing.T) {
+		t.Run("rules 148, 151: "+test.name, func(t *testing.T) {
 			t.Parallel()
 			g := newRigOf(t, func(c *logintest.Client) { c.Keys = jwksOf(t, clientKey, rsaKey) }, test.change)
 			g.provider.Misbehave(metadata(test.lists))

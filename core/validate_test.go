@@ -362,10 +362,10 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		}, "Providers[0].Requests.AuthParams has aud, which a signed request has as a claim of its own"},
 		{"that parameter without Requests.SignedRequest", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"aud": {"https://api.example.test"}} }, ""},
 		{"Requests.AuthorizationDetails", func(c *Config) { c.Providers[0].Requests.AuthorizationDetails = `[{"type":"payment"}]` }, ""},
-		{"Requests.AuthorizationDetails that are an object", func(c *Config) { c.Providers[0].Requests.AuthorizationDetails = `{"type":"payment"}` }, "Providers[0].Requests.AuthorizationDetails is not a JSON array; give a JSON array of objects, each with a type"},
-		{"Requests.AuthorizationDetails without an element", func(c *Config) { c.Providers[0].Requests.AuthorizationDetails = `[]` }, "Providers[0].Requests.AuthorizationDetails has no element"},
-		{"Requests.AuthorizationDetails with a member twice", func(c *Config) { c.Providers[0].Requests.AuthorizationDetails = `[{"type":"a","x":{"y":1,"y":2}}]` }, "Providers[0].Requests.AuthorizationDetails has a member twice in element 0"},
-		{"Requests.AuthorizationDetails of 17 KB", func(c *Config) {
+		{"rule 149: Requests.AuthorizationDetails that are an object", func(c *Config) { c.Providers[0].Requests.AuthorizationDetails = `{"type":"payment"}` }, "Providers[0].Requests.AuthorizationDetails is not a JSON array; give a JSON array of objects, each with a type"},
+		{"rule 149: Requests.AuthorizationDetails without an element", func(c *Config) { c.Providers[0].Requests.AuthorizationDetails = `[]` }, "Providers[0].Requests.AuthorizationDetails has no element"},
+		{"rule 149: Requests.AuthorizationDetails with a member twice", func(c *Config) { c.Providers[0].Requests.AuthorizationDetails = `[{"type":"a","x":{"y":1,"y":2}}]` }, "Providers[0].Requests.AuthorizationDetails has a member twice in element 0"},
+		{"rule 149: Requests.AuthorizationDetails of 17 KB", func(c *Config) {
 			c.Providers[0].Requests.AuthorizationDetails = `[{"type":"` + strings.Repeat("a", 17<<10) + `"}]`
 		}, "Providers[0].Requests.AuthorizationDetails has 17421 bytes, which is more than 16384"},
 		{"authorization_details in AuthParams", func(c *Config) {
