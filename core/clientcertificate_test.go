@@ -309,10 +309,56 @@ func TestAPIsGetTheCertificate(t *testing.T) {
 	if err := call(same, "https://api.example.test/away"); err == nil || g.presented["other.example.test/"] != "" {
 		t.Errorf("a redirect to another host: got %v, with the certificate %q", err, g.presented["other.example.test/"])
 	}
+	grant := g.auth.GrantClient(t.Context(), core.Grant{Provider: "id.example.test", Issuer: issuer, Subject: "ada", Token: oauth2.Token{AccessToken: "x"}}, func(context.Context, core.Grant) error { return nil }, "api.example.test")
+	answer, err := grant.Get("https://api.example.test/grant")
+	if err == nil {
+		answer.Body.Close()
+	}
+	if err != nil || g.presented["api.example.test/grant"] != "the client" {
+		t.Errorf("with a grant: got %v, with the certificate %q", err, g.presented["api.example.test/grant"])
+	}
 	theirs := func(ctx context.Context) context.Context {
 		return context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: g.transport.Clone()})
 	}
 	if err := call(theirs, "https://api.example.test/theirs"); err != nil || g.presented["api.example.test/theirs"] != "-" {
 		t.Errorf("with a client of the caller's: got %v, with the certificate %q", err, g.presented["api.example.test/theirs"])
+	}
+}
+
+// Without OpenID Connect, FetchUser asks for the user with the certificate, and a key
+// authenticates the client as well.
+func TestFetchUserWithACertificate(t *testing.T) {
+	t.Parallel()
+	certificate := newCertificate(t, "the client")
+	for name, client := range map[string]struct {
+		register func(*logintest.Client)
+		change   func(*core.ClientConfig)
+	}{
+		"tls_client_auth": {byCertificate("tls_client_auth", certificate), func(c *core.ClientConfig) { c.AuthMethod = "tls_client_auth" }},
+		"private_key_jwt": {byKey(t), func(c *core.ClientConfig) { c.SigningKeys = []core.SigningKey{{Signer: clientKey}} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newTLSRig(t, false, client.register, presenting(certificate), func(c *core.Config) {
+				p := &c.Providers[0]
+				client.change(&p.Client)
+				p.Name, p.RedirectURL, p.Requests.UserInfo, p.Scopes = "plain", callbackURL, false, []string{"openid"}
+				p.Endpoints = core.EndpointConfig{AuthURL: issuer + "/authorize", TokenURL: issuer + "/token"}
+				p.FetchUser = func(ctx context.Context, client *http.Client) (map[string]any, error) {
+					answer, err := client.Get("https://api.example.test/user")
+					if err != nil {
+						return nil, err
+					}
+					return map[string]any{"sub": "ada"}, answer.Body.Close()
+				}
+			})
+			g.api = func(http.ResponseWriter, *http.Request) {}
+			g.login()
+			for _, at := range []string{"id.example.test/token", "api.example.test/user"} {
+				if got := g.presented[at]; got != "the client" {
+					t.Errorf("%s got the certificate %q", at, got)
+				}
+			}
+		})
 	}
 }

@@ -36,7 +36,8 @@ func FuzzMetadata(f *testing.F) {
 		{"authorization_endpoint", `"https://a/#b"`}, {"authorization_endpoint", `"https://a\\@b/"`}, {"token_endpoint", `"http://127.0.0.1/"`}, {"token_endpoint", `"https://a@b/"`},
 		{"jwks_uri", `"https:///j"`}, {"userinfo_endpoint", `"javascript:1"`}, {"end_session_endpoint", `"https://a/?id_token_hint=1"`},
 		{"code_challenge_methods_supported", `["plain"]`}, {"token_endpoint_auth_methods_supported", `["client_secret_post"]`},
-		{"token_endpoint_auth_methods_supported", `["private_key_jwt"]`}, {"id_token_signing_alg_values_supported", `["none","HS256","ES256"]`},
+		{"token_endpoint_auth_methods_supported", `["private_key_jwt"]`}, {"token_endpoint_auth_methods_supported", `["tls_client_auth","none"]`},
+		{"mtls_endpoint_aliases", `{"token_endpoint":"https://mtls.example.test/t","userinfo_endpoint":""}`}, {"mtls_endpoint_aliases", `{"token_endpoint":"http://a/"}`}, {"mtls_endpoint_aliases", `[]`}, {"id_token_signing_alg_values_supported", `["none","HS256","ES256"]`},
 	} {
 		seed := map[string]json.RawMessage{
 			"issuer": []byte(`"https://id.example.test"`), "authorization_endpoint": []byte(`"https://id.example.test/a"`),
@@ -77,6 +78,7 @@ func FuzzMetadata(f *testing.F) {
 		}
 		checkAuthorizationURL(t, p, m)
 		checkInternal(t, p.config)
+		checkCertified(t, p.config)
 	})
 }
 
@@ -98,6 +100,25 @@ func checkInternal(t *testing.T, config Config) {
 		if err := CheckEndpoint(endpoint, NoPlainHTTP); endpoint != "" && (err != nil || originIn(endpoint) == originIn(config.Issuer)) {
 			t.Fatalf("the application asks at %q: %v", endpoint, err)
 		}
+	}
+}
+
+// checkCertified checks that a client with a certificate does not use endpoints, or ways
+// to authenticate, that it could not have without one.
+func checkCertified(t *testing.T, config Config) {
+	t.Helper()
+	config.Certificate, config.Secret = noCert, nil
+	m, err := newOIDCProvider(config).metadata.get(t.Context())
+	if err != nil {
+		return
+	}
+	for _, endpoint := range []string{m.TokenEndpoint, m.RevocationEndpoint, m.PAREndpoint, m.UserInfoEndpoint} {
+		if err := CheckEndpoint(endpoint, NoPlainHTTP); endpoint != "" && err != nil {
+			t.Fatalf("the certificate is presented at %q: %v", endpoint, err)
+		}
+	}
+	if !slices.Contains([]string{authTLS, authSelfSignedTLS, authNone}, m.authMethod) || m.authMethod == authNone && !slices.Contains(m.AuthMethods, authNone) {
+		t.Fatalf("the client would authenticate by %q, of %q", m.authMethod, m.AuthMethods)
 	}
 }
 
