@@ -92,7 +92,7 @@ func TestClientsWithACertificate(t *testing.T) {
 		{"rules 46, 131: tls_client_auth", "tls_client_auth", false, func(*core.Config) {}},
 		{"rules 46, 131, 132: tls_client_auth with aliases", "tls_client_auth", true, func(*core.Config) {}},
 		{"rules 46, 131: self_signed_tls_client_auth with aliases, by name", "self_signed_tls_client_auth", true, func(c *core.Config) {
-			c.Providers[0].Client.AuthMethod = "self_signed_tls_client_auth"
+			c.Providers[0].Client.AuthMethod, c.Providers[0].Requests.PAR = "self_signed_tls_client_auth", true
 		}},
 		{"private_key_jwt, and tokens that are bound to the certificate", "private_key_jwt", true, func(c *core.Config) {
 			c.Providers[0].Client.SigningKeys = []core.SigningKey{{Signer: clientKey}}
@@ -116,7 +116,13 @@ func TestClientsWithACertificate(t *testing.T) {
 			if test.aliases {
 				at, not = not, at
 			}
-			for _, path := range []string{"/token", "/userinfo", "/revoke"} {
+			paths := []string{"/token", "/userinfo", "/revoke"}
+			if g.provider.Count(logintest.PAR) > 0 {
+				paths = append(paths, "/par")
+			} else if strings.HasPrefix(test.method, "self_signed") {
+				t.Error("nothing was pushed")
+			}
+			for _, path := range paths {
 				if got := g.presented[at+path]; got != "the client" {
 					t.Errorf("%s got the certificate %q", at+path, got)
 				}

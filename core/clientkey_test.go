@@ -175,6 +175,27 @@ func TestSignersThatFailAreOutages(t *testing.T) {
 	}
 }
 
+// Without a signature, no request is pushed, and the browser is not sent away.
+func TestASignerThatFailsBeforeAPushedRequest(t *testing.T) {
+	t.Parallel()
+	signer := kms{clientKey, new(atomic.Bool)}
+	g := newRigOf(t, func(c *logintest.Client) { byKey(t)(c); c.RequirePAR = true }, signedBy(signer))
+	g.login()
+	who := g.whoAmI()
+	signer.down.Store(true)
+	pushed := g.provider.Count(logintest.PAR)
+	page := g.visit(origin + "/auth/login?return_to=/me")
+	if page.Status != http.StatusServiceUnavailable || !strings.Contains(string(page.Body), "client_credential_unavailable") || page.Header.Get("Location") != "" {
+		t.Errorf("got %d %v %s", page.Status, page.Header, page.Body)
+	}
+	if got := g.provider.Count(logintest.PAR); got != pushed || pushed != 1 || g.whoAmI() != who {
+		t.Errorf("%d pushed requests, and then %q", got, g.whoAmI())
+	}
+	if logged := g.log.String(); !strings.Contains(logged, "kms: cannot sign canary [redacted]") {
+		t.Errorf("logged as %s", logged)
+	}
+}
+
 // Metadata that does not offer what is configured ends a login before the browser is sent
 // away, and the log names the field.
 func TestAnOfferThatDoesNotFit(t *testing.T) {
