@@ -150,7 +150,7 @@ func TestFAPIModules(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			for _, v := range variants {
-				if m.runsIn(v) && (crowds == 1 || v.certificate == v.rar) { // with the race detector, half of them
+				if m.runsIn(v) && (crowds == 1 || v.certificate == v.rar && v.jar == v.jarm) { // with the race detector, a quarter
 					t.Run(v.String(), func(t *testing.T) { m.walk(t, v) })
 				}
 			}

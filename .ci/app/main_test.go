@@ -4,15 +4,18 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pixyauth/pixy/core/logintest"
 )
@@ -29,29 +32,55 @@ func writePEM(t *testing.T, name, kind string, der []byte) string {
 	return file
 }
 
-func keyFile(t *testing.T) string {
+// keyFiles writes a private key and a certificate for it.
+func keyFiles(t *testing.T) (keyFile, certFile string, certificate *x509.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	encoded, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return writePEM(t, "key.pem", "PRIVATE KEY", der)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if certificate, err = x509.ParseCertificate(signed); err != nil {
+		t.Fatal(err)
+	}
+	return writePEM(t, "key.pem", "PRIVATE KEY", encoded), writePEM(t, "cert.pem", "CERTIFICATE", signed), certificate
 }
 
-// A client of FAPI 2.0, with OpenID Connect and without, logs in and reads its accounts.
+// A client of FAPI 2.0 logs in and reads its accounts.
 func TestFAPI2(t *testing.T) {
-	for _, plain := range []bool{false, true} {
-		t.Run(map[bool]string{false: "oidc", true: "plain_oauth"}[plain], func(t *testing.T) {
+	keyFile, certFile, certificate := keyFiles(t)
+	for _, test := range []struct {
+		name     string
+		settings map[string]any
+		client   logintest.Client
+	}{
+		{"private_key_jwt and DPoP", map[string]any{
+			"Scopes": []string{"openid"}, "KeyFiles": []string{keyFile}, "Client": map[string]any{"DPoP": true},
+		}, logintest.Client{AuthMethod: "private_key_jwt", KeysURI: origin + "/auth/jwks", DPoPNonces: true}},
+		{"without OpenID Connect", map[string]any{
+			"Scopes": []string{"accounts"}, "KeyFiles": []string{keyFile}, "Client": map[string]any{"DPoP": true}, "Accounts": true,
+		}, logintest.Client{AuthMethod: "private_key_jwt", KeysURI: origin + "/auth/jwks", DPoPNonces: true}},
+		{"mutual TLS and signed messages", map[string]any{
+			"Scopes": []string{"openid"}, "KeyFiles": []string{keyFile}, "CertFile": certFile, "CertKey": keyFile,
+			"Client": map[string]any{"AuthMethod": "tls_client_auth"}, "Requests": map[string]any{"SignedRequest": true, "SignedResponse": true},
+		}, logintest.Client{
+			AuthMethod: "tls_client_auth", Certificates: []*x509.Certificate{certificate}, KeysURI: origin + "/auth/jwks",
+			CertificateBound: true, RequireSignedRequest: true, RequireSignedResponse: true,
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
 			server := httptest.NewUnstartedServer(nil)
 			issuer := "https://" + server.Listener.Addr().String()
-			fake := logintest.NewProvider(issuer, logintest.Client{
-				ID: "app", RedirectURIs: []string{origin + "/auth/callback"}, AuthMethod: "private_key_jwt", KeysURI: origin + "/auth/jwks",
-				RequirePAR: true, DPoP: true, DPoPNonces: true, SigningAlg: "ES256",
-			})
+			test.client.ID, test.client.FAPI2, test.client.RedirectURIs = "app", true, []string{origin + "/auth/callback"}
+			fake := logintest.NewProvider(issuer, test.client)
 			accounts := 0
 			mux := http.NewServeMux()
 			mux.Handle("/", fake)
@@ -60,17 +89,12 @@ func TestFAPI2(t *testing.T) {
 				w.Write([]byte(`{"accounts":[]}`))
 			})))
 			server.Config.Handler = mux
+			server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
 			server.StartTLS()
 			defer server.Close()
 
-			scope := "openid"
-			if plain {
-				scope = "accounts"
-			}
-			providers, err := json.Marshal([]map[string]any{{
-				"Issuer": issuer, "ClientID": "app", "FAPI2": true, "Scopes": []string{scope}, "KeyFiles": []string{keyFile(t)},
-				"Client": map[string]any{"DPoP": true}, "UserURL": issuer + "/accounts", "Accounts": plain,
-			}})
+			test.settings["Issuer"], test.settings["ClientID"], test.settings["FAPI2"], test.settings["UserURL"] = issuer, "app", true, issuer+"/accounts"
+			providers, err := json.Marshal([]any{test.settings})
 			if err != nil {
 				t.Fatal(err)
 			}
