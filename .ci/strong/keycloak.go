@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,6 +12,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 const realm = "shop"
@@ -170,8 +174,24 @@ func keycloakClient(a *application) object {
 			is[attributes[name]] = fmt.Sprint(value)
 		}
 	}
-	if is["jwks.url"] != nil {
+	switch {
+	case is["id.token.encrypted.response.alg"] != nil: // to a key that has alg, as ours at KeysPath have not
+		is["use.jwks.string"], is["jwks.string"] = "true", a.keysWithAlg(is)
+	case is["jwks.url"] != nil:
 		is["use.jwks.url"] = "true"
 	}
 	return client
+}
+
+// keysWithAlg returns the JWK set of the keys that decrypt ID tokens and UserInfo.
+func (a *application) keysWithAlg(is object) string {
+	var set jose.JSONWebKeySet
+	for i, attribute := range [...]string{"id.token.encrypted.response.alg", "user.info.encrypted.response.alg"} {
+		key := jose.JSONWebKey{Key: a.decryption[i].(interface{ Public() crypto.PublicKey }).Public(), Use: "enc", Algorithm: is[attribute].(string)}
+		thumbprint, _ := key.Thumbprint(crypto.SHA256) // never fails for these keys
+		key.KeyID = base64.RawURLEncoding.EncodeToString(thumbprint)
+		set.Keys = append(set.Keys, key)
+	}
+	encoded, _ := json.Marshal(set) // never fails
+	return string(encoded)
 }

@@ -156,7 +156,7 @@ func requested() []*variant {
 		jarm("JARM-query.jwt", func(*core.Provider) {}),
 		jarm("JARM-form_post.jwt", func(p *core.Provider) { p.Requests.FormPost = true }),
 		{
-			name: "encrypted-ID-tokens", servers: []string{"oidc-provider"}, // Keycloak uses no key without alg
+			name: "encrypted-ID-tokens",
 			registration: and(bySecret, func(a *application) object {
 				return object{
 					"jwks_uri":                        a.url + "/auth/jwks",

@@ -36,7 +36,9 @@ func GitLab(url string, client Client) core.Provider {
 // the JWKS URL, or import the keys. FAPI2 of the result fits Keycloak's client
 // profiles for FAPI 2. With Requests.SignedResponse, switch on "Exclude Issuer
 // From Authentication Response" in the client's compatibility modes. Otherwise
-// Keycloak's signed response has the claim iss twice, and is refused.
+// Keycloak's signed response has the claim iss twice, and is refused. Keycloak
+// encrypts only to keys whose alg is that of the encryption. The key set at
+// KeysPath has none: for Client.DecryptionKeys, import the keys with alg.
 //
 // https://www.keycloak.org/securing-apps/oidc-layers,
 // https://www.keycloak.org/docs/latest/server_admin/#_client-credentials
