@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -46,6 +47,45 @@ func TestKeysAreServed(t *testing.T) {
 			}
 			if page := s.do("POST", base+"/auth/jwks", http.Header{}); page.Status != http.StatusMethodNotAllowed && page.Status != http.StatusNotFound || strings.Contains(string(page.Body), "keys") {
 				t.Errorf("%q: POST gets %d %s", base, page.Status, page.Body)
+			}
+		}
+	})
+}
+
+// A signed response (JARM) logs in by the URL and by a form, and a plain one in its place
+// does not. The handler never sees it.
+func TestSignedResponses(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, start func(...func(*core.Config)) *stage) {
+		for _, form := range []bool{false, true} {
+			provider := logintest.NewProvider(issuer, logintest.Client{
+				ID: "app", Secret: "secret", RequireSignedResponse: true, RedirectURIs: []string{origin + "/auth/callback"},
+			})
+			s := start(func(c *core.Config) {
+				c.Providers[0].ClientSecret, c.HTTPClient = "secret", provider.HTTPClient()
+				c.Providers[0].Requests.SignedResponse, c.Providers[0].Requests.FormPost = true, form
+			})
+			s.browser.Serve(issuer, provider)
+			page := s.page(s.browser.Get(origin + "/private?tab=1"))
+			if page.Status != 200 || string(page.Body) != "ada" || page.URL != origin+"/private?tab=1" || s.app.ran.Load() != 1 {
+				t.Fatalf("form %v: got %d at %s: %s", form, page.Status, page.URL, page.Body)
+			}
+			callback := page.Hops[len(page.Hops)-2]
+			if u, err := url.Parse(callback.URL); err != nil || len(u.Query()) != 1 || strings.Count(u.Query().Get("response"), ".") != 2 {
+				t.Errorf("form %v: the callback is %s", form, callback.URL)
+			}
+			s.browser.Forget("", "")
+			s.app.ran.Store(0)
+			login := s.page(s.browser.Visit(origin + "/private"))
+			to, err := url.Parse(login.Header.Get("Location"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain := url.Values{"state": {to.Query().Get("state")}, "code": {"made-up"}, "iss": {issuer}}
+			tokens := provider.Count(logintest.Token)
+			page = s.do("GET", "/auth/callback?"+plain.Encode(), http.Header{"Accept": {"text/html"}})
+			if page.Status != 400 || !strings.Contains(string(page.Body), "callback_untrusted") || provider.Count(logintest.Token) != tokens || s.app.ran.Load() != 0 {
+				t.Errorf("form %v: a plain response gets %d: %s", form, page.Status, page.Body)
 			}
 		}
 	})
