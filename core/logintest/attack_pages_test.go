@@ -17,6 +17,7 @@ var pageVariants = []variant{
 	{"open redirect through the sign-in page", &tutorial{enters: &entering{encodes: true, escapes: true}, mayNext: never}, `"https://evil.example.test" as the page to return to made a link of the sign-in page lead to`},
 	{"open redirect through the sign-in page", &tutorial{enters: &entering{encodes: true, escapes: true, fixed: true}, mayNext: never}, ""},
 	{"open redirect through the sign-in page", &tutorial{enters: &entering{encodes: true, escapes: true, fixed: true, form: true, guard: true}, mayNext: private}, ""},
+	{"open redirect through the sign-in page", &tutorial{enters: &entering{encodes: true, escapes: true, fixed: true, guard: true}, mayNext: slash}, `"//evil.example.test" as the page to return to sent the browser to https://evil.example.test:`},
 
 	{"parameters through the sign-in page", &tutorial{enters: &entering{escapes: true}}, "a link to the sign-in page chose the login's parameter provider:"},
 	{"parameters through the sign-in page", &tutorial{enters: &entering{encodes: true, escapes: true, passes: true}}, "a link to the sign-in page chose the login's parameter connection:"},
@@ -64,6 +65,7 @@ var pageVariants = []variant{
 	{"secrets in API answers", &tutorial{token: true, cookie: good, called: &calling{quiet: true}}, ""},
 	{"API called by another site", &tutorial{called: &calling{guards: true, open: never}}, ""},
 	{"API called by another site", &tutorial{called: &calling{strict: true, open: never}}, ""},
+	{"API called by another site", &tutorial{called: &calling{strict: true, bare: true}}, ""},
 	{"API called by another site", &tutorial{called: &calling{strict: true}}, "a POST to /api/note by a page of another site got status 200:"},
 }
 

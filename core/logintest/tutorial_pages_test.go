@@ -64,6 +64,7 @@ type calling struct {
 	quiet   bool                     // answers without the request's cookies
 	guards  bool                     // … POSTs of other origins
 	strict  bool                     // requires application/json for a POST
+	bare    bool                     // lets other origins send no header fields of their own
 }
 
 // callable answers a request of the API as far as it can, and reports whether there is
@@ -76,7 +77,9 @@ func (a *tutorial) callable(w http.ResponseWriter, r *http.Request) (*calling, u
 	if from := r.Header.Get("Origin"); from != "" && (how.open == nil || how.open(from)) {
 		w.Header().Set("Access-Control-Allow-Origin", from)
 		w.Header().Set("Access-Control-Allow-Credentials", "true")
-		w.Header().Set("Access-Control-Allow-Headers", "content-type, x-requested-with")
+		if !how.bare {
+			w.Header().Set("Access-Control-Allow-Headers", "content-type, x-requested-with")
+		}
 	}
 	if r.Method == http.MethodOptions {
 		return how, nil, false
@@ -211,7 +214,5 @@ func atForwardedHost(r *http.Request) string {
 func atProvider(r *http.Request) string {
 	return "https://id.example.test/end-session?post_logout_redirect_uri=" + url.QueryEscape(inQuery(r))
 }
-
-func byPage(r *http.Request) string { return "/auth/login?next=" + url.QueryEscape(inQuery(r)) }
 
 func home(*http.Request) string { return "/" }
