@@ -29,21 +29,22 @@ const proofAlg = jose.ES256
 type ProofKey struct {
 	Thumbprint string // RFC 7638
 
-	signer jose.Signer
+	private *ecdsa.PrivateKey
+	header  string // of all proofs, encoded, with its dot (RFC 7515 section 7.1)
 }
 
 // NewProofKey returns a key on P-256 as a ProofKey.
 func NewProofKey(key *ecdsa.PrivateKey) (*ProofKey, error) {
-	thumbprint, err := (&jose.JSONWebKey{Key: &key.PublicKey}).Thumbprint(crypto.SHA256)
+	public := &jose.JSONWebKey{Key: &key.PublicKey}
+	thumbprint, err := public.Thumbprint(crypto.SHA256)
 	if err != nil {
 		return nil, err
 	}
-	options := &jose.SignerOptions{EmbedJWK: true} // embeds the public key
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: proofAlg, Key: key}, options.WithType("dpop+jwt"))
+	header, err := json.Marshal(map[string]any{"typ": "dpop+jwt", "alg": proofAlg, "jwk": public})
 	if err != nil {
 		return nil, err
 	}
-	return &ProofKey{base64url.Encode(thumbprint), signer}, nil
+	return &ProofKey{base64url.Encode(thumbprint), key, base64url.Encode(header) + "."}, nil
 }
 
 // A proofClaims is the payload of a proof (RFC 9449 section 4.2).
@@ -71,11 +72,16 @@ func (k *ProofKey) prove(method string, target *url.URL, access, nonce string, n
 	if err != nil {
 		return "", err
 	}
-	signed, err := k.signer.Sign(payload)
+	signed := k.header + base64url.Encode(payload)
+	digest := sha256.Sum256([]byte(signed))
+	r, s, err := ecdsa.Sign(rand.Reader, k.private, digest[:])
 	if err != nil {
 		return "", &Error{CodeCredential, fmt.Errorf("signing a DPoP proof: %w", err)}
 	}
-	return signed.CompactSerialize()
+	var signature [64]byte // RFC 7518 section 3.4
+	r.FillBytes(signature[:32])
+	s.FillBytes(signature[32:])
+	return signed + "." + base64url.Encode(signature[:]), nil
 }
 
 // proofTarget returns a URL without query and fragment, in the normal form (RFC 9449
