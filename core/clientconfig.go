@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 // ClientConfig configures how the application proves that it is the registered client, in
@@ -128,3 +130,30 @@ func (k SigningKey) LogValue() slog.Value {
 
 // Format prints what LogValue gives, whatever the verb.
 func (k SigningKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.LogValue().String()) }
+
+// decryptionKeys returns the keys in the form that package provider takes.
+func (c *ClientConfig) decryptionKeys() []*provider.DecryptionKey {
+	keys := make([]*provider.DecryptionKey, len(c.DecryptionKeys))
+	for i, key := range c.DecryptionKeys {
+		keys[i], _ = provider.NewDecryptionKey(key) // New has checked it
+	}
+	return keys
+}
+
+// signingKeys returns the keys in the form that package provider takes.
+func (c *ClientConfig) signingKeys() []*provider.SigningKey {
+	keys := make([]*provider.SigningKey, len(c.SigningKeys))
+	for i, key := range c.SigningKeys {
+		keys[i], _ = key.forRoom() // New has checked it
+	}
+	return keys
+}
+
+// forRoom returns k in the form that package provider takes.
+func (k *SigningKey) forRoom() (*provider.SigningKey, error) {
+	key, err := provider.NewSigningKey(k.Signer, k.KeyID, k.Alg)
+	if err == nil && k.Certificate != nil {
+		err = key.Certify(k.Certificate)
+	}
+	return key, err
+}

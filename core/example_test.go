@@ -92,7 +92,7 @@ func (g grantsTable) Save(_ context.Context, user string, grant core.Grant) erro
 }
 
 // A job works for users who are away, with the grants that OnLogin stored.
-func ExampleAuthenticator_GrantSource() {
+func ExampleAuthenticator_GrantClient() {
 	auth, err := core.New(core.Config{
 		Providers:   []core.Provider{{Name: "Work", Issuer: "https://id.example.com", ClientID: "app"}},
 		RedirectURL: "https://app.example.com/auth/callback",
@@ -115,10 +115,9 @@ func ExampleAuthenticator_GrantSource() {
 	}}
 
 	grant := grants[user]
-	source := auth.GrantSource(ctx, grant, func(ctx context.Context, fresh core.Grant) error {
+	client := auth.GrantClient(ctx, grant, func(ctx context.Context, fresh core.Grant) error {
 		return grants.Save(ctx, user, fresh) // in place of the old one
-	})
-	client := oauth2.NewClient(ctx, source)
+	}, "api.example.com")
 
 	response, err := client.Get("https://api.example.com/orders")
 	if err != nil {

@@ -247,33 +247,6 @@ func (p *Provider) secret() func(context.Context) (string, error) {
 	}
 }
 
-// decryptionKeys returns the keys in the form that package provider takes.
-func (c *ClientConfig) decryptionKeys() []*provider.DecryptionKey {
-	keys := make([]*provider.DecryptionKey, len(c.DecryptionKeys))
-	for i, key := range c.DecryptionKeys {
-		keys[i], _ = provider.NewDecryptionKey(key) // New has checked it
-	}
-	return keys
-}
-
-// signingKeys returns the keys in the form that package provider takes.
-func (c *ClientConfig) signingKeys() []*provider.SigningKey {
-	keys := make([]*provider.SigningKey, len(c.SigningKeys))
-	for i, key := range c.SigningKeys {
-		keys[i], _ = key.forRoom() // New has checked it
-	}
-	return keys
-}
-
-// forRoom returns k in the form that package provider takes.
-func (k *SigningKey) forRoom() (*provider.SigningKey, error) {
-	key, err := provider.NewSigningKey(k.Signer, k.KeyID, k.Alg)
-	if err == nil && k.Certificate != nil {
-		err = key.Certify(k.Certificate)
-	}
-	return key, err
-}
-
 // forRoom returns e in the form that package provider takes.
 func (e *EndpointConfig) forRoom() provider.Endpoints {
 	room := provider.Endpoints{
