@@ -485,6 +485,15 @@ func TestAPushedRequestThatHasExpired(t *testing.T) {
 			}
 		})
 	}
+	t.Run("for a script", func(t *testing.T) { // which cannot follow
+		t.Parallel()
+		g := newPARRig(t)
+		g.provider.Misbehave(logintest.Faults{Authorization: expired})
+		callback := g.toCallback()
+		if page := g.fetch("GET", callback.String()); page.Status != http.StatusForbidden || g.provider.Count(logintest.PAR) != 1 {
+			t.Errorf("got %d after %d pushes", page.Status, g.provider.Count(logintest.PAR))
+		}
+	})
 	t.Run("a silent login", func(t *testing.T) { // another one would show the user a page
 		t.Parallel()
 		g := newSilentRig(t, "invalid_request_uri")
