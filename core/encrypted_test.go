@@ -116,7 +116,7 @@ func TestEncryptedLogins(t *testing.T) {
 	} {
 		for _, alg := range test.algs {
 			for _, enc := range []string{"A128GCM", "A256GCM", "A128CBC-HS256", "A256CBC-HS512"} {
-				t.Run(test.name+", "+alg+", "+enc, func(t *testing.T) {
+				t.Run("rule 159: "+test.name+", "+alg+", "+enc, func(t *testing.T) {
 					t.Parallel()
 					var inner string
 					g := newRigOf(t, encryptsTo(t, test.public, alg, enc), keepTokens, decryptsWith(test.private), func(c *core.Config) {
@@ -150,13 +150,13 @@ func TestEncryptionKeysRotate(t *testing.T) {
 	next := onCurve(elliptic.P256())
 	asked := new(atomic.Int32)
 	for name, keys := range map[string][]crypto.PrivateKey{
-		"the first": {decryptionEC, next}, "the second": {next, decryptionEC}, "among others": {decrypter{decryptionRSA, asked, nil}, next, decryptionEC},
-		"more than are tried": {onCurve(elliptic.P256()), next, onCurve(elliptic.P256()), onCurve(elliptic.P256()), decryptionEC},
+		"rule 165: the first": {decryptionEC, next}, "rule 165: the second": {next, decryptionEC}, "rule 165: among others": {decrypter{decryptionRSA, asked, nil}, next, decryptionEC},
+		"rule 166: more than are tried": {onCurve(elliptic.P256()), next, onCurve(elliptic.P256()), onCurve(elliptic.P256()), decryptionEC},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newRigOf(t, encryptsTo(t, decryptionEC.Public(), "ECDH-ES", "A256GCM"), decryptsWith(keys...))
-			if name != "more than are tried" {
+			if name != "rule 166: more than are tried" {
 				g.login()
 				return
 			}
@@ -214,55 +214,55 @@ func TestEncryptedTokenRefuses(t *testing.T) {
 		want  string              // in the log; empty: accepted
 	}{
 		{"nothing wrong", func(_ *testing.T, _, token string) string { return token }, nil, ""},
-		{"not encrypted", func(_ *testing.T, signed, _ string) string { return signed }, nil, ""},
+		{"rule 163: not encrypted", func(_ *testing.T, signed, _ string) string { return signed }, nil, ""},
 		{"to an RSA key", with(decryptionRSA.Public(), "RSA-OAEP-256", "A128GCM"), nil, ""},
-		{"with the name of another", with(jose.JSONWebKey{Key: ours, KeyID: "registered-by-hand"}, "ECDH-ES", "A128GCM"), nil, ""},
+		{"rule 165: with the name of another", with(jose.JSONWebKey{Key: ours, KeyID: "registered-by-hand"}, "ECDH-ES", "A128GCM"), nil, ""},
 
-		{"RSA1_5", with(decryptionRSA.Public(), "RSA1_5", "A128GCM"), nil, `its key by \"RSA1_5\"`},
-		{"dir", with(secret, "dir", "A256GCM"), nil, `its key by \"dir\"`},
-		{"the client secret", with(secret, "A256KW", "A256GCM"), nil, `its key by \"A256KW\"`},
-		{"a password", with("canary-client-secret", "PBES2-HS256+A128KW", "A256GCM"), nil, `its key by \"PBES2-HS256+A128KW\"`},
-		{"ECDH-ES+A192KW", with(ours, "ECDH-ES+A192KW", "A256GCM"), nil, `its key by \"ECDH-ES+A192KW\"`},
-		{"A192GCM", with(ours, "ECDH-ES", "A192GCM"), nil, `its content by \"A192GCM\"`},
-		{"no alg", header(func(h map[string]any) { delete(h, "alg") }), nil, `its key by \"\"`},
-		{"alg that is no text", header(func(h map[string]any) { h["alg"] = []string{"ECDH-ES"} }), nil, `its key by \"\"`},
-		{"no enc", header(func(h map[string]any) { delete(h, "enc") }), nil, `its content by \"\"`},
-		{"compressed", with(ours, "ECDH-ES", "A256GCM", func(o *jose.EncrypterOptions) { o.Compression = jose.DEFLATE }), nil, "compressed (zip)"},
-		{"zip that is empty", header(func(h map[string]any) { h["zip"] = "" }), nil, "compressed (zip)"},
-		{"crit", header(func(h map[string]any) { h["crit"] = []string{"x"} }), nil, "has crit"},
-		{"a changed header", header(func(h map[string]any) { h["x"] = 1 }), nil, "none of Client.DecryptionKeys decrypts it"},
-		{"no header", part(0, func(string) string { return "" }), nil, "not a JSON object"},
-		{"a member twice", part(0, func(string) string {
+		{"rule 159: RSA1_5", with(decryptionRSA.Public(), "RSA1_5", "A128GCM"), nil, `its key by \"RSA1_5\"`},
+		{"rule 159: dir", with(secret, "dir", "A256GCM"), nil, `its key by \"dir\"`},
+		{"rule 159: the client secret", with(secret, "A256KW", "A256GCM"), nil, `its key by \"A256KW\"`},
+		{"rule 159: a password", with("canary-client-secret", "PBES2-HS256+A128KW", "A256GCM"), nil, `its key by \"PBES2-HS256+A128KW\"`},
+		{"rule 159: ECDH-ES+A192KW", with(ours, "ECDH-ES+A192KW", "A256GCM"), nil, `its key by \"ECDH-ES+A192KW\"`},
+		{"rule 159: A192GCM", with(ours, "ECDH-ES", "A192GCM"), nil, `its content by \"A192GCM\"`},
+		{"rule 159: no alg", header(func(h map[string]any) { delete(h, "alg") }), nil, `its key by \"\"`},
+		{"rule 159: alg that is no text", header(func(h map[string]any) { h["alg"] = []string{"ECDH-ES"} }), nil, `its key by \"\"`},
+		{"rule 159: no enc", header(func(h map[string]any) { delete(h, "enc") }), nil, `its content by \"\"`},
+		{"rule 160: compressed", with(ours, "ECDH-ES", "A256GCM", func(o *jose.EncrypterOptions) { o.Compression = jose.DEFLATE }), nil, "compressed (zip)"},
+		{"rule 160: zip that is empty", header(func(h map[string]any) { h["zip"] = "" }), nil, "compressed (zip)"},
+		{"rule 160: crit", header(func(h map[string]any) { h["crit"] = []string{"x"} }), nil, "has crit"},
+		{"rule 161: a changed header", header(func(h map[string]any) { h["x"] = 1 }), nil, "none of Client.DecryptionKeys decrypts it"},
+		{"rule 160: no header", part(0, func(string) string { return "" }), nil, "not a JSON object"},
+		{"rule 160: a member twice", part(0, func(string) string {
 			return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ECDH-ES","alg":"dir","enc":"A256GCM"}`))
 		}), nil, "a member occurs twice"},
-		{"no epk", header(func(h map[string]any) { delete(h, "epk") }), nil, "none of Client.DecryptionKeys decrypts it"},
-		{"an epk on another curve", with(onCurve(elliptic.P384()).Public(), "ECDH-ES", "A256GCM"), nil, "none of Client.DecryptionKeys decrypts it"},
-		{"an epk on no curve", header(func(h map[string]any) { h["epk"].(map[string]any)["y"] = h["epk"].(map[string]any)["x"] }), nil, "none of Client.DecryptionKeys decrypts it"},
-		{"another encoding", part(4, func(s string) string { return s[:len(s)-1] + "_" }), nil, "not canonical base64url"},
-		{"a line break", part(4, func(s string) string { return s[:4] + "\n" + s[4:] }), nil, "not canonical base64url"},
-		{"a changed text", part(3, flipFirst), nil, "none of Client.DecryptionKeys decrypts it"},
-		{"a changed tag", part(4, flipFirst), nil, "none of Client.DecryptionKeys decrypts it"},
-		{"a changed nonce", part(2, flipFirst), nil, "none of Client.DecryptionKeys decrypts it"},
-		{"to another", with(other, "ECDH-ES", "A256GCM"), nil, "none of Client.DecryptionKeys decrypts it"},
-		{"to another, with our name", with(jose.JSONWebKey{Key: other, KeyID: thumbprint(t, decryptionEC)}, "ECDH-ES", "A256GCM"), nil, "none of Client.DecryptionKeys decrypts it"},
-		{"to another RSA key", with(otherRSA.Public(), "RSA-OAEP", "A256GCM"), nil, "none of Client.DecryptionKeys decrypts it"},
-		{"to a kind of key that we do not have", with(otherRSA.Public(), "RSA-OAEP", "A256GCM"), []crypto.PrivateKey{decryptionEC}, "none of Client.DecryptionKeys decrypts it"},
-		{"without our keys", func(_ *testing.T, _, token string) string { return token }, []crypto.PrivateKey{}, "Client.DecryptionKeys is empty"},
-		{"too large", part(3, func(string) string { return strings.Repeat("A", 128<<10) }), nil, "which is more than 131072"},
+		{"rule 161: no epk", header(func(h map[string]any) { delete(h, "epk") }), nil, "none of Client.DecryptionKeys decrypts it"},
+		{"rule 161: an epk on another curve", with(onCurve(elliptic.P384()).Public(), "ECDH-ES", "A256GCM"), nil, "none of Client.DecryptionKeys decrypts it"},
+		{"rule 161: an epk on no curve", header(func(h map[string]any) { h["epk"].(map[string]any)["y"] = h["epk"].(map[string]any)["x"] }), nil, "none of Client.DecryptionKeys decrypts it"},
+		{"rule 160: another encoding", part(4, func(s string) string { return s[:len(s)-1] + "_" }), nil, "not canonical base64url"},
+		{"rule 160: a line break", part(4, func(s string) string { return s[:4] + "\n" + s[4:] }), nil, "not canonical base64url"},
+		{"rule 161: a changed text", part(3, flipFirst), nil, "none of Client.DecryptionKeys decrypts it"},
+		{"rule 161: a changed tag", part(4, flipFirst), nil, "none of Client.DecryptionKeys decrypts it"},
+		{"rule 161: a changed nonce", part(2, flipFirst), nil, "none of Client.DecryptionKeys decrypts it"},
+		{"rule 161: to another", with(other, "ECDH-ES", "A256GCM"), nil, "none of Client.DecryptionKeys decrypts it"},
+		{"rule 161: to another, with our name", with(jose.JSONWebKey{Key: other, KeyID: thumbprint(t, decryptionEC)}, "ECDH-ES", "A256GCM"), nil, "none of Client.DecryptionKeys decrypts it"},
+		{"rule 161: to another RSA key", with(otherRSA.Public(), "RSA-OAEP", "A256GCM"), nil, "none of Client.DecryptionKeys decrypts it"},
+		{"rule 161: to a kind of key that we do not have", with(otherRSA.Public(), "RSA-OAEP", "A256GCM"), []crypto.PrivateKey{decryptionEC}, "none of Client.DecryptionKeys decrypts it"},
+		{"rule 161: without our keys", func(_ *testing.T, _, token string) string { return token }, []crypto.PrivateKey{}, "Client.DecryptionKeys is empty"},
+		{"rule 166: too large", part(3, func(string) string { return strings.Repeat("A", 128<<10) }), nil, "which is more than 131072"},
 
-		{"encrypted twice", func(t *testing.T, _, token string) string { return encrypted(t, token, ours, "ECDH-ES", "A256GCM") }, nil, "ID token"},
-		{"claims that are not signed", inner(func(signed string) string {
+		{"rule 162: encrypted twice", func(t *testing.T, _, token string) string { return encrypted(t, token, ours, "ECDH-ES", "A256GCM") }, nil, "ID token"},
+		{"rule 162: claims that are not signed", inner(func(signed string) string {
 			payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(signed, ".")[1])
 			return string(payload)
 		}), nil, "ID token"},
-		{"alg none", inner(func(signed string) string {
+		{"rule 162: alg none", inner(func(signed string) string {
 			return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + strings.Split(signed, ".")[1] + "."
 		}), nil, `signed by`},
-		{"a wrong signature", inner(func(signed string) string {
+		{"rule 162: a wrong signature", inner(func(signed string) string {
 			at := strings.LastIndexByte(signed, '.') + 1
 			return signed[:at] + flipFirst(signed[at:])
 		}), nil, "no key of the provider verifies"},
-		{"nothing", inner(func(string) string { return "" }), nil, "ID token"},
+		{"rule 162: nothing", inner(func(string) string { return "" }), nil, "ID token"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -311,24 +311,24 @@ func TestEncryptedUserInfo(t *testing.T) {
 		response func(t *testing.T, signed string) string
 		accepted bool
 	}{
-		{"signed", func(t *testing.T, signed string) string {
+		{"rule 164: signed", func(t *testing.T, signed string) string {
 			return encrypted(t, signed, ours, "ECDH-ES+A128KW", "A128GCM")
 		}, true},
-		{"an object", object(`{"sub":"ada","more":1}`), true},
-		{"an object after blanks", object("\n {\"sub\":\"ada\"}"), true},
-		{"signed and not encrypted", func(_ *testing.T, signed string) string { return signed }, true},
+		{"rule 164: an object", object(`{"sub":"ada","more":1}`), true},
+		{"rule 164: an object after blanks", object("\n {\"sub\":\"ada\"}"), true},
+		{"rule 164: signed and not encrypted", func(_ *testing.T, signed string) string { return signed }, true},
 
-		{"an object of another", object(`{"sub":"eve"}`), false},
-		{"an object of nobody", object(`{}`), false},
-		{"no object", object(`["ada"]`), false},
-		{"an object that is not encrypted", func(*testing.T, string) string { return `{"sub":"ada"}` }, false},
-		{"encrypted twice", func(t *testing.T, signed string) string {
+		{"rule 164: an object of another", object(`{"sub":"eve"}`), false},
+		{"rule 164: an object of nobody", object(`{}`), false},
+		{"rule 164: no object", object(`["ada"]`), false},
+		{"rule 164: an object that is not encrypted", func(*testing.T, string) string { return `{"sub":"ada"}` }, false},
+		{"rule 164: encrypted twice", func(t *testing.T, signed string) string {
 			return encrypted(t, encrypted(t, signed, ours, "ECDH-ES", "A256GCM"), ours, "ECDH-ES", "A256GCM")
 		}, false},
-		{"to another", func(t *testing.T, signed string) string {
+		{"rule 164: to another", func(t *testing.T, signed string) string {
 			return encrypted(t, signed, onCurve(elliptic.P256()).Public(), "ECDH-ES", "A256GCM")
 		}, false},
-		{"compressed", func(t *testing.T, signed string) string {
+		{"rule 164: compressed", func(t *testing.T, signed string) string {
 			return encrypted(t, signed, ours, "ECDH-ES", "A256GCM", func(o *jose.EncrypterOptions) { o.Compression = jose.DEFLATE })
 		}, false},
 	} {
@@ -393,12 +393,12 @@ func TestEncryptedSignedResponses(t *testing.T) {
 		})
 	}
 	for name, response := range map[string]func(t *testing.T, signed string) string{
-		"claims that are not signed": func(t *testing.T, signed string) string {
+		"rule 162: claims that are not signed": func(t *testing.T, signed string) string {
 			payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(signed, ".")[1])
 			return to(t, string(payload))
 		},
-		"a wrong signature": func(t *testing.T, signed string) string { return to(t, signed[:len(signed)-8]+"AAAAAAAA") },
-		"encrypted twice":   func(t *testing.T, signed string) string { return to(t, to(t, signed)) },
+		"rule 162: a wrong signature": func(t *testing.T, signed string) string { return to(t, signed[:len(signed)-8]+"AAAAAAAA") },
+		"rule 162: encrypted twice":   func(t *testing.T, signed string) string { return to(t, to(t, signed)) },
 		"to another": func(t *testing.T, signed string) string {
 			return encrypted(t, signed, rsaKey.Public(), "RSA-OAEP-256", "A256GCM")
 		},
@@ -415,7 +415,7 @@ func TestEncryptedSignedResponses(t *testing.T) {
 			}
 		})
 	}
-	t.Run("without a login", func(t *testing.T) {
+	t.Run("rule 166: without a login", func(t *testing.T) {
 		t.Parallel()
 		asked := new(atomic.Int32)
 		g := rig(t, false, asked, func(signed string) string { return to(t, signed) })
@@ -467,8 +467,8 @@ func TestEncryptedLogoutTokens(t *testing.T) {
 	}{
 		{"encrypted", to, []crypto.PrivateKey{decryptionEC}, 200},
 		{"not encrypted", func(_ *testing.T, signed string) string { return signed }, []crypto.PrivateKey{decryptionEC}, 200},
-		{"encrypted twice", func(t *testing.T, signed string) string { return to(t, to(t, signed)) }, []crypto.PrivateKey{decryptionEC}, 400},
-		{"a wrong signature", func(t *testing.T, signed string) string { return to(t, signed[:len(signed)-8]+"AAAAAAAA") }, []crypto.PrivateKey{decryptionEC}, 400},
+		{"rule 162: encrypted twice", func(t *testing.T, signed string) string { return to(t, to(t, signed)) }, []crypto.PrivateKey{decryptionEC}, 400},
+		{"rule 162: a wrong signature", func(t *testing.T, signed string) string { return to(t, signed[:len(signed)-8]+"AAAAAAAA") }, []crypto.PrivateKey{decryptionEC}, 400},
 		{"to another", to, []crypto.PrivateKey{onCurve(elliptic.P256())}, 400},
 		{"without keys", to, nil, 400},
 		{"a key that is unavailable", func(t *testing.T, signed string) string {

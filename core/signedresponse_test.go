@@ -64,16 +64,16 @@ func TestALoginWithASignedResponse(t *testing.T) {
 		mode     string
 		way      []string
 	}{
-		{name: "in the URL", change: signedOnly, mode: "jwt", way: query},
-		{name: "in a form", change: signedByForm, mode: "form_post.jwt", way: form},
-		{name: "metadata without jwt", change: signedOnly, metadata: func(m map[string]any) {
+		{name: "rule 158: in the URL", change: signedOnly, mode: "jwt", way: query},
+		{name: "rule 158: in a form", change: signedByForm, mode: "form_post.jwt", way: form},
+		{name: "rule 158: metadata without jwt", change: signedOnly, metadata: func(m map[string]any) {
 			m["response_modes_supported"] = []string{"query", "query.jwt"}
 		}, mode: "query.jwt", way: query},
-		{name: "metadata without response modes and algorithms", change: signedOnly, metadata: func(m map[string]any) {
+		{name: "rule 158: metadata without response modes and algorithms", change: signedOnly, metadata: func(m map[string]any) {
 			delete(m, "response_modes_supported")
 			delete(m, "authorization_signing_alg_values_supported")
 		}, mode: "jwt", way: query},
-		{name: "an algorithm of the application's choice", change: func(c *core.Config) { signedOnly(c); c.Providers[0].Checks.SigningAlg = "RS256" }, mode: "jwt", way: query},
+		{name: "rule 158: an algorithm of the application's choice", change: func(c *core.Config) { signedOnly(c); c.Providers[0].Checks.SigningAlg = "RS256" }, mode: "jwt", way: query},
 		{name: "OAuth 2.0 with metadata", change: func(c *core.Config) {
 			plainOAuth2(c)
 			c.Providers[0].Endpoints = core.EndpointConfig{}
@@ -142,61 +142,61 @@ func signedRefusals() []refusal {
 	}
 	rows := []refusal{
 		{name: "nothing wrong"},
-		{name: "jarm: aud as an array of this client", answer: claim("aud", []string{"app"})},
-		{name: "jarm: claims that nobody knows", answer: claim("session_state", map[string]any{"x": 1})},
-		{name: "jarm: a type", answer: header("typ", "JWT")},
-		{name: "jarm: nbf in the past", answer: claim("nbf", 1)},
-		{name: "jarm: parameters of others beside it", callback: also("session_state", "x")},
-		{name: "jarm: PS256, which is announced", answer: header("alg", "PS256")},
+		{name: "rule 153: aud as an array of this client", answer: claim("aud", []string{"app"})},
+		{name: "rule 157: claims that nobody knows", answer: claim("session_state", map[string]any{"x": 1})},
+		{name: "rule 154: a type", answer: header("typ", "JWT")},
+		{name: "rule 153: nbf in the past", answer: claim("nbf", 1)},
+		{name: "rule 155: parameters of others beside it", callback: also("session_state", "x")},
+		{name: "rule 152: PS256, which is announced", answer: header("alg", "PS256")},
 
 		{name: "fapi2-security-profile-final-client-test-ensure-jarm-without-iss-fails", answer: claim("iss", nil), code: "callback_untrusted"},
 		{name: "fapi2-security-profile-final-client-test-ensure-jarm-with-invalid-iss-fails", answer: claim("iss", issuer+"1"), code: "callback_untrusted"},
-		{name: "jarm: iss with a slash", answer: claim("iss", issuer+"/"), code: "callback_untrusted"},
-		{name: "jarm: iss in an array", answer: claim("iss", []string{issuer}), code: "callback_untrusted"},
+		{name: "rule 153: iss with a slash", answer: claim("iss", issuer+"/"), code: "callback_untrusted"},
+		{name: "rule 153: iss in an array", answer: claim("iss", []string{issuer}), code: "callback_untrusted"},
 		{name: "fapi2-security-profile-final-client-test-ensure-jarm-without-aud-fails", answer: claim("aud", nil), code: "callback_untrusted"},
 		{name: "fapi2-security-profile-final-client-test-ensure-jarm-with-invalid-aud-fails", answer: claim("aud", "app1"), code: "callback_untrusted"},
-		{name: "jarm: aud with another", answer: claim("aud", []string{"app", "other"}), code: "callback_untrusted"},
-		{name: "jarm: aud empty", answer: claim("aud", []string{}), code: "callback_untrusted"},
+		{name: "rule 153: aud with another", answer: claim("aud", []string{"app", "other"}), code: "callback_untrusted"},
+		{name: "rule 153: aud empty", answer: claim("aud", []string{}), code: "callback_untrusted"},
 		{name: "fapi2-security-profile-final-client-test-ensure-jarm-without-exp-fails", answer: claim("exp", nil), code: "callback_untrusted"},
 		{name: "fapi2-security-profile-final-client-test-ensure-jarm-with-expired-exp-fails", answer: claim("exp", in(-time.Second)), code: "callback_untrusted"},
-		{name: "jarm: exp in quotes", answer: claim("exp", "9999999999"), code: "callback_untrusted"},
-		{name: "jarm: nbf in the future", answer: claim("nbf", in(6*time.Minute)), code: "callback_untrusted"},
-		{name: "jarm: nbf in quotes", answer: claim("nbf", "1"), code: "callback_untrusted"},
+		{name: "rule 153: exp in quotes", answer: claim("exp", "9999999999"), code: "callback_untrusted"},
+		{name: "rule 153: nbf in the future", answer: claim("nbf", in(6*time.Minute)), code: "callback_untrusted"},
+		{name: "rule 153: nbf in quotes", answer: claim("nbf", "1"), code: "callback_untrusted"},
 		{name: "fapi2-security-profile-final-client-test-ensure-jarm-with-invalid-sig-fails", callback: func(q url.Values) {
 			response := q.Get("response")
 			at := strings.LastIndexByte(response, '.') + 1
 			q.Set("response", response[:at]+flipFirst(response[at:]))
 		}, code: "callback_untrusted"},
 		{name: "fapi2-security-profile-final-client-test-ensure-jarm-signature-is-not-none", answer: header("alg", "none"), code: "callback_untrusted"},
-		{name: "jarm: signed by the public key as a secret", answer: header("alg", "HS256"), code: "callback_untrusted"},
-		{name: "jarm: an algorithm that is not announced", metadata: func(m map[string]any) {
+		{name: "rule 152: signed by the public key as a secret", answer: header("alg", "HS256"), code: "callback_untrusted"},
+		{name: "rule 152: an algorithm that is not announced", metadata: func(m map[string]any) {
 			m["authorization_signing_alg_values_supported"] = []string{"PS256"}
 		}, code: "callback_untrusted"},
-		{name: "jarm: another algorithm than the application's", config: func(c *core.Config) { c.Providers[0].Checks.SigningAlg = "RS256" }, answer: header("alg", "PS256"), code: "callback_untrusted"},
-		{name: "jarm: a key that the provider does not have", answer: header("kid", "canary"), code: "callback_untrusted"},
-		{name: "jarm: an extension that nobody knows", answer: header("crit", []string{"x"}), code: "callback_untrusted"},
-		{name: "jarm: a logout token", answer: header("typ", "logout+jwt"), code: "callback_untrusted"},
-		{name: "jarm: an access token", answer: header("typ", "at+jwt"), code: "callback_untrusted"},
-		{name: "jarm: an ID token", answer: claim("sub", "ada"), code: "callback_untrusted"},
-		{name: "jarm: a security event", answer: claim("events", map[string]any{}), code: "callback_untrusted"},
-		{name: "jarm: an escape that was not signed", callback: func(q url.Values) { q.Set("response", q.Get("response")+"=") }, code: "callback_untrusted"},
+		{name: "rule 152: another algorithm than the application's", config: func(c *core.Config) { c.Providers[0].Checks.SigningAlg = "RS256" }, answer: header("alg", "PS256"), code: "callback_untrusted"},
+		{name: "rule 152: a key that the provider does not have", answer: header("kid", "canary"), code: "callback_untrusted"},
+		{name: "rule 152: an extension that nobody knows", answer: header("crit", []string{"x"}), code: "callback_untrusted"},
+		{name: "rule 154: a logout token", answer: header("typ", "logout+jwt"), code: "callback_untrusted"},
+		{name: "rule 154: an access token", answer: header("typ", "at+jwt"), code: "callback_untrusted"},
+		{name: "rule 154: an ID token", answer: claim("sub", "ada"), code: "callback_untrusted"},
+		{name: "rule 154: a security event", answer: claim("events", map[string]any{}), code: "callback_untrusted"},
+		{name: "rule 152: an escape that was not signed", callback: func(q url.Values) { q.Set("response", q.Get("response")+"=") }, code: "callback_untrusted"},
 
-		{name: "jarm: a code beside it", callback: also("code", "x"), code: "callback_untrusted"},
-		{name: "jarm: an empty code beside it", callback: also("code", ""), code: "callback_untrusted"},
-		{name: "jarm: iss beside it", callback: also("iss", issuer), code: "callback_untrusted"},
-		{name: "jarm: an error beside it", callback: also("error", "access_denied"), code: "callback_untrusted"},
-		{name: "jarm: a description beside it", callback: also("error_description", "canary"), code: "callback_untrusted"},
-		{name: "jarm: state beside it", callback: func(q url.Values) { q.Set("state", stateIn(q)) }, code: "callback_untrusted"},
-		{name: "jarm: twice, with a state", callback: func(q url.Values) { q.Set("state", stateIn(q)); q.Add("response", q.Get("response")) }, code: "callback_untrusted"},
-		{name: "jarm: empty, with a state", callback: func(q url.Values) { q.Set("state", stateIn(q)); q.Set("response", "") }, code: "callback_untrusted"},
-		{name: "jarm: not signed at all", callback: func(q url.Values) {
+		{name: "rule 155: a code beside it", callback: also("code", "x"), code: "callback_untrusted"},
+		{name: "rule 155: an empty code beside it", callback: also("code", ""), code: "callback_untrusted"},
+		{name: "rule 155: iss beside it", callback: also("iss", issuer), code: "callback_untrusted"},
+		{name: "rule 155: an error beside it", callback: also("error", "access_denied"), code: "callback_untrusted"},
+		{name: "rule 155: a description beside it", callback: also("error_description", "canary"), code: "callback_untrusted"},
+		{name: "rule 155: state beside it", callback: func(q url.Values) { q.Set("state", stateIn(q)) }, code: "callback_untrusted"},
+		{name: "rule 155: twice, with a state", callback: func(q url.Values) { q.Set("state", stateIn(q)); q.Add("response", q.Get("response")) }, code: "callback_untrusted"},
+		{name: "rule 155: empty, with a state", callback: func(q url.Values) { q.Set("state", stateIn(q)); q.Set("response", "") }, code: "callback_untrusted"},
+		{name: "rule 155: not signed at all", callback: func(q url.Values) {
 			state := stateIn(q)
 			clear(q)
 			q.Set("state", state)
 			q.Set("code", "x")
 			q.Set("iss", issuer)
 		}, code: "callback_untrusted"},
-		{name: "jarm: an error that is not signed at all", callback: func(q url.Values) {
+		{name: "rule 155: an error that is not signed at all", callback: func(q url.Values) {
 			state := stateIn(q)
 			clear(q)
 			q.Set("state", state)
@@ -204,17 +204,17 @@ func signedRefusals() []refusal {
 			q.Set("iss", issuer)
 		}, code: "callback_untrusted"},
 
-		{name: "jarm: access denied", answer: errorIs("access_denied"), status: 403, code: "access_denied"},
-		{name: "jarm: another error", answer: errorIs("server_error"), status: 403, code: "provider_refused"},
-		{name: "jarm: error and code", answer: claim("error", "server_error"), status: 403, code: "provider_refused"},
-		{name: "jarm: an error that is no text", answer: claim("error", 7), status: 403, code: "provider_refused"},
-		{name: "jarm: an error that is hostile", answer: errorIs("<script>canary"), status: 403, code: "provider_refused"},
-		{name: "jarm: an error that nobody signed", answer: func(header, claims map[string]any) { errorIs("access_denied")(header, claims); header["alg"] = "none" }, code: "callback_untrusted"},
-		{name: "jarm: neither code nor error", answer: claim("code", nil), code: "callback_untrusted"},
-		{name: "jarm: a code that is no text", answer: claim("code", []string{"x"}), code: "callback_untrusted"},
-		{name: "jarm: a code with control characters", answer: claim("code", "a\r\nb"), code: "callback_untrusted"},
-		{name: "jarm: a code of nobody", answer: claim("code", "made-up"), status: 403, code: "code_refused", spent: true},
-		{name: "jarm: keys unavailable", faults: logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
+		{name: "rule 157: access denied", answer: errorIs("access_denied"), status: 403, code: "access_denied"},
+		{name: "rule 157: another error", answer: errorIs("server_error"), status: 403, code: "provider_refused"},
+		{name: "rule 157: error and code", answer: claim("error", "server_error"), status: 403, code: "provider_refused"},
+		{name: "rule 157: an error that is no text", answer: claim("error", 7), status: 403, code: "provider_refused"},
+		{name: "rule 157: an error that is hostile", answer: errorIs("<script>canary"), status: 403, code: "provider_refused"},
+		{name: "rule 152: an error that nobody signed", answer: func(header, claims map[string]any) { errorIs("access_denied")(header, claims); header["alg"] = "none" }, code: "callback_untrusted"},
+		{name: "rule 157: neither code nor error", answer: claim("code", nil), code: "callback_untrusted"},
+		{name: "rule 157: a code that is no text", answer: claim("code", []string{"x"}), code: "callback_untrusted"},
+		{name: "rule 157: a code with control characters", answer: claim("code", "a\r\nb"), code: "callback_untrusted"},
+		{name: "rule 157: a code of nobody", answer: claim("code", "made-up"), status: 403, code: "code_refused", spent: true},
+		{name: "rule 157: keys unavailable", faults: logintest.Faults{Intercept: func(e logintest.Endpoint, w http.ResponseWriter, _ *http.Request) bool {
 			if e == logintest.JWKS {
 				w.WriteHeader(http.StatusBadGateway)
 			}
@@ -291,7 +291,7 @@ func TestASignedResponseWithoutItsAttempt(t *testing.T) {
 		state  string
 		status int
 	}{
-		"state of another form": {"x", 400}, "restarted already": {ours + "-r", 400}, "with a payload": {ours + "-p", 400}, "as ours": {ours, 303},
+		"rule 156: state of another form": {"x", 400}, "rule 156: restarted already": {ours + "-r", 400}, "rule 156: with a payload": {ours + "-p", 400}, "rule 156: as ours": {ours, 303},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -307,7 +307,7 @@ func TestASignedResponseWithoutItsAttempt(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the login starts once more", func(t *testing.T) {
+	t.Run("rule 156: the login starts once more", func(t *testing.T) {
 		t.Parallel()
 		g := newSignedRig(t)
 		callback := g.toCallback().String()
@@ -329,7 +329,7 @@ func TestASignedResponseWithoutItsAttempt(t *testing.T) {
 			t.Errorf("%d token requests", got)
 		}
 	})
-	t.Run("another browser", func(t *testing.T) {
+	t.Run("rule 156: another browser", func(t *testing.T) {
 		t.Parallel()
 		g := newSignedRig(t)
 		callback := g.toCallback().String()
@@ -374,11 +374,11 @@ func TestDiscoveryOfSignedResponses(t *testing.T) {
 		value  any
 		want   string // in the error; "": accepted
 	}{
-		{"no mode", signedOnly, "response_modes_supported", []string{"query", "form_post", "form_post.jwt"}, `response_modes_supported has "query form_post form_post.jwt" only`},
-		{"no mode for forms", signedByForm, "response_modes_supported", []string{"jwt", "query.jwt", "form_post"}, "needs the response mode form_post.jwt"},
-		{"HMAC only", signedOnly, "authorization_signing_alg_values_supported", []string{"HS256", "none"}, `authorization_signing_alg_values_supported has "HS256 none" only`},
-		{"another algorithm", func(c *core.Config) { signedOnly(c); c.Providers[0].Checks.SigningAlg = "RS256" }, "authorization_signing_alg_values_supported", []string{"ES256"}, `Checks.SigningAlg is "RS256"`},
-		{"no keys", func(c *core.Config) {
+		{"rule 158: no mode", signedOnly, "response_modes_supported", []string{"query", "form_post", "form_post.jwt"}, `response_modes_supported has "query form_post form_post.jwt" only`},
+		{"rule 158: no mode for forms", signedByForm, "response_modes_supported", []string{"jwt", "query.jwt", "form_post"}, "needs the response mode form_post.jwt"},
+		{"rule 158: HMAC only", signedOnly, "authorization_signing_alg_values_supported", []string{"HS256", "none"}, `authorization_signing_alg_values_supported has "HS256 none" only`},
+		{"rule 158: another algorithm", func(c *core.Config) { signedOnly(c); c.Providers[0].Checks.SigningAlg = "RS256" }, "authorization_signing_alg_values_supported", []string{"ES256"}, `Checks.SigningAlg is "RS256"`},
+		{"rule 158: no keys", func(c *core.Config) {
 			plainOAuth2(c)
 			c.Providers[0].Endpoints = core.EndpointConfig{}
 			signedOnly(c)
