@@ -1,6 +1,7 @@
 package adapters_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -19,12 +20,19 @@ func TestAttackStrongClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	decryption, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, change := range map[string]func(*core.Provider, *logintest.Client){
 		"private_key_jwt": func(*core.Provider, *logintest.Client) {},
 		"PAR":             func(p *core.Provider, _ *logintest.Client) { p.Requests.PAR = true },
 		"DPoP":            func(p *core.Provider, c *logintest.Client) { p.Client.DPoP, c.DPoPNonces = true, true },
 		"JARM": func(p *core.Provider, _ *logintest.Client) {
 			p.Requests.SignedResponse, p.Checks.SigningAlg = true, "ES256"
+		},
+		"encrypted tokens": func(p *core.Provider, _ *logintest.Client) {
+			p.Client.DecryptionKeys, p.Requests.UserInfo = []crypto.PrivateKey{decryption}, true
 		},
 		"JAR": func(p *core.Provider, _ *logintest.Client) { p.Requests.SignedRequest = true },
 		"FAPI 2.0 Message Signing": func(p *core.Provider, c *logintest.Client) {
@@ -46,6 +54,9 @@ func TestAttackStrongClients(t *testing.T) {
 				change(p, &more)
 			})
 			client := registeredClient(t, config)
+			if encrypted := client.EncryptIDToken != (logintest.Encryption{}); encrypted != (name == "encrypted tokens") {
+				t.Errorf("ID tokens are encrypted: %v", encrypted)
+			}
 			client.FAPI2, client.DPoPNonces = more.FAPI2, more.DPoPNonces
 			logintest.Attack(t, logintest.Target{
 				Private: "/private", Client: client, Start: startAttacked(t, frameworks["httplogin"], config),

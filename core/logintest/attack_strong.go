@@ -23,10 +23,6 @@ func (s *siege) strongAttacks() []attack {
 	if client.RequireSignedResponse {
 		attacks = append(attacks, responseAttacks()...)
 	}
-	if client.EncryptIDToken != (Encryption{}) {
-		attacks = append(attacks, attack{"ID token that is not encrypted",
-			"reject an ID token that is not encrypted, if encryption is registered (OpenID Connect Core section 3.1.3.7)", notEncrypted})
-	}
 	if alg := s.provider.clients[s.target.ClientID].signingAlg(); alg != "RS256" {
 		attacks = append(attacks, attack{"ID token with another algorithm",
 			"accept only the algorithm of ID tokens that it has registered (OpenID Connect Core section 3.1.3.7)",
@@ -101,13 +97,6 @@ func proofStripped(s *siege) {
 		s.finish(l)
 		s.expect(l.browser, nobody, "a login whose access token was not bound to its key")
 	}
-}
-
-func notEncrypted(s *siege) {
-	s.misbehave(Faults{Encrypted: func(signed, _ string) string { return signed }})
-	l := s.begin(s.newBrowser(), s.ada)
-	s.redeem(l)
-	s.expect(l.browser, nobody, "a login with an ID token that was not encrypted")
 }
 
 // responseAttacks are on signed authorization responses (JARM section 2.4).

@@ -19,8 +19,6 @@ var strongFails = map[string]struct {
 		"the response to a request that Mallory has pushed logged the browser in as Ada Lovelace: an application must reject a response whose state"},
 	"DPoP stripped from the answer": {&weakness{bound: true},
 		"a login whose access token was not bound to its key logged the browser in as Ada Lovelace: an application must reject a token response whose token_type"},
-	"ID token that is not encrypted": {&weakness{demands: true},
-		"a login with an ID token that was not encrypted logged the browser in as Ada Lovelace: an application must reject an ID token"},
 	"ID token with another algorithm": {&weakness{accepted: "ES256"},
 		"a login with an ID token by another algorithm logged the browser in as Ada Lovelace: an application must accept only the algorithm"},
 	"authorization response that is not signed": {&weakness{signed: true},

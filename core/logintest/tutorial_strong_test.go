@@ -21,7 +21,6 @@ type weakness struct {
 	bound    bool                             // demands token_type DPoP
 	signed   bool                             // reads signed responses only
 	checks   func(header, claims string) bool // whether a signed response is accepted; nil: always
-	demands  bool                             // demands encrypted ID tokens
 	accepted string                           // algorithm of ID tokens; "": any
 }
 
@@ -98,7 +97,7 @@ func (s *weakness) reads(tokens *tokenResponse) bool {
 	}
 	object, err := jose.ParseEncryptedCompact(tokens.ID, []jose.KeyAlgorithm{"ECDH-ES"}, []jose.ContentEncryption{"A256GCM"})
 	if err != nil {
-		return !s.demands
+		return true
 	}
 	signed, err := object.Decrypt(strongKeys()["ES256"])
 	tokens.ID = string(signed)
