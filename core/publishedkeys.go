@@ -14,7 +14,7 @@ import (
 // keys that New does not accept.
 func (p *Provider) publicKeys() (keys []jose.JSONWebKey, fields []string) {
 	for i, key := range p.Client.SigningKeys {
-		if signing, err := provider.NewSigningKey(key.Signer, key.KeyID, key.Alg); err == nil {
+		if signing, err := key.forRoom(); err == nil {
 			keys, fields = append(keys, signing.Public()), append(fields, fmt.Sprintf("Client.SigningKeys[%d]", i))
 		}
 	}

@@ -126,3 +126,19 @@ func TestSigningKeysAreReplaced(t *testing.T) {
 		})
 	}
 }
+
+// A key with a certificate is published with it, for providers that find keys so.
+func TestPublishedKeysHaveTheirCertificate(t *testing.T) {
+	t.Parallel()
+	certificate := newCertificate(t, "app")
+	g := newRig(t, published, func(c *core.Config) {
+		c.Providers[0].Client.SigningKeys = []core.SigningKey{{Signer: certificate.PrivateKey.(crypto.Signer), Certificate: certificate.Leaf}}
+	})
+	var set jose.JSONWebKeySet
+	if page := g.fetch("GET", keysURL); json.Unmarshal(page.Body, &set) != nil || len(set.Keys) != 1 {
+		t.Fatalf("got %s", page.Body)
+	}
+	if chain := set.Keys[0].Certificates; len(chain) != 1 || !chain[0].Equal(certificate.Leaf) || len(set.Keys[0].CertificateThumbprintSHA256) == 0 {
+		t.Errorf("got the certificates %v", chain)
+	}
+}
