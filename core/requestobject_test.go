@@ -36,7 +36,7 @@ func requiresSigned(t testing.TB, signers ...crypto.Signer) func(*logintest.Clie
 // object verifies a request object, and returns its header and claims.
 func object(t testing.TB, token string, signer crypto.Signer) (jose.Header, map[string]any) {
 	t.Helper()
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256, jose.PS256, jose.RS256})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.PS256, jose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestDiscoverChecksForSignedRequests(t *testing.T) {
 }
 
 func protectedAlg(t testing.TB, token string) string {
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256, jose.PS256, jose.RS256})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.PS256, jose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}

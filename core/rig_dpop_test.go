@@ -2,7 +2,6 @@ package core_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -136,18 +135,4 @@ func proofKey(t testing.TB, header http.Header) string {
 		t.Fatal(err)
 	}
 	return fmt.Sprintf("%x", sum)
-}
-
-// nonceOf returns the nonce in a request's proof.
-func nonceOf(t testing.TB, header http.Header) string {
-	t.Helper()
-	signed, err := jose.ParseSignedCompact(header.Get("DPoP"), []jose.SignatureAlgorithm{jose.ES256})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var claims struct{ Nonce string }
-	if err := json.Unmarshal(signed.UnsafePayloadWithoutVerification(), &claims); err != nil {
-		t.Fatal(err)
-	}
-	return claims.Nonce
 }

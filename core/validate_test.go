@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"net/url"
 	"strings"
@@ -808,7 +809,8 @@ func TestConfigPrintsWithoutSecrets(t *testing.T) {
 		}
 		for _, secret := range []string{
 			"canary-secret", string(keyA), string(keyB), fmt.Sprint(keyA), fmt.Sprintf("%x", keyA),
-			signingKey.D.String(), fmt.Sprintf("%x", signingKey.D), otherKey.D.String(), fmt.Sprintf("%x", otherKey.D),
+			new(big.Int).SetBytes(secretOf(t, signingKey)).String(), fmt.Sprintf("%x", secretOf(t, signingKey)),
+			new(big.Int).SetBytes(secretOf(t, otherKey)).String(), fmt.Sprintf("%x", secretOf(t, otherKey)),
 		} {
 			if strings.Contains(out.String(), strings.Trim(secret, "[]")) {
 				t.Errorf("%q is in:\n%s", secret, out.String())
@@ -887,4 +889,14 @@ func TestEachBasePathHasItsCookies(t *testing.T) {
 	if a, err := New(sharedConfig()); err != nil || a.config.Sessions.CookieName != "pixy_reader" || a.hints.cookies.Path != "/reader/auth/logout" || a.hints.everywhere.Path != "/" {
 		t.Errorf("got %v", err)
 	}
+}
+
+// secretOf returns the secret number of a key.
+func secretOf(t *testing.T, key *ecdsa.PrivateKey) []byte {
+	t.Helper()
+	secret, err := key.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
 }

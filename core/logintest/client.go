@@ -130,15 +130,15 @@ func (c Client) check() error {
 	case c.AuthMethod != "" && !slices.Contains(authMethods, c.AuthMethod):
 		return fmt.Errorf("AuthMethod must be one of %q", authMethods)
 	case c.AuthMethod != "" && secret != (c.Secret != ""):
-		return errors.New("Secret: the methods client_secret_... need one, others have none")
+		return errors.New("field Secret: the methods client_secret_... need one, others have none")
 	case c.Keys != nil && keysErr != nil:
-		return fmt.Errorf("Keys: %w", keysErr)
+		return fmt.Errorf("field Keys: %w", keysErr)
 	case c.AuthMethod == methodKeyJWT && c.Keys == nil && c.KeysURI == "":
 		return errors.New("private_key_jwt needs Keys or KeysURI")
 	case c.usesCertificate() != (c.Certificates != nil):
-		return errors.New("Certificates: tls_client_auth and self_signed_tls_client_auth need them, others have none")
+		return errors.New("field Certificates: tls_client_auth and self_signed_tls_client_auth need them, others have none")
 	case c.FAPI2 && c.AuthMethod != methodKeyJWT && !c.usesCertificate():
-		return errors.New("FAPI2: AuthMethod must be private_key_jwt, tls_client_auth or self_signed_tls_client_auth")
+		return errors.New("field FAPI2: AuthMethod must be private_key_jwt, tls_client_auth or self_signed_tls_client_auth")
 	case c.FAPI2 && c.SigningAlg == "RS256":
 		return fmt.Errorf("FAPI2: SigningAlg must be one of %s", join(fapiAlgs))
 	case !slices.Contains(signingAlgs, c.signingAlg()):

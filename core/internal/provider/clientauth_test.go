@@ -192,7 +192,7 @@ func TestAlgorithmsOfAssertions(t *testing.T) {
 			if test.signer != nil {
 				key = test.signer.Public()
 			}
-			signed, err := jose.ParseSigned(at.forms[0].Get("client_assertion"), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(test.want)})
+			signed, err := jose.ParseSignedCompact(at.forms[0].Get("client_assertion"), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(test.want)})
 			if err != nil {
 				t.Errorf("%T %s %s: want %s: %v", test.signer, test.alg, test.announced, test.want, err)
 			} else if _, err := signed.Verify(key); err != nil {
@@ -218,7 +218,7 @@ func TestACertificateForASigningKey(t *testing.T) {
 	if _, err := p.Redeem(t.Context(), "code", Request{}); err != nil {
 		t.Fatal(err)
 	}
-	signed, err := jose.ParseSigned(at.forms[0].Get("client_assertion"), []jose.SignatureAlgorithm{jose.PS256})
+	signed, err := jose.ParseSignedCompact(at.forms[0].Get("client_assertion"), []jose.SignatureAlgorithm{jose.PS256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func TestAClientSecretThatIsSigned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := jose.ParseSigned(secret, []jose.SignatureAlgorithm{jose.ES256})
+	signed, err := jose.ParseSignedCompact(secret, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil || signed.Signatures[0].Protected.KeyID != "key-1" {
 		t.Fatalf("got %s, %v", secret, err)
 	}
@@ -324,7 +324,7 @@ func TestAssertions(t *testing.T) {
 					form.Has("client_secret") || at.headers[i].Get("Authorization") != "" {
 					t.Errorf("sent %v, %v", form, at.headers[i])
 				}
-				signed, err := jose.ParseSigned(form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.ES256, jose.RS256, jose.HS256})
+				signed, err := jose.ParseSignedCompact(form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.ES256, jose.RS256, jose.HS256})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -92,6 +92,7 @@ func CertifiedTransport(base http.RoundTripper, get func() (*tls.Certificate, er
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("has a Transport of type %T, which cannot present a certificate; leave it nil, or give an *http.Transport", base)
+	//lint:ignore SA1019 an application may still set DialTLS
 	case transport.DialTLSContext != nil, transport.DialTLS != nil:
 		return nil, errors.New("has a Transport that makes its own TLS connections; leave DialTLSContext and DialTLS nil")
 	}

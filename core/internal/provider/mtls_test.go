@@ -41,6 +41,7 @@ func TestCertifiedTransports(t *testing.T) {
 	}{
 		{hostile.RoundTrip(nil), "has a Transport of type hostile.RoundTrip, which cannot present a certificate"},
 		{nil, "has a Transport of type <nil>"},
+		//lint:ignore SA1019 an application may still set DialTLS
 		{&http.Transport{DialTLS: func(string, string) (net.Conn, error) { return nil, nil }}, "makes its own TLS connections"},
 		{&http.Transport{DialTLSContext: new(tls.Dialer).DialContext}, "makes its own TLS connections"},
 	} {
