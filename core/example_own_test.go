@@ -82,7 +82,7 @@ func ExampleOwnSessions() {
 		})
 	}
 	mux.HandleFunc("POST /auth/logout/here", logout)
-	mux.Handle("/me", guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") })))
+	mux.Handle("/me", guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "hello") })))
 	browser := logintest.NewBrowser()
 	browser.Serve(provider.Issuer(), provider)
 	browser.Serve("https://app.example.test", mux)
