@@ -37,8 +37,8 @@ type ClientConfig struct {
 	// well, because their signature is verified in any case.
 	//
 	// A Decrypter may be a key in a KMS, and must be safe for concurrent use. Its error
-	// [rsa.ErrDecryption] means that the token is not for this key. If it fails in another way,
-	// or takes more than ten seconds, the request fails with status 503.
+	// [rsa.ErrDecryption] means that the token is not for this key. With another error, or
+	// after ten seconds, the request fails with status 503.
 	//
 	// [Config.KeysPath] publishes the public parts, each with its JWK thumbprint (RFC 7638)
 	// as kid. To replace a key, put the new one first, and keep the old one until the
@@ -57,7 +57,7 @@ type ClientConfig struct {
 	// AuthMethod is token_endpoint_auth_method of the registration (OpenID Connect Core
 	// section 9, RFC 8705 section 2): client_secret_basic, client_secret_post,
 	// client_secret_jwt, private_key_jwt, tls_client_auth or self_signed_tls_client_auth.
-	// The first two replace what the metadata says. The others must be in the
+	// The first two are used whatever the metadata says. The others must be in the
 	// metadata, if it lists methods. Empty: the first of private_key_jwt, tls_client_auth,
 	// self_signed_tls_client_auth, client_secret_basic, client_secret_post and
 	// client_secret_jwt for which there is a key, a certificate or a secret, and which the
@@ -71,18 +71,18 @@ type ClientConfig struct {
 	// demand.
 	AssertionAudience string
 
-	// DPoP binds tokens to a key (RFC 9449), so that a stolen token is of no use: each
-	// request that uses one has a proof, a new signature by ES256. [Client] and
+	// DPoP binds tokens to a key (RFC 9449), so that a stolen token cannot be used without
+	// it. Each request with a token has a proof, a new signature by ES256. [Client] and
 	// [Authenticator.GrantClient] add it, and no other HTTP client can. The metadata must
 	// offer ES256 in dpop_signing_alg_values_supported. A response with a bearer token is
 	// refused.
 	//
 	// The key is derived from SessionKey, RedirectURL, Sessions.CookieName, Issuer and
-	// ClientID. So all replicas have it, without another secret, and a restart keeps it.
+	// ClientID. So it is the same on all replicas and after a restart.
 	// Tokens that were bound to the key of a former SessionKey need it in
 	// [SessionConfig.OldKeys]. Without it, the next refresh binds new tokens to the current
-	// key, but a provider refuses that refresh to a client without a secret or key of its
-	// own. False: bearer tokens.
+	// key. The provider refuses that refresh to a client that does not authenticate. False:
+	// bearer tokens.
 	DPoP bool
 }
 
@@ -98,13 +98,13 @@ type SigningKey struct {
 	KeyID string
 
 	// Alg is the signature algorithm: RS256, RS384, RS512, PS256, PS384, PS512, ES256,
-	// ES384, ES512 or EdDSA. Empty: the one of an elliptic curve key, and for an RSA key
-	// PS256, or RS256 if the metadata offers that and not PS256.
+	// ES384, ES512 or EdDSA. Empty: that of the curve, or for an RSA key PS256, or RS256
+	// if the metadata offers that and not PS256.
 	Alg string
 
 	// Certificate is a certificate for the key, for providers that find the key by it, such
-	// as Microsoft Entra: what the key signs then has its SHA-256 thumbprint, as x5t#S256
-	// (RFC 7515 section 4.1.8). Nil: no thumbprint.
+	// as Microsoft Entra. Its SHA-256 thumbprint is then in the header of what the key
+	// signs, as x5t#S256 (RFC 7515 section 4.1.8). Nil: no thumbprint.
 	Certificate *x509.Certificate
 }
 

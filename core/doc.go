@@ -30,14 +30,14 @@
 //     fresh, and belongs to this provider, client and callback. The attempt is deleted,
 //     whatever happens next.
 //   - iss (RFC 9207): equal if present, and present if the metadata announces it. With
-//     [RequestConfig.SignedResponse], these and all further parameters are in a JWT: a
-//     signature by a key of the provider, iss, aud of this client alone, exp, nbf; and none
-//     of them is beside it.
+//     [RequestConfig.SignedResponse], all parameters are in a JWT, and none is beside it.
+//     Its signature is by a key of the provider. iss is the provider, aud this client
+//     alone, and exp and nbf allow the current time.
 //   - There is no error, and exactly one code.
 //   - The browser does not go in circles: no login for this page has just ended without
 //     a session that the page's guard sees.
-//   - The token response: the code is sent once, with the verifier and with the client
-//     authentication of the metadata. token_type is Bearer.
+//   - The token response: the code is sent once, with the verifier and with the client's
+//     authentication. token_type is Bearer, or DPoP with [ClientConfig.DPoP].
 //   - The ID token, which is decrypted first if it is encrypted
 //     ([ClientConfig.DecryptionKeys]): a signature by a key of the provider, with the
 //     registered algorithm ([CheckConfig.SigningAlg]) or an asymmetric one from the
@@ -164,7 +164,7 @@
 //	id_token_untrusted        502     the ID token failed a check; see the log
 //	userinfo_untrusted        502     UserInfo is about another user, or cannot be read; see the log
 //	provider_metadata_invalid 502     metadata or keys are wrong; check Issuer
-//	client_credential_unavailable 503     Client.SecretFunc, a private key or Certificate failed; see the log
+//	client_credential_unavailable 503 Client.SecretFunc, a private key or Certificate failed; see the log
 //	provider_unavailable      503     the provider is down or slow; try again
 //	session_lost              500     a login succeeded, and its session is gone, so the browser would go
 //	                                  in circles; the log has the likely causes

@@ -31,7 +31,7 @@ const saveTimeout = 10 * time.Second
 // another refresh. Jobs in several processes may save for the same user: then keep the
 // grant with the later Token.Expiry. If save is nil, Token always fails.
 //
-// With [ClientConfig.DPoP], the token is of use with a proof only, which
+// With [ClientConfig.DPoP], APIs accept the token only with a proof, which
 // [Authenticator.GrantClient] adds.
 //
 // ctx limits how long Token waits. A refresh that was sent goes on, and save is called
@@ -44,9 +44,9 @@ func (a *Authenticator) GrantSource(ctx context.Context, grant Grant, save func(
 }
 
 // GrantClient returns an HTTP client that calls APIs with the tokens of a grant, while the
-// user is away. It is [Client] with the token of [Authenticator.GrantSource]: see there for
-// hosts, and for save. It is safe for concurrent use, and valid as long as ctx. Create one
-// for each grant and job.
+// user is away. hosts are those of [Client], and grant and save those of
+// [Authenticator.GrantSource]. The client is safe for concurrent use, and works until ctx is
+// canceled. Create one for each grant and job.
 func (a *Authenticator) GrantClient(ctx context.Context, grant Grant, save func(context.Context, Grant) error, hosts ...string) *http.Client {
 	source := &grantSource{auth: a, ctx: ctx, grant: grant, save: save}
 	return apiClient(a.apiTransport(ctx), source.forAPI, hosts)

@@ -76,9 +76,9 @@ type Provider struct {
 	// may be https. False: https, or http on loopback.
 	InsecureHTTP bool
 
-	// FAPI2 demands the FAPI 2.0 Security Profile of both sides, and all of it at once: PAR,
-	// client authentication by a key or a certificate, tokens that are bound to DPoP or the
-	// certificate, iss in the callback, the profile's algorithms, key sizes and TLS. With
+	// FAPI2 demands the whole FAPI 2.0 Security Profile of the configuration and of the
+	// provider: PAR, client authentication by a key or a certificate, tokens that are bound
+	// by DPoP or to the certificate, iss in the callback, the profile's algorithms, key sizes and TLS. With
 	// SignedRequest and SignedResponse it is FAPI 2.0 Message Signing. What the
 	// configuration lacks is an error of New, and what the provider lacks is an error of
 	// discovery. Both name the clause. All endpoints come from the metadata, so of Endpoints
@@ -128,9 +128,9 @@ type RequestConfig struct {
 	FormPostUser bool
 
 	// PAR sends the authorization request to the provider directly, and the browser with
-	// a reference to it (Pushed Authorization Requests, RFC 9126). So nobody can read or
-	// change it in the browser. Each login then begins with a request of the application:
-	// it fails with status 503 if the provider is down, and is limited like the token
+	// a reference to it (Pushed Authorization Requests, RFC 9126). So it cannot be read or
+	// changed in the browser. Each login then begins with a request of the application. It
+	// fails with status 503 if the provider is down, and is limited like the token
 	// request. If the metadata has no endpoint for it, logins and [Authenticator.Discover]
 	// fail. False: only if the provider requires it.
 	PAR bool
@@ -147,15 +147,15 @@ type RequestConfig struct {
 	// refused. With FormPost, the response mode is form_post.jwt. The algorithm is
 	// Checks.SigningAlg, or one that the metadata lists for such responses, or, if it lists
 	// none, for ID tokens. A provider whose metadata lists response modes without this one
-	// fails discovery. It may be encrypted to [ClientConfig.DecryptionKeys], and is then
-	// read only in a browser with a login in progress. FormPostUser cannot be set as well. False: the response is not
-	// signed.
+	// fails discovery. A response may be encrypted to [ClientConfig.DecryptionKeys], and is
+	// then read only in a browser with a login in progress. FormPostUser cannot be set as
+	// well. False: the response is not signed.
 	SignedResponse bool
 
 	// AuthorizationDetails says in detail what the application may do with the tokens: a
 	// JSON array of objects that have a type each (Rich Authorization Requests, RFC 9396), of
-	// at most 16 KB. If the metadata lists types, it must have these. A URL takes about 4 KB,
-	// and more needs PAR: see code request_too_large. What the provider has granted is in
+	// at most 16 KB. If the metadata lists types, it must have these. About 4 KB fit in a
+	// URL; more needs PAR: see code request_too_large. What the provider has granted is in
 	// [Grant.AuthorizationDetails]. [LoginOptions.AuthorizationDetails] replaces it for one
 	// login. Empty: none.
 	AuthorizationDetails string
@@ -170,8 +170,8 @@ type RequestConfig struct {
 // that the provider's metadata lists.
 type CheckConfig struct {
 	// SigningAlg is the algorithm that ID tokens, logout tokens, signed UserInfo and signed
-	// authorization responses must have: RS256, RS384, RS512, ES256, ES384, ES512, PS256, PS384, PS512 or
-	// EdDSA. It is id_token_signed_response_alg of the registration (OpenID Connect
+	// authorization responses must have: RS256, RS384, RS512, ES256, ES384, ES512, PS256,
+	// PS384, PS512 or EdDSA. It is id_token_signed_response_alg of the registration (OpenID Connect
 	// Dynamic Client Registration section 2). If the metadata lists algorithms
 	// without this one, logins and [Authenticator.Discover] fail. Empty: any of these
 	// that the metadata lists, or RS256 if it lists none of them.

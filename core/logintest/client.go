@@ -35,7 +35,7 @@ type Client struct {
 	// section 2). Empty: none.
 	FrontChannelLogoutURI string
 
-	// AuthMethod is how the client must authenticate, and no other way:
+	// AuthMethod is the only method by which the client can authenticate:
 	// client_secret_basic, client_secret_post, client_secret_jwt,
 	// private_key_jwt (OpenID Connect Core section 9), tls_client_auth,
 	// self_signed_tls_client_auth (RFC 8705 section 2) or none. Empty:
@@ -50,10 +50,10 @@ type Client struct {
 	// it with Outbound for each use, and caches nothing. Empty: none.
 	KeysURI string
 
-	// Certificates are those with one of which the client authenticates over TLS.
-	// They are compared as a whole; the listener verifies issuers, if anybody
-	// does. A listener must ask for them (tls.RequestClientCert); connections in
-	// memory have none. Nil: the client cannot authenticate over TLS.
+	// Certificates are the client's certificates. It authenticates over TLS with one
+	// of them. They are compared as a whole, and their issuer is not verified. A
+	// listener must ask for them (tls.RequestClientCert); connections in memory have
+	// none. Nil: the client cannot authenticate over TLS.
 	Certificates []*x509.Certificate
 
 	// CertificateBound binds access tokens, and the refresh tokens of public
@@ -61,7 +61,7 @@ type Client struct {
 	// (RFC 8705 sections 3 and 4). Without a certificate, token requests fail.
 	CertificateBound bool
 
-	// Scope is what each authorization request must have as its scope. Empty: any.
+	// Scope is the scope that each authorization request must have. Empty: any.
 	Scope string
 
 	// AuthorizationDetailsTypes are the types that the client may ask for in

@@ -58,8 +58,8 @@ type Target struct {
 	// API lists requests of the application's own scripts, which send the
 	// session's cookies, such as "GET /api/session" and "POST /api/note". Every
 	// GET must answer a logged-in user with JSON and 2xx, and every POST with
-	// 2xx if its body is the JSON text {}. An endpoint for everybody, which tells
-	// who is logged in, is such a GET. Empty: there are none, and their attacks
+	// 2xx if its body is the JSON text {}. A public endpoint that reports
+	// whether a user is logged in is such a GET. Empty: there are none, and their attacks
 	// are skipped.
 	API []string
 
