@@ -464,6 +464,19 @@ func TestGrantsWithDPoP(t *testing.T) {
 	}
 }
 
+// A job may have a grant of a provider that is not configured any more, and whose key is
+// therefore unknown. That is an error of the grant, and sends nothing.
+func TestGrantsWithDPoPOfAFormerProvider(t *testing.T) {
+	t.Parallel()
+	g := newDPoPRig(t, func(*logintest.Client) {})
+	grant := core.Grant{Provider: "former", Issuer: issuer, Subject: "ada", KeyThumbprint: strings.Repeat("A", 43),
+		Token: oauth2.Token{AccessToken: "x", RefreshToken: "y", TokenType: "DPoP"}}
+	save := func(context.Context, core.Grant) error { return nil }
+	if got := asked(g.auth.GrantClient(t.Context(), grant, save, "api.example.test")); !strings.Contains(got, "is not configured") || g.api.count() != 0 {
+		t.Errorf("got %s", got)
+	}
+}
+
 // A grant of bearer tokens works as well, and as a bearer token.
 func TestGrantClientWithBearerTokens(t *testing.T) {
 	t.Parallel()

@@ -93,7 +93,7 @@ func (a *Authenticator) isUsable(g *Grant) bool { return g.isUsable(a.now()) && 
 // holds reports whether the key of a grant is known, if its tokens are bound to one.
 func (a *Authenticator) holds(g *Grant) bool {
 	at := a.registrations.named(g.Provider)
-	return at == nil || at.provider.Holds(g.KeyThumbprint)
+	return g.KeyThumbprint == "" || at != nil && at.provider.Holds(g.KeyThumbprint)
 }
 
 // isFresh reports whether the access token need not be refreshed yet, by its times.

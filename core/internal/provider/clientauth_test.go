@@ -459,6 +459,8 @@ func TestKeysThatCannotSign(t *testing.T) {
 		{nil, "", "has no Signer"},
 		{(*rsa.PrivateKey)(nil), "", "is it a nil pointer?"},
 		{(*ecdsa.PrivateKey)(nil), "", "is it a nil pointer?"},
+		{&rsa.PrivateKey{}, "", "or an empty key"},
+		{&ecdsa.PrivateKey{}, "", "or an empty key"},
 		{small, "", "1024"},
 		{p224, "", "or on another curve"},
 		{ed25519.PrivateKey(nil), "", "is it a nil pointer?"},

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"cmp"
+	"context"
 	"crypto"
 	"crypto/tls"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/pixyauth/pixy/core/internal/told"
@@ -123,24 +125,40 @@ func (e certificateError) Unwrap() error { return e.error }
 
 // clientCertificate returns get in the form that crypto/tls takes. net/http makes
 // connections in goroutines of its own, where a panic would end the program.
+// A handshake that is given up does not stop them, so their time and number are bounded.
 func clientCertificate(get func() (*tls.Certificate, error)) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	return func(*tls.CertificateRequestInfo) (_ *tls.Certificate, err error) {
-		defer recovered("Client.Certificate panicked", &err)
-		given, err := get()
-		if err != nil {
-			return nil, certificateError{fmt.Errorf("Client.Certificate: %w", err)}
-		}
-		if given == nil || len(given.Certificate) == 0 {
-			return nil, certificateError{errors.New("Client.Certificate returned no certificate")}
-		}
-		signer, ok := given.PrivateKey.(crypto.Signer)
-		if !ok {
-			return nil, certificateError{errors.New("Client.Certificate returned a certificate without a private key that signs")}
-		}
-		certificate := *given
-		certificate.PrivateKey = connectionSigner{signer, signer.Public()}
-		return &certificate, nil
+	busy := make(chan struct{}, maxKeyUses)
+	return func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		certificate, err := bounded(context.Background(), busy, func() (*tls.Certificate, error) { return certificateFrom(get, busy) })
+		return certificate, ofCertificate("Client.Certificate", err)
 	}
+}
+
+// certificateFrom returns a certificate whose key signs within the bounds of busy.
+func certificateFrom(get func() (*tls.Certificate, error), busy chan struct{}) (_ *tls.Certificate, err error) {
+	defer recovered("Client.Certificate panicked", &err)
+	given, err := get()
+	if err != nil {
+		return nil, err
+	}
+	if given == nil || len(given.Certificate) == 0 {
+		return nil, certificateError{errors.New("Client.Certificate returned no certificate")}
+	}
+	signer, ok := given.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, certificateError{errors.New("Client.Certificate returned a certificate without a private key that signs")}
+	}
+	certificate := *given
+	certificate.PrivateKey = connectionSigner{signer, signer.Public(), busy}
+	return &certificate, nil
+}
+
+// ofCertificate returns err as a certificateError, or nil for nil.
+func ofCertificate(of string, err error) error {
+	if err == nil || errors.As(err, new(certificateError)) {
+		return err
+	}
+	return certificateError{fmt.Errorf("%s: %w", of, err)}
 }
 
 func recovered(text string, err *error) {
@@ -153,16 +171,18 @@ func recovered(text string, err *error) {
 type connectionSigner struct {
 	crypto.Signer
 	public crypto.PublicKey
+	busy   chan struct{} // one element for each use under way
 }
 
 func (s connectionSigner) Public() crypto.PublicKey { return s.public }
 
-func (s connectionSigner) Sign(random io.Reader, digest []byte, options crypto.SignerOpts) (signature []byte, err error) {
-	defer recovered("the private key of Client.Certificate panicked", &err)
-	if signature, err = s.Signer.Sign(random, digest, options); err != nil {
-		return nil, certificateError{fmt.Errorf("the private key of Client.Certificate: %w", err)}
-	}
-	return signature, nil
+func (s connectionSigner) Sign(random io.Reader, digest []byte, options crypto.SignerOpts) ([]byte, error) {
+	digest = slices.Clone(digest) // it is the caller's, who may not wait
+	signature, err := bounded(context.Background(), s.busy, func() (_ []byte, err error) {
+		defer recovered("the private key of Client.Certificate panicked", &err)
+		return s.Signer.Sign(random, digest, options)
+	})
+	return signature, ofCertificate("the private key of Client.Certificate", err)
 }
 
 // unsent returns the error for a request without a response.

@@ -1,6 +1,9 @@
 package provider
 
 import (
+	"context"
+	"crypto"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -9,7 +12,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/pixyauth/pixy/core/internal/hostile"
 )
@@ -124,5 +130,41 @@ func TestAliasesAtInternalURL(t *testing.T) {
 		if err != nil || m.TokenEndpoint != token || m.RevocationEndpoint != revocation {
 			t.Errorf("%v: got %+v %v", certified, m, err)
 		}
+	}
+}
+
+// A certificate or a key that hangs, in a KMS, holds up a limited number of goroutines,
+// for a limited time. net/http gives up a connection without telling them.
+func TestCertificatesThatHang(t *testing.T) {
+	t.Parallel()
+	for name, hangs := range map[string]bool{"the function": true, "the key": false} {
+		synctest.Test(t, func(t *testing.T) {
+			release := make(chan bool)
+			var asked atomic.Int32
+			hang := func() error { asked.Add(1); <-release; return errKMS }
+			get := clientCertificate(func() (*tls.Certificate, error) {
+				if hangs {
+					return nil, hang()
+				}
+				return &tls.Certificate{Certificate: [][]byte{{1}}, PrivateKey: brokenSigner{p256Key, func([]byte) ([]byte, error) { return nil, hang() }}}, nil
+			})
+			var all sync.WaitGroup
+			for range maxKeyUses + 10 {
+				all.Go(func() {
+					certificate, err := get(nil)
+					if err == nil {
+						_, err = certificate.PrivateKey.(crypto.Signer).Sign(rand.Reader, make([]byte, 32), crypto.SHA256)
+					}
+					if !errors.As(err, new(certificateError)) || !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("%s: got %v", name, err)
+					}
+				})
+			}
+			all.Wait()
+			if got := asked.Load(); got > maxKeyUses {
+				t.Errorf("%s: %d at a time", name, got)
+			}
+			close(release)
+		})
 	}
 }

@@ -33,16 +33,17 @@ type SigningKey struct {
 
 // NewSigningKey returns a key with a key id and an algorithm. If they are empty, they
 // follow from the key. The text of the error begins with a verb, for a name before it.
-func NewSigningKey(signer crypto.Signer, keyID, alg string) (*SigningKey, error) {
+func NewSigningKey(signer crypto.Signer, keyID, alg string) (_ *SigningKey, err error) {
 	if signer == nil {
 		return nil, errors.New("has no Signer; give a private key, or a key in a KMS")
 	}
-	public, err := publicOf(signer)
-	if err != nil {
-		return nil, err
-	}
+	defer func() { // Public of a nil pointer panics, and so do the methods of an empty public key
+		if recover() != nil {
+			err = errors.New("has a Signer that panics when asked for its public key, or an empty key; is it a nil pointer?")
+		}
+	}()
 	key := &SigningKey{
-		public: jose.JSONWebKey{Key: public, KeyID: keyID, Algorithm: alg, Use: "sig"},
+		public: jose.JSONWebKey{Key: signer.Public(), KeyID: keyID, Algorithm: alg, Use: "sig"},
 		signer: signer, busy: make(chan struct{}, maxKeyUses),
 	}
 	possible := key.algorithms()
@@ -63,16 +64,6 @@ func NewSigningKey(signer crypto.Signer, keyID, alg string) (*SigningKey, error)
 		key.public.KeyID = base64url.Encode(thumbprint)
 	}
 	return key, nil
-}
-
-// publicOf returns the public key of a signer. A signer that is a nil pointer panics.
-func publicOf(signer crypto.Signer) (public crypto.PublicKey, err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("has a Signer that panics when asked for its public key; is it a nil pointer?")
-		}
-	}()
-	return signer.Public(), nil
 }
 
 // Certify adds a certificate for the key: to its JWK, and as x5t#S256 to what it signs
