@@ -60,6 +60,7 @@ func (all registrations) open(ctx context.Context, token string) (string, error)
 	if !provider.IsEncrypted(token) {
 		return token, nil
 	}
+	var down error // of keys that may be another provider's: a KMS may call a text for another key so
 	err := errors.New("it is encrypted, and no OpenID provider has Client.DecryptionKeys")
 	for _, at := range all {
 		if at.config.FetchUser != nil || len(at.config.Client.DecryptionKeys) == 0 {
@@ -69,9 +70,12 @@ func (all registrations) open(ctx context.Context, token string) (string, error)
 		if text, err = at.open(ctx, token); err == nil {
 			return text, nil
 		}
-		if errors.As(err, new(*Error)) { // a key is unavailable, so the provider has to send it again
-			return "", err
+		if errors.As(err, new(*Error)) {
+			down = err
 		}
+	}
+	if down != nil { // so the provider has to send it again
+		return "", down
 	}
 	return "", errBadLogoutToken(err)
 }

@@ -488,6 +488,26 @@ func TestEncryptedLogoutTokens(t *testing.T) {
 	}
 }
 
+// The keys of one provider may be unavailable, or their KMS may refuse a text that is for
+// another key by an error of its own. The token is decrypted by the other provider's key.
+func TestEncryptedLogoutTokensOfAnotherProvider(t *testing.T) {
+	t.Parallel()
+	broken := decrypter{decryptionRSA, new(atomic.Int32), errors.New("kms: invalid ciphertext")}
+	other := core.Provider{Name: "other", Issuer: "https://other.example.test", ClientID: "other", Client: core.ClientConfig{DecryptionKeys: []crypto.PrivateKey{broken}}}
+	mine, _ := rsa.GenerateKey(rand.Reader, 2048)
+	for name, test := range map[string]struct {
+		to     *rsa.PrivateKey
+		status int
+	}{"to the second": {mine, 200}, "to the first, or to nobody": {decryptionRSA, 503}} {
+		g, _ := newLogoutRig(t, decryptsWith(mine), func(c *core.Config) { c.Providers = append([]core.Provider{other}, c.Providers...) })
+		token := g.provider.LogoutToken("app", g.provider.User, func(_, _ map[string]any) {})
+		w := g.backChannel(encrypted(t, token, test.to.Public(), "RSA-OAEP-256", "A256GCM"), func(*http.Request) {})
+		if w.Code != test.status || broken.asked.Load() == 0 {
+			t.Errorf("%s: got %d: %s\n%s", name, w.Code, w.Body, g.log.String())
+		}
+	}
+}
+
 // The ID token of a refresh is decrypted as well, and becomes the hint.
 func TestARefreshWithAnEncryptedIDToken(t *testing.T) {
 	t.Parallel()

@@ -141,17 +141,20 @@ func (c *Config) decrypt(ctx context.Context, token string) (string, error) {
 	if err != nil {
 		return "", errors.New("it is encrypted, and malformed: " + told.Clip(err.Error()))
 	}
-	err = errNotDecrypted
+	var down error // of a key that may be the wrong one
 	for _, key := range c.keysFor(alg, kid) {
-		var text []byte
-		if text, err = key.decrypt(ctx, parsed); err == nil {
+		text, err := key.decrypt(ctx, parsed)
+		if err == nil {
 			return string(text), nil
 		}
 		if !errors.Is(err, errNotDecrypted) {
-			return "", err
+			down = err
 		}
 	}
-	return "", fmt.Errorf("%w; it is encrypted by %s to the key %q", err, alg, told.Clip(kid))
+	if down != nil {
+		return "", down
+	}
+	return "", fmt.Errorf("%w; it is encrypted by %s to the key %q", errNotDecrypted, alg, told.Clip(kid))
 }
 
 // keysFor returns the keys that are tried for a token: the one that it names, or, if none

@@ -193,3 +193,20 @@ func FuzzDecrypt(f *testing.F) {
 		}
 	})
 }
+
+// A KMS may refuse a text that is for another key by an error of its own. Then the other
+// keys are tried.
+func TestKeysBehindOneThatFails(t *testing.T) {
+	t.Parallel()
+	right, _ := rsa.GenerateKey(rand.Reader, 2048)
+	first, _ := rsa.GenerateKey(rand.Reader, 2048)
+	kms := slowDecrypter{first, func([]byte) ([]byte, error) { return nil, errKMS }}
+	c := &Config{DecryptionKeys: decryptionKeys(t, kms, right)}
+	if got, err := c.decrypt(t.Context(), encryptedTo(t, right.Public(), "canary")); got != "canary" {
+		t.Errorf("got %q %v", got, err)
+	}
+	failed := new(Error)
+	if _, err := c.decrypt(t.Context(), encryptedTo(t, first.Public(), "canary")); !errors.As(err, &failed) || failed.Code != CodeCredential {
+		t.Errorf("got %v", err)
+	}
+}
