@@ -43,7 +43,7 @@ type ClientConfig struct {
 	// [Config.KeysPath] publishes the public parts, each with its JWK thumbprint (RFC 7638)
 	// as kid. To replace a key, put the new one first, and keep the old one until the
 	// provider has fetched the set. At most four keys are tried for a token whose kid is
-	// unknown. Nil: encrypted tokens fail.
+	// unknown. A signing key cannot be a decryption key as well. Nil: encrypted tokens fail.
 	DecryptionKeys []crypto.PrivateKey `json:"-"`
 
 	// Certificate returns the client certificate for mutual TLS (RFC 8705), with its private
@@ -61,13 +61,14 @@ type ClientConfig struct {
 	// metadata, if it lists methods. Empty: the first of private_key_jwt, tls_client_auth,
 	// self_signed_tls_client_auth, client_secret_basic, client_secret_post and
 	// client_secret_jwt for which there is a key, a certificate or a secret, and which the
-	// metadata offers. It is never found by trying.
+	// metadata offers. If the metadata has no list, a client with a secret uses
+	// client_secret_basic. The method is never found by trying.
 	AuthMethod string
 
 	// AssertionAudience is aud of the JWTs by which the client authenticates (private_key_jwt
-	// and client_secret_jwt). Set it for a provider that accepts only its token endpoint,
-	// such as Microsoft Entra, and never to a URL that another provider may give you: that
-	// provider could then use the assertion. Empty: the issuer, which RFC 9126 and FAPI 2.0
+	// and client_secret_jwt), an https URL. Set it for a provider that accepts only its token
+	// endpoint, such as Microsoft Entra. Never set it to a URL of another provider, which
+	// could then use the assertion. Empty: the issuer, which RFC 9126 and FAPI 2.0
 	// demand.
 	AssertionAudience string
 

@@ -178,7 +178,7 @@
 //	request_too_large         500     the authorization request is too long for a URL; set Requests.PAR
 //	login_guarded             500     a guard of your own is in front of the login's own routes; mount them outside of it,
 //	                                  or let it serve RouteFor (the adapters' guards do); or
-//	                                  a guard is in front of Pages.SignInPath: let everybody see that page
+//	                                  a guard is in front of Pages.SignInPath: make that page public
 //	internal_error            500     ServeError was given another kind of error; LoginOptions, a
 //	                                  Requirement, a Grant or what OnLogin decided is invalid; or the
 //	                                  application could not save a Grant; see the log

@@ -187,7 +187,7 @@ type CheckConfig struct {
 	// metadata, https://login.microsoftonline.com/{tenantid}/v2.0. ID tokens must
 	// come from the tenant in their tid claim, and [User.Issuer] is that tenant's
 	// issuer. Other tenants are refused. Not all tenants can be accepted, because
-	// anybody can create one and choose its users' names. Nil: Issuer is one issuer.
+	// any user can create one and choose its users' names. Nil: Issuer is one issuer.
 	Tenants []string
 }
 

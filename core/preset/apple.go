@@ -48,9 +48,8 @@ func (c AppleClient) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.LogValue().St
 //
 // Register a Services ID with Sign in with Apple, the domain and the return URL
 // (https, not loopback), and a key for it. Apple has no fixed client secret.
-// The secret is a token like that of private_key_jwt, but from the team, and in
-// the place of a client secret: signed with the key, created for each token
-// request, valid for five minutes, and sent by client_secret_post.
+// The secret is a token of the team, signed with the key. It is created for
+// each token request, valid for five minutes, and sent by client_secret_post.
 //
 // The subject is stable and the same for all applications of the team. Apple
 // sends name and e-mail only if it posts its answer as a form, so the preset
