@@ -399,3 +399,14 @@ func (s *nonceServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.accepted++
 	return response(200, boundAnswer, "DPoP-Nonce", now)(r), nil
 }
+
+// A refused proof is no refused client, whatever the status.
+func TestARefusedProofSaysWhatToCheck(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusBadRequest, http.StatusUnauthorized} {
+		refused := tokenRefusal("token endpoint", status, []byte(`{"error":"invalid_dpop_proof"}`), "the client")
+		if text := refused.Error(); refused.Code != CodeTokenRefused || !strings.Contains(text, "check the clock") || strings.Contains(text, "the client") {
+			t.Errorf("%d: got %s: %s", status, refused.Code, text)
+		}
+	}
+}

@@ -104,10 +104,10 @@ func tokenRefusal(endpoint string, status int, body []byte, client string, secre
 		return &Error{CodeGrantRefused, text}
 	case isOutage(status), slices.Contains(outageErrors, said.Code):
 		return unavailable(StatusError{status, text})
+	case said.Code == "invalid_dpop_proof": // RFC 9449 section 5; some send it with 401
+		return &Error{CodeTokenRefused, fmt.Errorf("%w; check the clock here, and which URL the provider has for this endpoint", text)}
 	case slices.Contains(clientErrors, said.Code), status == http.StatusUnauthorized: // RFC 6749 section 5.2
 		return &Error{CodeClientRefused, fmt.Errorf("%w; %s", text, client)}
-	case said.Code == "invalid_dpop_proof": // RFC 9449 section 5
-		return &Error{CodeTokenRefused, fmt.Errorf("%w; check the clock here, and which URL the provider has for this endpoint", text)}
 	case said.Code != "":
 		return &Error{CodeTokenRefused, text}
 	}
