@@ -210,13 +210,11 @@ func (g *codeGrant) Open(ctx context.Context, token string) (string, error) {
 	if !IsEncrypted(token) || len(g.config.DecryptionKeys) == 0 {
 		return g.config.decrypt(ctx, token)
 	}
-	ctx, cancel := context.WithTimeout(ctx, keyPatience)
-	defer cancel()
-	select {
-	case g.opening <- struct{}{}:
-		defer func() { <-g.opening }()
-		return g.config.decrypt(ctx, token)
-	case <-ctx.Done():
-		return "", unavailable(errors.New("too many encrypted tokens at a time"))
+	// A caller that gives up makes no room for the next one: the key is still in use.
+	goesOn := context.WithoutCancel(ctx)
+	text, err := bounded(ctx, g.opening, func() (string, error) { return g.config.decrypt(goesOn, token) })
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return "", unavailable(errors.New("the client's key is busy with other encrypted tokens, or slow"))
 	}
+	return text, err
 }
