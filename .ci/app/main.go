@@ -47,7 +47,6 @@ func newApp(getenv func(string) string) (http.Handler, error) {
 		RedirectURL: cmp.Or(getenv("ORIGIN"), "http://"+getenv("ADDR")) + "/auth/callback",
 		SessionKey:  []byte(getenv("SESSION_KEY")),
 		Logout:      core.LogoutConfig{After: "/"},
-		KeysPath:    "/auth/jwks",
 	}
 	if file := getenv("CA_FILE"); file != "" {
 		client, err := trusting(file)
@@ -63,6 +62,9 @@ func newApp(getenv func(string) string) (http.Handler, error) {
 	for _, p := range providers {
 		if err := p.complete(); err != nil {
 			return nil, err
+		}
+		if len(p.Client.SigningKeys) > 0 {
+			config.KeysPath = "/auth/jwks"
 		}
 		userURLs[p.Issuer] = p.UserURL
 		config.Providers = append(config.Providers, p.Provider)

@@ -122,6 +122,19 @@ func TestFAPI2(t *testing.T) {
 	}
 }
 
+// A client without keys publishes none.
+func TestWithoutKeys(t *testing.T) {
+	_, err := newApp(func(name string) string {
+		return map[string]string{
+			"PROVIDERS": `[{"Issuer":"https://id.example.test","ClientID":"app","ClientSecret":"secret"}]`, "ORIGIN": origin,
+			"SESSION_KEY": "a session key of thirty-two bytes or more",
+		}[name]
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFilesThatCannotBeRead(t *testing.T) {
 	noKey := writePEM(t, "none.pem", "PRIVATE KEY", []byte("none"))
 	for name, variables := range map[string]map[string]string{
