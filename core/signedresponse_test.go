@@ -243,6 +243,7 @@ func TestSignedResponseRefuses(t *testing.T) {
 		change := row.change
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
+			row := row // the two differ in config
 			row.config = func(c *core.Config) { signedOnly(c); change(c) }
 			row.run(t, func(g *rig, change func(url.Values)) *logintest.Page {
 				callback := g.toCallback()
@@ -254,6 +255,7 @@ func TestSignedResponseRefuses(t *testing.T) {
 		})
 		t.Run(row.name+", by form", func(t *testing.T) {
 			t.Parallel()
+			row := row
 			row.config = func(c *core.Config) { signedByForm(c); change(c) }
 			row.run(t, func(g *rig, change func(url.Values)) *logintest.Page {
 				form := g.toForm()
