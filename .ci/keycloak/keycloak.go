@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -120,12 +121,16 @@ func writeRealm(home string, apps []*application) error {
 	return os.WriteFile(filepath.Join(folder, realm+".json"), imported, 0o600)
 }
 
-// freePort returns a port of 127.0.0.1 that is free now.
+// freePort returns a port of 127.0.0.1 that is free now. A server takes a while to start, so
+// the port is below those that Linux gives to connections.
 func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	var err error
+	for range 100 {
+		port := 20000 + rand.IntN(12000)
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, listener.Close()
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
