@@ -87,7 +87,8 @@ type ClientConfig struct {
 	DPoP bool
 }
 
-// SigningKey is a private key of the client.
+// SigningKey is a private key of the client. The zero value is not valid: New requires
+// Signer. A SigningKey prints and logs without its key.
 type SigningKey struct {
 	// Signer signs: a private key, or a key in a KMS or an HSM. RSA keys have at least
 	// 2048 bits, elliptic curve keys are on P-256, P-384 or P-521, or Ed25519. It must be
@@ -105,7 +106,8 @@ type SigningKey struct {
 
 	// Certificate is a certificate for the key, for providers that find the key by it, such
 	// as Microsoft Entra. Its SHA-256 thumbprint is then in the header of what the key
-	// signs, as x5t#S256 (RFC 7515 section 4.1.8). Nil: no thumbprint.
+	// signs, as x5t#S256 (RFC 7515 section 4.1.8), and [Config.KeysPath] publishes it as x5c.
+	// A certificate for another key is an error of New. Nil: none.
 	Certificate *x509.Certificate
 }
 

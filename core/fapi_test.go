@@ -13,7 +13,7 @@ import (
 	"github.com/pixyauth/pixy/core/logintest"
 )
 
-// A provider that does not keep the profile is refused before anybody is sent there, and
+// A provider that does not keep the profile is refused before the browser is sent there, and
 // the log names the clause.
 func TestFAPI2ProviderLacksOneThing(t *testing.T) {
 	t.Parallel()

@@ -45,8 +45,12 @@ func (a *Authenticator) GrantSource(ctx context.Context, grant Grant, save func(
 
 // GrantClient returns an HTTP client that calls APIs with the tokens of a grant, while the
 // user is away. hosts are those of [Client], and grant and save those of
-// [Authenticator.GrantSource]. The client is safe for concurrent use, and works until ctx is
-// canceled. Create one for each grant and job.
+// [Authenticator.GrantSource]: without hosts, or with a nil save, each request fails. The
+// client adds DPoP proofs and presents the client certificate, as [Client] does. It is safe
+// for concurrent use, and works until ctx is canceled. Create one for each grant and job.
+//
+// Its errors wrap those of GrantSource in a [url.Error]: [ErrRefused] means that the user
+// must log in again. An error response of the API is not an error.
 func (a *Authenticator) GrantClient(ctx context.Context, grant Grant, save func(context.Context, Grant) error, hosts ...string) *http.Client {
 	source := &grantSource{auth: a, ctx: ctx, grant: grant, save: save}
 	return apiClient(a.apiTransport(ctx), source.forAPI, hosts)

@@ -222,7 +222,7 @@ func protectedAlg(t testing.TB, token string) string {
 	return signed.Signatures[0].Header.Algorithm
 }
 
-// A signer is a key that somebody else holds, such as a KMS.
+// A signer is a key outside of the process, such as in a KMS.
 type signer struct {
 	crypto.Signer
 	sign func() error

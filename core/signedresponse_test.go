@@ -366,7 +366,7 @@ func TestASilentLoginWithASignedResponse(t *testing.T) {
 	}
 }
 
-// A provider that cannot do it is found before anybody is sent there.
+// A provider that cannot do it is found before the browser is sent there.
 func TestDiscoveryOfSignedResponses(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

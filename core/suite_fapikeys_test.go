@@ -75,7 +75,7 @@ func certificateOf(name string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// claimsOf returns the claims of a token, whoever has signed it.
+// claimsOf returns the claims of a token, without verifying it.
 func claimsOf(t testing.TB, token string) map[string]any {
 	t.Helper()
 	var claims map[string]any

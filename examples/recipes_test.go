@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"github.com/pixyauth/pixy/adapters/httplogin"
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
@@ -139,23 +141,20 @@ func storeGrants(config core.Config, grants grants) core.Config {
 	return config
 }
 
-func workWhileAway(auth *core.Authenticator, grants grants, callAPI func(ctx context.Context, token string) error) func(context.Context, string) error {
+func workWhileAway(auth *core.Authenticator, grants grants, callAPI func(*http.Client) error) func(context.Context, string) error {
 	importOrders := func(ctx context.Context, user string) error {
 		grant, err := grants.Load(ctx, user)
 		if err != nil {
 			return err
 		}
-		source := auth.GrantSource(ctx, grant, func(ctx context.Context, fresh core.Grant) error {
+		client := auth.GrantClient(ctx, grant, func(ctx context.Context, fresh core.Grant) error {
 			return grants.Save(ctx, user, fresh)
-		})
-		token, err := source.Token()
-		switch {
-		case errors.Is(err, core.ErrRefused):
+		}, "api.example.com")
+		err = callAPI(client)
+		if errors.Is(err, core.ErrRefused) {
 			return grants.Delete(ctx, user) // and ask the user to log in again
-		case err != nil:
-			return err // try later
 		}
-		return callAPI(ctx, token.AccessToken)
+		return err // if not nil, try later
 	}
 	return importOrders
 }
@@ -575,13 +574,23 @@ func TestRecipeWorkWhileAway(t *testing.T) {
 	var job func(context.Context, string) error
 	var tokens []string
 	browser := recipe(t, func(c *core.Config) { *c = storeGrants(*c, stored) }, func(auth *core.Authenticator) http.Handler {
-		job = workWhileAway(auth, stored, func(_ context.Context, token string) error { tokens = append(tokens, token); return nil })
+		job = workWhileAway(auth, stored, func(client *http.Client) error {
+			response, err := client.Get("https://api.example.com/orders")
+			if err != nil {
+				return err
+			}
+			return response.Body.Close()
+		})
 		return singlePage(httplogin.New(auth), says)
 	})
 	opens(t, browser, "/auth/login?provider=Work", http.StatusOK, "for users")
+	api := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		tokens = append(tokens, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+	})
+	ctx := context.WithValue(t.Context(), oauth2.HTTPClient, logintest.InMemory(map[string]http.Handler{"https://api.example.com": api}))
 	works := func() {
 		t.Helper()
-		if err := job(t.Context(), user); err != nil {
+		if err := job(ctx, user); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -20,7 +20,7 @@ type provider struct {
 	UserURL string
 
 	// Plain means that the provider has no OpenID Connect. Accounts means that it has no
-	// user either: whoever may read UserURL is logged in.
+	// user either: a login whose token can read UserURL succeeds.
 	Plain, Accounts bool
 
 	KeyFiles          []string // private keys (PKCS #8) of the client; the first signs

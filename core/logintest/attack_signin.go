@@ -17,7 +17,7 @@ type entry struct {
 }
 
 // Attacks on the sign-in page, which passes a page to return to on from a link
-// of anybody to the login (RFC 9700 section 4.11).
+// of any site to the login (RFC 9700 section 4.11).
 var signInAttacks = []attack{
 	{"open redirect through the sign-in page",
 		"let links and forms of its sign-in page lead to its own login only, and check there the page to return to as in any login",
@@ -26,7 +26,7 @@ var signInAttacks = []attack{
 		"encode the page to return to in the links of its sign-in page, and take no other parameter of the request over",
 		parametersThroughSignIn},
 	{"text on the sign-in page",
-		"escape all that its sign-in page repeats, and show messages of its own only, because anybody can make a link to that page",
+		"escape all that its sign-in page repeats, and show messages of its own only, because any site can link to that page",
 		signInReflects},
 	{"circle through the sign-in page",
 		"end a login at a page of the application, and neither at the sign-in page nor at a route of the login",

@@ -182,7 +182,7 @@ var tutorialFails = [][2]string{
 	{"parameters through the sign-in page",
 		`a link to the sign-in page chose the login's parameter provider: an application must encode the page to return to in the links of its sign-in page, and take no other parameter of the request over`},
 	{"text on the sign-in page",
-		`the sign-in page showed a message that a link to it chose: an application must escape all that its sign-in page repeats, and show messages of its own only, because anybody can make a link to that page`},
+		`the sign-in page showed a message that a link to it chose: an application must escape all that its sign-in page repeats, and show messages of its own only, because any site can link to that page`},
 	{"circle through the sign-in page",
 		`a login through the sign-in page, with /signin as the page to return to, ended at /signin: an application must end a login at a page of the application, and neither at the sign-in page nor at a route of the login`},
 	{"API answers in caches",

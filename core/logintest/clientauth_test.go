@@ -64,7 +64,7 @@ func TestTheRegisteredMethodOnly(t *testing.T) {
 	}
 }
 
-// Whoever breaks one rule of assertions gets nothing, and uses nothing up.
+// An assertion that breaks one rule authenticates no client, and uses nothing up.
 func TestAssertionRules(t *testing.T) {
 	t.Parallel()
 	claim := func(name string, value any) edit {

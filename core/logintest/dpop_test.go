@@ -98,7 +98,7 @@ func (s *strongBench) notFor(at, scheme, access string, proofs ...string) {
 }
 
 // Each rule of proofs holds at the token endpoint, at the PAR endpoint and at
-// resources. Whoever breaks it uses nothing up.
+// resources. A proof that breaks it uses nothing up.
 func TestProofRules(t *testing.T) {
 	t.Parallel()
 	drop := func(name string) edit { return func(_, c map[string]any) { delete(c, name) } }

@@ -56,7 +56,7 @@ func TestSignedRequest(t *testing.T) {
 	}
 }
 
-// Whoever breaks one rule of request objects gets nothing, at either endpoint.
+// A request object that breaks one rule fails, at either endpoint.
 func TestRequestObjectRules(t *testing.T) {
 	t.Parallel()
 	claim := func(name string, value any) edit {

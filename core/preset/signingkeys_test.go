@@ -226,7 +226,7 @@ func TestSigningKeysAreEnforced(t *testing.T) {
 	}
 }
 
-// A provider that takes secrets only ends the login before anybody is sent away.
+// A provider that takes secrets only ends the login before the browser is sent away.
 func TestSigningKeysWithoutSupport(t *testing.T) {
 	t.Parallel()
 	provider := newProvider("https://accounts.google.com", logintest.Faults{})

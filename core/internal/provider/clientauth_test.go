@@ -179,7 +179,7 @@ func TestAlgorithmsOfAssertions(t *testing.T) {
 			}
 			p := clientOf(at, config)
 			_, err := p.AuthorizationURL(t.Context(), Request{}, nil)
-			if err != nil { // before anybody is sent away
+			if err != nil { // before the browser is sent away
 				if failure := new(Error); !errors.As(err, &failure) || failure.Code != CodeMetadata || !strings.Contains(err.Error(), test.want) || len(at.forms) > 0 {
 					t.Errorf("%T %s %s: got %v", test.signer, test.alg, test.announced, err)
 				}

@@ -121,7 +121,7 @@ func IsEncrypted(token string) bool {
 }
 
 // decrypt returns the content of an encrypted token, and any other token as it is. What was
-// encrypted proves nothing: everybody has the client's public key. So the content has to be
+// encrypted proves nothing, because the client's key for it is public. So the content has to be
 // verified. An [*Error] means that the key is unavailable. Nothing is decrypted twice.
 func (c *Config) decrypt(ctx context.Context, token string) (string, error) {
 	if len(token) > maxEncrypted {

@@ -18,7 +18,7 @@ var signedParams = [...]string{"state", "code", "error", "error_description"}
 
 // Unverified returns the parameters of an authorization response without verifying it: if
 // it has no plain state, those in the parameter response. Use them only to find the
-// attempt, and for the log. Everybody can make such a response, as well as a plain one.
+// attempt, and for the log. Any site can make such a response, as well as a plain one.
 func Unverified(query url.Values) url.Values {
 	response := query["response"]
 	if query.Has("state") || len(response) != 1 || len(response[0]) > maxIDToken {
