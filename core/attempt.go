@@ -62,6 +62,7 @@ type attempt struct {
 	nonce    string // ties the ID token to this record (OpenID Connect Core 15.5.2)
 	verifier string // proves that the same client starts and completes the login (RFC 7636)
 	provider string // id of the provider's registration: issuer and client (RFC 9700 section 4.4)
+	name     string // name of a looked-up provider; empty: a listed one
 	returnTo string // page where the login ends
 	maxAge   string // max_age as sent, in seconds; empty: none
 	acr      string // acr_values, one of which is required; empty: any
@@ -145,7 +146,7 @@ func (a *attempt) encode() []byte {
 	b[0] = attemptVersion
 	b = binary.BigEndian.AppendUint64(b, uint64(a.begun.UnixNano()))
 	b = append(b, a.flags())
-	for _, s := range []string{a.state, a.nonce, a.verifier, a.provider, a.returnTo, a.maxAge, a.acr, a.payload, a.key} {
+	for _, s := range []string{a.state, a.nonce, a.verifier, a.provider, a.returnTo, a.maxAge, a.acr, a.payload, a.key, a.name} {
 		b = seal.AppendString(b, s)
 	}
 	return b
@@ -157,7 +158,7 @@ func decodeAttempt(b string) (*attempt, bool) {
 	}
 	a := &attempt{begun: time.Unix(0, int64(seal.Uint64At(b, 1))), required: b[9]&1 != 0, guarded: b[9]&2 != 0, excused: b[9]&4 != 0, silent: b[9]&8 != 0}
 	rest, ok := b[10:], true
-	for _, s := range []*string{&a.state, &a.nonce, &a.verifier, &a.provider, &a.returnTo, &a.maxAge, &a.acr, &a.payload, &a.key} {
+	for _, s := range []*string{&a.state, &a.nonce, &a.verifier, &a.provider, &a.returnTo, &a.maxAge, &a.acr, &a.payload, &a.key, &a.name} {
 		if *s, rest, ok = seal.CutString(rest); !ok {
 			return nil, false
 		}

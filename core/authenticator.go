@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
@@ -26,8 +27,9 @@ import (
 // signature ends when the Signer returns; nothing waits for it longer than ten seconds.
 type Authenticator struct {
 	config        Config
-	registrations registrations
-	skipped       []error // an *Error for each provider that was left out
+	registrations registrations // of listed providers
+	lookup        *lookup       // of looked-up ones; nil: there are none
+	skipped       []error       // an *Error for each provider that was left out
 	attempts      *attempts
 	landings      *landings
 	flights       flights
@@ -73,12 +75,14 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	if err != nil {
 		return nil, err
 	}
-	registrations, err := register(config, now)
+	registrar := &registrar{config: &config, client: provider.NewClient(config.HTTPClient), now: now}
+	registrations, err := registrar.register()
 	if err != nil {
 		return nil, err
 	}
 	a := &Authenticator{
 		config:        config,
+		lookup:        newLookup(&config, registrar.lookedUp),
 		registrations: registrations,
 		skipped:       skipped,
 		origin:        originOf(redirect),
@@ -143,7 +147,7 @@ func (a *Authenticator) openCookies(secure bool) error {
 	a.sessions = &sessionKeeper{
 		own:    a.config.Sessions.Own != nil,
 		cookie: host + name + "-session",
-		vault:  vaultOf(host + name + "-session"), sealer: sessionSealer, registrations: a.registrations, revocations: revocations,
+		vault:  vaultOf(host + name + "-session"), sealer: sessionSealer, registrations: a.registrations, lookup: a.lookup, revocations: revocations,
 		lifetime: a.config.Sessions.Lifetime, idle: a.config.Sessions.Idle, now: a.now,
 	}
 	a.tokens = &tokenKeeper{vault: vaultOf(host + name + "-tokens"), sealer: tokenSealer, kept: a.config.Tokens.Keep}
@@ -191,6 +195,10 @@ func (a *Authenticator) listRoutes(keys HandlerFunc) []Route {
 		if at.config.Requests.FormPost {
 			routes = append(routes, Route{http.MethodPost, at.callbackPath, a.Callback})
 		}
+	}
+	if a.lookup != nil {
+		callback := urlPath(a.config.RedirectURL) + "/" + anyProvider
+		routes = append(routes, Route{http.MethodGet, callback, a.Callback}, Route{http.MethodPost, callback, a.Callback})
 	}
 	if a.config.hasLogout() {
 		routes = append(routes, Route{http.MethodGet, a.config.Logout.Path, a.Logout}, Route{http.MethodPost, a.config.Logout.Path, a.Logout})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/vault"
@@ -36,8 +37,21 @@ import (
 // verifier and nonce belong to an attempt of this browser, and not because of its method.
 func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
-	t := &turn{w: w, r: r, at: a.registrations.calledBack(a.publicPath(r)), begun: a.now()}
-	return a.conclude(t, a.callback(t))
+	t := &turn{w: w, r: r, begun: a.now()}
+	var err error
+	if t.at, err = a.calledBack(r); err == nil {
+		err = a.callback(t)
+	}
+	return a.conclude(t, err)
+}
+
+// calledBack returns the registration whose callback r is for, or nil.
+func (a *Authenticator) calledBack(r *http.Request) (*registration, error) {
+	path := a.publicPath(r)
+	if name, ok := strings.CutPrefix(path, urlPath(a.config.RedirectURL)+"/"); ok && a.lookup != nil {
+		return a.named(r.Context(), name)
+	}
+	return a.registrations.calledBack(path), nil
 }
 
 func (a *Authenticator) callback(t *turn) error {
@@ -67,6 +81,13 @@ func (a *Authenticator) callback(t *turn) error {
 	a.attempts.remove(t.w, t.r, attempt.state) // used once, even if the login fails
 	t.state = attempt.state
 	begunAt := a.registrations.withID(attempt.provider)
+	if attempt.name != "" && t.at != nil && t.at.config.Name == attempt.name {
+		if begunAt = t.at; begunAt.id != attempt.provider {
+			options := attempt.options()
+			t.again = &options
+			return fail(codeChanged, nil)
+		}
+	}
 	if attempt.expired(a.now()) || begunAt == nil {
 		return a.heal(t, said, attempt)
 	}

@@ -25,8 +25,11 @@ const (
 // of another struct, whose methods fmt cannot call.
 type Config struct {
 	// Providers are the login providers. All but one need a Name. With several, the
-	// user chooses one.
+	// user chooses one. It may be empty with Lookup.
 	Providers []Provider
+
+	// Lookup finds further providers by name, while the application runs.
+	Lookup LookupConfig
 
 	// SkipFaultyProviders lets the application start with those providers that are
 	// configured correctly, or with none yet. A provider with a mistake in its fields

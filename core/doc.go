@@ -150,6 +150,10 @@
 //	unavailable               503     the application gave ServeError an error that wraps ErrUnavailable
 //	provider_unknown          404     the login names a provider that is not configured, or that was left out;
 //	                                  the log has the name
+//	provider_changed          400     Issuer or ClientID of a looked-up provider changed while the login was under
+//	                                  way; the page begins it again
+//	provider_invalid          503     Lookup.Find returned a provider with a mistake in its fields; the log names them
+//	lookup_unavailable        503     Lookup.Find returned an error
 //	provider_missing          503     there is no provider, or SkipFaultyProviders left all out; see the log of the start
 //	not_a_navigation          403     login from a prefetch, a frame or a script; open it as a page
 //	cross_origin_logout       403     another site asked for a logout; use a form on a page of this site

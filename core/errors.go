@@ -190,6 +190,9 @@ const (
 	codeDown           = "unavailable"
 	codeUnknownName    = "provider_unknown"
 	codeNoProvider     = "provider_missing"
+	codeInvalid        = "provider_invalid"
+	codeChanged        = "provider_changed"
+	codeLookup         = "lookup_unavailable"
 	codeNoNavigation   = "not_a_navigation"
 	codeCrossOrigin    = "cross_origin_logout"
 	codeMalformed      = "request_malformed"
@@ -240,6 +243,7 @@ var kinds = map[string]kind{
 	codeMalformed:            {status: http.StatusBadRequest, public: "This request cannot be read. Please try again."},
 	codeNoNavigation:         {status: http.StatusForbidden, public: "This login was not started by opening a page. Please open the login page."},
 	codeCrossOrigin:          {status: http.StatusForbidden, wraps: ErrCrossOrigin, public: "The request to log out came from another site, so you were not logged out."},
+	codeChanged:              {status: http.StatusBadRequest, wraps: ErrUnknownAttempt, public: "The settings of this login provider have changed since you began to log in. Please log in again."},
 	codeUnknownName:          {status: http.StatusNotFound, public: "This application does not know that login provider. Please choose another one."},
 	codeMethod:               {status: http.StatusMethodNotAllowed, public: "This page does not accept this kind of request. Please go back and try again."},
 
@@ -267,6 +271,8 @@ var kinds = map[string]kind{
 	provider.CodeUnavailable: {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: "The login provider cannot be reached at the moment. Please try again in a minute."},
 	provider.CodeCredential:  {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: notAtTheTime},
 	codeNoProvider:           {status: http.StatusServiceUnavailable, operator: true, public: "Nobody can log in at the moment, because this application has no login provider yet. Please tell us."},
+	codeInvalid:              {status: http.StatusServiceUnavailable, operator: true, public: "Nobody can log in with this login provider at the moment, because it is not set up correctly. Please tell us."},
+	codeLookup:               {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: notAtTheTime},
 	codeLoginLater:           {status: http.StatusServiceUnavailable, public: notAtTheTime}, // OnLogin's error wraps ErrUnavailable
 	codeDown:                 {status: http.StatusServiceUnavailable, public: "This page is not available at the moment. Please try again in a minute."},
 	codeStore:                {status: http.StatusServiceUnavailable, wraps: ErrUnavailable, public: "Your session cannot be read at the moment. Please try again in a minute."},

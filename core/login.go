@@ -57,7 +57,7 @@ func (a *Authenticator) login(t *turn) error {
 
 // sole returns the only provider's registration, or nil if there are several, or none.
 func (a *Authenticator) sole() *registration {
-	if len(a.registrations) == 1 {
+	if len(a.registrations) == 1 && a.lookup == nil {
 		return a.registrations[0]
 	}
 	return nil
@@ -68,7 +68,7 @@ func (a *Authenticator) sole() *registration {
 // login that does not begin leaves none.
 func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error {
 	switch {
-	case len(a.registrations) == 0:
+	case !a.hasProviders():
 		t.again = nil // another login would fail as well
 		return fail(codeNoProvider, nil)
 	case t.at == nil:
@@ -76,7 +76,9 @@ func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error
 		return nil
 	}
 	attempt := newAttempt(t.at.id, a.returnTo(options.ReturnTo), restart, a.now())
-	attempt.key = t.at.key
+	if attempt.key = t.at.key; t.at.lookedUp {
+		attempt.name = t.at.config.Name
+	}
 	more, err := options.bind(&t.at.config, attempt)
 	if err != nil {
 		t.again = nil // another login would fail as well
@@ -215,7 +217,7 @@ func (a *Authenticator) loginByThirdParty(t *turn, query url.Values) error {
 	issuer, _ := only(query["iss"])
 	at := a.registrations.issuedBy(issuer)
 	switch {
-	case len(a.registrations) == 0:
+	case !a.hasProviders():
 		return fail(codeNoProvider, nil)
 	case at == nil:
 		t.again = new(LoginOptions)

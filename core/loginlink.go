@@ -26,7 +26,7 @@ func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) str
 	if at == nil && options.plain() {
 		path = a.signInPath()
 	}
-	if at != nil && len(a.registrations) > 1 {
+	if at != nil && a.sole() == nil {
 		query.Set("provider", at.config.Name)
 	}
 	if returnTo := a.returnTo(options.ReturnTo); returnTo != a.config.Pages.Home {

@@ -95,7 +95,7 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 	if err := options.check(); err != nil {
 		return err
 	}
-	if len(a.registrations) == 0 {
+	if !a.hasProviders() {
 		return fail(codeNoProvider, nil)
 	}
 	if !mayNavigate(t.r) {
@@ -108,7 +108,13 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 	}
 	t.at = a.sole()
 	if options.Provider != "" {
-		if t.at = a.registrations.named(options.Provider); t.at == nil {
+		var err error
+		if t.at, err = a.named(t.r.Context(), options.Provider); err != nil {
+			again := options
+			t.again = &again
+			return err
+		}
+		if t.at == nil {
 			t.again = &LoginOptions{ReturnTo: options.ReturnTo, Payload: options.Payload}
 			return errUnknownProvider("provider", options.Provider)
 		}
@@ -126,7 +132,7 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 // errUnknownProvider is a login at a provider that is not configured. The value comes
 // from outside, so it is logged quoted and shortened.
 func errUnknownProvider(param, value string) *Error {
-	return fail(codeUnknownName, fmt.Errorf("the login asks for %s %q, which is not a usable provider of Config.Providers", param, told.Clip(value)))
+	return fail(codeUnknownName, fmt.Errorf("the login asks for %s %q, which is no usable provider of Config.Providers or Config.Lookup", param, told.Clip(value)))
 }
 
 // check returns an error for invalid options.

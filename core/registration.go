@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,7 +19,12 @@ import (
 type registration struct {
 	provider     provider.Provider
 	config       Provider
+	lookedUp     bool // by Lookup.Find, and not listed in Config.Providers
 	callbackPath string
+
+	// live is the latest answer of Lookup.Find. Its secrets and functions are used, so that
+	// new ones need no new registration. For a listed provider, it is config.
+	live atomic.Pointer[Provider]
 
 	// id binds attempts and logout hints to the registration. If a rolling deployment
 	// changes the provider or the client, responses for the old one are not accepted.
@@ -37,44 +43,75 @@ type registration struct {
 // registrations are all registrations, in the order of Config.Providers.
 type registrations []*registration
 
-// register makes the registrations of config, whose providers have their RedirectURL.
-func register(config Config, now func() time.Time) (registrations, error) {
-	all := make(registrations, len(config.Providers))
-	shared := provider.NewClient(config.HTTPClient)
-	for i, p := range config.Providers {
-		client := shared
-		if p.Endpoints.HTTPClient != nil {
-			client = provider.NewClient(p.Endpoints.HTTPClient)
-		}
-		at := &registration{config: p, callbackPath: urlPath(p.RedirectURL), id: p.ClientID + " " + p.Issuer}
-		var keys []*provider.ProofKey
-		var err error
-		if p.Client.DPoP {
-			if keys, err = config.keyring().proofKeys(at.id); err != nil {
-				return nil, err
-			}
-			at.key = keys[0].Thumbprint
-		}
-		at.usual = transportOf(config.HTTPClient)
-		if at.strong, err = provider.StrongTransport(at.usual, p.FAPI2, p.Client.Certificate); err != nil {
+// A registrar makes registrations.
+type registrar struct {
+	config *Config
+	client *http.Client // for providers without a client of their own
+	now    func() time.Time
+}
+
+// register makes the registrations of the listed providers, which are complete.
+func (m *registrar) register() (registrations, error) {
+	all := make(registrations, len(m.config.Providers))
+	for i, p := range m.config.Providers {
+		at, err := m.registration(p, p.ClientID+" "+p.Issuer)
+		if err != nil {
 			return nil, err
 		}
 		all[i] = at
-		at.provider = provider.New(provider.Config{
-			Issuer: p.Issuer, ClientID: p.ClientID, Secret: p.secret(), RedirectURL: p.RedirectURL,
-			Scopes: p.Scopes, AuthParams: p.Requests.AuthParams, FormPost: p.Requests.FormPost,
-			UserInfo: p.Requests.UserInfo, LogoutRedirectParam: p.Requests.LogoutRedirectParam,
-			TrustedAudiences: p.Checks.TrustedAudiences, Tenants: p.Checks.Tenants, SigningAlg: p.Checks.SigningAlg,
-			Endpoints: p.Endpoints.forRoom(), PlainHTTP: p.plainHTTP(config.RedirectURL), AuthMethod: p.Client.AuthMethod, FetchUser: at.fetcher(),
-			PAR: p.Requests.PAR, SignedRequest: p.Requests.SignedRequest, SignedResponse: p.Requests.SignedResponse,
-			AuthorizationDetails: p.Requests.AuthorizationDetails, FAPI2: p.FAPI2,
-			SigningKeys: p.Client.signingKeys(), DecryptionKeys: p.Client.decryptionKeys(),
-			Certificate: p.Client.Certificate, AssertionAudience: p.Client.AssertionAudience, ProofKeys: keys,
-			TokenLifetime: config.Tokens.Lifetime, Client: client, Now: now,
-			Log: config.Logger.With("provider", p.Name, "issuer", p.Issuer),
-		})
 	}
 	return all, nil
+}
+
+// lookedUp makes the registration of an answer of Lookup.Find.
+func (m *registrar) lookedUp(name string, found Provider) (*registration, error) {
+	p, err := m.config.completeLookedUp(name, found)
+	if err != nil {
+		return nil, err
+	}
+	at, err := m.registration(p, p.ClientID+" "+p.Issuer+" "+name)
+	if err != nil {
+		return nil, err
+	}
+	at.lookedUp = true
+	m.config.warnOfPlainProvider(&p)
+	return at, nil
+}
+
+// registration makes the registration of a provider, which is complete.
+func (m *registrar) registration(p Provider, id string) (*registration, error) {
+	config, client := m.config, m.client
+	if p.Endpoints.HTTPClient != nil {
+		client = provider.NewClient(p.Endpoints.HTTPClient)
+	}
+	at := &registration{config: p, callbackPath: urlPath(p.RedirectURL), id: id}
+	at.live.Store(&at.config)
+	var keys []*provider.ProofKey
+	var err error
+	if p.Client.DPoP {
+		if keys, err = config.keyring().proofKeys(p.ClientID + " " + p.Issuer); err != nil {
+			return nil, err
+		}
+		at.key = keys[0].Thumbprint
+	}
+	at.usual = transportOf(config.HTTPClient)
+	if at.strong, err = provider.StrongTransport(at.usual, p.FAPI2, at.certificate()); err != nil {
+		return nil, err
+	}
+	at.provider = provider.New(provider.Config{
+		Issuer: p.Issuer, ClientID: p.ClientID, Secret: at.secret(), RedirectURL: p.RedirectURL,
+		Scopes: p.Scopes, AuthParams: p.Requests.AuthParams, FormPost: p.Requests.FormPost,
+		UserInfo: p.Requests.UserInfo, LogoutRedirectParam: p.Requests.LogoutRedirectParam,
+		TrustedAudiences: p.Checks.TrustedAudiences, Tenants: p.Checks.Tenants, SigningAlg: p.Checks.SigningAlg,
+		Endpoints: p.Endpoints.forRoom(), PlainHTTP: p.plainHTTP(config.RedirectURL), AuthMethod: p.Client.AuthMethod, FetchUser: at.fetcher(),
+		PAR: p.Requests.PAR, SignedRequest: p.Requests.SignedRequest, SignedResponse: p.Requests.SignedResponse,
+		AuthorizationDetails: p.Requests.AuthorizationDetails, FAPI2: p.FAPI2,
+		SigningKeys: p.Client.signingKeys(), DecryptionKeys: p.Client.decryptionKeys(),
+		Certificate: at.certificate(), AssertionAudience: p.Client.AssertionAudience, ProofKeys: keys,
+		TokenLifetime: config.Tokens.Lifetime, Client: client, Now: m.now,
+		Log: config.Logger.With("provider", p.Name, "issuer", p.Issuer),
+	})
+	return at, nil
 }
 
 // find returns the first registration for which so returns true, or nil.
@@ -226,17 +263,18 @@ func (r *registration) failure(err error) error {
 // confidential reports whether the client has a secret.
 func (p *Provider) confidential() bool { return p.ClientSecret != "" || p.Client.SecretFunc != nil }
 
-// secret returns a function that returns the client secret, or nil for a public client.
-func (p *Provider) secret() func(context.Context) (string, error) {
-	if !p.confidential() {
+// secret returns a function that returns the latest client secret, or nil for a public
+// client.
+func (r *registration) secret() func(context.Context) (string, error) {
+	if !r.config.confidential() {
 		return nil
 	}
-	constant, ask := p.ClientSecret, p.Client.SecretFunc
 	return func(ctx context.Context) (string, error) {
-		if ask == nil {
-			return constant, nil
+		p := r.live.Load()
+		if p.Client.SecretFunc == nil {
+			return p.ClientSecret, nil
 		}
-		secret, err := ask(ctx)
+		secret, err := p.Client.SecretFunc(ctx)
 		if err == nil && secret == "" {
 			err = errors.New("the secret is empty")
 		}
@@ -245,6 +283,15 @@ func (p *Provider) secret() func(context.Context) (string, error) {
 		}
 		return secret, nil
 	}
+}
+
+// certificate returns a function that returns the latest client certificate, or nil if
+// there is none.
+func (r *registration) certificate() func() (*tls.Certificate, error) {
+	if r.config.Client.Certificate == nil {
+		return nil
+	}
+	return func() (*tls.Certificate, error) { return r.live.Load().Client.Certificate() }
 }
 
 // forRoom returns e in the form that package provider takes.
@@ -262,12 +309,11 @@ func (e *EndpointConfig) forRoom() provider.Endpoints {
 // fetcher returns FetchUser in the form that package provider takes. It marks the kind of
 // error that FetchUser returns.
 func (r *registration) fetcher() func(context.Context, *http.Client, *provider.Tokens) (map[string]any, error) {
-	fetch := r.config.FetchUser
-	if fetch == nil {
+	if r.config.FetchUser == nil {
 		return nil
 	}
 	return func(ctx context.Context, client *http.Client, with *provider.Tokens) (map[string]any, error) {
-		claims, err := fetch(contextWithTokens(ctx, r, (*tokens)(with)), client)
+		claims, err := r.live.Load().FetchUser(contextWithTokens(ctx, r, (*tokens)(with)), client)
 		switch {
 		case errors.As(err, new(*Error)):
 			err = &provider.Error{Code: provider.CodeFetchUser, Err: err}

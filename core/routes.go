@@ -32,7 +32,7 @@ func (a *Authenticator) RouteFor(r *http.Request) (Route, bool) {
 	if raw := r.URL.RawPath; raw != "" && raw != path {
 		return Route{}, false
 	}
-	routes := a.own.at[path]
+	routes := a.own.find(path)
 	for i := range routes {
 		if routes[i].Method == r.Method || i == len(routes)-1 {
 			return routes[i], true
@@ -45,6 +45,19 @@ func (a *Authenticator) RouteFor(r *http.Request) (Route, bool) {
 type ownRoutes struct {
 	public, stripped string             // how all paths begin, with and without BasePath
 	at               map[string][]Route // by path, with and without BasePath; the last one is for all other methods
+	below            map[string][]Route // by the beginning of the path, for routes that end in anyProvider
+}
+
+// anyProvider is the last segment of a route for all looked-up providers. It matches one
+// segment.
+const anyProvider = "{provider}"
+
+// find returns the routes at a path.
+func (o *ownRoutes) find(path string) []Route {
+	if routes := o.at[path]; routes != nil || o.below == nil {
+		return routes
+	}
+	return o.below[path[:strings.LastIndexByte(path, '/')+1]]
 }
 
 // setRoutes sets the routes of a from those with BasePath.
@@ -58,6 +71,7 @@ func (a *Authenticator) setRoutes(public []Route) {
 		a.own.at[path] = append(routes, a.wrongMethod(routes))
 	}
 	base := a.config.BasePath
+	defer a.own.index()
 	if a.own.stripped = strings.TrimPrefix(a.own.public, base); base == "" {
 		return
 	}
@@ -68,6 +82,18 @@ func (a *Authenticator) setRoutes(public []Route) {
 		a.routes = append(a.routes, Route{route.Method, path, route.Handle})
 	}
 	a.routes = append(a.routes, public...)
+}
+
+// index fills below from at.
+func (o *ownRoutes) index() {
+	for path, routes := range o.at {
+		if beginning, ok := strings.CutSuffix(path, anyProvider); ok {
+			if o.below == nil {
+				o.below = make(map[string][]Route)
+			}
+			o.below[beginning] = routes
+		}
+	}
 }
 
 // wrongMethod returns the route for all methods that routes, which have one path, do not
@@ -94,18 +120,21 @@ func commonPrefix(one, two string) string {
 
 // publicPath returns the path of r, with BasePath if it is that of a route.
 func (a *Authenticator) publicPath(r *http.Request) string {
-	if route, ok := a.RouteFor(r); ok {
-		return route.Path
+	route, ok := a.RouteFor(r)
+	if !ok {
+		return r.URL.Path
 	}
-	return r.URL.Path
+	if beginning, ok := strings.CutSuffix(route.Path, anyProvider); ok {
+		return beginning + r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+	}
+	return route.Path
 }
 
 // isRoute reports whether a path, as a browser shows it, may lead to one of the login's
 // routes, or to the application's own logout. A proxy may remove BasePath, or not.
 func (a *Authenticator) isRoute(path string) bool {
-	_, whole := a.own.at[path]
-	_, stripped := a.own.at[strings.TrimPrefix(path, a.config.BasePath)]
-	return whole || stripped || path == a.config.Logout.Path
+	whole, stripped := a.own.find(path), a.own.find(strings.TrimPrefix(path, a.config.BasePath))
+	return whole != nil || stripped != nil || path == a.config.Logout.Path
 }
 
 // misplaced returns an error if a router serves the login under a prefix other than
@@ -139,7 +168,7 @@ func (a *Authenticator) circles(r *http.Request) bool {
 	if !ok || route.Method != r.Method || route.Path == a.config.Logout.Path && r.Method == http.MethodPost {
 		return false
 	}
-	return route.Path != a.config.Pages.LoginPath || len(a.registrations) > 1
+	return route.Path != a.config.Pages.LoginPath || len(a.registrations) > 1 || a.lookup != nil
 }
 
 func errGuarded(r *http.Request) *Error {

@@ -26,7 +26,7 @@ const (
 // [sessionSealer], and a record of everything else:
 //
 //	version ‖ ends ‖ last seen ‖ authenticated ‖ started ‖ refresh due ‖ raised ‖
-//	flags ‖ id ‖ issuer ‖ client ‖ subject ‖ sid ‖ acr ‖ name ‖ email ‖ picture ‖ data
+//	flags ‖ id ‖ issuer ‖ provider ‖ client ‖ subject ‖ sid ‖ acr ‖ name ‖ email ‖ picture ‖ data
 //
 // Times are milliseconds since 1970. Strings are preceded by their length. Both limits
 // are in the sealed record, because a browser or a thief can ignore the attributes of
@@ -38,6 +38,7 @@ type session struct {
 	seen       instant // last renewal, for the idle limit
 	refreshDue instant // when the tokens have to be refreshed; zero: never
 	raised     uint32  // fingerprint of the page that the step-up was made for; 0: no step-up
+	provider   string  // name of a looked-up provider; empty: a listed one
 	client     string  // the client id that the user logged in with
 	sid        string  // id of the session at the provider, if known (Back-Channel Logout section 2.1)
 	user       User
@@ -94,7 +95,7 @@ func (s *session) encode() []byte {
 	}
 	b = append(append(b, flags), s.id[:]...)
 	u := &s.user
-	for _, field := range [...]string{u.Issuer, s.client, u.Subject, s.sid, s.ACR, u.Name, u.Email, u.Picture, u.Data} {
+	for _, field := range [...]string{u.Issuer, s.provider, s.client, u.Subject, s.sid, s.ACR, u.Name, u.Email, u.Picture, u.Data} {
 		b = seal.AppendString(b, field)
 	}
 	return b
@@ -115,7 +116,7 @@ func decodeSession(b string) (*session, bool) {
 	u := &s.user
 	u.EmailVerified, s.endsWithBrowser = b[45]&flagEmailVerified != 0, b[45]&flagEndsWithBrowser != 0
 	rest, ok := b[sessionFixed:], true
-	for _, field := range [...]*string{&u.Issuer, &s.client, &u.Subject, &s.sid, &s.ACR, &u.Name, &u.Email, &u.Picture, &u.Data} {
+	for _, field := range [...]*string{&u.Issuer, &s.provider, &s.client, &u.Subject, &s.sid, &s.ACR, &u.Name, &u.Email, &u.Picture, &u.Data} {
 		if *field, rest, ok = seal.CutString(rest); !ok {
 			return nil, false
 		}
@@ -137,6 +138,7 @@ type sessionKeeper struct {
 	vault         vault.Vault
 	sealer        sessionSealer
 	registrations registrations // a session of no registration counts as none
+	lookup        *lookup
 	revocations   Revocations   // nil: none
 	lifetime      time.Duration // absolute
 	idle          time.Duration // zero: none
@@ -165,8 +167,8 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	if found.opened = instantOf(s.now()); s.over(found) {
 		return nil, nil
 	}
-	if found.registration = s.registrations.of(found.user.Issuer, found.client); found.registration == nil {
-		return nil, nil
+	if err := s.register(r, found); err != nil || found.registration == nil {
+		return nil, err
 	}
 	switch revoked, err := s.revoked(r.Context(), found); {
 	case err != nil:
@@ -175,6 +177,19 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 		return nil, nil
 	}
 	return found, nil
+}
+
+// register sets the registration of a session, if there is one.
+func (s *sessionKeeper) register(r *http.Request, found *session) error {
+	if found.provider == "" {
+		found.registration = s.registrations.of(found.user.Issuer, found.client)
+		return nil
+	}
+	at, err := s.lookup.named(r.Context(), found.provider)
+	if at != nil && at.issues(found.user.Issuer) && at.config.ClientID == found.client {
+		found.registration = at
+	}
+	return err
 }
 
 // gone reports whether found was ended after load returned it. It ignores expiry,
@@ -202,6 +217,9 @@ func (s *sessionKeeper) begin(at *registration, who *identity) *session {
 		started: instantOf(now), seen: instantOf(now), ends: instantOf(now.Add(s.lifetime)),
 		registration: at, client: at.config.ClientID, sid: who.SID,
 		user: who.user, Authentication: who.Authentication,
+	}
+	if at.lookedUp {
+		fresh.provider = at.config.Name
 	}
 	rand.Read(fresh.id[:]) // never fails
 	if !s.own {

@@ -22,7 +22,7 @@ import (
 func (c Config) withDefaults() (_ Config, skipped []error, _ error) {
 	var faults faults
 	c.Providers = slices.Clone(c.Providers)
-	if len(c.Providers) == 0 && !c.SkipFaultyProviders {
+	if len(c.Providers) == 0 && !c.SkipFaultyProviders && c.Lookup.Find == nil {
 		faults.add("Providers is empty; give at least one, or set SkipFaultyProviders to start without")
 	}
 	own := c.completeProviders()
@@ -31,6 +31,7 @@ func (c Config) withDefaults() (_ Config, skipped []error, _ error) {
 		faults.add("Sessions.CookieName cannot begin the name of a cookie; give at most 32 letters, digits or _, not beginning with _")
 	}
 	c.checkKeys(&faults)
+	c.completeLookup(&faults)
 	c.checkOwn(&faults)
 	c.completePaths(own, &faults)
 	if c.Sessions.Lifetime < 0 {
@@ -87,11 +88,15 @@ func (c *Config) warnOfPlainHTTP() {
 		c.Logger.Warn("pixy: InsecureHTTP: the application is on plain http, so anyone on the network can read codes and cookies, and take over sessions",
 			"redirect_url", c.RedirectURL)
 	}
-	for _, p := range c.Providers {
-		if p.plainHTTP(c.RedirectURL) == provider.AnyPlainHTTP {
-			c.Logger.Warn("pixy: InsecureHTTP: the provider is on plain http, so anyone on the network can read codes, tokens and the client secret, and log in as any user",
-				"provider", p.Name, "issuer", p.Issuer)
-		}
+	for i := range c.Providers {
+		c.warnOfPlainProvider(&c.Providers[i])
+	}
+}
+
+func (c *Config) warnOfPlainProvider(p *Provider) {
+	if p.plainHTTP(c.RedirectURL) == provider.AnyPlainHTTP {
+		c.Logger.Warn("pixy: InsecureHTTP: the provider is on plain http, so anyone on the network can read codes, tokens and the client secret, and log in as any user",
+			"provider", p.Name, "issuer", p.Issuer)
 	}
 }
 

@@ -48,8 +48,8 @@ func (c *Config) completeProviders() (own []faults) {
 // provider, so that a registration stays valid when other providers come and go.
 func (c *Config) completeCallback(i int, prefix string, faults *faults) {
 	p := &c.Providers[i]
-	if p.Name != "" && !validName(p.Name) {
-		faults.add("%sName cannot be the end of a path; give letters, digits, - or _", prefix)
+	if p.Name != "" && !validProviderName(p.Name) {
+		faults.add("%sName cannot be the end of a path; give at most %d letters, digits, -, _ or ., beginning and ending with a letter or digit", prefix, maxName)
 	}
 	if p.Label != "" && !isLabel(p.Label) {
 		faults.add("%sLabel cannot be shown; give at most %d printable characters, without spaces at the ends, or leave it empty for Name", prefix, maxLabel)

@@ -1,0 +1,246 @@
+package core
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+)
+
+// LookupConfig finds providers in the application's own table, beside
+// [Config.Providers]. A business application has one for each customer, and its
+// administrators add and change them while it runs. The zero value finds none.
+//
+// A looked-up provider comes from a customer, so see what Find may take from one.
+type LookupConfig struct {
+	// Find returns the provider with a name, or nil if there is none. It is asked at
+	// each login, callback, refresh and logout, and before a grant is refreshed, so its
+	// answer may change at any time. It is never asked for a guarded request.
+	//
+	// A name has 1 to 64 letters, digits, "-", "_" and ".". It begins and ends with a
+	// letter or a digit, and has no "..". Find is not asked for other names, nor for those
+	// of Config.Providers. Provider.Name may be empty, or is that name. A changed
+	// ClientSecret, and changed functions, are used at once. Other changes make a new
+	// registration: its metadata and keys are fetched again, and logins that began with
+	// the former one fail with provider_changed if Issuer or ClientID has changed. So
+	// return the same HTTPClient each time. The Provider must not change afterwards.
+	//
+	// A customer may choose Issuer, ClientID and ClientSecret. Never let one choose
+	// Endpoints or Checks: whoever chooses a provider's keys or endpoints can pretend to
+	// be any issuer. Several providers may have one Issuer. A customer can name the
+	// Issuer of another, so a user is the same user only with the same [User.Provider].
+	//
+	// An error means that the table is unavailable: the request fails with
+	// lookup_unavailable, status 503, and no session ends. A provider with a mistake in its
+	// fields fails with provider_invalid, status 503. Find must be safe for concurrent use.
+	// Nil: there are no looked-up providers.
+	Find func(ctx context.Context, name string) (*Provider, error)
+
+	// MaxKept limits of how many looked-up providers metadata and keys are kept in memory.
+	// Those that are used least recently go first, and are fetched again when they are
+	// used. Zero: 1000.
+	MaxKept int
+}
+
+const (
+	defaultMaxKept = 1000
+	maxName        = 64 // of a provider's name, in bytes
+)
+
+// validProviderName reports whether a name can be the end of a path in every router and
+// behind every proxy.
+func validProviderName(name string) bool {
+	const also = "-_."
+	return len(name) <= maxName && !strings.Contains(name, "..") && strings.Trim(name, also) == name &&
+		validName(strings.ReplaceAll(name, ".", "_"))
+}
+
+// A lookup finds registrations of looked-up providers. It keeps those that were used last,
+// because each has the provider's metadata and keys. A nil lookup finds none.
+//
+// Its lock is never held while Find or a provider is asked, so no customer waits for
+// another's.
+type lookup struct {
+	ask  func(ctx context.Context, name string) (*Provider, error)
+	make func(name string, found Provider) (*registration, error)
+	most int
+
+	mu   sync.Mutex
+	kept map[string]*list.Element // of order, by name
+	used list.List                // of *registration, the last used one first
+}
+
+func newLookup(config *Config, make func(string, Provider) (*registration, error)) *lookup {
+	if config.Lookup.Find == nil {
+		return nil
+	}
+	return &lookup{ask: config.Lookup.Find, make: make, most: config.Lookup.MaxKept, kept: map[string]*list.Element{}}
+}
+
+// named returns the registration with a name as Find knows it now, or nil if there is
+// none.
+func (l *lookup) named(ctx context.Context, name string) (*registration, error) {
+	if l == nil || !validProviderName(name) {
+		return nil, nil
+	}
+	found, err := l.ask(ctx, name)
+	if err != nil {
+		return nil, fail(codeLookup, fmt.Errorf("Lookup.Find, asked for %q: %w", name, err))
+	}
+	if found == nil {
+		l.forget(name)
+		return nil, nil
+	}
+	if at := l.use(name, found); at != nil {
+		return at, nil
+	}
+	at, err := l.make(name, *found)
+	if err != nil {
+		return nil, err
+	}
+	at.live.Store(found)
+	return l.keep(name, at), nil
+}
+
+// use returns the registration that is kept for a name, if found has its data, and takes
+// over what is live in found.
+func (l *lookup) use(name string, found *Provider) *registration {
+	l.mu.Lock()
+	element := l.kept[name]
+	if element == nil {
+		l.mu.Unlock()
+		return nil
+	}
+	l.used.MoveToFront(element)
+	at := element.Value.(*registration)
+	l.mu.Unlock()
+	if !at.live.Load().sameAs(found) {
+		return nil
+	}
+	at.live.Store(found)
+	return at
+}
+
+// keep keeps a new registration, and drops the least recently used one if there are too
+// many. If a concurrent request has kept an equal one meanwhile, keep returns that.
+func (l *lookup) keep(name string, fresh *registration) *registration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if element := l.kept[name]; element != nil {
+		if at := element.Value.(*registration); at.live.Load().sameAs(fresh.live.Load()) {
+			return at
+		}
+		element.Value = fresh
+		return fresh
+	}
+	l.kept[name] = l.used.PushFront(fresh)
+	if last := l.used.Back(); l.used.Len() > l.most {
+		delete(l.kept, last.Value.(*registration).config.Name)
+		l.used.Remove(last)
+	}
+	return fresh
+}
+
+func (l *lookup) forget(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if element := l.kept[name]; element != nil {
+		delete(l.kept, name)
+		l.used.Remove(element)
+	}
+}
+
+// named returns the registration with a name, or nil if there is none. It asks
+// Lookup.Find.
+func (a *Authenticator) named(ctx context.Context, name string) (*registration, error) {
+	if at := a.registrations.named(name); at != nil {
+		return at, nil
+	}
+	return a.lookup.named(ctx, name)
+}
+
+// hasProviders reports whether a login is possible at all.
+func (a *Authenticator) hasProviders() bool { return len(a.registrations) > 0 || a.lookup != nil }
+
+// completeLookedUp checks a provider of Lookup.Find, and sets the defaults of its zero
+// fields.
+func (c *Config) completeLookedUp(name string, found Provider) (Provider, error) {
+	one := *c
+	one.Providers, one.SkipFaultyProviders = []Provider{found}, false
+	p := &one.Providers[0]
+	var faults faults
+	if p.Name != "" && p.Name != name {
+		faults.add("Providers[0].Name is another one")
+	}
+	p.Name = name
+	faults = append(faults, one.completeProviders()[0]...)
+	if len(faults) == 0 {
+		return *p, nil
+	}
+	place := fmt.Sprintf("Lookup.Find(%q).", name)
+	texts := make([]error, len(faults))
+	for i, fault := range faults {
+		texts[i] = errors.New(strings.ReplaceAll(fault.Error(), "Providers[0].", place))
+	}
+	return Provider{}, fail(codeInvalid, errors.Join(texts...))
+}
+
+// completeLookup checks Lookup, and sets the defaults of its zero fields.
+func (c *Config) completeLookup(faults *faults) {
+	l := &c.Lookup
+	if l.Find == nil && l.MaxKept != 0 {
+		faults.add("Lookup.MaxKept needs Lookup.Find; set both, or neither")
+	}
+	if l.MaxKept < 0 {
+		faults.add("Lookup.MaxKept is negative; leave it zero for %d", defaultMaxKept)
+	}
+	l.MaxKept = cmp.Or(l.MaxKept, defaultMaxKept)
+}
+
+// sameAs reports whether two answers of Lookup.Find are one registration. Functions, which
+// Go cannot compare, and secrets are not compared: the latest are used. Keys are compared
+// by their public parts, because a Signer may be a connection to a KMS.
+func (p *Provider) sameAs(q *Provider) bool {
+	return p == q || p.confidential() == q.confidential() &&
+		(p.FetchUser == nil) == (q.FetchUser == nil) &&
+		(p.Client.Certificate == nil) == (q.Client.Certificate == nil) &&
+		p.Endpoints.HTTPClient == q.Endpoints.HTTPClient &&
+		reflect.DeepEqual(p.publicParts(), q.publicParts()) &&
+		reflect.DeepEqual(p.comparable(), q.comparable())
+}
+
+// comparable returns the fields that are compared by their values.
+func (p Provider) comparable() Provider {
+	p.ClientSecret, p.FetchUser, p.Endpoints.HTTPClient = "", nil, nil
+	p.Client.SecretFunc, p.Client.Certificate = nil, nil
+	p.Client.SigningKeys, p.Client.DecryptionKeys = nil, nil
+	return p
+}
+
+// publicParts returns the client's keys without their private parts.
+func (p *Provider) publicParts() (parts []any) {
+	for _, key := range p.Client.SigningKeys {
+		parts = append(parts, key.KeyID, key.Alg, publicPart(key.Signer))
+		if key.Certificate != nil {
+			parts = append(parts, key.Certificate.Raw)
+		}
+	}
+	parts = append(parts, "")
+	for _, key := range p.Client.DecryptionKeys {
+		parts = append(parts, publicPart(key))
+	}
+	return parts
+}
+
+// publicPart returns the public part of a private key, or nil for what is none.
+func publicPart(key any) any {
+	if private, ok := key.(interface{ Public() crypto.PublicKey }); ok {
+		return private.Public()
+	}
+	return nil
+}
