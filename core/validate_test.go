@@ -134,7 +134,7 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 			c.RedirectURL, c.Providers[0].Name, c.Providers[1].Name = "http://localhost/auth/callback", "", "localhost"
 			c.Providers[0].Issuer = "http://localhost"
 		}, "Providers[1].Name is that of Providers[0]"},
-		{"one provider with a blank in its name", func(c *Config) { c.Providers[0].Name = "My Company" }, "Providers[0].Name cannot be the end of a path; give letters, digits, - or _"},
+		{"one provider with a blank in its name", func(c *Config) { c.Providers[0].Name = "My Company" }, "Providers[0].Name cannot be the end of a path; give at most 64 letters, digits, -, _ or ., beginning and ending with a letter or digit"},
 		{"a callback of its own", func(c *Config) { c.Providers[0].RedirectURL = "https://app.example.test/done" }, ""},
 		{"a callback of its own, with the usual port", func(c *Config) { c.Providers[0].RedirectURL = "https://APP.example.test:443/done" }, ""},
 		{"a callback of its own that is RedirectURL", func(c *Config) { *c = twoProviders(); c.Providers[1].RedirectURL = c.RedirectURL }, ""},
