@@ -93,7 +93,6 @@ func (g *dpopRig) toldNothing() {
 func TestNoncesAreUsedAgain(t *testing.T) {
 	t.Parallel()
 	g := newDPoPRig(t, func(c *logintest.Client) { c.DPoPNonces = true })
-	g.stopped = time.Now()
 	g.fine()
 	if n, m := g.provider.Count(logintest.Token), g.api.count(); n != 2 || m != 2 {
 		t.Fatalf("first: %d token requests, %d API requests", n, m)

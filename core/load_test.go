@@ -33,8 +33,6 @@ func newLoad(t *testing.T) (*rig, *tether) {
 		c.HTTPClient = &http.Client{Transport: line, Timeout: 10 * time.Minute}
 		c.Logger = slog.New(slog.DiscardHandler)
 	})
-	// A busy machine may need more than the minute of a code or an outcome for a crowd.
-	g.stopped = time.Now()
 	g.provider.Authenticate = func(_ http.ResponseWriter, r *http.Request) (logintest.User, bool) {
 		return logintest.User{Subject: r.UserAgent()}, true
 	}

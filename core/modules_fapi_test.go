@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pixyauth/pixy/core/logintest"
 )
@@ -107,7 +106,7 @@ func fapiTokenModules() []fapiModule {
 	}
 	gone := func(any) any { return nil }
 	longer := func(v any) any { return v.(string) + "1" }
-	expired := func(any) any { return time.Now().Add(-6 * time.Minute).Unix() }
+	expired := func(_, claims map[string]any) { claims["exp"] = claims["iat"].(int64) - 6*60 }
 	alg := func(alg string) func(*fapiSuite) logintest.Faults {
 		return token(func(header, _ map[string]any) { header["alg"] = alg })
 	}
@@ -118,7 +117,7 @@ func fapiTokenModules() []fapiModule {
 		{name: "fapi2-security-profile-final-client-test-invalid-missing-aud", faults: claim("aud", gone), code: untrusted},
 		{name: "fapi2-security-profile-final-client-test-invalid-secondary-aud", faults: claim("aud", func(any) any { return []string{"app", "other"} }), code: untrusted},
 		{name: "fapi2-security-profile-final-client-test-valid-aud-as-array", faults: claim("aud", func(any) any { return []string{"app"} })},
-		{name: "fapi2-security-profile-final-client-test-invalid-expired-exp", faults: claim("exp", expired), code: untrusted},
+		{name: "fapi2-security-profile-final-client-test-invalid-expired-exp", faults: token(expired), code: untrusted},
 		{name: "fapi2-security-profile-final-client-test-invalid-missing-exp", faults: claim("exp", gone), code: untrusted},
 		{name: "fapi2-security-profile-final-client-test-invalid-nonce", faults: claim("nonce", longer), code: untrusted},
 		{name: "fapi2-security-profile-final-client-test-invalid-missing-nonce", faults: claim("nonce", gone), code: untrusted},

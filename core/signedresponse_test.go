@@ -136,7 +136,12 @@ func signedRefusals() []refusal {
 			claims["error"] = code
 		}
 	}
-	in := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
+	in := func(name string, d time.Duration) func(_, claims map[string]any) { // from now, which is when the answer is signed
+		return func(_, claims map[string]any) {
+			const lasts = 10 * time.Minute
+			claims[name] = claims["exp"].(int64) + int64((d-lasts)/time.Second)
+		}
+	}
 	also := func(name, value string) func(url.Values) {
 		return func(q url.Values) { q.Set(name, value) }
 	}
@@ -158,9 +163,9 @@ func signedRefusals() []refusal {
 		{name: "rule 153: aud with another", answer: claim("aud", []string{"app", "other"}), code: "callback_untrusted"},
 		{name: "rule 153: aud empty", answer: claim("aud", []string{}), code: "callback_untrusted"},
 		{name: "fapi2-security-profile-final-client-test-ensure-jarm-without-exp-fails", answer: claim("exp", nil), code: "callback_untrusted"},
-		{name: "fapi2-security-profile-final-client-test-ensure-jarm-with-expired-exp-fails", answer: claim("exp", in(-time.Second)), code: "callback_untrusted"},
+		{name: "fapi2-security-profile-final-client-test-ensure-jarm-with-expired-exp-fails", answer: in("exp", -time.Second), code: "callback_untrusted"},
 		{name: "rule 153: exp in quotes", answer: claim("exp", "9999999999"), code: "callback_untrusted"},
-		{name: "rule 153: nbf in the future", answer: claim("nbf", in(6*time.Minute)), code: "callback_untrusted"},
+		{name: "rule 153: nbf in the future", answer: in("nbf", 6*time.Minute), code: "callback_untrusted"},
 		{name: "rule 153: nbf in quotes", answer: claim("nbf", "1"), code: "callback_untrusted"},
 		{name: "fapi2-security-profile-final-client-test-ensure-jarm-with-invalid-sig-fails", callback: func(q url.Values) {
 			response := q.Get("response")

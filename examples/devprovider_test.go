@@ -245,7 +245,7 @@ func testTwoAddresses(t *testing.T, program, users string) {
 	browser.Serve(origin, mux)
 	browser.Serve(issuer, forward(t, "http://127.0.0.1"+port))
 	form := get(t, browser, origin+"/me")
-	for range 100 { // until the program listens
+	for range 600 { // until the program listens
 		if form.Status == http.StatusOK {
 			break
 		}

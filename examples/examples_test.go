@@ -119,7 +119,7 @@ func launch(t *testing.T, command *exec.Cmd, env ...string) *process {
 // prints waits until the process has printed text.
 func (p *process) prints(t *testing.T, text string) {
 	t.Helper()
-	for range 100 {
+	for range 600 { // half a minute
 		if strings.Contains(p.log.String(), text) {
 			return
 		}

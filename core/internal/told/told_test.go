@@ -70,7 +70,7 @@ func TestRedactIsBounded(t *testing.T) {
 					t.Errorf("%d bytes", len(got))
 				}
 			})
-			if took := time.Since(begun); took > time.Second || bytes > 16<<10 {
+			if took := time.Since(begun); took > 10*time.Second || bytes > 16<<10 {
 				t.Errorf("it took %s and %d bytes", took, bytes)
 			}
 		})
