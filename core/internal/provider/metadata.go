@@ -104,23 +104,28 @@ func (m *metadata) check(c *Config) error {
 	type endpoint struct {
 		name, url string
 		required  bool
+		browser   bool // opened by the browser, and not by the application
 	}
 	endpoints := []endpoint{
-		{"authorization_endpoint", m.AuthorizationEndpoint, true},
-		{"token_endpoint", m.TokenEndpoint, true},
-		{"userinfo_endpoint", m.UserInfoEndpoint, false},
-		{"end_session_endpoint", m.EndSessionEndpoint, false},
-		{"revocation_endpoint", m.RevocationEndpoint, false},
-		{"pushed_authorization_request_endpoint", m.PAREndpoint, false},
+		{"authorization_endpoint", m.AuthorizationEndpoint, true, true},
+		{"token_endpoint", m.TokenEndpoint, true, false},
+		{"userinfo_endpoint", m.UserInfoEndpoint, false, false},
+		{"end_session_endpoint", m.EndSessionEndpoint, false, true},
+		{"revocation_endpoint", m.RevocationEndpoint, false, false},
+		{"pushed_authorization_request_endpoint", m.PAREndpoint, false, false},
 	}
 	if (c.FetchUser == nil || c.SignedResponse) && c.Keys == nil {
-		endpoints = append(endpoints, endpoint{"jwks_uri", m.JWKSURI, true})
+		endpoints = append(endpoints, endpoint{"jwks_uri", m.JWKSURI, true, false})
 	}
 	for _, endpoint := range endpoints {
 		if endpoint.url == "" && !endpoint.required {
 			continue
 		}
-		if err := CheckEndpoint(endpoint.url, c.PlainHTTP); err != nil {
+		check := c.checkRequested
+		if endpoint.browser {
+			check = c.checkOpened
+		}
+		if err := check(endpoint.url); err != nil {
 			faults = append(faults, fmt.Errorf("%s %w", endpoint.name, err))
 		}
 	}
@@ -128,6 +133,17 @@ func (m *metadata) check(c *Config) error {
 		faults = append(faults, fmt.Errorf("authorization_endpoint %w", err))
 	}
 	return errors.Join(faults...)
+}
+
+// checkOpened checks an endpoint that the browser opens.
+func (c *Config) checkOpened(endpoint string) error { return CheckEndpoint(endpoint, c.PlainHTTP) }
+
+// checkRequested checks an endpoint that the application requests.
+func (c *Config) checkRequested(endpoint string) error {
+	if err := CheckEndpoint(endpoint, c.PlainHTTP); err != nil || !c.PublicOnly {
+		return err
+	}
+	return CheckPublic(endpoint)
 }
 
 // CheckOwnParams returns an error if the query of an authorization endpoint has a

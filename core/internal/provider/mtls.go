@@ -44,7 +44,7 @@ func (m *metadata) useAliases(c *Config) error {
 		if alias.url == "" {
 			continue
 		}
-		if err := CheckEndpoint(alias.url, c.PlainHTTP); err != nil {
+		if err := c.checkRequested(alias.url); err != nil {
 			faults = append(faults, fmt.Errorf("mtls_endpoint_aliases: %s %w", alias.name, err))
 		}
 		*alias.of = alias.url

@@ -91,6 +91,7 @@ type Config struct {
 
 	Endpoints
 	PlainHTTP  PlainHTTP // of endpoints
+	PublicOnly bool      // Client is from NewPublicClient, and the metadata is checked for that
 	AuthMethod string    // empty: as the metadata says
 
 	// FetchUser fetches the claims of the user, with a client that sends the access
@@ -99,7 +100,7 @@ type Config struct {
 	// failed check of the response. Nil: OpenID Connect.
 	FetchUser func(ctx context.Context, client *http.Client, with *Tokens) (claims map[string]any, err error)
 
-	Client    *http.Client // from NewClient
+	Client    *http.Client // from NewClient or NewPublicClient
 	certified *http.Client // Client with Certificate; nil: there is none
 	Now       func() time.Time
 	Log       *slog.Logger // nil: no log

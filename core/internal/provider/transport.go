@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,7 +25,7 @@ func NewClient(custom *http.Client) *http.Client {
 	if custom != nil {
 		*client = *custom
 	}
-	capped := cappedTransport{client.Transport, client.Timeout}
+	capped := cappedTransport{base: client.Transport, timeout: client.Timeout}
 	if capped.timeout == 0 {
 		capped.timeout = providerTimeout
 	}
@@ -85,9 +86,18 @@ func stayLocal(t *http.Transport) {
 type cappedTransport struct {
 	base    http.RoundTripper
 	timeout time.Duration
+	public  bool // base is from NewPublicClient
 }
 
 func (t cappedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if t.public {
+		if err := checkPublicURL(r.URL); err != nil {
+			if r.Body != nil {
+				r.Body.Close()
+			}
+			return nil, fmt.Errorf("the URL %w", err)
+		}
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), t.timeout)
 	response, err := t.base.RoundTrip(r.WithContext(ctx))
 	if err != nil {
