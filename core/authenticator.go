@@ -67,6 +67,12 @@ func New(config Config) (*Authenticator, error) {
 }
 
 func newAt(config Config, now func() time.Time) (*Authenticator, error) {
+	return newOn(config, now, nil)
+}
+
+// newOn is New with another clock, and with another network for guarded providers. A nil
+// dial is that of the machine.
+func newOn(config Config, now func() time.Time, dial provider.Dial) (*Authenticator, error) {
 	config, skipped, err := config.withDefaults()
 	if err != nil {
 		return nil, err
@@ -75,7 +81,7 @@ func newAt(config Config, now func() time.Time) (*Authenticator, error) {
 	if err != nil {
 		return nil, err
 	}
-	registrar := &registrar{config: &config, client: provider.NewClient(config.HTTPClient), now: now}
+	registrar := newRegistrar(&config, now, dial)
 	registrations, err := registrar.register()
 	if err != nil {
 		return nil, err

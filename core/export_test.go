@@ -5,10 +5,17 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 // NewAt is New with a clock of the test's.
 func NewAt(config Config, now func() time.Time) (*Authenticator, error) { return newAt(config, now) }
+
+// NewOn is NewAt with a network of the test's for guarded providers.
+func NewOn(config Config, now func() time.Time, dial provider.Dial) (*Authenticator, error) {
+	return newOn(config, now, dial)
+}
 
 // What tests of hostile input forge with the application's own keys.
 

@@ -10,6 +10,8 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
 // LookupConfig finds providers in the application's own table, beside
@@ -30,7 +32,8 @@ type LookupConfig struct {
 	// the former one fail with provider_changed if Issuer or ClientID has changed. So
 	// return the same HTTPClient each time. The Provider must not change afterwards.
 	//
-	// A customer may choose Issuer, ClientID and ClientSecret. Never let one choose
+	// A customer may choose Issuer, ClientID and ClientSecret. With AnyAddress, that is a
+	// request to any address of the application's network. Never let one choose
 	// Endpoints or Checks: whoever chooses a provider's keys or endpoints can pretend to
 	// be any issuer. Several providers may have one Issuer. A customer can name the
 	// Issuer of another, so a user is the same user only with the same [User.Provider].
@@ -45,6 +48,13 @@ type LookupConfig struct {
 	// Those that are used least recently go first, and are fetched again when they are
 	// used. Zero: 1000.
 	MaxKept int
+
+	// AnyAddress switches the network guard off, which looked-up providers have otherwise,
+	// as with [EndpointConfig.PublicOnly]. An administrator of a customer can then use the
+	// application to reach its network. Set it for development and tests, whose providers
+	// are on this machine or in memory, and if the transport of HTTPClient refuses private
+	// addresses itself. False: looked-up providers are on the Internet.
+	AnyAddress bool
 }
 
 const (
@@ -178,6 +188,7 @@ func (c *Config) completeLookedUp(name string, found Provider) (Provider, error)
 		faults.add("Providers[0].Name is another one")
 	}
 	p.Name = name
+	p.Endpoints.PublicOnly = p.Endpoints.PublicOnly || !c.Lookup.AnyAddress
 	faults = append(faults, one.completeProviders()[0]...)
 	if len(faults) == 0 {
 		return *p, nil
@@ -198,6 +209,12 @@ func (c *Config) completeLookup(faults *faults) {
 	}
 	if l.MaxKept < 0 {
 		faults.add("Lookup.MaxKept is negative; leave it zero for %d", defaultMaxKept)
+	}
+	if l.Find == nil && l.AnyAddress {
+		faults.add("Lookup.AnyAddress needs Lookup.Find; set both, or neither")
+	}
+	if err := provider.CheckPublicClient(c.HTTPClient); err != nil && l.Find != nil && !l.AnyAddress {
+		faults.add("HTTPClient %v, or set Lookup.AnyAddress and let that transport refuse private addresses (in tests with providers in memory, set it as well)", err)
 	}
 	l.MaxKept = cmp.Or(l.MaxKept, defaultMaxKept)
 }

@@ -236,6 +236,21 @@ type EndpointConfig struct {
 	// keys are fetched, and again when the provider uses a new one.
 	Keys []byte
 
+	// PublicOnly is the network guard, for an issuer that you do not trust with your network.
+	// All requests to the provider then go to port 443 of public addresses, by https.
+	// Loopback, private, link-local and other special-purpose addresses are refused
+	// (RFC 6890), after the name is resolved and for each connection. A refused address is
+	// an outage: status 503, as if nothing answered there. The log names it. URLs with an
+	// IP address or another port are errors, in the configuration and in the metadata.
+	//
+	// Proxies are not used, because a proxy hides the address. The transport of HTTPClient,
+	// or of [Config.HTTPClient], must be nil or an [*http.Transport] without dial functions
+	// of its own. A copy of it is used, and a [net.Dialer] in it is replaced. The guard cannot
+	// refuse public addresses of your own network. [Client] is not guarded, because you name
+	// its hosts. False: any address, for listed providers; looked-up ones are guarded
+	// unless [LookupConfig.AnyAddress] is set.
+	PublicOnly bool
+
 	// HTTPClient reaches this provider, for example one with a private certificate
 	// authority. It has the limits of [Config.HTTPClient], and FetchUser's client is made
 	// of it. [Client] does not use it. Nil: [Config.HTTPClient].

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,8 +47,33 @@ type registrations []*registration
 // A registrar makes registrations.
 type registrar struct {
 	config *Config
-	client *http.Client // for providers without a client of their own
 	now    func() time.Time
+	dial   provider.Dial // for guarded clients; nil: that of the machine
+
+	// The clients for providers without a client of their own: the usual one, and that with
+	// the network guard, which all guarded providers share.
+	client *http.Client
+	public func() (*http.Client, error)
+}
+
+func newRegistrar(config *Config, now func() time.Time, dial provider.Dial) *registrar {
+	return &registrar{
+		config: config, now: now, dial: dial, client: provider.NewClient(config.HTTPClient),
+		public: sync.OnceValues(func() (*http.Client, error) { return provider.NewPublicClient(config.HTTPClient, dial) }),
+	}
+}
+
+// clientFor returns the client for a provider at these endpoints.
+func (m *registrar) clientFor(e *EndpointConfig) (*http.Client, error) {
+	switch {
+	case e.PublicOnly && e.HTTPClient == nil:
+		return m.public()
+	case e.PublicOnly:
+		return provider.NewPublicClient(e.HTTPClient, m.dial)
+	case e.HTTPClient == nil:
+		return m.client, nil
+	}
+	return provider.NewClient(e.HTTPClient), nil
 }
 
 // register makes the registrations of the listed providers, which are complete.
@@ -80,14 +106,14 @@ func (m *registrar) lookedUp(name string, found Provider) (*registration, error)
 
 // registration makes the registration of a provider, which is complete.
 func (m *registrar) registration(p Provider, id string) (*registration, error) {
-	config, client := m.config, m.client
-	if p.Endpoints.HTTPClient != nil {
-		client = provider.NewClient(p.Endpoints.HTTPClient)
+	config := m.config
+	client, err := m.clientFor(&p.Endpoints)
+	if err != nil {
+		return nil, err
 	}
 	at := &registration{config: p, callbackPath: urlPath(p.RedirectURL), id: id}
 	at.live.Store(&at.config)
 	var keys []*provider.ProofKey
-	var err error
 	if p.Client.DPoP {
 		if keys, err = config.keyring().proofKeys(p.ClientID + " " + p.Issuer); err != nil {
 			return nil, err
@@ -103,7 +129,7 @@ func (m *registrar) registration(p Provider, id string) (*registration, error) {
 		Scopes: p.Scopes, AuthParams: p.Requests.AuthParams, FormPost: p.Requests.FormPost,
 		UserInfo: p.Requests.UserInfo, LogoutRedirectParam: p.Requests.LogoutRedirectParam,
 		TrustedAudiences: p.Checks.TrustedAudiences, Tenants: p.Checks.Tenants, SigningAlg: p.Checks.SigningAlg,
-		Endpoints: p.Endpoints.forRoom(), PlainHTTP: p.plainHTTP(config.RedirectURL), AuthMethod: p.Client.AuthMethod, FetchUser: at.fetcher(),
+		Endpoints: p.Endpoints.forRoom(), PlainHTTP: p.plainHTTP(config.RedirectURL), PublicOnly: p.Endpoints.PublicOnly, AuthMethod: p.Client.AuthMethod, FetchUser: at.fetcher(),
 		PAR: p.Requests.PAR, SignedRequest: p.Requests.SignedRequest, SignedResponse: p.Requests.SignedResponse,
 		AuthorizationDetails: p.Requests.AuthorizationDetails, FAPI2: p.FAPI2,
 		SigningKeys: p.Client.signingKeys(), DecryptionKeys: p.Client.decryptionKeys(),

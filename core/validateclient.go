@@ -71,6 +71,31 @@ func (c *Config) checkCertificate(i int, faults *faults) {
 	}
 }
 
+// checkPublicOnly checks that a provider with Endpoints.PublicOnly can be reached, and that
+// its client can be guarded.
+func (c *Config) checkPublicOnly(i int, faults *faults) {
+	p := &c.Providers[i]
+	if !p.Endpoints.PublicOnly {
+		return
+	}
+	const remedy = "leave Endpoints.PublicOnly false (for a looked-up provider, set Lookup.AnyAddress)"
+	for _, place := range p.places() {
+		if place.field == "Endpoints.AuthURL" || place.field == "Endpoints.EndSessionURL" {
+			continue // the browser opens them
+		}
+		if err := provider.CheckPublic(place.url); err != nil {
+			faults.add("Providers[%d].%s %v; give an https URL with a public host and without a port, or %s", i, place.field, err, remedy)
+		}
+	}
+	field, client := "HTTPClient", c.HTTPClient
+	if p.Endpoints.HTTPClient != nil {
+		field, client = fmt.Sprintf("Providers[%d].Endpoints.HTTPClient", i), p.Endpoints.HTTPClient
+	}
+	if err := provider.CheckPublicClient(client); err != nil {
+		faults.add("%s %v, because Providers[%d].Endpoints.PublicOnly is set, or %s and let that transport refuse private addresses", field, err, i, remedy)
+	}
+}
+
 // lacksFor returns the field that an authentication method needs, if it is not set. A
 // client secret may be missing, because its variable may be empty in development.
 func (p *Provider) lacksFor(method string) string {

@@ -35,6 +35,7 @@ func (c *Config) completeProviders() (own []faults) {
 	}
 	for i := range c.Providers {
 		c.checkCertificate(i, &own[i])
+		c.checkPublicOnly(i, &own[i])
 	}
 	c.checkPublished(own)
 	for i := range c.Providers {
