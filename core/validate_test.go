@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -105,6 +106,8 @@ type cannedTransport struct{}
 func (cannedTransport) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, http.ErrNotSupported
 }
+
+func findNone(context.Context, string) (*Provider, error) { return nil, nil }
 
 func publishing(c *Config, keys ...SigningKey) {
 	c.KeysPath, c.Providers[0].Client.SigningKeys = "/auth/jwks", keys
@@ -505,6 +508,49 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"a certificate without a provider's Transport that can present it", func(c *Config) {
 			c.Providers[0].Client.Certificate, c.Providers[0].Endpoints.HTTPClient = noCertificate, &http.Client{Transport: cannedTransport{}}
 		}, "Providers[0].Endpoints.HTTPClient has a Transport of type core.cannedTransport"},
+		{"a guarded provider", func(c *Config) { c.Providers[0].Endpoints.PublicOnly = true }, ""},
+		{"a guarded provider with its port", func(c *Config) {
+			c.Providers[0].Issuer, c.Providers[0].Endpoints.PublicOnly = "https://id.example.test:443", true
+		}, ""},
+		{"a guarded provider whose browser endpoints are elsewhere", func(c *Config) {
+			c.Providers[0].Endpoints = EndpointConfig{PublicOnly: true, AuthURL: "https://10.0.0.1:8443/a", TokenURL: "https://id.example.test/t", KeysURL: "https://id.example.test/k", EndSessionURL: "https://10.0.0.1/e"}
+		}, ""},
+		{"rule 168: a guarded provider on another port", func(c *Config) {
+			c.Providers[0].Issuer, c.Providers[0].Endpoints.PublicOnly = "https://id.example.test:8443", true
+		}, "Providers[0].Issuer has another port than 443, the only one that the network guard allows; give an https URL with a public host and without a port, or leave Endpoints.PublicOnly false (for a looked-up provider, set Lookup.AnyAddress)"},
+		{"rule 168: a guarded provider by its address", func(c *Config) {
+			c.Providers[0].Issuer, c.Providers[0].Endpoints.PublicOnly = "https://8.8.8.8", true
+		}, "Providers[0].Issuer has an IP address as host"},
+		{"rule 168: a guarded provider on http", func(c *Config) {
+			c.Providers[0].Issuer, c.Providers[0].InsecureHTTP, c.Providers[0].Endpoints.PublicOnly = "http://id.example.test", true, true
+		}, "Providers[0].Issuer is not https, and the network guard allows https only"},
+		{"rule 168: a guarded provider on this machine", func(c *Config) {
+			c.Providers[0].Issuer, c.Providers[0].Endpoints.PublicOnly = "https://id.localhost", true
+		}, "Providers[0].Issuer is on this machine"},
+		{"rule 168: a guarded provider's keys by an address", func(c *Config) {
+			c.Providers[0].Endpoints = EndpointConfig{PublicOnly: true, KeysURL: "https://[::1]/k"}
+		}, "Providers[0].Endpoints.KeysURL has an IP address as host"},
+		{"rule 168: a guarded provider inside", func(c *Config) {
+			c.Providers[0].Endpoints = EndpointConfig{PublicOnly: true, InternalURL: "https://keycloak.internal:8443"}
+		}, "Providers[0].Endpoints.InternalURL has another port"},
+		{"a guarded provider, and a Transport without connections", func(c *Config) {
+			c.Providers[0].Endpoints.PublicOnly, c.HTTPClient = true, &http.Client{Transport: cannedTransport{}}
+		}, "HTTPClient has a Transport of type core.cannedTransport, whose connections cannot be checked; give an *http.Transport, because Providers[0].Endpoints.PublicOnly is set, or leave Endpoints.PublicOnly false"},
+		{"a guarded provider, and a Transport that dials", func(c *Config) {
+			c.Providers[0].Endpoints.PublicOnly = true
+			c.Providers[0].Endpoints.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, nil }}}
+		}, "Providers[0].Endpoints.HTTPClient has a Transport that makes its own connections, which cannot be checked; leave DialContext, Dial, DialTLSContext and DialTLS nil, because Providers[0].Endpoints.PublicOnly is set"},
+		{"a guarded provider with a Transport of its own beside another", func(c *Config) {
+			c.HTTPClient = &http.Client{Transport: cannedTransport{}}
+			c.Providers[0].Endpoints = EndpointConfig{PublicOnly: true, HTTPClient: new(http.Client)}
+		}, ""},
+		{"looked-up providers, and a Transport without connections", func(c *Config) {
+			c.Lookup.Find, c.HTTPClient = findNone, &http.Client{Transport: cannedTransport{}}
+		}, "HTTPClient has a Transport of type core.cannedTransport, whose connections cannot be checked; give an *http.Transport, or set Lookup.AnyAddress and let that transport refuse private addresses"},
+		{"looked-up providers at any address", func(c *Config) {
+			c.Lookup.Find, c.Lookup.AnyAddress, c.HTTPClient = findNone, true, &http.Client{Transport: cannedTransport{}}
+		}, ""},
+		{"any address for no providers", func(c *Config) { c.Lookup.AnyAddress = true }, "Lookup.AnyAddress needs Lookup.Find; set both, or neither"},
 		{"a certificate, and a Transport with its own TLS", func(c *Config) {
 			c.Providers[0].Client.Certificate, c.HTTPClient = noCertificate, &http.Client{Transport: &http.Transport{DialTLSContext: new(tls.Dialer).DialContext}}
 		}, "HTTPClient has a Transport that makes its own TLS connections"},
