@@ -185,37 +185,52 @@ func (a *Authenticator) Discover(ctx context.Context) error {
 // logout. The logout, and the callback of a provider with [RequestConfig.FormPost], have
 // two routes, for GET and POST. With [LogoutConfig.Revocations] or [OwnSessions.EndByProvider], there are
 // also routes for the provider's logout requests, and with [Config.KeysPath] for the keys.
-// Paths are exact, without wildcards. Each adapter mounts these routes.
+// Each adapter mounts these routes.
+//
+// Paths are exact, without wildcards, with one exception. With [LookupConfig.Find], there
+// are also routes for all looked-up providers, which end in the segment {provider}. It
+// matches any one segment, which is the provider's name. Spell it as your router does.
+// Exact paths precede it.
 //
 // With [Config.BasePath], each route is there twice. The first half has no BasePath, for
 // a proxy that removes it. The second half has it.
 func (a *Authenticator) Routes() []Route { return slices.Clone(a.routes) }
 
-func (a *Authenticator) listRoutes(keys HandlerFunc) []Route {
-	routes := []Route{
-		{http.MethodGet, a.config.Pages.LoginPath, a.Login},
-		{http.MethodPost, a.config.Pages.LoginPath, a.Login}, // for logins started by a third party
+func (a *Authenticator) listRoutes(keys HandlerFunc) (routes []Route) {
+	add := func(path string, handle HandlerFunc, methods ...string) {
+		for _, method := range methods {
+			routes = append(routes, Route{method, path, handle})
+		}
 	}
+	addEach := func(path string, handle HandlerFunc, methods ...string) {
+		add(path, handle, methods...)
+		if a.lookup != nil {
+			add(path+"/"+anyProvider, handle, methods...)
+		}
+	}
+	add(a.config.Pages.LoginPath, a.Login, http.MethodGet, http.MethodPost) // POST is for third parties
+	own := urlPath(a.config.RedirectURL)
 	for _, at := range a.registrations {
-		routes = append(routes, Route{http.MethodGet, at.callbackPath, a.Callback})
-		if at.config.Requests.FormPost {
-			routes = append(routes, Route{http.MethodPost, at.callbackPath, a.Callback})
+		if at.callbackPath == own && a.lookup != nil {
+			continue
+		}
+		add(at.callbackPath, a.Callback, http.MethodGet)
+		if at.config.Requests.FormPost || a.lookup != nil { // a looked-up provider may share it
+			add(at.callbackPath, a.Callback, http.MethodPost)
 		}
 	}
 	if a.lookup != nil {
-		callback := urlPath(a.config.RedirectURL) + "/" + anyProvider
-		routes = append(routes, Route{http.MethodGet, callback, a.Callback}, Route{http.MethodPost, callback, a.Callback})
+		addEach(own, a.Callback, http.MethodGet, http.MethodPost)
 	}
 	if a.config.hasLogout() {
-		routes = append(routes, Route{http.MethodGet, a.config.Logout.Path, a.Logout}, Route{http.MethodPost, a.config.Logout.Path, a.Logout})
+		add(a.config.Logout.Path, a.Logout, http.MethodGet, http.MethodPost)
 	}
 	if a.config.endsByProvider() {
-		routes = append(routes,
-			Route{http.MethodPost, a.config.Logout.BackChannelPath, a.BackChannelLogout},
-			Route{http.MethodGet, a.config.Logout.FrontChannelPath, a.FrontChannelLogout})
+		addEach(a.config.Logout.BackChannelPath, a.BackChannelLogout, http.MethodPost)
+		addEach(a.config.Logout.FrontChannelPath, a.FrontChannelLogout, http.MethodGet)
 	}
 	if path := a.config.KeysPath; path != "" {
-		routes = append(routes, Route{http.MethodGet, path, keys}, Route{http.MethodHead, path, keys})
+		addEach(path, keys, http.MethodGet, http.MethodHead)
 	}
 	return routes
 }

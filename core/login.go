@@ -76,9 +76,7 @@ func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error
 		return nil
 	}
 	attempt := newAttempt(t.at.id, a.returnTo(options.ReturnTo), restart, a.now())
-	if attempt.key = t.at.key; t.at.lookedUp {
-		attempt.name = t.at.config.Name
-	}
+	attempt.key, attempt.name = t.at.key, t.at.sealedName()
 	more, err := options.bind(&t.at.config, attempt)
 	if err != nil {
 		t.again = nil // another login would fail as well

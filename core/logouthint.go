@@ -185,6 +185,17 @@ func (h *logoutHints) lastOrigin(r *http.Request) (at *registration, sessionKey 
 	return at, record[8:]
 }
 
+// lastAt returns the key of the browser's last session of the application's own, if that
+// comes from a login at at, and an empty string otherwise.
+func (h *logoutHints) lastAt(r *http.Request, at *registration) (sessionKey string) {
+	key, origin := h.lastKey(r)
+	record, ok := h.sealer.Open(h.last+" "+key, origin)
+	if !ok || len(record) < 8 || mark(at.id) != seal.Uint64At(record, 0) {
+		return ""
+	}
+	return record[8:]
+}
+
 // open returns the registration and the ID token that are sealed in value under key. It
 // returns nil and "" if value does not open.
 func (h *logoutHints) open(may registrations, key, value string) (*registration, string) {

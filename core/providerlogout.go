@@ -47,7 +47,11 @@ func (a *Authenticator) endByToken(t *turn) error {
 	if err != nil {
 		return errBadLogoutToken(err)
 	}
-	if raw, err = a.registrations.open(t.r.Context(), raw); err != nil {
+	among, err := a.endingBy(t.r)
+	if err != nil {
+		return err
+	}
+	if raw, err = among.open(t.r.Context(), raw); err != nil {
 		return err
 	}
 	claimed, err := provider.ClaimedBy(raw)
@@ -55,9 +59,9 @@ func (a *Authenticator) endByToken(t *turn) error {
 		return errBadLogoutToken(err)
 	}
 	issuer, _ := claimed.Text("iss")
-	t.at = a.registrations.issuedBy(issuer)
+	t.at = among.issuedBy(issuer)
 	if t.at == nil {
-		return errBadLogoutToken(fmt.Errorf("iss is not the Issuer of a configured OpenID provider: %q", told.Clip(issuer)))
+		return errBadLogoutToken(fmt.Errorf("iss is not the Issuer of a configured OpenID provider, or not of the one in the path: %q", told.Clip(issuer)))
 	}
 	token, err := t.at.logoutToken(t.r.Context(), raw, claimed)
 	if err != nil {
@@ -79,6 +83,20 @@ func (a *Authenticator) endByToken(t *turn) error {
 	a.logProviderLogout(t.r, "back", t.at, about, outcome)
 	t.w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// endingBy returns the registrations whose providers may request a logout with r: the one
+// that its path names, if there is one, or the listed ones.
+func (a *Authenticator) endingBy(r *http.Request) (registrations, error) {
+	name, ok := a.nameIn(r)
+	if !ok {
+		return a.registrations, nil
+	}
+	at, err := a.named(r.Context(), name)
+	if at == nil || err != nil {
+		return nil, err
+	}
+	return registrations{at}, nil
 }
 
 // logProviderLogout logs a successful logout request of a provider. The log line names
@@ -177,20 +195,24 @@ func (a *Authenticator) logoutInFrame(w http.ResponseWriter, r *http.Request) er
 	query := r.URL.Query()
 	issuer, _ := only(query["iss"])
 	sid, _ := only(query["sid"])
-	outcome, err := a.endHere(w, r, issuer, sid)
+	among, err := a.endingBy(r)
 	if err != nil {
 		return err
 	}
-	at := a.registrations.issuedBy(issuer)
+	at := among.issuedBy(issuer)
+	outcome, err := a.endHere(w, r, at, issuer, sid)
+	if err != nil {
+		return err
+	}
 	a.logProviderLogout(r, "front", at, "a session of the provider", outcome)
 	w.Header().Set("Content-Security-Policy", framePolicy(at))
 	serve(w, http.StatusOK, "text/html; charset=utf-8", []byte("<!doctype html>\n<title>Logout</title>\n"))
 	return nil
 }
 
-// endHere ends the browser's session if it matches issuer and sid. The outcome is for the
-// log.
-func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, sid string) (outcome string, err error) {
+// endHere ends the browser's session if it began at the provider that the request is for,
+// and matches issuer and sid. The outcome is for the log.
+func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, at *registration, issuer, sid string) (outcome string, err error) {
 	if !a.config.endsByProvider() {
 		return "", fmt.Errorf("FrontChannelLogout: %w", errNoRevocations)
 	}
@@ -198,7 +220,7 @@ func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, 
 		return "nothing: the request lacks iss or sid", nil
 	}
 	if a.config.Sessions.Own != nil {
-		return a.endOwnHere(w, r, issuer, sid)
+		return a.endOwnHere(w, r, at, issuer, sid)
 	}
 	session, err := a.sessions.load(r)
 	if err != nil {
@@ -207,8 +229,8 @@ func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, 
 	if session == nil {
 		return "nothing: the request has no session; is the provider on another site?", nil
 	}
-	if session.user.Issuer != issuer || subtle.ConstantTimeCompare([]byte(session.sid), []byte(sid)) != 1 {
-		return "nothing: the request's session has another iss or sid", nil
+	if at == nil || session.provider != at.sealedName() || session.user.Issuer != issuer || subtle.ConstantTimeCompare([]byte(session.sid), []byte(sid)) != 1 {
+		return "nothing: the request's session has another provider, iss or sid", nil
 	}
 	if err := a.sessions.revoke(r.Context(), providerSessionKey(issuer, session.client, sid)); err != nil {
 		return "", err
@@ -222,10 +244,9 @@ func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, issuer, 
 
 // endOwnHere is endHere for sessions of the application's own. The browser's last login
 // must match issuer and sid.
-func (a *Authenticator) endOwnHere(w http.ResponseWriter, r *http.Request, issuer, sid string) (outcome string, err error) {
-	at, key := a.hints.lastOrigin(r)
-	if at == nil || subtle.ConstantTimeCompare([]byte(key), []byte(providerSessionKey(issuer, at.config.ClientID, sid))) != 1 {
-		return "nothing: the browser's last login is unknown, or has another iss or sid; is the provider on another site?", nil
+func (a *Authenticator) endOwnHere(w http.ResponseWriter, r *http.Request, at *registration, issuer, sid string) (outcome string, err error) {
+	if at == nil || subtle.ConstantTimeCompare([]byte(a.hints.lastAt(r, at)), []byte(providerSessionKey(issuer, at.config.ClientID, sid))) != 1 {
+		return "nothing: the browser's last login is unknown, or has another provider, iss or sid; is the provider on another site?", nil
 	}
 	if err := a.endOwnByProvider(r.Context(), issuer, "", sid); err != nil {
 		return "", err

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -61,6 +62,10 @@ func (c *Config) checkKeysPath(faults *faults) (routes []string) {
 	if c.KeysPath == "" {
 		return nil
 	}
+	if c.Lookup.Find != nil { // looked-up providers may have keys
+		checkRoute(faults, "KeysPath", c.KeysPath, "/auth/jwks")
+		return []string{c.KeysPath}
+	}
 	checkRoute(faults, "KeysPath", c.KeysPath, "/auth/jwks")
 	for i := range c.Providers {
 		if client := &c.Providers[i].Client; len(client.SigningKeys)+len(client.DecryptionKeys) > 0 {
@@ -71,22 +76,25 @@ func (c *Config) checkKeysPath(faults *faults) (routes []string) {
 	return []string{c.KeysPath}
 }
 
-// serveKeys returns the handler of KeysPath. Providers must see a new key soon, so caches
-// may keep the set for five minutes only. The type is application/json, which all
+// serveKeys returns the handler of KeysPath, which has the keys of listed providers, and of
+// the path below it, which has those of one provider. Providers must see a new key soon, so
+// caches may keep a set for five minutes only. The type is application/json, which all
 // providers read, and not the application/jwk-set+json of RFC 7517, which some do not.
 func (a *Authenticator) serveKeys() (HandlerFunc, error) {
-	set := provider.PublishedKeys{Keys: []jose.JSONWebKey{}}
-	for i := range a.registrations {
-		a.registrations[i].config.publish(&set, "", new(faults)) // New has checked them
-	}
-	body, err := json.Marshal(set)
+	listed, err := a.registrations.keySet()
 	if err != nil {
-		return nil, fmt.Errorf("pixy: Config.KeysPath cannot publish the keys: %w", err)
+		return nil, err
 	}
 	return func(w http.ResponseWriter, r *http.Request) error {
+		body, err := listed, error(nil)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			err = errMethod(w, "GET, HEAD")
+		} else if name, ok := a.nameIn(r); ok {
+			body, err = a.keysOf(r.Context(), name)
+		}
+		if err != nil {
 			noStore(w)
-			return a.report(w, r, errMethod(w, "GET, HEAD"))
+			return a.report(w, r, err)
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "public, max-age=300")
@@ -96,4 +104,29 @@ func (a *Authenticator) serveKeys() (HandlerFunc, error) {
 		}
 		return nil
 	}, nil
+}
+
+// keySet returns the public keys for all these providers, which New has checked.
+func (all registrations) keySet() ([]byte, error) {
+	set := provider.PublishedKeys{Keys: []jose.JSONWebKey{}}
+	for _, at := range all {
+		at.config.publish(&set, "", new(faults))
+	}
+	body, err := json.Marshal(set)
+	if err != nil {
+		return nil, fmt.Errorf("pixy: Config.KeysPath cannot publish the keys: %w", err)
+	}
+	return body, nil
+}
+
+// keysOf returns the public keys for the provider with a name.
+func (a *Authenticator) keysOf(ctx context.Context, name string) ([]byte, error) {
+	at, err := a.named(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if at == nil {
+		return nil, errUnknownProvider("path", name)
+	}
+	return at.keySet()
 }

@@ -31,7 +31,8 @@ type registration struct {
 	// changes the provider or the client, responses for the old one are not accepted.
 	id string
 
-	key string // thumbprint of the current DPoP key; empty: bearer tokens
+	keySet func() ([]byte, error) // see registrations.keySet
+	key    string                 // thumbprint of the current DPoP key; empty: bearer tokens
 
 	// strong replaces usual, the transport of the Config, for APIs: it presents
 	// Client.Certificate, and with FAPI2 it has the profile's TLS. Nil: usual will do.
@@ -113,6 +114,7 @@ func (m *registrar) registration(p Provider, id string) (*registration, error) {
 	}
 	at := &registration{config: p, callbackPath: urlPath(p.RedirectURL), id: id}
 	at.live.Store(&at.config)
+	at.keySet = sync.OnceValues(registrations{at}.keySet)
 	var keys []*provider.ProofKey
 	if p.Client.DPoP {
 		if keys, err = config.keyring().proofKeys(p.ClientID + " " + p.Issuer); err != nil {
@@ -200,6 +202,15 @@ func (all registrations) calledBack(path string) *registration {
 		}
 	}
 	return found
+}
+
+// sealedName returns the name of a looked-up provider, as attempts and sessions have it,
+// and an empty string for a listed one.
+func (r *registration) sealedName() string {
+	if r.lookedUp {
+		return r.config.Name
+	}
+	return ""
 }
 
 // discover returns an error for each provider that cannot be used.

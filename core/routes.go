@@ -57,7 +57,11 @@ func (o *ownRoutes) find(path string) []Route {
 	if routes := o.at[path]; routes != nil || o.below == nil {
 		return routes
 	}
-	return o.below[path[:strings.LastIndexByte(path, '/')+1]]
+	end := strings.LastIndexByte(path, '/') + 1
+	if end == len(path) {
+		return nil
+	}
+	return o.below[path[:end]]
 }
 
 // setRoutes sets the routes of a from those with BasePath.
@@ -125,10 +129,22 @@ func (a *Authenticator) publicPath(r *http.Request) string {
 		return r.URL.Path
 	}
 	if beginning, ok := strings.CutSuffix(route.Path, anyProvider); ok {
-		return beginning + r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+		return beginning + lastSegment(r.URL.Path)
 	}
 	return route.Path
 }
+
+// nameIn returns the name of the provider that r is for, and false if the path of r is not
+// that of a route for all looked-up providers. The name may be invalid.
+func (a *Authenticator) nameIn(r *http.Request) (name string, ok bool) {
+	route, ok := a.RouteFor(r)
+	if !ok || !strings.HasSuffix(route.Path, anyProvider) {
+		return "", false
+	}
+	return lastSegment(r.URL.Path), true
+}
+
+func lastSegment(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 // isRoute reports whether a path, as a browser shows it, may lead to one of the login's
 // routes, or to the application's own logout. A proxy may remove BasePath, or not.

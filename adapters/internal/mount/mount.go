@@ -10,13 +10,13 @@ import (
 	"github.com/pixyauth/pixy/core"
 )
 
-// Each calls add for each route of the login. add registers the route with a router, and
-// returns the path at which the router serves it. If the router adds a prefix that is
-// [core.Config.BasePath], a route is there once. Each panics, in the name of an adapter,
-// if a route is not at its path.
+// Each calls add for each route of the login, spelled for Gin's and Echo's routers. add
+// registers the route with a router, and returns the path at which the router serves it. If
+// the router adds a prefix that is [core.Config.BasePath], a route is there once. Each
+// panics, in the name of an adapter, if a route is not at its path.
 func Each(adapter string, auth *core.Authenticator, add func(core.Route) (path string)) {
 	mounted := make(map[string]bool)
-	for _, route := range auth.Routes() {
+	for _, route := range routes(auth) {
 		if mounted[route.Method+route.Path] {
 			continue
 		}
@@ -28,25 +28,38 @@ func Each(adapter string, auth *core.Authenticator, add func(core.Route) (path s
 	}
 }
 
-// Below returns the login's routes below the prefix of a group, without the prefix. It
-// panics, in the name of an adapter, if a route is not there, neither with nor without
+// Below returns the login's routes below the prefix of a group, without the prefix, and
+// spelled for Gin's and Echo's routers. It panics, in the name of an adapter, if a route is not there, neither with nor without
 // [core.Config.BasePath].
 func Below(adapter string, auth *core.Authenticator, prefix string) (below []core.Route) {
 	prefix = strings.TrimSuffix(prefix, "/")
 	there := make(map[string]bool)
-	for _, route := range auth.Routes() {
+	all := routes(auth)
+	for _, route := range all {
 		if path, ok := strings.CutPrefix(route.Path, prefix+"/"); ok {
 			there[route.Method+public(auth, route.Method, route.Path)] = true
 			route.Path = "/" + path
 			below = append(below, route)
 		}
 	}
-	for _, route := range auth.Routes() {
+	for _, route := range all {
 		if !there[route.Method+public(auth, route.Method, route.Path)] {
 			panic(misplaced(adapter, route.Path, prefix+route.Path))
 		}
 	}
 	return below
+}
+
+// routes returns the login's routes. A last segment {provider}, for all looked-up
+// providers, is :provider in Gin's and Echo's routers.
+func routes(auth *core.Authenticator) []core.Route {
+	all := auth.Routes()
+	for i, route := range all {
+		if path, ok := strings.CutSuffix(route.Path, "/{provider}"); ok {
+			all[i].Path = path + "/:provider"
+		}
+	}
+	return all
 }
 
 // public returns the path, with BasePath, of the login's route at path, or an empty string.
