@@ -61,11 +61,16 @@ func (n *internet) resolve(host, ip string) {
 	n.addresses[host] = ip
 }
 
-// inside returns the connections that were not to publicIP.
-func (n *internet) inside() []string {
+// all returns the connections so far, each as host and address.
+func (n *internet) all() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(n.connected), func(c string) bool { return strings.HasSuffix(c, " "+publicIP) })
+	return slices.Clone(n.connected)
+}
+
+// inside returns the connections that were not to publicIP.
+func (n *internet) inside() []string {
+	return slices.DeleteFunc(n.all(), func(c string) bool { return strings.HasSuffix(c, " "+publicIP) })
 }
 
 // A guardedRig is an application whose provider has each endpoint on a host of its own.
@@ -154,9 +159,10 @@ func TestGuardedLogins(t *testing.T) {
 			if page := g.get(origin + test.start); string(page.Body) != "I am ada" {
 				t.Fatalf("got %d %s\n%s", page.Status, page.Body, g.log.String())
 			}
+			reached := g.net.all()
 			for _, host := range []string{"id.example.test", "token.example.test", "keys.example.test", "userinfo.example.test", "par.example.test"} {
-				if !slices.Contains(g.net.connected, host+" "+publicIP) {
-					t.Errorf("%s was not reached: %q", host, g.net.connected)
+				if !slices.Contains(reached, host+" "+publicIP) {
+					t.Errorf("%s was not reached: %q", host, reached)
 				}
 			}
 			if n := g.net.inside(); len(n) > 0 {
@@ -297,7 +303,7 @@ func TestGuardedMetadata(t *testing.T) {
 			if page.Status != http.StatusBadGateway || setsSession(page.Header) || strings.Contains(string(page.Body), "guard") {
 				t.Errorf("got %d %s", page.Status, page.Body)
 			}
-			if got := g.net.connected; len(slices.Compact(got)) != 1 || got[0] != "id.example.test "+publicIP {
+			if got := g.net.all(); len(slices.Compact(got)) != 1 || got[0] != "id.example.test "+publicIP {
 				t.Errorf("connected to %q", got)
 			}
 		})
@@ -327,7 +333,7 @@ func TestGuardedRedirects(t *testing.T) {
 			if err := g.auth.Discover(t.Context()); !errors.As(err, &failure) || failure.Code != test.code {
 				t.Errorf("got %v", err)
 			}
-			if got := g.net.connected; len(got) != 1 {
+			if got := g.net.all(); len(got) != 1 {
 				t.Errorf("connected to %q", got)
 			}
 		})
@@ -381,8 +387,8 @@ func TestLookedUpProvidersAtAnyAddress(t *testing.T) {
 	if page := g.get(origin + "/auth/login?provider=acme&return_to=/me"); string(page.Body) != "I am ada" {
 		t.Fatalf("got %d %s\n%s", page.Status, page.Body, g.log.String())
 	}
-	if len(g.net.connected) > 0 {
-		t.Errorf("guarded connections to %q", g.net.connected)
+	if len(g.net.all()) > 0 {
+		t.Errorf("guarded connections to %q", g.net.all())
 	}
 	g.restart(func(c *core.Config) {
 		client := c.HTTPClient
@@ -399,8 +405,8 @@ func TestLookedUpProvidersAtAnyAddress(t *testing.T) {
 			return &guarded, err
 		}
 	})
-	if page := g.get(origin + "/auth/login?provider=acme&return_to=/me"); string(page.Body) != "I am ada" || len(g.net.connected) == 0 {
-		t.Errorf("got %d %s, connected to %q", page.Status, page.Body, g.net.connected)
+	if page := g.get(origin + "/auth/login?provider=acme&return_to=/me"); string(page.Body) != "I am ada" || len(g.net.all()) == 0 {
+		t.Errorf("got %d %s, connected to %q", page.Status, page.Body, g.net.all())
 	}
 }
 
@@ -424,8 +430,8 @@ func TestLookedUpIssuersThatAreNotPublic(t *testing.T) {
 			if page.Status != http.StatusServiceUnavailable || strings.Contains(string(page.Body), "guard") || !strings.Contains(g.log.String(), test.want) || !strings.Contains(g.log.String(), `"code":"provider_invalid"`) {
 				t.Errorf("got %d %s\n%s", page.Status, page.Body, g.log.String())
 			}
-			if len(g.net.connected) > 0 {
-				t.Errorf("connected to %q", g.net.connected)
+			if len(g.net.all()) > 0 {
+				t.Errorf("connected to %q", g.net.all())
 			}
 		})
 	}
