@@ -29,8 +29,14 @@ var postedParams = [...]string{"state", "code", "iss", "error", "error_descripti
 // page that opens the callback again by GET. That page is on our site, so browsers send
 // the cookies with the GET. Until then, nothing is looked up, stored or sent. An attacker
 // who can create such a form could also create the link.
-func (a *Authenticator) bounce(t *turn) error {
-	answer, err := posted(t.w, t.r, t.at.config.Requests.FormPostUser)
+//
+// Lookup.Find is not asked either, so with looked-up providers, each callback takes a form,
+// and passes on the parameter user. The GET uses it only for a provider that sends it.
+func (a *Authenticator) bounce(t *turn, at callbackPlace) error {
+	if !at.ours {
+		return errBadCallback("the path of the callback names no provider")
+	}
+	answer, err := posted(t.w, t.r, a.lookup != nil || t.at.config.Requests.FormPostUser)
 	if err != nil {
 		if _, withPayload, _ := wellFormedState(provider.Unverified(t.r.PostForm).Get("state")); !withPayload {
 			t.again = new(LoginOptions)
@@ -39,7 +45,7 @@ func (a *Authenticator) bounce(t *turn) error {
 	}
 	// This is a path of ours, and a query that consists only of letters, digits and
 	// +-_.~%&=. So no part of it can end the URL, the attribute or the tag.
-	a.serveOneMoment(t.w, t.r, a.languageOf(t.r).Say("Your login provider has answered."), t.at.callbackPath+"?"+answer.Encode())
+	a.serveOneMoment(t.w, t.r, a.languageOf(t.r).Say("Your login provider has answered."), at.path+"?"+answer.Encode())
 	return nil
 }
 

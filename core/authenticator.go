@@ -262,6 +262,9 @@ type turn struct {
 	r  *http.Request
 	at *registration // the provider; nil if unknown
 
+	// name is the name of the provider, if at is nil and Lookup.Find has not been asked.
+	name string
+
 	// again are the options of a login with which the user can try again. Nil if a login
 	// does not help.
 	again *LoginOptions

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/vault"
@@ -38,27 +37,16 @@ import (
 func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
 	t := &turn{w: w, r: r, begun: a.now()}
-	var err error
-	if t.at, err = a.calledBack(r); err == nil {
-		err = a.callback(t)
-	}
-	return a.conclude(t, err)
-}
-
-// calledBack returns the registration whose callback r is for, or nil.
-func (a *Authenticator) calledBack(r *http.Request) (*registration, error) {
-	path := a.publicPath(r)
-	if name, ok := strings.CutPrefix(path, urlPath(a.config.RedirectURL)+"/"); ok && a.lookup != nil {
-		return a.named(r.Context(), name)
-	}
-	return a.registrations.calledBack(path), nil
+	return a.conclude(t, a.callback(t))
 }
 
 func (a *Authenticator) callback(t *turn) error {
+	place := a.placeOf(t.r)
+	t.at, t.name = place.listed, place.name
 	methods := http.MethodGet
-	if t.at != nil && t.at.config.Requests.FormPost {
+	if a.lookup != nil || t.at != nil && t.at.config.Requests.FormPost {
 		if t.r.Method == http.MethodPost {
-			return a.bounce(t)
+			return a.bounce(t, place)
 		}
 		methods = "GET, POST"
 	}
@@ -76,25 +64,31 @@ func (a *Authenticator) callback(t *turn) error {
 	said := provider.Unverified(query)
 	attempt := a.match(t.r, said)
 	if attempt == nil {
+		if a.lookup != nil {
+			t.at = place.likely(said)
+		}
 		return a.heal(t, said, nil)
+	}
+	options := attempt.options()
+	begunAt, err := place.begunAt(t.r.Context(), a, attempt)
+	if err != nil { // not the end of the attempt: a reload may succeed
+		t.at, t.name, t.state, t.again = nil, attempt.name, attempt.state, &options
+		return err
 	}
 	a.attempts.remove(t.w, t.r, attempt.state) // used once, even if the login fails
 	t.state = attempt.state
-	begunAt := a.registrations.withID(attempt.provider)
-	if attempt.name != "" && t.at != nil && t.at.config.Name == attempt.name {
-		if begunAt = t.at; begunAt.id != attempt.provider {
-			options := attempt.options()
-			t.again = &options
-			return fail(codeChanged, nil)
+	if attempt.expired(a.now()) || begunAt == nil && attempt.name == "" {
+		if a.lookup != nil {
+			t.at, t.name = begunAt, attempt.name
 		}
-	}
-	if attempt.expired(a.now()) || begunAt == nil {
 		return a.heal(t, said, attempt)
 	}
-	options, calledBack := attempt.options(), t.at
-	t.at, t.again = begunAt, &options
-	if calledBack != begunAt { // RFC 9700 section 4.4: mix-up of providers
-		return withAnswer(errBadCallback("the callback is for another provider than the login; check the redirect URI registered at each provider"), said)
+	t.at, t.name, t.again = begunAt, "", &options
+	if err := place.check(attempt, begunAt); err != nil {
+		if place.isForeign(attempt) {
+			t.name = attempt.name
+		}
+		return withAnswer(err, said)
 	}
 	answer, err := begunAt.answer(t.r.Context(), query)
 	if err != nil {

@@ -17,10 +17,17 @@ import (
 // response has no state that we can read.
 func (a *Authenticator) decrypted(t *turn, query url.Values) (url.Values, error) {
 	response, ok := only(query["response"])
-	if !ok || t.at == nil || !t.at.config.Requests.SignedResponse || !provider.IsEncrypted(response) {
+	if !ok || !provider.IsEncrypted(response) {
 		return query, nil
 	}
 	if _, landed := a.landings.find(t.r); !landed && !a.attempts.anyOpen(t.r, a.now()) {
+		return query, nil
+	}
+	if err := a.locate(t); err != nil {
+		t.again = new(LoginOptions)
+		return nil, err
+	}
+	if t.at == nil || !t.at.config.Requests.SignedResponse {
 		return query, nil
 	}
 	signed, err := t.at.open(t.r.Context(), response)

@@ -44,9 +44,24 @@ func (a *Authenticator) heal(t *turn, query url.Values, over *attempt) error {
 	case !ok || restarted || query.Has("error") || !mayNavigate(t.r):
 		return withAnswer(fail(codeUnknownAttempt, nil), query)
 	}
+	if err := a.locate(t); err != nil {
+		return err
+	}
 	err := a.begin(t, options, true)
 	if err == nil && t.at != nil {
 		a.tellRestart(t, over == nil)
+	}
+	return err
+}
+
+// locate asks Lookup.Find for the provider of t, if only its name is known.
+func (a *Authenticator) locate(t *turn) (err error) {
+	if t.at != nil || t.name == "" {
+		return nil
+	}
+	if t.at, err = a.named(t.r.Context(), t.name); err == nil && t.at == nil {
+		err = errUnknownProvider("callback", t.name)
+		t.name = ""
 	}
 	return err
 }

@@ -22,12 +22,21 @@ func (a *Authenticator) loginURL(at *registration, returnTo string) string {
 // loginURLWith is like loginURL, with all options except Provider. The parameter at
 // replaces Provider.
 func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) string {
+	if at == nil {
+		return a.loginURLAt("", options)
+	}
+	return a.loginURLAt(at.config.Name, options)
+}
+
+// loginURLAt is like loginURLWith, with the name of the provider. It is empty if the user
+// chooses.
+func (a *Authenticator) loginURLAt(name string, options LoginOptions) string {
 	path, query := a.config.Pages.LoginPath, make(url.Values, 3)
-	if at == nil && options.plain() {
+	if name == "" && options.plain() {
 		path = a.signInPath()
 	}
-	if at != nil && a.sole() == nil {
-		query.Set("provider", at.config.Name)
+	if name != "" && a.sole() == nil {
+		query.Set("provider", name)
 	}
 	if returnTo := a.returnTo(options.ReturnTo); returnTo != a.config.Pages.Home {
 		query.Set("return_to", returnTo)
@@ -108,7 +117,11 @@ func (a *Authenticator) forBrowser(t *turn, options LoginOptions) LoginOptions {
 
 // loginURLFor is like loginURLWith, for the browser of t.
 func (a *Authenticator) loginURLFor(t *turn, options LoginOptions) string {
-	return a.loginURLWith(t.at, a.forBrowser(t, options))
+	name := t.name
+	if t.at != nil {
+		name = t.at.config.Name
+	}
+	return a.loginURLAt(name, a.forBrowser(t, options))
 }
 
 // browserKey returns the browser's key, or "". It is random, and in a cookie of its own.

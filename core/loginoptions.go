@@ -111,7 +111,7 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 		var err error
 		if t.at, err = a.named(t.r.Context(), options.Provider); err != nil {
 			again := options
-			t.again = &again
+			t.again, t.name = &again, options.Provider
 			return err
 		}
 		if t.at == nil {
