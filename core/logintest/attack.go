@@ -100,6 +100,9 @@ func (s *siege) attacks() []attack {
 	if s.target.Link != "" {
 		all = append(all, linkAttacks...)
 	}
+	if s.target.AddCustomer != nil {
+		all = append(all, s.customerAttacks()...)
+	}
 	if s.plain {
 		return all
 	}
@@ -129,7 +132,13 @@ func advise(must, format string, args ...any) {
 }
 
 // suffer runs an attack and returns its finding, or nil.
-func (s *siege) suffer(a attack) (f *finding) {
+func (s *siege) suffer(a attack) *finding {
+	s.reset()
+	return catch(func() { a.run(s) })
+}
+
+// catch returns the finding of run, or nil.
+func catch(run func()) (f *finding) {
 	defer func() {
 		switch cause := recover().(type) {
 		case nil:
@@ -139,8 +148,7 @@ func (s *siege) suffer(a attack) (f *finding) {
 			panic(cause)
 		}
 	}()
-	s.reset()
-	a.run(s)
+	run()
 	return nil
 }
 
@@ -167,6 +175,7 @@ func (s *siege) honestly() error {
 		s.linkedHonestly()
 		s.enteredHonestly()
 		s.calledHonestly()
+		s.servedHonestly()
 	}})
 	if f != nil {
 		return errors.New(f.what)

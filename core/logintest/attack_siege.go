@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 )
 
 // A siege is an application under attack. Ada is a user. Mallory is the
 // attacker, and has an account as well.
 type siege struct {
+	template Target // with {provider} in paths
 	target   Target
 	origin   string // of the application
 	callback *url.URL
@@ -33,6 +35,9 @@ type siege struct {
 	linkBy    string              // method that begins a link
 	entry     entry               // the sign-in page; zero: there is none
 	accounts  int                 // accounts of the provider that are neither Ada's nor Mallory's own
+	network   *network            // the origins of customers and their providers
+	name      string              // of the customer
+	customers *atomic.Int64       // number of customers that Mallory has added
 }
 
 const (
@@ -46,22 +51,32 @@ const (
 )
 
 func newSiege(target Target) (*siege, error) {
-	target, err := target.complete()
+	template := target
+	target, err := target.of(firstCustomer)
+	if err == nil {
+		target, err = target.complete()
+	}
 	if err != nil {
 		return nil, err
 	}
-	s := &siege{target: target}
+	s := &siege{template: template, target: target, name: firstCustomer, network: new(network), customers: new(atomic.Int64)}
 	if s.callback, err = url.Parse(target.RedirectURL); err != nil {
 		return nil, err
 	}
 	s.origin = originOf(s.callback)
 	s.provider = s.newProvider(target.Issuer)
+	if target.AddCustomer != nil {
+		s.provider.network = s.network
+	}
 	if s.app = target.Start(s.provider); s.app == nil {
 		return nil, errors.New("Target.Start returned nil")
 	}
 	s.ada = s.person("ada-1815", "Ada Lovelace", "ada@example.test")
 	s.mallory = s.person("mallory-666", "Mallory Mallet", "mallory@example.test")
 	s.provider.Authenticate = nil
+	if target.AddCustomer != nil {
+		s.joins()
+	}
 	return s, nil
 }
 
@@ -107,6 +122,9 @@ func (s *siege) newBrowser() *Browser {
 	b.Serve(s.origin, s.app)
 	if issuer, err := url.Parse(s.target.Issuer); err == nil {
 		b.Serve(originOf(issuer), s.provider)
+	}
+	if s.target.AddCustomer != nil {
+		b.Transport = s.network
 	}
 	return b
 }

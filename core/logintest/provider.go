@@ -54,7 +54,8 @@ type Provider struct {
 	MTLSOrigin string
 
 	issuer  string
-	path    string // of the issuer, without a trailing slash
+	path    string   // of the issuer, without a trailing slash
+	network *network // that HTTPClient reaches; nil: this provider only
 	clients map[string]Client
 	secret  []byte // of the DPoP nonces
 
@@ -238,6 +239,16 @@ func (p *Provider) Count(e Endpoint) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.counts[e]
+}
+
+// total returns how many requests all endpoints received.
+func (p *Provider) total() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, count := range p.counts {
+		n += count
+	}
+	return n
 }
 
 func cloneValues(values url.Values) url.Values {

@@ -106,6 +106,21 @@ type Target struct {
 	// none, and its attacks are skipped.
 	Other OtherLogin
 
+	// AddCustomer adds a customer as its administrator does in an application that
+	// looks up each customer's provider by name, or replaces a customer: with its
+	// name, and a provider with this issuer, where the application has ClientID and
+	// ClientSecret. The attacks add hostile customers. The client of
+	// [Provider.HTTPClient] of Start's provider reaches all of these providers.
+	// AddCustomer is called after Start, and must be safe for concurrent use. Nil:
+	// there is one provider, and the attacks between customers are skipped.
+	//
+	// In all paths of the target and in RedirectURL, {provider} stands for the
+	// customer's name. LoginPath and LogoutPath are then required, and a page of
+	// Private must show only users of this customer's provider. If RedirectURL has
+	// no {provider}, all customers share a callback. If its host has one, each
+	// customer has a host.
+	AddCustomer func(name, issuer string)
+
 	// Client has the rules of a strong client, such as RequirePAR or DPoP, at which
 	// the application is registered. ID, Secret and URIs are taken from the other
 	// fields. Some rules have attacks of their own. Start must configure the
@@ -133,6 +148,8 @@ func (t Target) complete() (Target, error) {
 		return t, fmt.Errorf("Target.RedirectURL %q is not the URL of a callback: it must be absolute, http or https, with a path", t.RedirectURL)
 	case t.Start == nil:
 		return t, errors.New("Target.Start is nil")
+	case t.AddCustomer != nil && (t.LoginPath == "" || t.LogoutPath == ""):
+		return t, errors.New("Target.AddCustomer needs LoginPath and LogoutPath")
 	}
 	t.Private = cmp.Or(t.Private, "/me")
 	t.LoginPath = cmp.Or(t.LoginPath, path.Join(path.Dir(u.Path), "login"))

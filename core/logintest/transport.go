@@ -18,6 +18,9 @@ import (
 // other origins fail. Responses are streamed: slow bodies, canceled contexts
 // and closed connections behave as they do on a network.
 func (p *Provider) HTTPClient() *http.Client {
+	if p.network != nil {
+		return &http.Client{Transport: p.network}
+	}
 	origin := ""
 	if issuer, err := url.Parse(p.issuer); err == nil {
 		origin = originOf(issuer)

@@ -1,0 +1,170 @@
+package logintest
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// misspelled are names that no customer has, as they are written in a URL.
+var misspelled = []string{
+	"nobody-of-that-name", "%7Bprovider%7D", ":provider", "*", "", ".", "..", "%2e%2e", "..%2facme", "acme%2f..%2fmallory-1", "acme%2f", "%5cacme",
+	"acme%00", "acme%0a", "acme%0d%0aX-Injected:1", "acme;", "acme,mallory-1", "-acme", "acme.", "acme..", ".acme", "%2561cme", "%ff", "%E2%80%AEemca",
+	"%3Cb%3Eacme", "acme'--", strings.Repeat("a", 65), strings.Repeat("a", 4000),
+}
+
+// namesMisspelled requests logins and callbacks of customers that there are not.
+func namesMisspelled(s *siege) {
+	l := s.begin(s.newBrowser(), s.ada)
+	c := s.customer(Faults{})
+	requests := func() int { return s.provider.total() + c.provider.total() }
+	_, callback, _ := strings.Cut(s.template.RedirectURL, "://")
+	_, callback, _ = strings.Cut(callback, "/")
+	for _, path := range []string{s.template.LoginPath, "/" + callback + "?" + l.callback.RawQuery} {
+		if !strings.Contains(path, providerMark) {
+			continue
+		}
+		for _, name := range misspelled {
+			before := requests()
+			hops := s.within(s.newBrowser(), typed(s.origin+strings.ReplaceAll(path, providerMark, name)))
+			checkHeaders(hops)
+			last := hops[len(hops)-1]
+			if last.Status >= 500 {
+				found("the customer %.40q got status %d", name, last.Status)
+			}
+			if requests() != before || s.leadsToProvider(&last) {
+				found("the customer %.40q, which there is not, led to a provider", name)
+			}
+		}
+	}
+}
+
+// patience is how long a login may take while the provider of another customer hangs.
+const patience = 8 * time.Second
+
+// soon requires that a step ends.
+func soon(cause string, run func()) {
+	done := make(chan *finding, 1)
+	go func() {
+		var f *finding
+		defer func() { done <- f }()
+		f = catch(run)
+	}()
+	select {
+	case f := <-done:
+		if f != nil {
+			panic(f)
+		}
+	case <-time.After(patience):
+		found("%s, a login at another customer's provider did not end within %v", cause, patience)
+	}
+}
+
+// providerHangs lets many users wait for Mallory's provider, and logs in at others: at one
+// that the application knows, and at one that it sees for the first time.
+func providerHangs(s *siege) {
+	for _, hanging := range []Endpoint{Discovery, Token} {
+		s.hangs(hanging)
+	}
+}
+
+func (s *siege) hangs(hanging Endpoint) {
+	const users = 40
+	release, arrived := make(chan struct{}), make(chan struct{}, users)
+	c := s.customer(Faults{Intercept: func(e Endpoint, w http.ResponseWriter, r *http.Request) bool {
+		if e != hanging {
+			return false
+		}
+		select {
+		case arrived <- struct{}{}:
+		default:
+		}
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+		http.Error(w, "too late", http.StatusServiceUnavailable)
+		return true
+	}})
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	defer close(release)
+	for range users {
+		b := c.newBrowser()
+		to := c.at(c.target.LoginPath, nil)
+		if hanging == Token {
+			to = c.begin(b, s.ada).callback.String()
+		}
+		waiting.Go(func() { catch(func() { c.get(b, to, "cross-site") }) })
+	}
+	select {
+	case <-arrived:
+	case <-time.After(patience):
+		found("a login made no request to %s of its provider", hanging)
+	}
+	other := s.customer(Faults{})
+	soon("while a customer's provider hangs", func() {
+		s.signIn(s.newBrowser(), s.ada)
+		other.signIn(other.newBrowser(), s.ada)
+	})
+}
+
+// endless is more than an application should read of a response.
+const endless = 32 << 20
+
+// providerFloods lets Mallory's providers send endless responses, and many keys.
+func providerFloods(s *siege) {
+	for _, flooded := range []Endpoint{Discovery, JWKS, Token} {
+		var sent atomic.Int64
+		c := s.customer(Faults{Intercept: func(e Endpoint, w http.ResponseWriter, r *http.Request) bool {
+			if e == flooded {
+				w.Header().Set("Content-Type", "application/json")
+				flood(w, &sent)
+			}
+			return e == flooded
+		}})
+		soon("after a customer's provider had sent an endless response", func() {
+			b := c.newBrowser()
+			if l := c.try(b, s.ada, nil); l.callback != nil {
+				c.finish(l)
+			}
+			if sent.Load() >= endless {
+				found("%d MB of a response of %s were read", endless>>20, flooded)
+			}
+			c.expect(b, nobody, "an endless response")
+			s.signIn(s.newBrowser(), s.ada)
+		})
+	}
+	c := s.customer(Faults{JWKS: func(set map[string]any) {
+		keys := make([]any, 10_000)
+		for i := range keys {
+			keys[i] = map[string]any{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}
+		}
+		set["keys"] = keys
+	}})
+	soon("after a customer's provider had published 10,000 keys", func() {
+		for range 3 {
+			if l := c.try(c.newBrowser(), s.ada, nil); l.callback != nil {
+				c.finish(l)
+			}
+		}
+		s.signIn(s.newBrowser(), s.ada)
+	})
+}
+
+// flood writes JSON that does not end, as long as it is read.
+func flood(w http.ResponseWriter, sent *atomic.Int64) {
+	part := []byte(strings.Repeat(" ", 64<<10))
+	if _, err := w.Write([]byte("{")); err != nil {
+		return
+	}
+	for sent.Load() < endless {
+		n, err := w.Write(part)
+		sent.Add(int64(n))
+		if err != nil {
+			return
+		}
+	}
+}
