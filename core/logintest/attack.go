@@ -43,6 +43,9 @@ import (
 // callback, and select it in LoginPath, as in "/auth/login?provider=Work".
 // LogoutPath is then required.
 //
+// For an application that looks up each customer's provider by name, set
+// AddCustomer. Attack then also attacks one customer by another.
+//
 // T is [*testing.T], or another type with these methods.
 func Attack[T interface {
 	Helper()

@@ -86,6 +86,9 @@ func (s *siege) as(name, issuer string, faults Faults) *siege {
 	c.origin, c.target.Issuer = originOf(c.callback), issuer
 	c.provider = c.newProvider(issuer)
 	c.provider.User = s.ada
+	for c.provider.signingKeys().rsa.Equal(s.provider.signingKeys().rsa) { // both use the same pool
+		c.provider.RotateKeys()
+	}
 	c.misbehave(faults)
 	c.joins()
 	return &c
@@ -139,13 +142,13 @@ func (s *siege) customerAttacks() []attack {
 		{"mix-up of two customers",
 			"give each customer a callback of its own, or require iss in each answer (RFC 9207), before any token request",
 			customersMixedUp},
-		{"registration that has changed",
+		{"customer whose registration has changed",
 			"bind logins, sessions and tokens to the issuer and the client where they began, and not to the customer's name alone",
 			customerChanged},
 		{"token of one customer's login at another's provider",
 			"send ID tokens, refresh tokens and access tokens to the provider that issued them, and to no other",
 			tokensCrossed},
-		{"login that names two providers",
+		{"login that names two customers",
 			"begin a login for an iss only if it is the issuer of the provider that the request names",
 			twoProvidersNamed},
 		{"names of customers",
