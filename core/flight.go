@@ -14,8 +14,8 @@ const (
 	// reloads, and browsers that did not receive the response.
 	outcomeLifetime = time.Minute
 
-	// These are the maximum number and the maximum size of remembered outcomes. The
-	// oldest is dropped first.
+	// These are the maximum number and the maximum size of remembered outcomes. Above
+	// them, the provider that has most loses its oldest.
 	maxOutcomes     = 4096
 	maxOutcomeBytes = 16 << 20
 )
@@ -34,11 +34,13 @@ type flights struct {
 	byState map[string]*flight
 	landed  []*flight // oldest first
 	bytes   int       // size of landed
+	shares  shares    // of providers in landed
 }
 
 // A flight is the exchange of one code, in progress or completed.
 type flight struct {
 	state  string
+	share  string        // of its provider
 	landed chan struct{} // closed when the outcome is known
 	login  *outcome      // shared, so it must not be changed
 	err    error
@@ -62,7 +64,7 @@ var errNotLanded = errors.New("another callback of this login was exchanging the
 // join returns the result of redeem. If another callback with the same state has called
 // redeem, join waits for that call's result. The context of redeem does not end with the
 // request: the code works once, and the browser may already wait in a second request.
-func (f *flights) join(ctx context.Context, state string, redeem func(context.Context) (*outcome, error)) (*outcome, error) {
+func (f *flights) join(ctx context.Context, state, share string, redeem func(context.Context) (*outcome, error)) (*outcome, error) {
 	f.mu.Lock()
 	f.prune()
 	if other := f.byState[state]; other != nil {
@@ -75,7 +77,7 @@ func (f *flights) join(ctx context.Context, state string, redeem func(context.Co
 		}
 	}
 	// Clone the state: the attempt's state shares its memory with the verifier.
-	mine := &flight{state: strings.Clone(state), landed: make(chan struct{}), err: errNotLanded}
+	mine := &flight{state: strings.Clone(state), share: share, landed: make(chan struct{}), err: errNotLanded}
 	if f.byState == nil {
 		f.byState = make(map[string]*flight)
 	}
@@ -108,11 +110,18 @@ func (f *flights) land(mine *flight, login *outcome, err error) {
 		f.drop(mine)
 	})
 	f.landed = append(f.landed, mine)
-	f.bytes += mine.size()
+	f.count(mine, 1)
 	for len(f.landed) > maxOutcomes || f.bytes > maxOutcomeBytes {
-		f.drop(f.landed[0])
+		most := f.shares.largest()
+		f.drop(f.landed[slices.IndexFunc(f.landed, func(of *flight) bool { return of.share == most })])
 	}
 	close(mine.landed)
+}
+
+// count adds an outcome, or, with -1, takes it away. The caller holds the lock.
+func (f *flights) count(of *flight, sign int) {
+	f.bytes += sign * of.size()
+	f.shares.add(of.share, sign*(of.size()+maxOutcomeBytes/maxOutcomes))
 }
 
 // prune drops expired outcomes. The caller holds the lock.
@@ -130,7 +139,7 @@ func (f *flights) drop(of *flight) {
 	}
 	of.timer.Stop()
 	f.landed = slices.Delete(f.landed, i, i+1)
-	f.bytes -= of.size()
+	f.count(of, -1)
 	delete(f.byState, of.state)
 }
 
@@ -179,9 +188,9 @@ func (f *flights) endAll(ended func(*outcome) bool) {
 	defer f.mu.Unlock()
 	for _, of := range f.landed {
 		if of.login != nil && ended(of.login) {
-			f.bytes -= of.size()
+			f.count(of, -1)
 			of.login, of.err = nil, errLoginEnded()
-			f.bytes += of.size()
+			f.count(of, 1)
 		}
 	}
 }

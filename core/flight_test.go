@@ -31,7 +31,7 @@ func TestFlightsEnd(t *testing.T) {
 				want := new(outcome)
 				go func() {
 					defer func() { recover() }() // net/http does so
-					f.join(t.Context(), "state", func(context.Context) (*outcome, error) {
+					f.join(t.Context(), "state", "", func(context.Context) (*outcome, error) {
 						<-goOn
 						test.redeem()
 						return want, nil
@@ -43,7 +43,7 @@ func TestFlightsEnd(t *testing.T) {
 				var got *outcome
 				var err error
 				go func() {
-					got, err = f.join(ctx, "state", func(context.Context) (*outcome, error) {
+					got, err = f.join(ctx, "state", "", func(context.Context) (*outcome, error) {
 						t.Error("the second redeems as well")
 						return nil, nil
 					})
@@ -58,7 +58,7 @@ func TestFlightsEnd(t *testing.T) {
 				if !errors.Is(err, test.want) || test.want == nil && got != want {
 					t.Errorf("the second gets %v, %v", got, err)
 				}
-				if _, err := f.join(t.Context(), "state", func(context.Context) (*outcome, error) {
+				if _, err := f.join(t.Context(), "state", "", func(context.Context) (*outcome, error) {
 					t.Error("the third redeems as well")
 					return nil, nil
 				}); (err == nil) != (test.want != errNotLanded) {
@@ -77,8 +77,8 @@ func TestFlightsEnd(t *testing.T) {
 		t.Parallel()
 		f := flights{now: time.Now}
 		inner := new(outcome)
-		got, err := f.join(t.Context(), "one", func(ctx context.Context) (*outcome, error) {
-			return f.join(ctx, "two", func(context.Context) (*outcome, error) { return inner, nil })
+		got, err := f.join(t.Context(), "one", "", func(ctx context.Context) (*outcome, error) {
+			return f.join(ctx, "two", "", func(context.Context) (*outcome, error) { return inner, nil })
 		})
 		if got != inner || err != nil {
 			t.Errorf("got %v, %v", got, err)
@@ -89,7 +89,7 @@ func TestFlightsEnd(t *testing.T) {
 // fly has a login land under state.
 func (f *flights) fly(t *testing.T, state string, l *outcome) {
 	t.Helper()
-	if got, err := f.join(t.Context(), state, func(context.Context) (*outcome, error) { return l, nil }); got != l || err != nil {
+	if got, err := f.join(t.Context(), state, "", func(context.Context) (*outcome, error) { return l, nil }); got != l || err != nil {
 		t.Errorf("%s: got %v, %v", state, got, err)
 	}
 }
@@ -161,7 +161,7 @@ func TestOutcomesEnd(t *testing.T) {
 	if got := f.returnTo("two", &two.session); got != "" {
 		t.Errorf("got %q after the end", got)
 	}
-	if got, err := f.join(t.Context(), "two", nil); got != nil || !errors.Is(err, ErrUnknownAttempt) {
+	if got, err := f.join(t.Context(), "two", "", nil); got != nil || !errors.Is(err, ErrUnknownAttempt) {
 		t.Errorf("got %v, %v after the end", got, err)
 	}
 	now = now.Add(outcomeLifetime)

@@ -25,7 +25,7 @@ func TestOwnSessionsEndedByTheProviderStayEnded(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			a := &Authenticator{config: Config{Sessions: SessionConfig{Own: ownSessions()}}, flights: flights{now: time.Now}}
-			_, err := a.flights.join(t.Context(), "state", func(context.Context) (*outcome, error) {
+			_, err := a.flights.join(t.Context(), "state", "", func(context.Context) (*outcome, error) {
 				if got, err := a.flights.landedWith("state"); got != nil || err != nil {
 					t.Errorf("a login in progress has %v, %v", got, err)
 				}

@@ -129,8 +129,8 @@ func errRefreshesDown(err error) *Error {
 }
 
 // The limits of memoryRefreshes. More outcomes than that within five minutes are not
-// normal load. Then the oldest outcomes are dropped, and a request that still has
-// those tokens uses its refresh token again.
+// normal load. Then the provider that has most loses its oldest outcomes, and a request
+// that still has those tokens uses its refresh token again.
 const (
 	maxRefreshes    = 1 << 16
 	maxRefreshBytes = 64 << 20
@@ -142,23 +142,39 @@ type memoryRefreshes struct {
 	now   func() time.Time
 	mu    sync.Mutex
 	kept  map[string]*list.Element // by key
-	order list.List                // of keptOutcome, the oldest first
+	order list.List                // of *keptOutcome, the oldest first
 	bytes int
+
+	shares  shares
+	byShare map[string]*list.List // of elements of order
 }
 
 type keptOutcome struct {
-	key, outcome string
-	until        time.Time
+	key, outcome, share string
+	until               time.Time
+	place               *list.Element // in the list of its share
 }
 
-func (o keptOutcome) size() int { return len(o.key) + len(o.outcome) }
+func (o *keptOutcome) size() int { return len(o.key) + len(o.outcome) }
+
+// A refreshesShare is what the users of one share have of memoryRefreshes.
+type refreshesShare struct {
+	*memoryRefreshes
+	name string
+}
+
+// Finish implements [Refreshes].
+func (s refreshesShare) Finish(_ context.Context, key, outcome string, keep time.Duration) error {
+	s.finish(s.name, key, outcome, keep)
+	return nil
+}
 
 // Begin implements [Refreshes].
 func (m *memoryRefreshes) Begin(_ context.Context, key string, _ time.Duration) (string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if element := m.kept[key]; element != nil {
-		if kept := element.Value.(keptOutcome); m.now().Before(kept.until) {
+		if kept := element.Value.(*keptOutcome); m.now().Before(kept.until) {
 			return kept.outcome, nil
 		}
 	}
@@ -167,32 +183,55 @@ func (m *memoryRefreshes) Begin(_ context.Context, key string, _ time.Duration) 
 
 // Finish implements [Refreshes].
 func (m *memoryRefreshes) Finish(_ context.Context, key, outcome string, keep time.Duration) error {
+	m.finish("", key, outcome, keep)
+	return nil
+}
+
+func (m *memoryRefreshes) finish(share, key, outcome string, keep time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.kept == nil {
-		m.kept = make(map[string]*list.Element)
+		m.kept, m.byShare = make(map[string]*list.Element), make(map[string]*list.List)
 	}
 	if former := m.kept[key]; former != nil {
 		m.drop(former)
 	}
 	now := m.now()
 	if outcome != "" {
-		fresh := keptOutcome{key, outcome, now.Add(keep)}
-		m.kept[key] = m.order.PushBack(fresh)
-		m.bytes += fresh.size()
+		m.add(&keptOutcome{key: key, outcome: outcome, share: share, until: now.Add(keep)})
 	}
-	for oldest := m.order.Front(); oldest != nil; oldest = m.order.Front() {
-		over := !now.Before(oldest.Value.(keptOutcome).until)
-		if !over && len(m.kept) <= maxRefreshes && m.bytes <= maxRefreshBytes {
-			break
-		}
+	for oldest := m.order.Front(); oldest != nil && !now.Before(oldest.Value.(*keptOutcome).until); oldest = m.order.Front() {
 		m.drop(oldest)
 	}
-	return nil
+	for len(m.kept) > maxRefreshes || m.bytes > maxRefreshBytes {
+		m.drop(m.byShare[m.shares.largest()].Front().Value.(*list.Element))
+	}
+}
+
+func (m *memoryRefreshes) add(fresh *keptOutcome) {
+	element := m.order.PushBack(fresh)
+	m.kept[fresh.key] = element
+	mine := m.byShare[fresh.share]
+	if mine == nil {
+		mine = list.New()
+		m.byShare[fresh.share] = mine
+	}
+	fresh.place = mine.PushBack(element)
+	m.count(fresh, 1)
 }
 
 func (m *memoryRefreshes) drop(element *list.Element) {
-	gone := m.order.Remove(element).(keptOutcome)
+	gone := m.order.Remove(element).(*keptOutcome)
 	delete(m.kept, gone.key)
-	m.bytes -= gone.size()
+	mine := m.byShare[gone.share]
+	if mine.Remove(gone.place); mine.Len() == 0 {
+		delete(m.byShare, gone.share)
+	}
+	m.count(gone, -1)
+}
+
+// count adds an outcome, or, with -1, takes it away.
+func (m *memoryRefreshes) count(of *keptOutcome, sign int) {
+	m.bytes += sign * of.size()
+	m.shares.add(of.share, sign*(of.size()+maxRefreshBytes/maxRefreshes))
 }

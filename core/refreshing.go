@@ -84,7 +84,8 @@ func (f *refresher) run(ctx context.Context, key string, of *owner, held *tokens
 	begun := f.now()
 	waiting, cancel := context.WithTimeout(ctx, refreshClaim)
 	defer cancel()
-	outcome, err := f.shared.Begin(waiting, key, refreshClaim)
+	shared := f.sharedFor(of.at)
+	outcome, err := shared.Begin(waiting, key, refreshClaim)
 	if err != nil {
 		err = f.report(ctx, of.at, errRefreshesDown(err))
 		f.tellRefresh(ctx, of, f.now().Sub(begun), err)
@@ -104,7 +105,7 @@ func (f *refresher) run(ctx context.Context, key string, of *owner, held *tokens
 	}
 	telling, cancel := context.WithTimeout(ctx, refreshPatience)
 	defer cancel()
-	if err := f.shared.Finish(telling, key, outcome, lasts); err != nil {
+	if err := shared.Finish(telling, key, outcome, lasts); err != nil {
 		f.report(ctx, of.at, errRefreshesDown(err)) // requests of this process get the outcome anyway
 	}
 	f.tellRefresh(ctx, of, took, err) // last, because OnEvent may be slow
@@ -112,6 +113,14 @@ func (f *refresher) run(ctx context.Context, key string, of *owner, held *tokens
 		return outcome, nil
 	}
 	return outcome, err
+}
+
+// sharedFor returns what refreshes at one provider are shared by.
+func (f *refresher) sharedFor(at *registration) Refreshes {
+	if memory, ok := f.shared.(*memoryRefreshes); ok {
+		return refreshesShare{memory, at.share()}
+	}
+	return f.shared
 }
 
 // tellRefresh tells of a refresh, of which err is the failure, if it is not nil.
