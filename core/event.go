@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/pixyauth/pixy/core/internal/provider"
@@ -97,7 +96,7 @@ func (e Event) LogValue() slog.Value {
 // login: about identifies it, and events of one kind and code about it are told once. If
 // about is empty, each event is told.
 func (a *Authenticator) tell(ctx context.Context, about string, e Event) {
-	if a.config.OnEvent == nil || about != "" && a.told.before(opaqueKey(e.Kind, e.Code, about), a.now()) {
+	if a.config.OnEvent == nil || about != "" && a.told.before(e.Provider, opaqueKey(e.Kind, e.Code, about), a.now()) {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -185,25 +184,6 @@ func (e Event) failed(failure *Error) Event {
 func (e Event) after(took time.Duration) Event {
 	e.Duration = took
 	return e
-}
-
-// recent remembers keys for at least outcomeLifetime, if no more than maxOutcomes are new.
-type recent struct {
-	mu           sync.Mutex
-	since        time.Time
-	keys, former map[string]bool
-}
-
-// before reports whether key is known. From then on it is.
-func (r *recent) before(key string, now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.keys == nil || now.Sub(r.since).Abs() >= outcomeLifetime || len(r.keys) >= maxOutcomes {
-		r.keys, r.former, r.since = make(map[string]bool), r.keys, now
-	}
-	known := r.keys[key] || r.former[key]
-	r.keys[key] = true
-	return known
 }
 
 // report returns err as an *Error with a reference, and logs it once, without secrets.

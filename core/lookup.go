@@ -137,23 +137,41 @@ func (l *lookup) use(name string, found *Provider) *registration {
 }
 
 // keep keeps a new registration, and drops the least recently used one if there are too
-// many. If a concurrent request has kept an equal one meanwhile, keep returns that.
+// many. If a concurrent request has kept an equal one meanwhile, keep returns that. It
+// compares without the lock, because a key may be in a KMS that is slow.
 func (l *lookup) keep(name string, fresh *registration) *registration {
+	var differs *registration
+	for {
+		other := l.replace(name, differs, fresh)
+		switch {
+		case other == differs:
+			return fresh
+		case other.live.Load().sameAs(fresh.live.Load()):
+			return other
+		}
+		differs = other
+	}
+}
+
+// replace keeps fresh in place of former, nil for none. It returns what it has found there,
+// and does nothing if that is another one.
+func (l *lookup) replace(name string, former, fresh *registration) (found *registration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if element := l.kept[name]; element != nil {
-		if at := element.Value.(*registration); at.live.Load().sameAs(fresh.live.Load()) {
-			return at
+	element := l.kept[name]
+	switch {
+	case element == nil:
+		l.kept[name] = l.used.PushFront(fresh)
+		if last := l.used.Back(); l.used.Len() > l.most {
+			delete(l.kept, last.Value.(*registration).config.Name)
+			l.used.Remove(last)
 		}
+		return former
+	case element.Value.(*registration) == former:
 		element.Value = fresh
-		return fresh
+		return former
 	}
-	l.kept[name] = l.used.PushFront(fresh)
-	if last := l.used.Back(); l.used.Len() > l.most {
-		delete(l.kept, last.Value.(*registration).config.Name)
-		l.used.Remove(last)
-	}
-	return fresh
+	return element.Value.(*registration)
 }
 
 func (l *lookup) forget(name string) {

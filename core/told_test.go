@@ -28,7 +28,7 @@ func TestEventsWithoutOnEventCostNothing(t *testing.T) {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
-	if a.told.keys != nil {
+	if a.told.of != nil {
 		t.Error("events are remembered")
 	}
 }
@@ -72,8 +72,8 @@ func TestEventsAreRememberedForAMinute(t *testing.T) {
 	for i := range 3 * maxOutcomes {
 		a.tell(t.Context(), fmt.Sprint(i), login)
 	}
-	if len(a.told.keys) > maxOutcomes || len(a.told.former) > maxOutcomes {
-		t.Errorf("%d and %d are remembered", len(a.told.keys), len(a.told.former))
+	if of := a.told.of[""]; len(of.keys) > maxOutcomes || len(of.former) > maxOutcomes {
+		t.Errorf("%d and %d are remembered", len(of.keys), len(of.former))
 	}
 	tells(0, fmt.Sprint(3*maxOutcomes-1), login)
 }

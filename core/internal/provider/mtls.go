@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pixyauth/pixy/core/internal/told"
 )
@@ -111,6 +112,9 @@ func cloneForTLS(transport *http.Transport) *http.Transport {
 	clone := transport.Clone()
 	if clone.TLSClientConfig == nil {
 		clone.TLSClientConfig = new(tls.Config)
+	}
+	if clone.IdleConnTimeout == 0 {
+		clone.IdleConnTimeout = 90 * time.Second // then nothing is left of a dropped Provider
 	}
 	if transport.TLSNextProto["h2"] != nil { // set by net/http, at the latest in Clone
 		clone.ForceAttemptHTTP2 = true
