@@ -68,6 +68,27 @@ func ExampleAttack() {
 	}})
 }
 
+// An application that looks up each customer's provider, in its own table.
+func ExampleTarget() {
+	var t *testing.T // the argument of a test function
+	var customers table
+	start := func(provider *logintest.Provider) http.Handler {
+		return newApp(provider.Issuer(), provider.HTTPClient())
+	}
+	logintest.Attack(t, logintest.Target{
+		Start:       start, // provider.HTTPClient() reaches the providers of all customers
+		AddCustomer: customers.add,
+		RedirectURL: "https://app.example.test/auth/callback/{provider}",
+		LoginPath:   "/auth/login?provider={provider}",
+		LogoutPath:  "/auth/logout",
+		Private:     "/customers/{provider}",
+	})
+}
+
+type table map[string]string
+
+func (t *table) add(name, issuer string) { (*t)[name] = issuer }
+
 // A test of a page behind the guard, without a login.
 func ExampleSignedIn() {
 	ada := logintest.User{Subject: "ada", Claims: map[string]any{"name": "Ada"}}
