@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 )
 
 // A callbackPlace says whose callback the path of a request is.
@@ -74,4 +75,40 @@ func (p callbackPlace) likely(said url.Values) *registration {
 		return nil
 	}
 	return p.listed
+}
+
+// checkPlace checks that the callback of a looked-up provider, which is complete, exists.
+// It is its own, or one that it shares: Config.RedirectURL, or that of a listed provider.
+//
+// At a shared callback, only the response itself says who has sent it (RFC 9700 section
+// 4.4.2.1), so it must have iss, which the metadata announces, or be signed.
+func (c *Config) checkPlace(p *Provider, faults *faults) {
+	own := c.RedirectURL + "/" + p.Name
+	switch path := urlPath(p.RedirectURL); {
+	case slices.Contains([]string{c.Pages.LoginPath, c.Logout.Path, c.Logout.BackChannelPath, c.Logout.FrontChannelPath, c.KeysPath}, path):
+		faults.add("Providers[0].Name gives the callback %s, which is another route of the login; give another name", path)
+	case c.isShared(p) && p.Requests.SignedResponse && len(p.Client.DecryptionKeys) > 0:
+		faults.add("Providers[0].RedirectURL is shared with other providers, and Client.DecryptionKeys and Requests.SignedResponse are set; an encrypted response does not tell whose it is, so leave RedirectURL empty")
+	case c.needsIss(p) && p.Endpoints.AuthURL != "":
+		faults.add("Providers[0].RedirectURL is shared with other providers, and Endpoints.AuthURL replaces the metadata, which has to announce iss in responses (RFC 9207); leave RedirectURL empty, or set Requests.SignedResponse")
+	case path != urlPath(own) && !c.isShared(p):
+		faults.add("Providers[0].RedirectURL is no callback of this application; leave it empty for %s, or give %s or the RedirectURL of one of Config.Providers", own, c.RedirectURL)
+	}
+}
+
+// isShared reports whether other providers may have the callback of a looked-up one.
+func (c *Config) isShared(p *Provider) bool {
+	path := urlPath(p.RedirectURL)
+	return path == urlPath(c.RedirectURL) ||
+		slices.ContainsFunc(c.Providers, func(listed Provider) bool { return urlPath(listed.RedirectURL) == path })
+}
+
+// needsIss reports whether responses for a looked-up provider must have iss: it shares its
+// callback, and they are not signed. A listed provider there with the same registration
+// proves that there is nothing to tell apart.
+func (c *Config) needsIss(p *Provider) bool {
+	path := urlPath(p.RedirectURL)
+	return c.isShared(p) && !p.Requests.SignedResponse && !slices.ContainsFunc(c.Providers, func(listed Provider) bool {
+		return urlPath(listed.RedirectURL) == path && listed.Issuer == p.Issuer && listed.ClientID == p.ClientID
+	})
 }

@@ -196,8 +196,17 @@ func (a *Authenticator) named(ctx context.Context, name string) (*registration, 
 func (a *Authenticator) hasProviders() bool { return len(a.registrations) > 0 || a.lookup != nil }
 
 // completeLookedUp checks a provider of Lookup.Find, and sets the defaults of its zero
-// fields.
+// fields. c is complete.
 func (c *Config) completeLookedUp(name string, found Provider) (Provider, error) {
+	p, faults := c.withLookedUp(name, found, fmt.Sprintf("Lookup.Find(%q).", name))
+	if len(faults) > 0 {
+		return Provider{}, fail(codeInvalid, errors.Join(faults...))
+	}
+	return p, nil
+}
+
+// withLookedUp is completeLookedUp with the beginning of the faults' texts.
+func (c *Config) withLookedUp(name string, found Provider, prefix string) (Provider, []error) {
 	one := *c
 	one.Providers, one.SkipFaultyProviders = []Provider{found}, false
 	p := &one.Providers[0]
@@ -208,15 +217,11 @@ func (c *Config) completeLookedUp(name string, found Provider) (Provider, error)
 	p.Name = name
 	p.Endpoints.PublicOnly = p.Endpoints.PublicOnly || !c.Lookup.AnyAddress
 	faults = append(faults, one.completeProviders()[0]...)
-	if len(faults) == 0 {
-		return *p, nil
-	}
-	place := fmt.Sprintf("Lookup.Find(%q).", name)
-	texts := make([]error, len(faults))
+	c.checkPlace(p, &faults)
 	for i, fault := range faults {
-		texts[i] = errors.New(strings.ReplaceAll(fault.Error(), "Providers[0].", place))
+		faults[i] = errors.New(strings.ReplaceAll(fault.Error(), "Providers[0].", prefix))
 	}
-	return Provider{}, fail(codeInvalid, errors.Join(texts...))
+	return *p, faults
 }
 
 // completeLookup checks Lookup, and sets the defaults of its zero fields.

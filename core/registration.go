@@ -81,7 +81,7 @@ func (m *registrar) clientFor(e *EndpointConfig) (*http.Client, error) {
 func (m *registrar) register() (registrations, error) {
 	all := make(registrations, len(m.config.Providers))
 	for i, p := range m.config.Providers {
-		at, err := m.registration(p, p.ClientID+" "+p.Issuer)
+		at, err := m.registration(p, p.ClientID+" "+p.Issuer, false)
 		if err != nil {
 			return nil, err
 		}
@@ -96,23 +96,22 @@ func (m *registrar) lookedUp(name string, found Provider) (*registration, error)
 	if err != nil {
 		return nil, err
 	}
-	at, err := m.registration(p, p.ClientID+" "+p.Issuer+" "+name)
+	at, err := m.registration(p, p.ClientID+" "+p.Issuer+" "+name, true)
 	if err != nil {
 		return nil, err
 	}
-	at.lookedUp = true
 	m.config.warnOfPlainProvider(&p)
 	return at, nil
 }
 
 // registration makes the registration of a provider, which is complete.
-func (m *registrar) registration(p Provider, id string) (*registration, error) {
+func (m *registrar) registration(p Provider, id string, lookedUp bool) (*registration, error) {
 	config := m.config
 	client, err := m.clientFor(&p.Endpoints)
 	if err != nil {
 		return nil, err
 	}
-	at := &registration{config: p, callbackPath: urlPath(p.RedirectURL), id: id}
+	at := &registration{config: p, lookedUp: lookedUp, callbackPath: urlPath(p.RedirectURL), id: id}
 	at.live.Store(&at.config)
 	at.keySet = sync.OnceValues(registrations{at}.keySet)
 	var keys []*provider.ProofKey
@@ -133,7 +132,7 @@ func (m *registrar) registration(p Provider, id string) (*registration, error) {
 		TrustedAudiences: p.Checks.TrustedAudiences, Tenants: p.Checks.Tenants, SigningAlg: p.Checks.SigningAlg,
 		Endpoints: p.Endpoints.forRoom(), PlainHTTP: p.plainHTTP(config.RedirectURL), PublicOnly: p.Endpoints.PublicOnly, AuthMethod: p.Client.AuthMethod, FetchUser: at.fetcher(),
 		PAR: p.Requests.PAR, SignedRequest: p.Requests.SignedRequest, SignedResponse: p.Requests.SignedResponse,
-		AuthorizationDetails: p.Requests.AuthorizationDetails, FAPI2: p.FAPI2,
+		AuthorizationDetails: p.Requests.AuthorizationDetails, FAPI2: p.FAPI2, NeedsIss: lookedUp && config.needsIss(&p),
 		SigningKeys: p.Client.signingKeys(), DecryptionKeys: p.Client.decryptionKeys(),
 		Certificate: at.certificate(), AssertionAudience: p.Client.AssertionAudience, ProofKeys: keys,
 		TokenLifetime: config.Tokens.Lifetime, Client: client, Now: m.now,

@@ -138,6 +138,9 @@ func (g *codeGrant) prepare(m *metadata) error {
 	if err != nil {
 		return badMetadata("discovery: %w", err)
 	}
+	if g.config.NeedsIss && !m.IssParameter { // checkIssuer demands one that is announced
+		return badMetadata("discovery: authorization_response_iss_parameter_supported is not true, and the provider shares its RedirectURL with others, so that responses could be mixed up (RFC 9207); leave RedirectURL empty, or set Requests.SignedResponse")
+	}
 	if m.responseMode, err = g.config.responseMode(m); err != nil {
 		return err
 	}

@@ -75,6 +75,7 @@ type Config struct {
 	SignedRequest  bool
 	SignedResponse bool
 	FAPI2          bool
+	NeedsIss       bool // responses must have iss (RFC 9207), because other providers have the same RedirectURL
 
 	AuthorizationDetails string
 
