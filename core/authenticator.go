@@ -25,10 +25,13 @@ import (
 // fetch ends within the timeout of HTTPClient. A refresh ends within a minute, if Store,
 // Client.SecretFunc and the save of [Authenticator.GrantSource] respect their contexts. A
 // signature ends when the Signer returns; nothing waits for it longer than ten seconds.
+// Links are sent in at most 64 goroutines, which end within half a minute if Choose, Find
+// and SendLink respect their contexts.
 type Authenticator struct {
 	config        Config
 	registrations registrations // of listed providers
 	lookup        *lookup       // of looked-up ones; nil: there are none
+	links         chan struct{} // has an item for each call of Lookup.SendLink under way
 	skipped       []error       // an *Error for each provider that was left out
 	attempts      *attempts
 	landings      *landings
@@ -89,6 +92,7 @@ func newOn(config Config, now func() time.Time, dial provider.Dial) (*Authentica
 	a := &Authenticator{
 		config:        config,
 		lookup:        newLookup(&config, registrar.lookedUp),
+		links:         make(chan struct{}, maxLinks),
 		registrations: registrations,
 		skipped:       skipped,
 		origin:        originOf(redirect),
@@ -208,7 +212,7 @@ func (a *Authenticator) listRoutes(keys HandlerFunc) (routes []Route) {
 			add(path+"/"+anyProvider, handle, methods...)
 		}
 	}
-	add(a.config.Pages.LoginPath, a.Login, http.MethodGet, http.MethodPost) // POST is for third parties
+	add(a.config.Pages.LoginPath, a.Login, http.MethodGet, http.MethodPost) // POST is for our form, and for third parties
 	own := urlPath(a.config.RedirectURL)
 	for _, at := range a.registrations {
 		if at.callbackPath == own && a.lookup != nil {
@@ -264,6 +268,9 @@ type turn struct {
 
 	// name is the name of the provider, if at is nil and Lookup.Find has not been asked.
 	name string
+
+	byRoute bool   // the browser has asked for this login, and not the application
+	typed   string // by the user, to find the provider
 
 	// again are the options of a login with which the user can try again. Nil if a login
 	// does not help.

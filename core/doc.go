@@ -153,7 +153,7 @@
 //	provider_changed          400     Issuer or ClientID of a looked-up provider changed while the login was under
 //	                                  way; the page begins it again
 //	provider_invalid          503     Lookup.Find returned a provider with a mistake in its fields; the log names them
-//	lookup_unavailable        503     Lookup.Find returned an error
+//	lookup_unavailable        503     Lookup.Find or Choose returned an error; or, only in the log, SendLink
 //	provider_missing          503     there is no provider, or SkipFaultyProviders left all out; see the log of the start
 //	not_a_navigation          403     login from a prefetch, a frame or a script; open it as a page
 //	cross_origin_logout       403     another site asked for a logout; use a form on a page of this site

@@ -21,7 +21,8 @@ import (
 //
 // With several providers, the query parameter provider names one. Without it, Login
 // redirects to [PageConfig.SignInPath], or serves a page where the user chooses a
-// provider.
+// provider. With [LookupConfig.Choose], the page asks for an e-mail address or an
+// organization: see there. The parameter login_hint is passed on to the provider.
 //
 // A third party, such as the provider's portal, may start a login by GET or POST (OpenID
 // Connect Core section 4). iss must be the Issuer of a configured OpenID provider.
@@ -33,7 +34,7 @@ import (
 // Turbo load the login in full. If the provider is down and its metadata was never
 // fetched, or the login is pushed ([RequestConfig.PAR]), the error wraps [ErrUnavailable].
 func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
-	t := &turn{w: w, r: r, begun: a.now()}
+	t := &turn{w: w, r: r, byRoute: true, begun: a.now()}
 	return a.conclude(t, a.login(t))
 }
 
@@ -48,11 +49,21 @@ func (a *Authenticator) login(t *turn) error {
 	if query.Has("iss") {
 		return a.loginByThirdParty(t, query)
 	}
-	options := LoginOptions{Provider: query.Get("provider"), ReturnTo: query.Get("return_to")}
-	if !options.open(a.attempts.sealer, query.Get("with"), a.attempts.browserKey(t.r), a.now()) {
-		return errPayloadLost("the link was made for another browser, or more than 10 minutes ago")
+	options, err := a.optionsIn(t, query)
+	if err != nil {
+		return err
 	}
+	t.typed, _ = readTyped(query[customerParam])
 	return a.loginWith(t, options)
+}
+
+// optionsIn returns the options of the login that a link of ours, or a form, asks for.
+func (a *Authenticator) optionsIn(t *turn, query url.Values) (LoginOptions, error) {
+	options := LoginOptions{Provider: query.Get("provider"), ReturnTo: query.Get("return_to"), AuthParams: hintIn(query)}
+	if !options.open(a.attempts.sealer, query.Get("with"), a.attempts.browserKey(t.r), a.now()) {
+		return options, errPayloadLost("the link was made for another browser, or more than 10 minutes ago")
+	}
+	return options, nil
 }
 
 // sole returns the only provider's registration, or nil if there are several, or none.
@@ -134,13 +145,17 @@ func (a *Authenticator) isSignIn(path string) bool {
 // choose lets the user choose a provider: on the application's own page, or on ours. Ours
 // is for a login with options, which that page does not pass on, and for a page that has
 // just led here without a choice: the browser would go in circles.
-func (a *Authenticator) choose(t *turn, options LoginOptions) {
-	if a.config.Pages.SignInPath == "" || !options.plain() || vault.Has(t.r, a.attempts.chosen) {
-		a.serveChooser(t, options)
-		return
+func (a *Authenticator) choose(t *turn, options LoginOptions) error {
+	if a.config.Pages.SignInPath != "" && options.plain() && t.typed == "" && !vault.Has(t.r, a.attempts.chosen) {
+		a.attempts.cookies.Set(t.w, a.attempts.chosen, "1", choosePause)
+		redirect(t.w, a.loginURLWith(nil, options))
+		return nil
 	}
-	a.attempts.cookies.Set(t.w, a.attempts.chosen, "1", choosePause)
-	redirect(t.w, a.loginURLWith(nil, options))
+	if len(a.registrations) == 0 && a.config.Lookup.Choose == nil {
+		return errNothingToChoose()
+	}
+	a.serveChooser(t, options, "")
+	return nil
 }
 
 // choosePause is the time in which the application's sign-in page gets a user only once
@@ -204,7 +219,7 @@ func isPrefetch(r *http.Request) bool {
 	return false
 }
 
-// maxLoginHint is the maximum length of a third party's login_hint, in bytes.
+// maxLoginHint is the maximum length of a login_hint from a browser, in bytes.
 const maxLoginHint = 256
 
 // loginByThirdParty starts a login for a third party, such as the provider's portal
@@ -221,16 +236,13 @@ func (a *Authenticator) loginByThirdParty(t *turn, query url.Values) error {
 		t.again = new(LoginOptions)
 		return errUnknownProvider("iss", issuer)
 	}
-	options := LoginOptions{Provider: at.config.Name, ReturnTo: a.targetLink(query["target_link_uri"])}
-	if hint, ok := only(query["login_hint"]); ok && validLoginHint(hint) {
-		options.AuthParams = url.Values{"login_hint": {hint}}
-	}
-	return a.loginWith(t, options)
+	return a.loginWith(t, LoginOptions{Provider: at.config.Name, ReturnTo: a.targetLink(query["target_link_uri"]), AuthParams: hintIn(query)})
 }
 
 // comeByGET redirects a POST of the login path to a GET, because section 4 allows both
 // methods. Browsers send no Lax cookies with another site's POST, so the number of
-// waiting attempts could not be limited. They send them with the GET.
+// waiting attempts could not be limited. They send them with the GET. Only a POST that
+// says what a user typed is answered itself, because that must not be in a URL.
 func (a *Authenticator) comeByGET(t *turn) error {
 	r := t.r
 	const most = 16 << 10 // bytes
@@ -240,6 +252,9 @@ func (a *Authenticator) comeByGET(t *turn) error {
 	if err := r.ParseForm(); err != nil {
 		t.again = new(LoginOptions)
 		return fail(codeMalformed, err)
+	}
+	if a.config.Lookup.Choose != nil && r.PostForm.Has(customerParam) && !r.Form.Has("provider") && !r.Form.Has("iss") {
+		return a.loginByCustomer(t)
 	}
 	query := make(url.Values)
 	for _, name := range []string{"provider", "with", "iss", "login_hint"} {
@@ -265,6 +280,15 @@ func (a *Authenticator) targetLink(values []string) string {
 		return a.config.Pages.Home
 	}
 	return a.returnTo(uri[len(a.origin):]) // returnTo requires a leading slash: otherwise the host continues
+}
+
+// hintIn returns the parameter login_hint of a request, or nil if it is missing or
+// invalid.
+func hintIn(query url.Values) url.Values {
+	if hint, ok := only(query["login_hint"]); ok && validLoginHint(hint) {
+		return url.Values{"login_hint": {hint}}
+	}
+	return nil
 }
 
 func validLoginHint(hint string) bool {

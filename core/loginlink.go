@@ -31,10 +31,19 @@ func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) str
 // loginURLAt is like loginURLWith, with the name of the provider. It is empty if the user
 // chooses.
 func (a *Authenticator) loginURLAt(name string, options LoginOptions) string {
-	path, query := a.config.Pages.LoginPath, make(url.Values, 3)
+	path, query := a.config.Pages.LoginPath, a.loginQuery(name, options)
 	if name == "" && options.plain() {
 		path = a.signInPath()
 	}
+	if len(query) == 0 {
+		return path
+	}
+	return path + "?" + query.Encode()
+}
+
+// loginQuery returns the parameters of loginURLAt.
+func (a *Authenticator) loginQuery(name string, options LoginOptions) url.Values {
+	query := make(url.Values, 3)
 	if name != "" && a.sole() == nil {
 		query.Set("provider", name)
 	}
@@ -44,10 +53,7 @@ func (a *Authenticator) loginURLAt(name string, options LoginOptions) string {
 	if with := options.seal(a.attempts.sealer, a.now()); with != "" {
 		query.Set("with", with)
 	}
-	if len(query) == 0 {
-		return path
-	}
-	return path + "?" + query.Encode()
+	return query
 }
 
 // plain reports whether a link to the login needs no sealed parameter.

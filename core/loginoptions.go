@@ -107,26 +107,33 @@ func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 		return fail(codeNoNavigation, nil)
 	}
 	t.at = a.sole()
-	if options.Provider != "" {
-		var err error
-		if t.at, err = a.named(t.r.Context(), options.Provider); err != nil {
-			again := options
-			t.again, t.name = &again, options.Provider
-			return err
+	name, err := a.nameFor(t, options.Provider)
+	if err == nil && name != "" {
+		if t.at, err = a.named(t.r.Context(), name); err == nil && t.at == nil {
+			err = errUnknownProvider("provider", name)
 		}
-		if t.at == nil {
-			t.again = &LoginOptions{ReturnTo: options.ReturnTo, Payload: options.Payload}
-			return errUnknownProvider("provider", options.Provider)
-		}
+	}
+	if err != nil {
+		return options.failed(t, name, err)
 	}
 	if t.at == nil {
 		if n := len(options.AuthorizationDetails); n > maxLinkDetails {
 			return fmt.Errorf("LoginOptions.AuthorizationDetails has %d bytes, and a page where the user chooses a provider keeps %d; set LoginOptions.Provider", n, maxLinkDetails)
 		}
-		a.choose(t, options)
-		return nil
+		return a.choose(t, options)
 	}
 	return a.begin(t, options, false)
+}
+
+// failed sets with which options the user tries again, at the provider with a name. After
+// a login at an unknown one, there is nothing that was for that provider.
+func (o LoginOptions) failed(t *turn, name string, err error) error {
+	if asError(err).Code == codeUnknownName {
+		t.again = &LoginOptions{ReturnTo: o.ReturnTo, Payload: o.Payload}
+		return err
+	}
+	t.again, t.name = &o, name
+	return err
 }
 
 // errUnknownProvider is a login at a provider that is not configured. The value comes

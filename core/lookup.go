@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"net/http"
 	"reflect"
 	"strings"
 	"sync"
@@ -43,6 +44,48 @@ type LookupConfig struct {
 	// fields fails with provider_invalid, status 503. Find must be safe for concurrent use.
 	// Nil: there are no looked-up providers.
 	Find func(ctx context.Context, name string) (*Provider, error)
+
+	// Choose returns the name of the provider for what a user typed on our page: an e-mail
+	// address or an organization. An empty name means that there is none, and the page asks
+	// again. What was typed has at most 256 bytes, on one line and in UTF-8. Everything
+	// else is for Choose: letter case, and whether the domain of an address is enough. It
+	// proves nothing about the user. An e-mail address is passed on as login_hint.
+	//
+	// At the beginning of a login without a provider, and of every login by the login's
+	// route, Choose is asked with typed empty. If the request says which customer it is
+	// for, by its host or a cookie of yours, return that name: the login goes there at
+	// once, and at other providers the route answers provider_unknown. Else return an
+	// empty name.
+	//
+	// A page of your own posts a form with the field customer to [PageConfig.LoginPath],
+	// with return_to. Only a POST is looked up, and only from the same origin. A GET fills
+	// the field in: whatever is in a URL is in logs, and any site can link to it.
+	//
+	// An error fails the login with lookup_unavailable, status 503. Choose must be safe for
+	// concurrent use. It may return names of Config.Providers. It needs Find. Nil: the page
+	// asks for nothing, and lists Config.Providers.
+	Choose func(r *http.Request, typed string) (name string, err error)
+
+	// SendLink sends a link to the e-mail address that was typed. The link begins the login
+	// at the provider that Choose has found. With SendLink, the page and its time are the
+	// same for every address, so nobody learns from it which customers exist. Without, the
+	// redirect to a provider tells that.
+	//
+	// It cannot hide everything. Somebody who guesses the name of a provider learns from
+	// the login's route whether there is one, because only an existing one redirects to its
+	// provider. So give providers names that nobody can guess, such as random ids, and not
+	// the names of customers.
+	//
+	// Anyone can type any address, as often as they like. SendLink must limit how many
+	// links it sends to one address, and from one client, and Choose must not be slow.
+	// Other sites, frames, prefetches and scripts send nothing.
+	//
+	// Choose and SendLink then run after the request, at most 64 at once: more are dropped,
+	// and logged. Their context ends after 30 seconds, and the request that Choose gets has
+	// no body. So SendLink should put the mail into a queue. Errors and panics are logged,
+	// without what was typed. It must be safe for concurrent use. It needs Choose. Nil: the
+	// login goes on at once.
+	SendLink func(ctx context.Context, typed, link string) error
 
 	// MaxKept limits of how many looked-up providers metadata and keys are kept in memory.
 	// Those that are used least recently go first, and are fetched again when they are
@@ -229,6 +272,12 @@ func (c *Config) completeLookup(faults *faults) {
 	l := &c.Lookup
 	if l.Find == nil && l.MaxKept != 0 {
 		faults.add("Lookup.MaxKept needs Lookup.Find; set both, or neither")
+	}
+	if l.Choose != nil && l.Find == nil {
+		faults.add("Lookup.Choose needs Lookup.Find; set both (Find may return nil for every name, to choose among Providers)")
+	}
+	if l.SendLink != nil && l.Choose == nil {
+		faults.add("Lookup.SendLink needs Lookup.Choose, which finds the provider for an address; set both, or neither")
 	}
 	if l.MaxKept < 0 {
 		faults.add("Lookup.MaxKept is negative; leave it zero for %d", defaultMaxKept)

@@ -23,7 +23,8 @@ type PageConfig struct {
 	// SignInPath is the path of the application's own sign-in page, such as /signin.
 	// Anonymous requests are led there instead of to the provider or to our page where the
 	// user chooses one, with the query parameter return_to. The page links to LoginPath,
-	// with that parameter, and with provider if there are several. It must be visible
+	// with that parameter, and with provider if there are several. With
+	// [LookupConfig.Choose], it may post a form there. It must be visible
 	// without a session: a guard in front of it returns login_guarded. A login never ends
 	// there. Step-ups, retries, and logins with further [LoginOptions] do not use it. Empty:
 	// there is no such page.
@@ -107,22 +108,6 @@ func (a *Authenticator) errorPage(failure *Error, r *http.Request, language page
 
 func (a *Authenticator) homeLink(language page.Language) string {
 	return `<a href="` + html.EscapeString(a.config.Pages.Home) + `">` + language.HTML("Home") + `</a>`
-}
-
-// serveChooser serves the page where the user chooses a provider.
-func (a *Authenticator) serveChooser(t *turn, options LoginOptions) {
-	language := a.languageOf(t.r)
-	options = a.forBrowser(t, options)
-	var list strings.Builder
-	for _, at := range a.registrations {
-		list.WriteString("\n<li dir=\"auto\"><a class=\"main\" href=\"" + html.EscapeString(a.loginURLWith(at, options)) + "\">" +
-			html.EscapeString(at.config.Label) + "</a></li>")
-	}
-	a.servePage(t.w, http.StatusOK, language, page.Page{
-		Title: language.Say("Log in with"),
-		Head:  turboReload,
-		Main:  "<ul>" + list.String() + "\n</ul>\n<nav>" + a.homeLink(language) + "</nav>",
-	})
 }
 
 // serveOneMoment serves a page that opens to, a URL of this application. The text may be

@@ -56,18 +56,24 @@ const style = `
 body{margin:0;min-height:100svh;display:grid;place-items:center;background:var(--back);color:var(--ink);font:1.0625rem/1.55 system-ui,sans-serif}
 main{box-sizing:border-box;width:min(30rem,100% - 2rem);margin:1rem;padding:clamp(1.5rem,6vw,2.25rem);background:var(--paper);border-radius:.75rem;box-shadow:0 1px 2px #0002,0 8px 24px #0001;overflow-wrap:anywhere}
 h1{margin:0 0 .75rem;font-size:1.5rem;line-height:1.25;text-wrap:balance}
+h2{margin:2rem 0 .75rem;color:var(--soft);font-size:1rem}
 p{margin:0 0 1.5rem}
 p.app{margin:0 0 1rem;color:var(--soft);font-weight:600}
 ul{margin:0 0 1.5rem;padding:0;list-style:none}
 li{margin:0 0 .75rem}
-li a.main{display:block;text-align:center}
+li a{display:block;text-align:center}
 h1+nav,h1+form{margin-top:1.25rem}
 nav,form{display:flex;gap:1.25rem;align-items:center;flex-wrap:wrap}
+form.ask{flex-direction:column;align-items:stretch;gap:.5rem;margin:0 0 1.5rem}
+form.ask .main{margin-top:.75rem}
+label{font-weight:600}
+input{padding:.6rem .8rem;border:1px solid var(--soft);border-radius:.5rem;background:var(--paper);color:inherit;font:inherit}
 a{color:var(--mark)}
-.main{padding:.6rem 1.2rem;border:0;border-radius:.5rem;background:var(--mark);color:var(--on-mark);font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
+.main,.other{padding:.6rem 1.2rem;border:1px solid var(--mark);border-radius:.5rem;background:var(--mark);color:var(--on-mark);font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
+.other{background:none;color:var(--mark)}
 :focus-visible{outline:3px solid var(--mark);outline-offset:3px}
 footer{margin-top:1.75rem;color:var(--soft);font-size:.875rem}
-h1,p:not(.app),footer{unicode-bidi:plaintext}
+h1,h2,label,p:not(.app),footer{unicode-bidi:plaintext}
 code{font-family:ui-monospace,monospace;direction:ltr;unicode-bidi:isolate}
 `
 
