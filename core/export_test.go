@@ -80,3 +80,9 @@ func Fail(code string) *Error { return fail(code, nil) }
 
 // Codes has all codes.
 func Codes() []string { return slices.Sorted(maps.Keys(kinds)) }
+
+// MaxLinks is how many calls of Lookup.SendLink there are at most.
+const MaxLinks = maxLinks
+
+// LinksUnderWay is how many there are.
+func LinksUnderWay(a *Authenticator) int { return len(a.links) }

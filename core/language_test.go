@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -210,7 +211,19 @@ func TestTheOtherPagesAreTranslated(t *testing.T) {
 		c.Pages.AppName, c.Providers[0].Label, c.Providers[1].Label = "«Bücher & mehr»", "«Müller»", "«Work»"
 		c.Providers[0].Requests.FormPost = true
 	})
-	for name, page := range map[string][]byte{"chooser": g.get(origin + "/auth/login").Body, "form": g.post(callbackURL+"/one", formType, "state=x").Body} {
+	asking, _, _ := newReception(t, marked(t), func(c *core.Config) {
+		c.Pages.AppName = "«Bücher & mehr»"
+		c.Providers = []core.Provider{{Name: "staff", Label: "«Müller»", Issuer: issuer, ClientID: "app"}}
+	})
+	sending, _, _ := newReception(t, marked(t), newPost().sendLinks, func(c *core.Config) { c.Pages.AppName = "«Bücher & mehr»" })
+	for name, page := range map[string][]byte{
+		"chooser": g.get(origin + "/auth/login").Body, "form": g.post(callbackURL+"/one", formType, "state=x").Body,
+		"customers":        asking.get(origin + "/auth/login").Body,
+		"unknown customer": asking.submit("/auth/login", byPage, url.Values{"customer": {"x"}}).Body,
+		"address":          sending.get(origin + "/auth/login").Body,
+		"no address":       sending.submit("/auth/login", byPage, url.Values{"customer": {"x"}}).Body,
+		"link":             sending.submit("/auth/login", byPage, url.Values{"customer": {"x@y"}}).Body,
+	} {
 		if got := unmarked(string(page)); got != "·" || !strings.Contains(string(page), " · «Bücher &amp; mehr»</title>") || !strings.Contains(string(page), `<p class="app"><bdi>«Bücher &amp; mehr»</bdi></p>`) {
 			t.Errorf("%s: not translated: %q in\n%s", name, got, page)
 		}

@@ -109,6 +109,10 @@ func (cannedTransport) RoundTrip(*http.Request) (*http.Response, error) {
 
 func findNone(context.Context, string) (*Provider, error) { return nil, nil }
 
+func chooseNone(*http.Request, string) (string, error) { return "", nil }
+
+func sendNone(context.Context, string, string) error { return nil }
+
 func publishing(c *Config, keys ...SigningKey) {
 	c.KeysPath, c.Providers[0].Client.SigningKeys = "/auth/jwks", keys
 }
@@ -551,6 +555,10 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 			c.Lookup.Find, c.Lookup.AnyAddress, c.HTTPClient = findNone, true, &http.Client{Transport: cannedTransport{}}
 		}, ""},
 		{"any address for no providers", func(c *Config) { c.Lookup.AnyAddress = true }, "Lookup.AnyAddress needs Lookup.Find; set both, or neither"},
+		{"a choice of customers", func(c *Config) { c.Lookup.Find, c.Lookup.Choose = findNone, chooseNone }, ""},
+		{"a choice of no providers", func(c *Config) { c.Lookup.Choose = chooseNone }, "Lookup.Choose needs Lookup.Find; set both (Find may return nil for every name, to choose among Providers)"},
+		{"links for customers", func(c *Config) { c.Lookup.Find, c.Lookup.Choose, c.Lookup.SendLink = findNone, chooseNone, sendNone }, ""},
+		{"links for no choice", func(c *Config) { c.Lookup.Find, c.Lookup.SendLink = findNone, sendNone }, "Lookup.SendLink needs Lookup.Choose, which finds the provider for an address; set both, or neither"},
 		{"a certificate, and a Transport with its own TLS", func(c *Config) {
 			c.Providers[0].Client.Certificate, c.HTTPClient = noCertificate, &http.Client{Transport: &http.Transport{DialTLSContext: new(tls.Dialer).DialContext}}
 		}, "HTTPClient has a Transport that makes its own TLS connections"},
