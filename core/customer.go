@@ -69,9 +69,9 @@ func (a *Authenticator) nameFor(t *turn, asked string) (string, error) {
 	}
 	switch known, err := a.customer(t.r, ""); {
 	case err != nil:
-		return "", err
+		return asked, err
 	case known != "" && asked != "" && asked != known:
-		return "", fail(codeUnknownName, fmt.Errorf("the login asks for provider %q, and Lookup.Choose says that this request is for another", told.Clip(asked)))
+		return asked, fail(codeUnknownName, fmt.Errorf("the login asks for provider %q, and Lookup.Choose says that this request is for another", told.Clip(asked)))
 	case known != "":
 		return known, nil
 	}
@@ -120,7 +120,7 @@ func (a *Authenticator) loginByCustomer(t *turn) error {
 		name, err = a.exists(t.r, name)
 	}
 	if err != nil {
-		t.again = &options
+		t.again = &options // our page again
 		return untold(err, t.typed)
 	}
 	if name == "" {
@@ -128,7 +128,7 @@ func (a *Authenticator) loginByCustomer(t *turn) error {
 		return nil
 	}
 	options = a.forBrowser(t, options.withTyped(t.typed))
-	a.serveOneMoment(t.w, t.r, "", a.config.Pages.LoginPath+"?"+a.loginQuery(name, options).Encode())
+	a.serveOneMoment(t.w, t.r, "", a.loginURLAt(name, options))
 	return nil
 }
 
