@@ -69,6 +69,8 @@ func publicTransport(custom *http.Client) (*http.Transport, error) {
 	}
 	standard, ok := base.(*http.Transport)
 	switch {
+	case !ok && ours: // the program has replaced it
+		return nil, fmt.Errorf("has no Transport, and http.DefaultTransport is of type %T, whose connections cannot be checked; give an *http.Transport", base)
 	case !ok:
 		return nil, fmt.Errorf("has a Transport of type %T, whose connections cannot be checked; give an *http.Transport", base)
 	case ours: // replacing the dial functions of the default transport takes nothing away
