@@ -512,5 +512,10 @@ func TestGuardedTransports(t *testing.T) {
 	capped, _ := client.Transport.(cappedTransport)
 	if ours, ok := capped.base.(*http.Transport); !ok || ours.Proxy != nil || ours.MaxResponseHeaderBytes != maxProviderHeader || capped.timeout != providerTimeout {
 		t.Errorf("the default is %+v", ours)
+	} else if _, err := ours.DialContext(t.Context(), "tcp", "127.0.0.1:443"); err == nil || !strings.Contains(err.Error(), "network guard") {
+		t.Errorf("without a dial function: %v", err)
+	}
+	if client, err := NewPublicClient(&http.Client{Timeout: 7}, nil); err != nil || client.Transport.(cappedTransport).timeout != 7 {
+		t.Errorf("the timeout is lost: %v", err)
 	}
 }
