@@ -1,13 +1,15 @@
 package adapters_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
+	"net"
 	"net/http"
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -25,6 +27,8 @@ import (
 // customers is the table of an application whose administrators add providers while it
 // runs. Its pages are /private/{provider}.
 type customers struct {
+	provider core.Provider // of each, but for its Issuer
+
 	mu    sync.RWMutex
 	table map[string]*core.Provider
 }
@@ -36,7 +40,9 @@ func (c *customers) add(name, issuer string) {
 	if c.table == nil {
 		c.table = make(map[string]*core.Provider)
 	}
-	c.table[name] = &core.Provider{Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret"}
+	found := c.provider
+	found.Issuer = issuer
+	c.table[name] = &found
 }
 
 // find is Lookup.Find.
@@ -91,26 +97,19 @@ func (t between) Run(name string, f func(between)) bool {
 	return !strings.Contains(name, "customer") || t.T.Run(name, func(t *testing.T) { f(between{t}) })
 }
 
-// attackedCustomers is such an application, for logintest.Attack.
+// attackedCustomers is such an application, for logintest.Attack. Each provider is as
+// change makes the only one of a configuration.
 func attackedCustomers(t *testing.T, build func(*customers, *core.Authenticator) http.Handler, change ...func(*core.Config)) logintest.Target {
-	all := new(customers)
+	config := attackedConfig(change...)
+	all := &customers{provider: config.Providers[0]}
+	config.Providers, config.Lookup = nil, core.LookupConfig{Find: all.find, AnyAddress: true} // the providers are in memory
 	target := logintest.Target{
-		RedirectURL: origin + "/auth/callback/{provider}", Private: "/private/{provider}", ClientSecret: "canary-client-secret",
+		RedirectURL: cmp.Or(all.provider.RedirectURL, origin+"/auth/callback/{provider}"), Private: "/private/{provider}", ClientSecret: "canary-client-secret",
 		LoginPath: "/auth/login?provider={provider}", LogoutPath: "/auth/logout", AddCustomer: all.add,
 		BackChannelLogout: "/auth/backchannel-logout/{provider}", FrontChannelLogout: "/auth/frontchannel-logout/{provider}",
 	}
 	target.Start = func(provider *logintest.Provider) http.Handler {
-		config := core.Config{
-			RedirectURL: origin + "/auth/callback",
-			SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
-			Lookup:      core.LookupConfig{Find: all.find, AnyAddress: true}, // the providers are in memory
-			Logout:      core.LogoutConfig{Revocations: new(core.MemoryRevocations)},
-			HTTPClient:  provider.HTTPClient(),
-			Logger:      slog.New(slog.DiscardHandler),
-		}
-		for _, f := range change {
-			f(&config)
-		}
+		config.HTTPClient = provider.HTTPClient()
 		auth, err := core.New(config)
 		if err != nil {
 			t.Fatal(err)
@@ -127,12 +126,82 @@ func TestAttackCustomers(t *testing.T) {
 	for name, build := range customersIn {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			target := attackedCustomers(t, build)
-			if name == "httplogin" {
-				logintest.Attack(t, target)
-			} else {
-				logintest.Attack(between{t}, target)
-			}
+			logintest.Attack(between{t}, attackedCustomers(t, build))
 		})
+		t.Run(name+" with a shared callback", func(t *testing.T) {
+			t.Parallel()
+			logintest.Attack(between{t}, attackedCustomers(t, build, keepTokens, func(c *core.Config) { c.Providers[0].RedirectURL = origin + "/auth/callback" }))
+		})
+	}
+	for name, change := range map[string]func(*core.Config){
+		"all attacks":                        func(*core.Config) {},
+		"all attacks with a shared callback": func(c *core.Config) { c.Providers[0].RedirectURL = origin + "/auth/callback" },
+		"all attacks with form_post":         func(c *core.Config) { c.Providers[0].Requests.FormPost = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			logintest.Attack(t, attackedCustomers(t, customersIn["httplogin"], change))
+		})
+	}
+}
+
+// A customer's provider cannot lead the application into its own network, in any
+// framework. No connection is made.
+func TestCustomersReachNoPrivateNetwork(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	var connections atomic.Int32
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			connections.Add(1)
+			_ = connection.Close()
+		}
+	}()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	for name, build := range customersIn {
+		config := attackedConfig()
+		all := &customers{provider: config.Providers[0]}
+		config.Providers, config.Lookup.Find = nil, all.find
+		auth, err := core.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		browser := logintest.NewBrowser()
+		browser.Serve(origin, build(all, auth))
+		for i, issuer := range []string{
+			"https://127.0.0.1:" + port, "https://localhost:" + port, "https://app.localhost:" + port, "https://[::1]:" + port, "https://[::ffff:127.0.0.1]:" + port,
+			"https://2130706433:" + port, "https://0x7f.1:" + port, "https://127.1:" + port, "https://0.0.0.0:" + port, "http://127.0.0.1:" + port,
+			"https://127.0.0.1", "https://localhost", "https://169.254.169.254", "https://10.0.0.1", "https://192.168.0.1", "https://id.example.test:" + port, "http://id.example.test",
+		} {
+			customer := fmt.Sprint("mallory-", i)
+			all.add(customer, issuer)
+			page, err := browser.Visit(origin + "/auth/login?provider=" + customer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if page.Status != http.StatusServiceUnavailable || page.Header.Get("Location") != "" || strings.Contains(string(page.Body), "127.0.0.1") {
+				t.Errorf("%s, a customer's provider at %s: got %d %s", name, issuer, page.Status, page.Body)
+			}
+		}
+	}
+	if got := connections.Load(); got != 0 {
+		t.Errorf("%d connections", got)
+	}
+	config := attackedConfig()
+	config.Providers[0].Issuer = "https://127.0.0.1:" + port
+	auth, err := core.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = auth.Discover(t.Context()); connections.Load() == 0 {
+		t.Error("without the guard, there was no connection either")
 	}
 }
