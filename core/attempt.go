@@ -73,6 +73,8 @@ type attempt struct {
 	payload  string // LoginOptions.Payload
 	key      string // thumbprint of the DPoP key for the tokens; empty: the current one, if any
 	begun    time.Time
+
+	redirectURL string // of this request's host; not in the record, which opens on one host
 }
 
 // newAttempt returns an attempt with a new state, nonce and verifier. Each is 32 random
@@ -120,7 +122,7 @@ func isRandomText(s string) bool {
 func (a *attempt) request() provider.Request {
 	return provider.Request{
 		State: a.state, Nonce: a.nonce, Verifier: a.verifier, Key: a.key,
-		MaxAge: a.maxAge, ACR: a.acr, Required: a.required, Begun: a.begun,
+		MaxAge: a.maxAge, ACR: a.acr, Required: a.required, Begun: a.begun, RedirectURL: a.redirectURL,
 	}
 }
 
@@ -170,12 +172,16 @@ func decodeAttempt(b string) (*attempt, bool) {
 // because anonymous requests could fill it.
 type attempts struct {
 	sealer  *seal.Sealer
+	hosts   *hosts
 	prefix  string // of the cookies' names
 	long    string // name of the cookie for a long return-to
 	browser string // name of the cookie for the browser's key
 	chosen  string // name of the cookie of a user who is to choose a provider
 	cookies vault.Kind
 }
+
+// of returns the sealer for the host of r.
+func (s *attempts) of(r *http.Request) seal.HostSealer { return s.sealer.For(s.hosts.of(r)) }
 
 // cookieName derives the cookie's name from the state, so that the callback finds its
 // attempt without opening the others. The name does not reveal the state.
@@ -187,13 +193,13 @@ func (s *attempts) cookieName(state string) string {
 // save adds a to the browser's attempts, and drops the oldest if there are too many.
 func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) {
 	name := s.cookieName(a.state)
-	value := s.sealer.Seal(name, a.encode())
+	value := s.of(r).Seal(name, a.encode())
 	page, taken := vault.Value(r, s.long)
 	if len(a.returnTo) > maxShortReturnTo && (!taken || len(name)+len(value)+len(page) > maxAttemptBytes) {
 		short := *a
 		short.returnTo = ""
-		value = s.sealer.Seal(name, short.encode())
-		page = s.sealer.Seal(s.long+a.state, []byte(a.returnTo))
+		value = s.of(r).Seal(name, short.encode())
+		page = s.of(r).Seal(s.long+a.state, []byte(a.returnTo))
 		s.cookies.Set(w, s.long, page, attemptLifetime)
 	}
 	if len(name)+len(value)+len(page) > maxAttemptBytes { // a payload may leave no room for a long return-to
@@ -210,7 +216,7 @@ func (s *attempts) longReturnTo(r *http.Request, state string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	return s.sealer.Open(s.long+state, value)
+	return s.of(r).Open(s.long+state, value)
 }
 
 // evict drops the oldest attempts while there are too many. The attempt named beside
@@ -238,7 +244,7 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, beside string, 
 			continue // not a name of ours, and maybe one that no response can remove
 		}
 		item := waiting{name: name, size: len(name) + len(value)}
-		if b, ok := s.sealer.Open(name, value); ok {
+		if b, ok := s.of(r).Open(name, value); ok {
 			if a, ok := decodeAttempt(b); ok {
 				item.begun = a.begun
 			}
@@ -265,7 +271,7 @@ func (s *attempts) find(r *http.Request, state string) *attempt {
 	if !ok {
 		return nil
 	}
-	b, ok := s.sealer.Open(name, value)
+	b, ok := s.of(r).Open(name, value)
 	if !ok {
 		return nil
 	}

@@ -41,8 +41,7 @@ type Authenticator struct {
 	tokens        *tokenKeeper
 	refresher     *refresher
 	hints         *logoutHints
-	crossOrigin   *http.CrossOriginProtection
-	origin        string  // of RedirectURL
+	hosts         *hosts
 	routes        []Route // with BasePath, each is there twice
 	own           ownRoutes
 	now           func() time.Time
@@ -95,14 +94,9 @@ func newOn(config Config, now func() time.Time, dial provider.Dial) (*Authentica
 		links:         make(chan struct{}, maxLinks),
 		registrations: registrations,
 		skipped:       skipped,
-		origin:        originOf(redirect),
-		crossOrigin:   http.NewCrossOriginProtection(),
+		hosts:         newHosts(&config, redirect),
 		flights:       flights{now: now},
 		now:           now,
-	}
-	// Without this, Origin is compared with Host, which a proxy may rewrite.
-	if err := a.crossOrigin.AddTrustedOrigin(a.origin); err != nil {
-		return nil, err
 	}
 	if err := a.openCookies(redirect.Scheme == "https"); err != nil {
 		return nil, err
@@ -142,29 +136,33 @@ func (a *Authenticator) openCookies(secure bool) error {
 		return err
 	}
 	everywhere := vault.Kind{Path: "/", Secure: secure}
+	shared, ofSession := host, everywhere // of sessions, and of what belongs to them
+	if domain := a.config.Hosts.SharedDomain; domain != "" {
+		shared, ofSession.Domain = path, domain // __Host- demands no Domain
+	}
 	vaultOf := func(name string) vault.Vault {
 		if a.config.Sessions.Store != nil {
-			return vault.InStore(a.config.Sessions.Store, name, secure)
+			return vault.InStore(a.config.Sessions.Store, name, ofSession)
 		}
-		return vault.InCookies(name, everywhere)
+		return vault.InCookies(name, ofSession)
 	}
-	a.attempts = &attempts{sealer: attemptSealer, prefix: host + name + "-login-", long: host + name + "-return", browser: host + name + "-browser", chosen: host + name + "-choose", cookies: everywhere}
-	a.landings = newLandings(landingSealer, host+name+"-landed-", everywhere, &a.config, a.now)
+	a.attempts = &attempts{sealer: attemptSealer, hosts: a.hosts, prefix: host + name + "-login-", long: host + name + "-return", browser: host + name + "-browser", chosen: host + name + "-choose", cookies: everywhere}
+	a.landings = newLandings(landingSealer, a.hosts, host+name+"-landed-", everywhere, &a.config, a.now)
 	revocations := a.config.Logout.Revocations
 	if a.config.Sessions.Own != nil && revocations == nil {
 		revocations = new(MemoryRevocations) // for the ids of logout tokens
 	}
 	a.sessions = &sessionKeeper{
 		own:    a.config.Sessions.Own != nil,
-		cookie: host + name + "-session",
-		vault:  vaultOf(host + name + "-session"), sealer: sessionSealer, registrations: a.registrations, lookup: a.lookup, revocations: revocations,
+		cookie: shared + name + "-session", hosts: a.hosts,
+		vault: vaultOf(shared + name + "-session"), sealer: sessionSealer, registrations: a.registrations, lookup: a.lookup, revocations: revocations,
 		lifetime: a.config.Sessions.Lifetime, idle: a.config.Sessions.Idle, now: a.now,
 	}
-	a.tokens = &tokenKeeper{vault: vaultOf(host + name + "-tokens"), sealer: tokenSealer, kept: a.config.Tokens.Keep}
+	a.tokens = &tokenKeeper{vault: vaultOf(shared + name + "-tokens"), sealer: tokenSealer, hosts: a.hosts, kept: a.config.Tokens.Keep}
 	a.hints = &logoutHints{
-		sealer: hintSealer, name: path + name + "-logout", last: host + name + "-last", registrations: a.registrations,
-		own: a.config.Sessions.Own != nil, inStore: host + name + "-hint", leaving: host + name + "-leaving",
-		cookies: vault.Kind{Path: a.config.Logout.Path, Secure: secure}, everywhere: everywhere,
+		sealer: hintSealer, name: path + name + "-logout", last: shared + name + "-last", hosts: a.hosts, registrations: a.registrations,
+		own: a.config.Sessions.Own != nil, inStore: shared + name + "-hint", leaving: host + name + "-leaving",
+		cookies: vault.Kind{Path: a.config.Logout.Path, Domain: ofSession.Domain, Secure: secure}, ofSession: ofSession, everywhere: everywhere,
 		lifetime: a.config.Sessions.Lifetime + hintOutlives, now: a.now, log: a.log, logger: a.config.Logger,
 	}
 	if a.config.Sessions.Store != nil {
@@ -272,6 +270,10 @@ type turn struct {
 	byRoute bool   // the browser has asked for this login, and not the application
 	typed   string // by the user, to find the provider
 
+	// origin is where the application is reached; see checkHost. Empty: not known to be the
+	// application's.
+	origin string
+
 	// again are the options of a login with which the user can try again. Nil if a login
 	// does not help.
 	again *LoginOptions
@@ -280,6 +282,15 @@ type turn struct {
 	begun time.Time // when the request of a login came; zero: it is none
 	state string    // of the login; empty: this browser has not begun it
 	user  *User     // who has logged in; nil: unknown
+}
+
+// checkHost sets the origin of t, or returns an error if the request is on a host that is not
+// the application's. It asks at most once for each turn.
+func (a *Authenticator) checkHost(t *turn) (err error) {
+	if t.origin == "" {
+		t.origin, err = a.hosts.originFor(t.r)
+	}
+	return err
 }
 
 // conclude ends a flow. It adds the provider and the login URL of t to a failure, reports

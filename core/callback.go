@@ -41,6 +41,9 @@ func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *Authenticator) callback(t *turn) error {
+	if err := a.checkHost(t); err != nil {
+		return err
+	}
 	place := a.placeOf(t.r)
 	t.at, t.name = place.listed, place.name
 	methods := http.MethodGet
@@ -90,6 +93,7 @@ func (a *Authenticator) callback(t *turn) error {
 		}
 		return withAnswer(err, said)
 	}
+	attempt.redirectURL = a.hosts.redirectURL(begunAt.config.RedirectURL, t.origin)
 	answer, err := begunAt.answer(t.r.Context(), query)
 	if err != nil {
 		return withAnswer(err, said)
@@ -136,7 +140,7 @@ func (a *Authenticator) finish(t *turn, answer url.Values, attempt *attempt) err
 		return err
 	}
 	a.hints.save(w, r, &fresh, login.idToken)
-	a.landings.save(w, next.of(login))
+	a.landings.save(w, r, next.of(login))
 	redirect(w, login.returnTo)
 	a.tellLogin(t, &fresh)
 	return nil

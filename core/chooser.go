@@ -34,7 +34,7 @@ func (a *Authenticator) serveChooser(t *turn, options LoginOptions, text string)
 func (a *Authenticator) providerList(options LoginOptions, class string) string {
 	var list strings.Builder
 	for _, at := range a.registrations {
-		list.WriteString("\n<li dir=\"auto\"><a class=\"" + class + "\" href=\"" + html.EscapeString(a.loginURLWith(at, options)) + "\">" +
+		list.WriteString("\n<li dir=\"auto\"><a class=\"" + class + "\" href=\"" + html.EscapeString(a.loginURLWith(t.r, at, options)) + "\">" +
 			html.EscapeString(at.config.Label) + "</a></li>")
 	}
 	return "<ul>" + list.String() + "\n</ul>"
@@ -51,7 +51,7 @@ func (a *Authenticator) customerForm(t *turn, options LoginOptions, language pag
 		said = `<p id="said" role="alert">` + html.EscapeString(text) + "</p>\n"
 		more = ` aria-describedby="said" aria-invalid="true"`
 	}
-	hidden, query := "", a.loginQuery("", options)
+	hidden, query := "", a.loginQuery(t.r, "", options)
 	for _, name := range []string{"return_to", "with"} {
 		if value := query.Get(name); value != "" {
 			hidden += "\n<input type=\"hidden\" name=\"" + name + `" value="` + html.EscapeString(value) + `">`
@@ -71,6 +71,6 @@ func (a *Authenticator) serveLinkSent(t *turn, options LoginOptions) {
 		Title: language.Say("Check your e-mail"),
 		Head:  turboReload,
 		Main: "<p>" + language.HTML("If there is a login for your e-mail address, we have sent you a link. Open it to log in. If nothing arrives, check the address, and try again.") + "</p>\n" +
-			`<nav><a class="main" href="` + html.EscapeString(a.loginURLWith(nil, options)) + `">` + language.HTML("Try again") + "</a>" + a.homeLink(language) + "</nav>",
+			`<nav><a class="main" href="` + html.EscapeString(a.loginURLWith(t.r, nil, options)) + `">` + language.HTML("Try again") + "</a>" + a.homeLink(language) + "</nav>",
 	})
 }

@@ -88,7 +88,7 @@ func (s *sessionKeeper) fate(r *http.Request) (fate, error) {
 		}
 		return absent, nil
 	}
-	if found, _ = s.sealer.open(sealed); found == nil {
+	if found, _ = s.sealer.open(s.hosts.ofSession(r), sealed); found == nil {
 		return unreadable, nil
 	}
 	if found.opened = instantOf(s.now()); s.over(found) {
@@ -113,7 +113,7 @@ func (a *Authenticator) challengeAgain(w http.ResponseWriter, r *http.Request, o
 	if last.count == 0 {
 		options.excused = true
 		if a.config.Pages.SignInPath != "" { // which does not pass options on, so land counts this login
-			a.landings.save(w, last) // again: the guard may have removed it
+			a.landings.save(w, r, last) // again: the guard may have removed it
 		}
 		return nil
 	}
@@ -186,7 +186,7 @@ func (a *Authenticator) landAgain(w http.ResponseWriter, r *http.Request, over *
 		return a.errSessionLost(w, r, good)
 	}
 	last.count++
-	a.landings.save(w, last)
+	a.landings.save(w, r, last)
 	return nil
 }
 
@@ -203,7 +203,7 @@ func (a *Authenticator) goOnAsNobody(w http.ResponseWriter, r *http.Request, att
 		}
 		next.count = last.count + 1
 	}
-	a.landings.save(w, next)
+	a.landings.save(w, r, next)
 	redirect(w, page)
 	return nil
 }
@@ -230,7 +230,7 @@ func (a *Authenticator) spentAttempts(r *http.Request, attempt *attempt) (spent 
 		if left--; left < 0 {
 			return spent
 		}
-		record, ok := a.attempts.sealer.Open(name, value)
+		record, ok := a.attempts.of(r).Open(name, value)
 		if !ok {
 			continue
 		}

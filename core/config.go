@@ -49,8 +49,8 @@ type Config struct {
 	// The scheme must be https, or http for localhost, *.localhost, 127.0.0.0/8 and ::1,
 	// or for any host with InsecureHTTP. With https, cookies are Secure and have the
 	// __Host- prefix. Open the application on the same host: browsers treat localhost and
-	// 127.0.0.1 as different sites. Nothing is derived from the Host header or from
-	// forwarded headers.
+	// 127.0.0.1 as different sites. Without Hosts, nothing is derived from the Host header.
+	// Nothing is ever derived from forwarded headers.
 	RedirectURL string
 
 	// InsecureHTTP accepts a RedirectURL on plain http for any host, for an application
@@ -79,6 +79,10 @@ type Config struct {
 	// purpose, RedirectURL, Sessions.CookieName and kind of session storage (cookies
 	// or Store). Changing any of these logs all users out.
 	SessionKey []byte
+
+	// Hosts lets one process serve logins on several hosts. Its zero value means one host,
+	// that of RedirectURL, whatever the Host header says.
+	Hosts HostConfig
 
 	// OnLogin is called once for each login, after all checks and before the session
 	// starts. Use it to create the account, to choose what the session keeps and how

@@ -104,7 +104,7 @@ func (a *Authenticator) loginByCustomer(t *turn) error {
 	if !mayNavigate(t.r) {
 		return a.typedInScript(t, options)
 	}
-	if a.crossOrigin.Check(t.r) != nil || t.typed == "" && valid {
+	if checkOrigin(t.r, t.origin) != nil || t.typed == "" && valid {
 		a.serveChooser(t, options, "") // another site may fill the form in, and only the user sends it
 		return nil
 	}
@@ -128,7 +128,7 @@ func (a *Authenticator) loginByCustomer(t *turn) error {
 		return nil
 	}
 	options = a.forBrowser(t, options.withTyped(t.typed))
-	a.serveOneMoment(t.w, t.r, "", a.loginURLAt(name, options))
+	a.serveOneMoment(t.w, t.r, "", a.loginURLAt(t.r, name, options))
 	return nil
 }
 

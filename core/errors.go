@@ -205,6 +205,7 @@ const (
 	codeTokensSize     = "tokens_too_large"
 	codeDataSize       = "data_too_large"
 	codeGuarded        = "login_guarded"
+	codeUnknownHost    = "host_unknown"
 	codeInternal       = "internal_error"
 )
 
@@ -245,6 +246,7 @@ var kinds = map[string]kind{
 	codeCrossOrigin:          {status: http.StatusForbidden, wraps: ErrCrossOrigin, public: "The request to log out came from another site, so you were not logged out."},
 	codeChanged:              {status: http.StatusBadRequest, wraps: ErrUnknownAttempt, public: "The settings of this login provider have changed since you began to log in. Please log in again."},
 	codeUnknownName:          {status: http.StatusNotFound, public: "This application does not know that login provider. Please choose another one."},
+	codeUnknownHost:          {status: http.StatusMisdirectedRequest, operator: true, public: "This application is not available at this address. Please check the address, and tell us if a link has led you here."},
 	codeMethod:               {status: http.StatusMethodNotAllowed, public: "This page does not accept this kind of request. Please go back and try again."},
 
 	// The provider or the application refuses.

@@ -72,6 +72,7 @@ func decodeLanding(b string) (landing, bool) {
 // landings keeps the last landing of each browser, in a cookie.
 type landings struct {
 	sealer  *seal.Sealer
+	hosts   *hosts
 	prefix  string // of the cookies' names, for all Authenticators with this Sessions.CookieName
 	name    string // depends on RedirectURL, so each Authenticator has its own
 	cookies vault.Kind
@@ -80,14 +81,14 @@ type landings struct {
 }
 
 // newLandings returns landings that expire well before a session can.
-func newLandings(sealer *seal.Sealer, prefix string, cookies vault.Kind, config *Config, now func() time.Time) *landings {
+func newLandings(sealer *seal.Sealer, hosts *hosts, prefix string, cookies vault.Kind, config *Config, now func() time.Time) *landings {
 	sum := sha256.Sum256([]byte(config.RedirectURL))
 	lasts := min(landingLifetime, config.Sessions.Lifetime/2)
 	if config.Sessions.Idle > 0 {
 		lasts = min(lasts, config.Sessions.Idle/2)
 	}
 	return &landings{
-		sealer: sealer, prefix: prefix, name: prefix + base64url.Encode(sum[:6]),
+		sealer: sealer, hosts: hosts, prefix: prefix, name: prefix + base64url.Encode(sum[:6]),
 		cookies: cookies, lasts: lasts, now: now,
 	}
 }
@@ -99,7 +100,7 @@ func (l *landings) find(r *http.Request) (landing, bool) {
 	if !ok {
 		return landing{}, false
 	}
-	record, ok := l.sealer.Open(l.name, value)
+	record, ok := l.sealer.For(l.hosts.of(r)).Open(l.name, value)
 	if !ok {
 		return landing{}, false
 	}
@@ -107,12 +108,12 @@ func (l *landings) find(r *http.Request) (landing, bool) {
 	return last, ok && l.now().Sub(last.at).Abs() <= min(l.lasts, last.lasts)
 }
 
-func (l *landings) save(w http.ResponseWriter, last landing) {
+func (l *landings) save(w http.ResponseWriter, r *http.Request, last landing) {
 	last.at = l.now()
 	if last.lasts <= 0 || last.lasts > l.lasts {
 		last.lasts = l.lasts
 	}
-	l.cookies.Set(w, l.name, l.sealer.Seal(l.name, last.encode()), max(time.Second, last.lasts))
+	l.cookies.Set(w, l.name, l.sealer.For(l.hosts.of(r)).Seal(l.name, last.encode()), max(time.Second, last.lasts))
 }
 
 // forget removes the browser's landing.

@@ -26,8 +26,8 @@ import (
 //
 // A third party, such as the provider's portal, may start a login by GET or POST (OpenID
 // Connect Core section 4). iss must be the Issuer of a configured OpenID provider.
-// login_hint is passed on. The user returns to target_link_uri if that is on
-// RedirectURL's origin.
+// login_hint is passed on. The user returns to target_link_uri if that is on the
+// origin of the request.
 //
 // Only a navigation starts a login. Prefetches, frames and fetch requests get an [*Error]
 // with status 403, because they would leave attempts that are never completed. htmx and
@@ -39,6 +39,9 @@ func (a *Authenticator) Login(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *Authenticator) login(t *turn) error {
+	if err := a.checkHost(t); err != nil {
+		return err
+	}
 	if t.r.Method == http.MethodPost {
 		return a.comeByGET(t)
 	}
@@ -60,7 +63,7 @@ func (a *Authenticator) login(t *turn) error {
 // optionsIn returns the options of the login that a link of ours, or a form, asks for.
 func (a *Authenticator) optionsIn(t *turn, query url.Values) (LoginOptions, error) {
 	options := LoginOptions{Provider: query.Get("provider"), ReturnTo: query.Get("return_to"), AuthParams: hintIn(query)}
-	if !options.open(a.attempts.sealer, query.Get("with"), a.attempts.browserKey(t.r), a.now()) {
+	if !options.open(a.attempts.of(t.r), query.Get("with"), a.attempts.browserKey(t.r), a.now()) {
 		return options, errPayloadLost("the link was made for another browser, or more than 10 minutes ago")
 	}
 	return options, nil
@@ -86,8 +89,12 @@ func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error
 		redirect(t.w, a.loginURLFor(t, options))
 		return nil
 	}
+	if err := a.checkHost(t); err != nil {
+		return err
+	}
 	attempt := newAttempt(t.at.id, a.returnTo(options.ReturnTo), restart, a.now())
 	attempt.key, attempt.name = t.at.key, t.at.sealedName()
+	attempt.redirectURL = a.hosts.redirectURL(t.at.config.RedirectURL, t.origin)
 	more, err := options.bind(&t.at.config, attempt)
 	if err != nil {
 		t.again = nil // another login would fail as well
@@ -148,7 +155,7 @@ func (a *Authenticator) isSignIn(path string) bool {
 func (a *Authenticator) choose(t *turn, options LoginOptions) error {
 	if a.config.Pages.SignInPath != "" && options.plain() && t.typed == "" && !vault.Has(t.r, a.attempts.chosen) {
 		a.attempts.cookies.Set(t.w, a.attempts.chosen, "1", choosePause)
-		redirect(t.w, a.loginURLWith(nil, options))
+		redirect(t.w, a.loginURLWith(t.r, nil, options))
 		return nil
 	}
 	if len(a.registrations) == 0 && a.config.Lookup.Choose == nil {
@@ -236,7 +243,7 @@ func (a *Authenticator) loginByThirdParty(t *turn, query url.Values) error {
 		t.again = new(LoginOptions)
 		return errUnknownProvider("iss", issuer)
 	}
-	return a.loginWith(t, LoginOptions{Provider: at.config.Name, ReturnTo: a.targetLink(query["target_link_uri"]), AuthParams: hintIn(query)})
+	return a.loginWith(t, LoginOptions{Provider: at.config.Name, ReturnTo: a.targetLink(t.origin, query["target_link_uri"]), AuthParams: hintIn(query)})
 }
 
 // comeByGET redirects a POST of the login path to a GET, because section 4 allows both
@@ -265,21 +272,20 @@ func (a *Authenticator) comeByGET(t *turn) error {
 	if to := a.returnTo(r.Form.Get("return_to")); to != a.config.Pages.Home {
 		query.Set("return_to", to)
 	}
-	if to := a.targetLink(r.Form["target_link_uri"]); to != a.config.Pages.Home {
-		query.Set("target_link_uri", a.origin+to)
+	if to := a.targetLink(t.origin, r.Form["target_link_uri"]); to != a.config.Pages.Home {
+		query.Set("target_link_uri", t.origin+to)
 	}
 	redirect(t.w, strings.TrimSuffix(provider.WithQuery(a.config.Pages.LoginPath, query), "?"))
 	return nil
 }
 
-// targetLink returns the path of a target_link_uri on RedirectURL's origin, and Home for
-// any other.
-func (a *Authenticator) targetLink(values []string) string {
+// targetLink returns the path of a target_link_uri on origin, and Home for any other.
+func (a *Authenticator) targetLink(origin string, values []string) string {
 	uri, _ := only(values)
-	if len(uri) < len(a.origin) || !strings.EqualFold(uri[:len(a.origin)], a.origin) {
+	if len(uri) < len(origin) || !strings.EqualFold(uri[:len(origin)], origin) {
 		return a.config.Pages.Home
 	}
-	return a.returnTo(uri[len(a.origin):]) // returnTo requires a leading slash: otherwise the host continues
+	return a.returnTo(uri[len(origin):]) // returnTo requires a leading slash: otherwise the host continues
 }
 
 // hintIn returns the parameter login_hint of a request, or nil if it is missing or

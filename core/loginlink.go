@@ -15,23 +15,23 @@ import (
 
 // loginURL returns the URL of a login that ends at returnTo. If at is nil, the user
 // chooses the provider: on the application's own page, if there is one.
-func (a *Authenticator) loginURL(at *registration, returnTo string) string {
-	return a.loginURLWith(at, LoginOptions{ReturnTo: returnTo})
+func (a *Authenticator) loginURL(r *http.Request, at *registration, returnTo string) string {
+	return a.loginURLWith(r, at, LoginOptions{ReturnTo: returnTo})
 }
 
 // loginURLWith is like loginURL, with all options except Provider. The parameter at
-// replaces Provider.
-func (a *Authenticator) loginURLWith(at *registration, options LoginOptions) string {
+// replaces Provider. The URL is for the host of r.
+func (a *Authenticator) loginURLWith(r *http.Request, at *registration, options LoginOptions) string {
 	if at == nil {
-		return a.loginURLAt("", options)
+		return a.loginURLAt(r, "", options)
 	}
-	return a.loginURLAt(at.config.Name, options)
+	return a.loginURLAt(r, at.config.Name, options)
 }
 
 // loginURLAt is like loginURLWith, with the name of the provider. It is empty if the user
 // chooses.
-func (a *Authenticator) loginURLAt(name string, options LoginOptions) string {
-	path, query := a.config.Pages.LoginPath, a.loginQuery(name, options)
+func (a *Authenticator) loginURLAt(r *http.Request, name string, options LoginOptions) string {
+	path, query := a.config.Pages.LoginPath, a.loginQuery(r, name, options)
 	if name == "" && options.plain() {
 		path = a.signInPath()
 	}
@@ -42,7 +42,7 @@ func (a *Authenticator) loginURLAt(name string, options LoginOptions) string {
 }
 
 // loginQuery returns the parameters of loginURLAt.
-func (a *Authenticator) loginQuery(name string, options LoginOptions) url.Values {
+func (a *Authenticator) loginQuery(r *http.Request, name string, options LoginOptions) url.Values {
 	query := make(url.Values, 3)
 	if name != "" && a.sole() == nil {
 		query.Set("provider", name)
@@ -50,7 +50,7 @@ func (a *Authenticator) loginQuery(name string, options LoginOptions) url.Values
 	if returnTo := a.returnTo(options.ReturnTo); returnTo != a.config.Pages.Home {
 		query.Set("return_to", returnTo)
 	}
-	if with := options.seal(a.attempts.sealer, a.now()); with != "" {
+	if with := options.seal(a.attempts.of(r), a.now()); with != "" {
 		query.Set("with", with)
 	}
 	return query
@@ -81,7 +81,7 @@ const (
 )
 
 // seal returns the parameter with. It is empty if the options are the defaults.
-func (o LoginOptions) seal(sealer *seal.Sealer, now time.Time) string {
+func (o LoginOptions) seal(sealer seal.HostSealer, now time.Time) string {
 	if o.Payload != "" {
 		return payloadWith + sealer.Seal(withSeal+" "+o.browser, o.encode(now))
 	}
@@ -94,7 +94,7 @@ func (o LoginOptions) seal(sealer *seal.Sealer, now time.Time) string {
 // open takes AuthParams, AuthorizationDetails, Require and Payload from the parameter with. It ignores a value
 // that is not ours, was sealed with a former key, or is too old. It returns false if the
 // value has a payload and is one of these, or of another browser.
-func (o *LoginOptions) open(sealer *seal.Sealer, with, browser string, now time.Time) bool {
+func (o *LoginOptions) open(sealer seal.HostSealer, with, browser string, now time.Time) bool {
 	name := withSeal
 	with, withPayload := strings.CutPrefix(with, payloadWith)
 	if withPayload {
@@ -127,7 +127,7 @@ func (a *Authenticator) loginURLFor(t *turn, options LoginOptions) string {
 	if t.at != nil {
 		name = t.at.config.Name
 	}
-	return a.loginURLAt(name, a.forBrowser(t, options))
+	return a.loginURLAt(t.r, name, a.forBrowser(t, options))
 }
 
 // browserKey returns the browser's key, or "". It is random, and in a cookie of its own.

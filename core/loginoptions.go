@@ -92,6 +92,9 @@ func (a *Authenticator) LoginWith(w http.ResponseWriter, r *http.Request, option
 
 func (a *Authenticator) loginWith(t *turn, options LoginOptions) error {
 	noStore(t.w)
+	if err := a.checkHost(t); err != nil {
+		return err
+	}
 	if err := options.check(); err != nil {
 		return err
 	}

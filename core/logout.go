@@ -42,27 +42,31 @@ import (
 // an error of it ends nothing.
 func (a *Authenticator) Logout(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
+	origin, err := a.hosts.originFor(r)
+	if err != nil {
+		return a.report(w, r, err)
+	}
 	switch r.Method {
 	case http.MethodPost:
-		return a.report(w, r, a.logout(w, r))
+		return a.report(w, r, a.logout(w, r, origin))
 	case http.MethodGet, http.MethodHead:
-		return a.report(w, r, a.logoutPage(w, r))
+		return a.report(w, r, a.logoutPage(w, r, origin))
 	}
 	return a.report(w, r, errMethod(w, "GET, HEAD, POST"))
 }
 
-func (a *Authenticator) logout(w http.ResponseWriter, r *http.Request) error {
+func (a *Authenticator) logout(w http.ResponseWriter, r *http.Request, origin string) error {
 	var endTheirs HandlerFunc
 	if a.config.Sessions.Own != nil {
 		endTheirs = a.endOwn
 	}
-	gone, err := a.leave(w, r, byUser, endTheirs)
+	gone, err := a.leave(w, r, origin, byUser, endTheirs)
 	if err != nil {
 		return err
 	}
 	ends := cmp.Or(a.config.Logout.After, a.config.Logout.Path)
 	first, then := ends, ends // for browsers, and for scripts
-	if !a.config.Logout.Local && a.logoutURL(r, departure{at: gone.at}) != "" {
+	if !a.config.Logout.Local && a.logoutURL(r, origin, departure{at: gone.at}) != "" {
 		a.hints.keepDeparture(w, r, gone)
 		first, then = a.config.Logout.Path, a.config.Logout.Path+"?"+onward
 	} else {
@@ -88,7 +92,7 @@ func (a *Authenticator) logout(w http.ResponseWriter, r *http.Request) error {
 const onward = "continue"
 
 // logoutPage serves a GET of the logout route. It ends no session.
-func (a *Authenticator) logoutPage(w http.ResponseWriter, r *http.Request) error {
+func (a *Authenticator) logoutPage(w http.ResponseWriter, r *http.Request, origin string) error {
 	if isPrefetch(r) { // use nothing up: browsers discard this response
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return nil
@@ -98,7 +102,7 @@ func (a *Authenticator) logoutPage(w http.ResponseWriter, r *http.Request) error
 	}
 	gone, leaving := a.hints.departure(r)
 	if r.URL.RawQuery == onward && r.Method == http.MethodGet && mayNavigate(r) {
-		a.leadOn(w, r, gone, leaving)
+		a.leadOn(w, r, origin, gone, leaving)
 		return nil
 	}
 	if site := r.Header.Get("Sec-Fetch-Site"); leaving && (site == "" || site == "same-origin" || site == "none") { // the provider redirects here
@@ -114,10 +118,10 @@ func (a *Authenticator) logoutPage(w http.ResponseWriter, r *http.Request) error
 }
 
 // leadOn redirects the browser to its provider's logout, if it has just logged out here.
-func (a *Authenticator) leadOn(w http.ResponseWriter, r *http.Request, gone departure, leaving bool) {
+func (a *Authenticator) leadOn(w http.ResponseWriter, r *http.Request, origin string, gone departure, leaving bool) {
 	to := ""
 	if leaving {
-		to = cmp.Or(a.logoutURL(r, a.hints.withHint(r, gone)), a.config.Logout.After)
+		to = cmp.Or(a.logoutURL(r, origin, a.hints.withHint(r, gone)), a.config.Logout.After)
 		a.hints.dropCarried(w, r)
 	}
 	redirect(w, cmp.Or(to, a.config.Logout.Path))
@@ -150,7 +154,11 @@ func (a *Authenticator) mayLogOut(r *http.Request) (bool, error) {
 // [*Error], and has been logged.
 func (a *Authenticator) EndSession(w http.ResponseWriter, r *http.Request) (providerURL string, err error) {
 	noStore(w)
-	gone, err := a.leave(w, r, byApplication, nil)
+	origin, err := a.hosts.originFor(r)
+	if err != nil {
+		return "", a.report(w, r, err)
+	}
+	gone, err := a.leave(w, r, origin, byApplication, nil)
 	if err != nil {
 		return "", a.report(w, r, err)
 	}
@@ -158,14 +166,14 @@ func (a *Authenticator) EndSession(w http.ResponseWriter, r *http.Request) (prov
 	if gone.at != nil {
 		a.hints.cookies.Remove(w, a.hints.name) // also if the handler's path does not get it
 	}
-	return a.logoutURL(r, gone), nil
+	return a.logoutURL(r, origin, gone), nil
 }
 
 // leave ends a browser's session here, first that of the application if endTheirs is not
 // nil. The browser still has the hint of the session.
-func (a *Authenticator) leave(w http.ResponseWriter, r *http.Request, by string, endTheirs HandlerFunc) (departure, error) {
-	if err := a.crossOrigin.Check(r); err != nil {
-		return departure{}, fail(codeCrossOrigin, err)
+func (a *Authenticator) leave(w http.ResponseWriter, r *http.Request, origin, by string, endTheirs HandlerFunc) (departure, error) {
+	if err := checkOrigin(r, origin); err != nil {
+		return departure{}, err
 	}
 	session, err := a.sessions.load(r)
 	if err != nil {
@@ -191,16 +199,16 @@ func (a *Authenticator) leave(w http.ResponseWriter, r *http.Request, by string,
 }
 
 // logoutURL returns the URL at which a session ends at its provider, or an empty string.
-func (a *Authenticator) logoutURL(r *http.Request, gone departure) string {
+func (a *Authenticator) logoutURL(r *http.Request, origin string, gone departure) string {
 	if gone.at == nil {
 		return ""
 	}
-	return gone.at.logoutURL(r.Context(), gone.idToken, a.afterLogout())
+	return gone.at.logoutURL(r.Context(), gone.idToken, a.afterLogout(origin))
 }
 
 // afterLogout returns the post-logout redirect URI.
-func (a *Authenticator) afterLogout() string {
-	return a.origin + cmp.Or(a.config.Logout.After, a.config.Logout.Path)
+func (a *Authenticator) afterLogout(origin string) string {
+	return origin + cmp.Or(a.config.Logout.After, a.config.Logout.Path)
 }
 
 // endSession ends a browser's session, and returns its tokens, or nil. If it returns an

@@ -33,6 +33,7 @@ const hintKeySize = 22
 // session has ended. During the session, the key is derived from its id.
 type logoutHints struct {
 	sealer        *seal.Sealer
+	hosts         *hosts
 	name          string        // of the cookie with the hint
 	last          string        // of the cookie with the key of the last session
 	inStore       string        // of the cookie with the place in the Store
@@ -40,13 +41,17 @@ type logoutHints struct {
 	own           bool          // the sessions are the application's
 	registrations registrations // a hint is sealed under its provider's id, so that no other provider gets it
 	cookies       vault.Kind    // of the logout path
-	everywhere    vault.Kind
-	store         vault.Vault // for hints that are too large for a cookie; nil: no Store
+	ofSession     vault.Kind    // of all paths, and of all hosts that share sessions
+	everywhere    vault.Kind    // of all paths of one host
+	store         vault.Vault   // for hints that are too large for a cookie; nil: no Store
 	lifetime      time.Duration
 	now           func() time.Time
 	log           func(*http.Request, *Error)
 	logger        *slog.Logger
 }
+
+// of returns the sealer for sessions on the host of r.
+func (h *logoutHints) of(r *http.Request) seal.HostSealer { return h.sealer.For(h.hosts.ofSession(r)) }
 
 // hintKey returns a session's key for cookies and seals. It does not reveal the session's
 // id.
@@ -60,7 +65,7 @@ func (h *logoutHints) save(w http.ResponseWriter, r *http.Request, of *session, 
 	}
 	h.forgetDeparture(w, r)
 	key := hintKey(of)
-	h.everywhere.Keep(w, h.last, key+h.origin(key, of), h.life(of))
+	h.ofSession.Keep(w, h.last, key+h.origin(r, key, of), h.life(of))
 	h.keep(w, r, of, idToken, func(w http.ResponseWriter, r *http.Request, value string) error {
 		return h.replace(w, r, of, value)
 	})
@@ -84,7 +89,7 @@ func (h *logoutHints) renew(w http.ResponseWriter, r *http.Request, of *session,
 }
 
 func (h *logoutHints) keep(w http.ResponseWriter, r *http.Request, of *session, idToken string, inStore func(http.ResponseWriter, *http.Request, string) error) {
-	value := h.sealer.Seal(hintName(of.registration, hintKey(of)), seal.AppendToken(make([]byte, 0, len(idToken)), idToken))
+	value := h.of(r).Seal(hintName(of.registration, hintKey(of)), seal.AppendToken(make([]byte, 0, len(idToken)), idToken))
 	if len(value) <= vault.MaxValue {
 		h.cookies.Keep(w, h.name, value, h.life(of))
 		h.erase(w, r)
@@ -140,13 +145,13 @@ func (h *logoutHints) withHint(r *http.Request, gone departure) departure {
 		may = registrations{gone.at}
 	}
 	value, _ := vault.Value(r, h.name)
-	at, idToken := h.open(may, gone.key, value)
+	at, idToken := h.open(r, may, gone.key, value)
 	if at == nil && h.store != nil {
 		value, err := h.store.Read(r)
 		if err != nil {
 			h.log(r, errStoreDown(err)) // logout works without a hint
 		}
-		at, idToken = h.open(may, gone.key, value)
+		at, idToken = h.open(r, may, gone.key, value)
 	}
 	if at != nil {
 		gone.at, gone.idToken = at, idToken
@@ -165,19 +170,19 @@ func (h *logoutHints) lastKey(r *http.Request) (key, origin string) {
 
 // origin returns the sealed origin of a session of the application's own: its provider,
 // and its session there. Sessions of pixy have both themselves.
-func (h *logoutHints) origin(key string, of *session) string {
+func (h *logoutHints) origin(r *http.Request, key string, of *session) string {
 	if !h.own {
 		return ""
 	}
 	record := binary.BigEndian.AppendUint64(nil, mark(of.registration.id))
-	return h.sealer.Seal(h.last+" "+key, append(record, providerSessionKey(of.user.Issuer, of.client, of.sid)...))
+	return h.of(r).Seal(h.last+" "+key, append(record, providerSessionKey(of.user.Issuer, of.client, of.sid)...))
 }
 
 // lastOrigin returns where the browser's last session of the application's own comes
 // from: its registration and its providerSessionKey. It returns nil and "" if unknown.
 func (h *logoutHints) lastOrigin(r *http.Request) (at *registration, sessionKey string) {
 	key, origin := h.lastKey(r)
-	record, ok := h.sealer.Open(h.last+" "+key, origin)
+	record, ok := h.of(r).Open(h.last+" "+key, origin)
 	if !ok || len(record) < 8 {
 		return nil, ""
 	}
@@ -189,7 +194,7 @@ func (h *logoutHints) lastOrigin(r *http.Request) (at *registration, sessionKey 
 // comes from a login at at, and an empty string otherwise.
 func (h *logoutHints) lastAt(r *http.Request, at *registration) (sessionKey string) {
 	key, origin := h.lastKey(r)
-	record, ok := h.sealer.Open(h.last+" "+key, origin)
+	record, ok := h.of(r).Open(h.last+" "+key, origin)
 	if !ok || len(record) < 8 || mark(at.id) != seal.Uint64At(record, 0) {
 		return ""
 	}
@@ -198,9 +203,9 @@ func (h *logoutHints) lastAt(r *http.Request, at *registration) (sessionKey stri
 
 // open returns the registration and the ID token that are sealed in value under key. It
 // returns nil and "" if value does not open.
-func (h *logoutHints) open(may registrations, key, value string) (*registration, string) {
+func (h *logoutHints) open(r *http.Request, may registrations, key, value string) (*registration, string) {
 	for _, at := range may {
-		record, ok := h.sealer.Open(hintName(at, key), value)
+		record, ok := h.of(r).Open(hintName(at, key), value)
 		if !ok {
 			continue
 		}
@@ -225,7 +230,7 @@ func (h *logoutHints) dropCarried(w http.ResponseWriter, r *http.Request) {
 		h.cookies.Remove(w, h.name)
 	}
 	if vault.Has(r, h.last) {
-		h.everywhere.Remove(w, h.last)
+		h.ofSession.Remove(w, h.last)
 	}
 	h.forgetDeparture(w, r)
 	h.erase(w, r)
@@ -235,7 +240,7 @@ func (h *logoutHints) dropCarried(w http.ResponseWriter, r *http.Request) {
 func (h *logoutHints) erase(w http.ResponseWriter, r *http.Request) {
 	if h.store == nil {
 		if vault.Has(r, h.inStore) { // from when there was a Store
-			h.everywhere.Remove(w, h.inStore)
+			h.ofSession.Remove(w, h.inStore)
 		}
 		return
 	}
@@ -276,19 +281,19 @@ type departure struct {
 func (h *logoutHints) keepDeparture(w http.ResponseWriter, r *http.Request, gone departure) {
 	record := binary.BigEndian.AppendUint64(nil, uint64(h.now().UnixNano()))
 	record = append(binary.BigEndian.AppendUint64(record, mark(gone.at.id)), gone.key...)
-	h.everywhere.Set(w, h.leaving, h.sealer.Seal(h.leaving, record), departureLasts)
+	h.everywhere.Set(w, h.leaving, h.of(r).Seal(h.leaving, record), departureLasts)
 	if hint, ok := vault.Value(r, h.name); ok {
 		h.cookies.Set(w, h.name, hint, departureLasts)
 	}
 	if last, ok := vault.Value(r, h.last); ok {
-		h.everywhere.Set(w, h.last, last, departureLasts)
+		h.ofSession.Set(w, h.last, last, departureLasts)
 	}
 }
 
 // departure returns the departure that this browser keeps, without its hint, or false.
 func (h *logoutHints) departure(r *http.Request) (departure, bool) {
 	value, _ := vault.Value(r, h.leaving)
-	record, ok := h.sealer.Open(h.leaving, value)
+	record, ok := h.of(r).Open(h.leaving, value)
 	if !ok || len(record) < 16 {
 		return departure{}, false
 	}

@@ -107,14 +107,14 @@ func (a *Authenticator) hand(t *turn, of *outcome, next landing) error {
 	a.eraseOurs(t.w, t.r)
 	started := of.session
 	a.hints.save(t.w, t.r, &started, of.idToken)
-	a.landings.save(t.w, next)
+	a.landings.save(t.w, t.r, next)
 	login, user := *of.login, *of.login.User
 	login.User = &user // each callback has its own
 	answered, err := a.config.Sessions.Own.Start(t.w, t.r, &login)
 	if err != nil {
 		header["Set-Cookie"] = before
 		next.unfinished = true // so that a reload starts the session
-		a.landings.save(t.w, next)
+		a.landings.save(t.w, t.r, next)
 		return errOfApplication("Sessions.Own.Start", err, codeLoginRefused, codeLoginLater)
 	}
 	if !answered {

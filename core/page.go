@@ -57,9 +57,9 @@ type PageConfig struct {
 func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err error) {
 	failure := asError(a.report(w, r, err))
 	if failure.loginURL == "" && errors.Is(failure, ErrNoSession) {
-		failure.loginURL = a.loginURL(nil, a.pageOf(r))
+		failure.loginURL = a.loginURL(r, nil, a.pageOf(r))
 	} else if failure.loginURL == "" && errors.Is(failure, ErrNoToken) && a.tokens.kept {
-		failure.loginURL = a.loginURL(a.providerOf(r), a.pageOf(r))
+		failure.loginURL = a.loginURL(r, a.providerOf(r), a.pageOf(r))
 	}
 	language := a.languageOf(r)
 	failure.Public = publicText(failure, language)
@@ -129,7 +129,7 @@ func (a *Authenticator) serveOneMoment(w http.ResponseWriter, r *http.Request, t
 func (a *Authenticator) serveLogoutPage(w http.ResponseWriter, r *http.Request, user bool) {
 	language := a.languageOf(r)
 	shown := page.Page{Title: language.Say("You are logged out"), Head: turboReload,
-		Main: `<nav><a class="main" href="` + html.EscapeString(a.loginURL(nil, "")) + `">` + language.HTML("Log in") + "</a>" + a.homeLink(language) + "</nav>"}
+		Main: `<nav><a class="main" href="` + html.EscapeString(a.loginURL(r, nil, "")) + `">` + language.HTML("Log in") + "</a>" + a.homeLink(language) + "</nav>"}
 	if user {
 		shown.Title, shown.Form = language.Say("Log out?"), true
 		shown.Main = `<form method="post" action="` + html.EscapeString(a.config.Logout.Path) + `"><button class="main">` + language.HTML("Log out") + "</button>" + a.homeLink(language) + "</form>"

@@ -74,11 +74,11 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nee
 		return nil, err
 	}
 	if session == nil {
-		return nil, a.errNoSession(need)
+		return nil, a.errNoSession(r, need)
 	}
 	tokens, err := a.refresher.guard(w, r, session)
 	if errors.Is(err, ErrNoSession) {
-		err = a.errNoSession(need)
+		err = a.errNoSession(r, need)
 		a.landings.forgetAll(w, r)
 	}
 	if err != nil {
@@ -96,12 +96,12 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nee
 
 // errNoSession is the error for an anonymous request. Its login URL asks for a login that
 // meets need.
-func (a *Authenticator) errNoSession(need Requirement) *Error {
+func (a *Authenticator) errNoSession(r *http.Request, need Requirement) *Error {
 	err := errNoSession(a.signInPath())
 	if need.bindsLogin() {
 		err.needs.Require = need
 		if a.config.Pages.SignInPath == "" {
-			err.loginURL = a.loginURLWith(nil, err.needs)
+			err.loginURL = a.loginURLWith(r, nil, err.needs)
 		}
 	}
 	return err
@@ -144,6 +144,12 @@ func (a *Authenticator) challenge(t *turn, err error) error {
 		options = LoginOptions{guarded: true} // a Requirement is met by a step-up, after the login
 	}
 	navigation, htmx := isNavigation(t.r), isHTMX(t.r)
+	if navigation || htmx {
+		if err := a.checkHost(t); err != nil {
+			t.at = nil
+			return err
+		}
+	}
 	if (!htmx || t.r.Header.Get("HX-Boosted") == "true") && a.loadInFull(t.w, t.r) {
 		return nil
 	}
@@ -168,7 +174,7 @@ func (a *Authenticator) challenge(t *turn, err error) error {
 		return a.begin(t, options, false)
 	}
 	if htmx {
-		t.w.Header().Set("HX-Redirect", a.loginURLWith(t.at, options))
+		t.w.Header().Set("HX-Redirect", a.loginURLWith(t.r, t.at, options))
 	} else if sendsForm(t.r) {
 		err = withLostInput(err)
 	}
@@ -201,7 +207,8 @@ func (a *Authenticator) pageOf(r *http.Request) string {
 // pageBefore returns the page of this application that made the request, or an empty
 // string.
 func (a *Authenticator) pageBefore(r *http.Request) string {
-	if page, ok := strings.CutPrefix(r.Header.Get("Referer"), a.origin); ok && strings.HasPrefix(page, "/") {
+	origin := a.hosts.originIn(r)
+	if page, ok := strings.CutPrefix(r.Header.Get("Referer"), origin); ok && origin != "" && strings.HasPrefix(page, "/") {
 		return page
 	}
 	return ""

@@ -37,6 +37,9 @@ func (a *Authenticator) BackChannelLogout(w http.ResponseWriter, r *http.Request
 }
 
 func (a *Authenticator) endByToken(t *turn) error {
+	if err := a.checkHost(t); err != nil {
+		return err
+	}
 	if t.r.Method != http.MethodPost {
 		return errMethod(t.w, http.MethodPost)
 	}
@@ -189,6 +192,9 @@ func (a *Authenticator) FrontChannelLogout(w http.ResponseWriter, r *http.Reques
 }
 
 func (a *Authenticator) logoutInFrame(w http.ResponseWriter, r *http.Request) error {
+	if _, err := a.hosts.originFor(r); err != nil {
+		return err
+	}
 	if r.Method != http.MethodGet {
 		return errMethod(w, http.MethodGet)
 	}

@@ -177,7 +177,7 @@ func (f *refresher) adopt(w http.ResponseWriter, r *http.Request, found *session
 func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, fresh *tokens) {
 	of.refreshDue = instantOf(fresh.RefreshDue)
 	held := vault.Hold()
-	err := f.tokens.vault.Renew(held, r, f.tokens.seal(of, fresh), of.life(f.now()))
+	err := f.tokens.vault.Renew(held, r, f.tokens.seal(r, of, fresh), of.life(f.now()))
 	if !errors.Is(err, vault.ErrTooLarge) {
 		if err != nil {
 			f.report(r.Context(), of.registration, errStoreDown(err))
@@ -242,7 +242,7 @@ func (a *Authenticator) Refresh(w http.ResponseWriter, r *http.Request) error {
 		err = a.refresher.demand(w, r, found)
 	}
 	if errors.Is(err, ErrNoSession) {
-		err = a.errNoSession(Requirement{})
+		err = a.errNoSession(r, Requirement{})
 	}
 	return a.report(w, r, err)
 }

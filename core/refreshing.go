@@ -56,7 +56,7 @@ func (f *refresher) refreshOnce(ctx context.Context, of *owner, held *tokens, wa
 	if err := f.failure(key, outcome); err != nil {
 		return nil, err
 	}
-	fresh := f.tokens.open(key, outcome)
+	fresh := openTokens(f.tokens.sealer.For(""), key, outcome)
 	if fresh == nil {
 		return nil, errRefreshesDown(errors.New("an outcome does not open; check that all replicas have each other's session keys"))
 	}
@@ -158,7 +158,7 @@ func (f *refresher) keep(ctx context.Context, of *owner, key, outcome string) {
 	if of.keep == nil {
 		return
 	}
-	if fresh := f.tokens.open(key, outcome); fresh != nil {
+	if fresh := openTokens(f.tokens.sealer.For(""), key, outcome); fresh != nil {
 		of.keep(ctx, fresh)
 	}
 }

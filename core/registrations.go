@@ -93,7 +93,7 @@ func (a *Authenticator) toRegister(at *registration) Registration {
 	p := &at.config
 	r := Registration{
 		Provider: p.Name, Issuer: p.Issuer, ClientID: p.ClientID,
-		RedirectURIs: []string{p.RedirectURL}, ResponseTypes: []string{"code"}, GrantTypes: []string{"authorization_code"},
+		RedirectURIs: a.hosts.everywhere(func(origin string) string { return a.hosts.redirectURL(p.RedirectURL, origin) }), ResponseTypes: []string{"code"}, GrantTypes: []string{"authorization_code"},
 		Scope: strings.Join(p.Scopes, " "), IDTokenSignedResponseAlg: p.Checks.SigningAlg,
 	}
 	a.registerClient(&r, p)
@@ -104,9 +104,9 @@ func (a *Authenticator) toRegister(at *registration) Registration {
 		return r
 	}
 	if !a.config.Logout.Local {
-		r.PostLogoutRedirectURIs = []string{a.afterLogout()}
+		r.PostLogoutRedirectURIs = a.hosts.everywhere(a.afterLogout)
 	}
-	if strings.HasPrefix(a.origin, "https:") {
+	if a.hosts.scheme == "https" {
 		r.InitiateLoginURI = a.urlOf(http.MethodGet, a.config.Pages.LoginPath)
 	}
 	r.BackChannelLogoutURI = a.urlOf(http.MethodPost, a.config.Logout.BackChannelPath)
@@ -125,7 +125,7 @@ func (a *Authenticator) registerClient(r *Registration, p *Provider) {
 		r.TokenEndpointAuthSigningAlg = c.signingAlg()
 	}
 	if keys, _ := p.publicKeys(); len(keys) > 0 && a.config.KeysPath != "" {
-		r.JWKSURI = a.origin + a.config.KeysPath
+		r.JWKSURI = a.hosts.own + a.config.KeysPath
 	} else if len(keys) > 0 {
 		r.JWKS, _ = json.Marshal(provider.PublishedKeys{Keys: keys}) // New has marshaled them
 	}
@@ -199,7 +199,7 @@ func (a *Authenticator) urlOf(method, path string) string {
 	if !slices.ContainsFunc(a.routes, func(route Route) bool { return route.Method == method && route.Path == path }) {
 		return ""
 	}
-	return a.origin + path
+	return a.hosts.own + path
 }
 
 // String returns the URIs to register, one on each line, by their names in RFC 7591.

@@ -127,7 +127,7 @@ func newSessionSealer(keys keyring) (sessionSealer, error) {
 	return sessionSealer{record: record, claims: claims}, errors.Join(err1, err2)
 }
 
-func (s sessionSealer) seal(of *session) (string, error) {
+func (s sessionSealer) seal(hosts string, of *session) (string, error) {
 	object, err := of.user.claims.unseal() // they may be sealed with an old key
 	if err != nil {
 		return "", err
@@ -136,16 +136,17 @@ func (s sessionSealer) seal(of *session) (string, error) {
 	if object != "" {
 		claims = s.claims.Seal("", []byte(object))
 	}
-	return s.record.Seal(claims, of.encode()) + "." + claims, nil
+	return s.record.For(hosts).Seal(claims, of.encode()) + "." + claims, nil
 }
 
-// open returns the session that was sealed. It returns false if value does not open.
-func (s sessionSealer) open(value string) (*session, bool) {
+// open returns the session that was sealed for the same hosts. It returns false if value
+// does not open.
+func (s sessionSealer) open(hosts, value string) (*session, bool) {
 	sealed, claims, ok := strings.Cut(value, ".")
 	if !ok {
 		return nil, false
 	}
-	record, ok := s.record.Open(claims, sealed)
+	record, ok := s.record.For(hosts).Open(claims, sealed)
 	if !ok {
 		return nil, false
 	}

@@ -35,21 +35,21 @@ func (a *Authenticator) sendLinkLater(t *turn, options LoginOptions) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.r.Context()), linkTimeout)
-	r, typed := t.r.Clone(ctx), t.typed
+	r, origin, typed := t.r.Clone(ctx), t.origin, t.typed
 	r.Body = http.NoBody // the server closes that of t.r
 	go func() {
 		defer func() {
 			cancel()
 			<-a.links
 		}()
-		if err := a.sendLink(r, typed, options); err != nil {
+		if err := a.sendLink(r, origin, typed, options); err != nil {
 			a.log(r, asError(err))
 		}
 	}()
 }
 
 // sendLink sends a link if there is a login for what was typed.
-func (a *Authenticator) sendLink(r *http.Request, typed string, options LoginOptions) (err error) {
+func (a *Authenticator) sendLink(r *http.Request, origin, typed string, options LoginOptions) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil { // net/http does not recover panics here, so the program would end
 			err = fail(codeLookup, fmt.Errorf("panic: %s\n%s", redactTyped(fmt.Sprint(cause), typed), debug.Stack()))
@@ -65,7 +65,7 @@ func (a *Authenticator) sendLink(r *http.Request, typed string, options LoginOpt
 	if err != nil || at == nil {
 		return err
 	}
-	link := a.origin + a.loginURLWith(at, options.withTyped(typed))
+	link := origin + a.loginURLWith(r, at, options.withTyped(typed))
 	if err := a.config.Lookup.SendLink(r.Context(), typed, link); err != nil {
 		return fail(codeLookup, fmt.Errorf("Lookup.SendLink: %w", err))
 	}

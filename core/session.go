@@ -137,6 +137,7 @@ type sessionKeeper struct {
 	cookie        string // name of the first one
 	vault         vault.Vault
 	sealer        sessionSealer
+	hosts         *hosts
 	registrations registrations // a session of no registration counts as none
 	lookup        *lookup
 	revocations   Revocations   // nil: none
@@ -158,7 +159,7 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	if sealed == "" {
 		return nil, nil
 	}
-	found, ok := s.sealer.open(sealed)
+	found, ok := s.sealer.open(s.hosts.ofSession(r), sealed)
 	if !ok {
 		return nil, nil
 	}
@@ -230,7 +231,7 @@ func (s *sessionKeeper) begin(at *registration, who *identity) *session {
 
 // start stores the session of begin. If the store has ids, it uses a new one.
 func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *session) error {
-	sealed, err := s.sealer.seal(fresh)
+	sealed, err := s.sealer.seal(s.hosts.ofSession(r), fresh)
 	if err != nil {
 		return err
 	}
@@ -268,7 +269,7 @@ func (s *sessionKeeper) used(found *session) session {
 
 // renew stores a changed session.
 func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *session) error {
-	sealed, err := s.sealer.seal(found)
+	sealed, err := s.sealer.seal(s.hosts.ofSession(r), found)
 	if err != nil {
 		return err
 	}

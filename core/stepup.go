@@ -163,14 +163,14 @@ func (a *Authenticator) errStepUp(r *http.Request, found *session, need Requirem
 	}
 	if found.raised == fingerprint(a.returnTo(a.requestedURL(r))) && instantOf(a.now()).since(found.seen) < stepUpPause {
 		failure := fail(provider.CodeStepUpFailed, errors.New("a login that was made for this page is not good enough for it"))
-		failure.loginURL = a.loginURLWith(at, LoginOptions{ReturnTo: a.requestedURL(r), AuthParams: needs.AuthParams, Require: need})
+		failure.loginURL = a.loginURLWith(r, at, LoginOptions{ReturnTo: a.requestedURL(r), AuthParams: needs.AuthParams, Require: need})
 		return failure
 	}
 	// The status is that of RFC 9470 section 3. The problem details have its challenge.
 	// There is no WWW-Authenticate header: the only registered scheme for it is Bearer,
 	// and this asks for another login, not for another token.
 	failure := fail(codeStepUp, nil)
-	failure.loginURL, failure.needs = a.loginURLWith(at, needs), needs
+	failure.loginURL, failure.needs = a.loginURLWith(r, at, needs), needs
 	return failure
 }
 

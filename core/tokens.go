@@ -96,7 +96,8 @@ func decodeTokens(b string) (*tokens, bool) {
 // tokenKeeper keeps the tokens of sessions.
 type tokenKeeper struct {
 	vault  vault.Vault
-	sealer *seal.Sealer
+	sealer *seal.Sealer // also of the outcomes of refreshes, which are for no host
+	hosts  *hosts
 	kept   bool // Tokens.Keep; false: there are no tokens
 }
 
@@ -109,12 +110,16 @@ func (k *tokenKeeper) load(r *http.Request, of *session) (*tokens, error) {
 	if err != nil {
 		return nil, errStoreDown(err)
 	}
-	return k.open(string(of.id[:]), sealed), nil
+	return openTokens(k.of(r), string(of.id[:]), sealed), nil
 }
 
-// open returns the tokens that were sealed under name, or nil if sealed does not open.
-func (k *tokenKeeper) open(name, sealed string) *tokens {
-	record, ok := k.sealer.Open(name, sealed)
+// of returns the sealer for the tokens of sessions on the host of r.
+func (k *tokenKeeper) of(r *http.Request) seal.HostSealer { return k.sealer.For(k.hosts.ofSession(r)) }
+
+// openTokens returns the tokens that were sealed under name, or nil if sealed does not
+// open.
+func openTokens(sealer seal.HostSealer, name, sealed string) *tokens {
+	record, ok := sealer.Open(name, sealed)
 	if !ok {
 		return nil
 	}
@@ -125,8 +130,8 @@ func (k *tokenKeeper) open(name, sealed string) *tokens {
 	return t
 }
 
-func (k *tokenKeeper) seal(of *session, t *tokens) string {
-	return k.sealer.Seal(string(of.id[:]), t.kept().encode())
+func (k *tokenKeeper) seal(r *http.Request, of *session, t *tokens) string {
+	return k.of(r).Seal(string(of.id[:]), t.kept().encode())
 }
 
 // start stores the tokens of a session that is about to begin. If tokens are not kept,
@@ -136,7 +141,7 @@ func (k *tokenKeeper) start(w http.ResponseWriter, r *http.Request, of *session,
 		return k.end(w, r)
 	}
 	of.refreshDue = instantOf(t.RefreshDue)
-	switch err := k.vault.Create(w, r, k.seal(of, t), life); {
+	switch err := k.vault.Create(w, r, k.seal(r, of, t), life); {
 	case errors.Is(err, vault.ErrTooLarge):
 		return errTokensTooLarge(err)
 	case err != nil:

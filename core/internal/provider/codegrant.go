@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net/url"
@@ -37,11 +38,11 @@ func ReservedParam(name string) bool {
 
 // commonParams returns the parameters of the authorization request that do not depend on
 // the attempt (RFC 6749 section 4.1.1). Those in more replace those of AuthParams.
-func (g *codeGrant) commonParams(m *metadata, more url.Values) url.Values {
+func (g *codeGrant) commonParams(m *metadata, redirectURL string, more url.Values) url.Values {
 	query := url.Values{
 		"response_type": {"code"},
 		"client_id":     {g.config.ClientID},
-		"redirect_uri":  {g.config.RedirectURL},
+		"redirect_uri":  {redirectURL},
 	}
 	if len(g.config.Scopes) > 0 {
 		query.Set("scope", strings.Join(g.config.Scopes, " "))
@@ -57,6 +58,10 @@ func (g *codeGrant) commonParams(m *metadata, more url.Values) url.Values {
 	return query
 }
 
+// redirectURL returns the redirect_uri of a login, in its authorization request and in its
+// token request, which must be equal (RFC 6749 section 4.1.3).
+func (g *codeGrant) redirectURL(a Request) string { return cmp.Or(a.RedirectURL, g.config.RedirectURL) }
+
 // AuthorizationURL implements [Provider].
 func (g *codeGrant) AuthorizationURL(ctx context.Context, a Request, more url.Values) (string, error) {
 	m, err := g.metadata.get(ctx)
@@ -69,7 +74,7 @@ func (g *codeGrant) AuthorizationURL(ctx context.Context, a Request, more url.Va
 	if !m.pushes && m.requestAlg == "" {
 		return g.plainRequest(m, a, more)
 	}
-	params := g.commonParams(m, more)
+	params := g.commonParams(m, g.redirectURL(a), more)
 	params.Set("state", a.State)
 	params.Set("code_challenge_method", "S256")
 	params.Set("code_challenge", a.Challenge())
@@ -101,8 +106,8 @@ func (g *codeGrant) AuthorizationURL(ctx context.Context, a Request, more url.Va
 // a query.
 func (g *codeGrant) plainRequest(m *metadata, a Request, more url.Values) (string, error) {
 	common := m.commonRequest
-	if len(more) > 0 {
-		common = WithQuery(m.AuthorizationEndpoint, g.commonParams(m, more))
+	if to := g.redirectURL(a); len(more) > 0 || to != g.config.RedirectURL {
+		common = WithQuery(m.AuthorizationEndpoint, g.commonParams(m, to, more))
 	}
 	to := common + "&state=" + a.State + "&code_challenge_method=S256&code_challenge=" + a.Challenge()
 	if g.isOpenID() {
@@ -144,7 +149,7 @@ func (g *codeGrant) prepare(m *metadata) error {
 	if m.responseMode, err = g.config.responseMode(m); err != nil {
 		return err
 	}
-	m.commonRequest = WithQuery(m.AuthorizationEndpoint, g.commonParams(m, nil))
+	m.commonRequest = WithQuery(m.AuthorizationEndpoint, g.commonParams(m, g.config.RedirectURL, nil))
 	if err := g.prepareRequest(m); err != nil {
 		return err
 	}

@@ -117,6 +117,9 @@ type Request struct {
 	ACR      string // acr_values, one of which is required; empty: any
 	Required bool   // MaxAge and ACR come from a Requirement of the application, not from AuthParams
 	Begun    time.Time
+
+	// RedirectURL replaces that of the Config. Empty: that of the Config.
+	RedirectURL string
 }
 
 // Challenge returns the S256 code challenge (RFC 7636 section 4.2).

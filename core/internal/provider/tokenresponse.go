@@ -30,7 +30,7 @@ type tokenResponse struct {
 // It uses the code once, with the verifier, and with the DPoP key of the login.
 func (g *codeGrant) exchange(ctx context.Context, m *metadata, code string, a Request) (*tokenResponse, error) {
 	return g.requestToken(ctx, m, g.bindingKey(a.Key), url.Values{
-		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {g.config.RedirectURL}, "code_verifier": {a.Verifier},
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {g.redirectURL(a)}, "code_verifier": {a.Verifier},
 	}, code, a.Verifier)
 }
 

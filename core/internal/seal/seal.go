@@ -61,18 +61,45 @@ func New(info string, sessionKeys ...[]byte) (*Sealer, error) {
 
 // Seal encrypts plaintext. Only Open with the same name, purpose and key returns it: the
 // name is the additional data.
-func (s *Sealer) Seal(name string, plaintext []byte) string {
-	key := s.keys[0]
-	sealed := make([]byte, 0, sealOverhead+len(plaintext))
-	sealed = append(sealed, key.id[:]...)
-	sealed = key.aead.Seal(sealed, nil, plaintext, []byte(name))
-	return base64url.Encode(sealed)
-}
+func (s *Sealer) Seal(name string, plaintext []byte) string { return s.For("").Seal(name, plaintext) }
 
 // Open returns the plaintext that was sealed under name. It returns false for every
 // other value: modified, cut off, or sealed with another key, under another name or for
 // another purpose. It does not say which, so that an attacker learns nothing.
 func (s *Sealer) Open(name, value string) (plaintext string, ok bool) {
+	return s.For("").Open(name, value)
+}
+
+// For returns a Sealer whose values are for some hosts only. It opens only what was sealed
+// for the same hosts, which are text without line breaks. It costs nothing, unlike a key
+// for each host. If hosts is empty, it opens and seals what s does.
+func (s *Sealer) For(hosts string) HostSealer { return HostSealer{s.keys, hosts} }
+
+// A HostSealer is a [Sealer] for some hosts, which are part of the additional data.
+type HostSealer struct {
+	keys  []sealKey
+	hosts string
+}
+
+// Seal is like [Sealer.Seal].
+func (s HostSealer) Seal(name string, plaintext []byte) string {
+	key := s.keys[0]
+	sealed := make([]byte, 0, sealOverhead+len(plaintext))
+	sealed = append(sealed, key.id[:]...)
+	sealed = key.aead.Seal(sealed, nil, plaintext, s.appendName(nil, name))
+	return base64url.Encode(sealed)
+}
+
+// appendName appends the additional data of a value.
+func (s HostSealer) appendName(b []byte, name string) []byte {
+	if s.hosts != "" {
+		b = append(append(b, s.hosts...), '\n')
+	}
+	return append(b, name...)
+}
+
+// Open is like [Sealer.Open].
+func (s HostSealer) Open(name, value string) (plaintext string, ok bool) {
 	if len(value) < base64url.EncodedLen(sealOverhead) {
 		return "", false
 	}
@@ -85,7 +112,7 @@ func (s *Sealer) Open(name, value string) (plaintext string, ok bool) {
 		if key.id != [keyIDSize]byte(beginning) {
 			continue // one in 65,536 pairs of keys shares an id: then both are tried
 		}
-		if plaintext, ok := key.open(name, value); ok {
+		if plaintext, ok := s.open(key, name, value); ok {
 			return plaintext, true
 		}
 	}
@@ -96,18 +123,20 @@ func (s *Sealer) Open(name, value string) (plaintext string, ok bool) {
 // string is allocated: half of the garbage of a guarded request.
 var workspaces = sync.Pool{New: func() any { return new([]byte) }}
 
-func (k sealKey) open(name, value string) (string, bool) {
+func (s HostSealer) open(key sealKey, name, value string) (string, bool) {
 	workspace := workspaces.Get().(*[]byte)
 	defer workspaces.Put(workspace)
 	// The name is in the buffer too. A separate copy of it would be garbage, as large as
 	// the claims of a session.
-	work, err := base64url.AppendDecode(append((*workspace)[:0], name...), value)
+	work := s.appendName((*workspace)[:0], name)
+	size := len(work)
+	work, err := base64url.AppendDecode(work, value)
 	if err != nil {
 		return "", false
 	}
 	*workspace = work
 	defer clear(work) // the plaintext must not stay in the pool
-	body := work[len(name)+keyIDSize:]
-	plaintext, err := k.aead.Open(body[:0], nil, body, work[:len(name)]) // in place
+	body := work[size+keyIDSize:]
+	plaintext, err := key.aead.Open(body[:0], nil, body, work[:size]) // in place
 	return string(plaintext), err == nil
 }

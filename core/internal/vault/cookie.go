@@ -98,6 +98,7 @@ func WithPrefix(r *http.Request, prefix string) iter.Seq2[string, string] {
 // A Kind is the attributes that cookies share.
 type Kind struct {
 	Path   string
+	Domain string // empty: the cookie is for one host
 	Secure bool
 }
 
@@ -121,9 +122,13 @@ func (k Kind) Keep(w http.ResponseWriter, name, value string, life Life) {
 	if k.Secure {
 		secure = "; Secure"
 	}
+	domain := ""
+	if k.Domain != "" {
+		domain = "; Domain=" + k.Domain
+	}
 	unset(w.Header(), name)
 	w.Header().Add("Set-Cookie",
-		name+"="+value+"; Path="+k.Path+label+age+"; HttpOnly"+secure+"; SameSite=Lax")
+		name+"="+value+"; Path="+k.Path+domain+label+age+"; HttpOnly"+secure+"; SameSite=Lax")
 }
 
 // Remove removes a cookie from the browser.

@@ -20,14 +20,15 @@ const storeKey = "pixy"
 // not through gorilla's registry. The registry modifies the request while others read
 // it, and would return a session that this request has ended.
 type gorillaStore struct {
-	store  gorilla.Store
-	name   string
-	secure bool
+	store   gorilla.Store
+	name    string
+	cookies Kind
 }
 
 // InStore returns a vault that stores a value in store, with its id in the cookie name.
-func InStore(store gorilla.Store, name string, secure bool) Vault {
-	return &gorillaStore{store: store, name: name, secure: secure}
+// The cookie is of the given kind.
+func InStore(store gorilla.Store, name string, cookies Kind) Vault {
+	return &gorillaStore{store: store, name: name, cookies: cookies}
 }
 
 // open returns the store's session. It is new if the request has no cookie, or one that
@@ -167,8 +168,8 @@ func (s *gorillaStore) delete(w http.ResponseWriter, r *http.Request) error {
 // gorilla's own stores are SameSite=None and not HttpOnly.
 func (s *gorillaStore) options(maxAge time.Duration) *gorilla.Options {
 	return &gorilla.Options{
-		Path: "/", MaxAge: int(maxAge.Seconds()),
-		Secure: s.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Path: s.cookies.Path, Domain: s.cookies.Domain, MaxAge: int(maxAge.Seconds()),
+		Secure: s.cookies.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 }
 

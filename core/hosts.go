@@ -1,0 +1,290 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/pixyauth/pixy/core/internal/provider"
+	"github.com/pixyauth/pixy/core/internal/told"
+)
+
+// HostConfig lets one process serve logins on several hosts, such as one for each
+// customer. The zero value means one host, that of [Config.RedirectURL], whatever the Host
+// header says.
+//
+// With Names or Approve, the Host header says on which host a request is, so a proxy must
+// pass it on unchanged. X-Forwarded-Host and Forwarded are not read. Each host has its own
+// callback: [Config.RedirectURL], or [Provider.RedirectURL], with the host replaced. Paths
+// are the same on all hosts. Register all callbacks: see [Authenticator.Registrations].
+//
+// Sessions are good on their own host only. They are sealed for it, so a session or login
+// of another host is none, also if its cookie is copied. A request on an unknown host gets
+// status 421, host_unknown, from the routes of the login, and where a guard would redirect
+// to the login. Nothing is derived from such a host. A guard does not ask whether a host is
+// known, because on an unknown one there are no sessions.
+//
+// Any user of any provider can log in on any host. To let customers log in on their own
+// hosts only, compare [Login.Host] with [Login.Provider] in OnLogin.
+type HostConfig struct {
+	// Names are further hosts, as browsers send them in the Host header, such as
+	// acme.example.com or acme.localhost:8080. The scheme is that of RedirectURL. A default
+	// port is left out. Two hosts must differ in more than the port, which cookies ignore.
+	Names []string
+
+	// Approve reports whether a host that is neither in Names nor that of RedirectURL
+	// belongs to the application. The host has the form of Names, and need not exist. Look
+	// it up, and do not compare suffixes: anyone can send any name. Approve is asked once
+	// for each request of the login's routes, and before a guard redirects to the login. It
+	// is never asked for a request with a session, so a host that is not approved any more
+	// has its sessions until they end.
+	//
+	// With an error the request fails with status 503, lookup_unavailable. Approve must be
+	// safe for concurrent use. Nil: only the hosts of Names are approved.
+	Approve func(ctx context.Context, host string) (bool, error)
+
+	// SharedDomain shares sessions, their tokens and logouts among all hosts of a domain,
+	// such as example.com for app.example.com and acme.example.com. All hosts must be this
+	// domain or below it. The cookies have a Domain attribute, and the prefix __Secure-
+	// instead of __Host-. Logins in progress still belong to one host.
+	//
+	// It costs safety. Every host below the domain gets the session's cookie, also one that
+	// someone else controls, and can then act as the user on all hosts. Every such host can
+	// also set the cookie: it can log a user out, or in as another user. So one host that is
+	// taken over takes over all of them. Use it only if you control every host below the
+	// domain.
+	//
+	// The domain needs two labels or more. Browsers refuse cookies for public suffixes,
+	// such as com, co.uk and localhost; New knows only those of one label. For development,
+	// use app.localhost. Empty: sessions are good on their own host only.
+	SharedDomain string
+}
+
+// hosts know on which hosts browsers reach the application.
+type hosts struct {
+	own     string          // origin of RedirectURL
+	scheme  string          // of all origins
+	plain   bool            // plain http is for any host, not only for loopback
+	several bool            // false: every request is on own, and values are sealed for no host
+	names   map[string]bool // those known from the Config
+	listed  []string        // the same, in order
+	approve func(context.Context, string) (bool, error)
+	domain  string // SharedDomain
+	shared  string // what sessions of the domain are sealed for
+}
+
+// newHosts returns the hosts of a checked Config.
+func newHosts(c *Config, redirectURL *url.URL) *hosts {
+	h := &hosts{own: originOf(redirectURL), scheme: redirectURL.Scheme, plain: c.InsecureHTTP, several: c.Hosts.several(), approve: c.Hosts.Approve}
+	own := strings.TrimPrefix(h.own, h.scheme+"://")
+	h.listed = append([]string{own}, c.Hosts.Names...)
+	h.names = make(map[string]bool, len(h.listed))
+	for _, name := range h.listed {
+		h.names[name] = true
+	}
+	if h.domain = c.Hosts.SharedDomain; h.domain != "" {
+		h.shared = "." + h.domain // no name of a host
+	}
+	return h
+}
+
+func (c *HostConfig) several() bool { return len(c.Names) > 0 || c.Approve != nil }
+
+// originFor returns the origin at which the application is reached, or an error if that of
+// r is not the application's. Everything that has a host in it is derived from the result.
+func (h *hosts) originFor(r *http.Request) (string, error) {
+	if !h.several {
+		return h.own, nil
+	}
+	name, ok := h.nameOf(r)
+	switch {
+	case !ok || h.domain != "" && !isBelow(name, h.domain):
+		return "", errUnknownHost(r)
+	case h.names[name]:
+	case h.approve == nil || h.scheme == "http" && !h.plain && !provider.IsLocal(withoutPort(name)):
+		return "", errUnknownHost(r)
+	default:
+		switch approved, err := h.approve(r.Context(), name); {
+		case err != nil:
+			return "", fail(codeLookup, fmt.Errorf("Hosts.Approve: %w", err))
+		case !approved:
+			return "", errUnknownHost(r)
+		}
+	}
+	return h.scheme + "://" + name, nil
+}
+
+// errUnknownHost is a request on a host that is not the application's. The host comes from
+// outside, so it is logged quoted and shortened.
+func errUnknownHost(r *http.Request) *Error {
+	return fail(codeUnknownHost, fmt.Errorf("the request is on the host %q, which is neither that of RedirectURL nor one of Config.Hosts; if browsers open another one, the proxy must pass the Host header on", told.Clip(r.Host)))
+}
+
+// nameOf returns the host that r names, in the form of HostConfig.Names, or false if that
+// is no name of a host. It approves nothing, and allocates nothing for a usual name.
+func (h *hosts) nameOf(r *http.Request) (string, bool) { return hostName(r.Host, h.scheme) }
+
+// originIn returns the origin that r names, whether it is the application's or not, or "".
+// It is for comparisons with what the same request says.
+func (h *hosts) originIn(r *http.Request) string {
+	if !h.several {
+		return h.own
+	}
+	name, ok := h.nameOf(r)
+	if !ok {
+		return ""
+	}
+	return h.scheme + "://" + name
+}
+
+// of returns what the values of a login on the host of r are sealed for. Without several
+// hosts it is "".
+func (h *hosts) of(r *http.Request) string {
+	if !h.several {
+		return ""
+	}
+	if name, ok := h.nameOf(r); ok {
+		return name
+	}
+	return noHost
+}
+
+// noHost is what values are sealed for if the request names no host. Nobody has any.
+const noHost = "-"
+
+// ofSession is of for sessions and what belongs to them, which all hosts of SharedDomain
+// share.
+func (h *hosts) ofSession(r *http.Request) string {
+	name := h.of(r)
+	if h.shared != "" && isBelow(name, h.domain) {
+		return h.shared
+	}
+	return name
+}
+
+// redirectURL returns the callback of a provider on origin, from the configured one. That
+// is kept byte by byte on its own host, as it is registered.
+func (h *hosts) redirectURL(configured, origin string) string {
+	if origin == h.own {
+		return configured
+	}
+	u, err := url.Parse(configured)
+	if err != nil {
+		return configured // impossible: New has checked it
+	}
+	return origin + u.EscapedPath()
+}
+
+// everywhere returns a URL or path on all hosts that are known from the Config. The first
+// is that of RedirectURL.
+func (h *hosts) everywhere(on func(origin string) string) (urls []string) {
+	for _, name := range h.listed {
+		urls = append(urls, on(h.scheme+"://"+name))
+	}
+	return urls
+}
+
+// checkOrigin returns an error if a page of another origin has sent r (see
+// [http.CrossOriginProtection]). Another host of the application is another origin.
+func checkOrigin(r *http.Request, origin string) error {
+	protection := http.NewCrossOriginProtection()
+	// Without this, Origin is compared with Host, which a proxy may rewrite.
+	if err := protection.AddTrustedOrigin(origin); err != nil {
+		return err
+	}
+	if err := protection.Check(r); err != nil {
+		return fail(codeCrossOrigin, err)
+	}
+	return nil
+}
+
+// hostName returns a Host header in the form in which browsers send it: in lower case,
+// without the default port of scheme. It returns false for everything else than a name, an
+// IPv4 address or an IPv6 address in brackets, with or without a port. Names are ASCII,
+// because browsers convert others, and have no final dot: cookies and certificates do not
+// treat it alike.
+func hostName(header, scheme string) (string, bool) {
+	if len(header) > maxHostName {
+		return "", false
+	}
+	upper := false
+	for i := range len(header) {
+		if c := header[i]; 'A' <= c && c <= 'Z' {
+			upper = true
+		} else if !isHostByte(c) {
+			return "", false
+		}
+	}
+	if upper {
+		header = strings.ToLower(header)
+	}
+	name := strings.TrimSuffix(header, usualPorts[scheme])
+	host, port, hasPort := name, "", false
+	if !strings.HasPrefix(name, "[") {
+		host, port, hasPort = strings.Cut(name, ":")
+	} else if end := strings.IndexByte(name, ']'); end < 0 {
+		return "", false
+	} else if host = name[:end+1]; len(host) < len(name) {
+		port, hasPort = strings.CutPrefix(name[end+1:], ":")
+		if !hasPort {
+			return "", false
+		}
+	}
+	return name, isHost(host) && (!hasPort || isPort(port) && ":"+port != usualPorts[scheme])
+}
+
+// maxHostName is the maximum length of a name in the DNS, and a port, in bytes.
+const maxHostName = 253 + len(":65535")
+
+// isHostByte reports whether a byte may be in a host in lower case.
+func isHostByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == ':' || c == '[' || c == ']'
+}
+
+// isHost reports whether s is a name of labels, or an IP address in the form of browsers.
+func isHost(s string) bool {
+	if inner, ok := strings.CutPrefix(s, "["); ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+		ip := net.ParseIP(inner)
+		return ok && ip != nil && ip.To4() == nil && ip.String() == inner
+	}
+	last := ""
+	for label := range strings.SplitSeq(s, ".") {
+		if last = label; !isDNSLabel(label) {
+			return false
+		}
+	}
+	if strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x") { // browsers read a number as an IPv4 address
+		ip := net.ParseIP(s)
+		return ip != nil && ip.String() == s
+	}
+	return true
+}
+
+func isDNSLabel(s string) bool {
+	return s != "" && len(s) <= 63 && s[0] != '-' && s[len(s)-1] != '-' && !strings.ContainsAny(s, ":[]")
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0 && s[0] != '0'
+}
+
+// withoutPort returns the host of a hostName, without brackets.
+func withoutPort(name string) string {
+	u := url.URL{Host: name}
+	return u.Hostname()
+}
+
+// isBelow reports whether a host, perhaps with a port, is a domain or a name below it.
+func isBelow(name, domain string) bool {
+	if i := strings.LastIndexByte(name, ':'); i >= 0 {
+		name = name[:i]
+	}
+	rest, ok := strings.CutSuffix(name, domain)
+	return ok && (rest == "" || rest[len(rest)-1] == '.')
+}
