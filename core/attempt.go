@@ -74,7 +74,9 @@ type attempt struct {
 	key      string // thumbprint of the DPoP key for the tokens; empty: the current one, if any
 	begun    time.Time
 
-	redirectURL string // of this request's host; not in the record, which opens on one host
+	// Of this request, and not in the record, which opens on one host only:
+	host        string
+	redirectURL string
 }
 
 // newAttempt returns an attempt with a new state, nonce and verifier. Each is 32 random

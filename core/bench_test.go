@@ -23,7 +23,7 @@ func BenchmarkSealSession(b *testing.B) {
 	sealer, session := testSessionSealer(b, keyA), benchSession()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := sealer.seal(session); err != nil {
+		if _, err := sealer.seal("", session); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -31,13 +31,13 @@ func BenchmarkSealSession(b *testing.B) {
 
 func BenchmarkOpenSession(b *testing.B) {
 	sealer := testSessionSealer(b, keyA)
-	value, err := sealer.seal(benchSession())
+	value, err := sealer.seal("", benchSession())
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := sealer.open(value); !ok {
+		if _, ok := sealer.open("", value); !ok {
 			b.Fatal("does not open")
 		}
 	}

@@ -93,7 +93,7 @@ func (a *Authenticator) callback(t *turn) error {
 		}
 		return withAnswer(err, said)
 	}
-	attempt.redirectURL = a.hosts.redirectURL(begunAt.config.RedirectURL, t.origin)
+	a.hosts.bind(attempt, t.origin, begunAt)
 	answer, err := begunAt.answer(t.r.Context(), query)
 	if err != nil {
 		return withAnswer(err, said)

@@ -110,6 +110,10 @@
 //	__Host-pixy-last        a hash of the id of the session that the ID token belongs to; with
 //	                        Sessions.Own, also the sealed origin of that session
 //
+// With [HostConfig.SharedDomain], -session, -tokens, -logout, -hint and -last have the
+// prefix __Secure- and a Domain attribute. With [Config.Hosts], the seals are for the host,
+// or the shared domain, as well.
+//
 // # Errors
 //
 // Every failure is an [*Error]. It is logged once, at Warn, with the code and the
@@ -153,12 +157,15 @@
 //	provider_changed          400     Issuer or ClientID of a looked-up provider changed while the login was under
 //	                                  way; the page begins it again
 //	provider_invalid          503     Lookup.Find returned a provider with a mistake in its fields; the log names them
-//	lookup_unavailable        503     Lookup.Find or Choose returned an error; or, only in the log, SendLink
+//	lookup_unavailable        503     Lookup.Find, Lookup.Choose or Hosts.Approve returned an error; or, only in the log,
+//	                                  SendLink
 //	provider_missing          503     there is no provider, or SkipFaultyProviders left all out; see the log of the start
 //	not_a_navigation          403     login from a prefetch, a frame or a script; open it as a page
 //	cross_origin_logout       403     another site asked for a logout; use a form on a page of this site
 //	logout_token_untrusted    400     a logout token failed a check, and no session ended; see the log
 //	request_malformed         400     a form for the login path cannot be read
+//	host_unknown              421     the request is on a host that is neither RedirectURL's nor one of Config.Hosts;
+//	                                  the log has the host; see that the proxy passes the Host header on
 //	method_not_allowed        405     wrong method for a route
 //	request_refused           502     the provider refuses a pushed authorization request; see the log for its reason
 //	client_refused            502     the provider does not accept this client; check ClientID, ClientSecret and the method in the log

@@ -127,7 +127,7 @@ func (a *Authenticator) tellFailedLogin(t *turn, err error) {
 		return
 	}
 	switch failure.Code {
-	case codeNoNavigation, codeMethod, codeMalformed:
+	case codeNoNavigation, codeMethod, codeMalformed, codeUnknownHost:
 		return
 	}
 	e := Event{Kind: eventLoginFailed, Provider: a.concerned(failure).Name, Issuer: failure.issuer, Subject: failure.subject}

@@ -29,7 +29,9 @@ func (a *Authenticator) OpenAttempt(name, value string) ([]byte, bool) {
 }
 
 // SealOptions makes a parameter with.
-func (a *Authenticator) SealOptions(o LoginOptions) string { return o.seal(a.attempts.sealer, a.now()) }
+func (a *Authenticator) SealOptions(o LoginOptions) string {
+	return o.seal(a.attempts.sealer.For(""), a.now())
+}
 
 // SealSession seals the record of a session without claims. A dot is missing.
 func (a *Authenticator) SealSession(record []byte) string {

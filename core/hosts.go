@@ -179,6 +179,12 @@ func (h *hosts) redirectURL(configured, origin string) string {
 	return origin + u.EscapedPath()
 }
 
+// bind sets in attempt what depends on the origin of a request.
+func (h *hosts) bind(attempt *attempt, origin string, at *registration) {
+	attempt.host = strings.TrimPrefix(origin, h.scheme+"://")
+	attempt.redirectURL = h.redirectURL(at.config.RedirectURL, origin)
+}
+
 // everywhere returns a URL or path on all hosts that are known from the Config. The first
 // is that of RedirectURL.
 func (h *hosts) everywhere(on func(origin string) string) (urls []string) {

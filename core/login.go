@@ -94,7 +94,7 @@ func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error
 	}
 	attempt := newAttempt(t.at.id, a.returnTo(options.ReturnTo), restart, a.now())
 	attempt.key, attempt.name = t.at.key, t.at.sealedName()
-	attempt.redirectURL = a.hosts.redirectURL(t.at.config.RedirectURL, t.origin)
+	a.hosts.bind(attempt, t.origin, t.at)
 	more, err := options.bind(&t.at.config, attempt)
 	if err != nil {
 		t.again = nil // another login would fail as well

@@ -26,6 +26,11 @@ type Login struct {
 	// Provider is the Name of the provider.
 	Provider string
 
+	// Host is the host on which the user logs in, in the form of [HostConfig.Names]. Without
+	// [Config.Hosts], it is that of RedirectURL. Compare it with Provider if each customer
+	// has a host, because any user of any provider can log in on any host.
+	Host string
+
 	// SID is the id of the user's session at the provider, by which the provider's
 	// logout names it (OpenID Connect Back-Channel Logout section 2.1). Empty if the ID
 	// token has none.
@@ -79,7 +84,7 @@ func (l Login) MarshalJSON() ([]byte, error) {
 func (a *Authenticator) newLogin(at *registration, who *identity, attempt *attempt) *Login {
 	user := who.user
 	return &Login{
-		User: &user, Provider: at.config.Name, SID: who.SID,
+		User: &user, Provider: at.config.Name, Host: attempt.host, SID: who.SID,
 		Grant:   grantOf(at, who),
 		Payload: attempt.payload, ReturnTo: a.returnTo(attempt.returnTo),
 	}

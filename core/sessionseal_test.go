@@ -25,7 +25,7 @@ func sealedSession(t testing.TB, s sessionSealer, subject, group string) string 
 	if err != nil {
 		t.Fatal(err)
 	}
-	value, err := s.seal(&session{user: User{
+	value, err := s.seal("", &session{user: User{
 		Issuer: "https://id.example.test", Subject: subject, Name: "Ada Lovelace",
 		claims: &sessionClaims{object: string(object)},
 	}})
@@ -50,18 +50,18 @@ func TestSessionOpensAsItWasSealed(t *testing.T) {
 	s := testSessionSealer(t, keyA)
 	t.Run("with claims", func(t *testing.T) {
 		t.Parallel()
-		found, ok := s.open(sealedSession(t, s, "ada", "engineers"))
+		found, ok := s.open("", sealedSession(t, s, "ada", "engineers"))
 		if !ok || found.user.Subject != "ada" || groupOf(t, &found.user) != "engineers" {
 			t.Fatalf("got %+v, %v", found, ok)
 		}
 	})
 	t.Run("without", func(t *testing.T) {
 		t.Parallel()
-		value, err := s.seal(&session{user: User{Issuer: "https://id.example.test", Subject: "ada"}})
+		value, err := s.seal("", &session{user: User{Issuer: "https://id.example.test", Subject: "ada"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, ok := s.open(value)
+		found, ok := s.open("", value)
 		if !ok || groupOf(t, &found.user) != "" {
 			t.Fatalf("got %+v, %v", found, ok)
 		}
@@ -88,7 +88,7 @@ func TestSessionOpensOnlyAsItWasSealed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if found, ok := s.open(value); ok {
+			if found, ok := s.open("", value); ok {
 				t.Errorf("opens: %+v", found)
 			}
 		})
@@ -98,7 +98,7 @@ func TestSessionOpensOnlyAsItWasSealed(t *testing.T) {
 		for i := range value {
 			for _, c := range []byte("A_z.") {
 				changed := value[:i] + string(c) + value[i+1:]
-				if _, ok := s.open(changed); ok && changed != value {
+				if _, ok := s.open("", changed); ok && changed != value {
 					t.Fatalf("opens with character %d changed", i)
 				}
 			}
@@ -110,15 +110,15 @@ func TestSessionOpensOnlyAsItWasSealed(t *testing.T) {
 // neither for what it is nor for its claims.
 func TestSessionMovesToTheNewKeyAsAWhole(t *testing.T) {
 	t.Parallel()
-	found, ok := testSessionSealer(t, keyB, keyA).open(sealedSession(t, testSessionSealer(t, keyA), "ada", "engineers"))
+	found, ok := testSessionSealer(t, keyB, keyA).open("", sealedSession(t, testSessionSealer(t, keyA), "ada", "engineers"))
 	if !ok {
 		t.Fatal("the former key does not open")
 	}
-	renewed, err := testSessionSealer(t, keyB, keyA).seal(found)
+	renewed, err := testSessionSealer(t, keyB, keyA).seal("", found)
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, ok = testSessionSealer(t, keyB).open(renewed)
+	found, ok = testSessionSealer(t, keyB).open("", renewed)
 	if !ok || groupOf(t, &found.user) != "engineers" {
 		t.Fatalf("got %+v, %v", found, ok)
 	}
@@ -141,7 +141,7 @@ func TestSessionWithMoreInItsRecordIsNone(t *testing.T) {
 func TestClaimsThatDoNotOpenAreAnError(t *testing.T) {
 	t.Parallel()
 	s := testSessionSealer(t, keyA)
-	found, ok := s.open(sealedSession(t, s, "ada", "engineers"))
+	found, ok := s.open("", sealedSession(t, s, "ada", "engineers"))
 	if !ok {
 		t.Fatal("does not open")
 	}
@@ -149,7 +149,7 @@ func TestClaimsThatDoNotOpenAreAnError(t *testing.T) {
 	if err := found.user.Claims(new(map[string]any)); err == nil {
 		t.Error("Claims: no error")
 	}
-	if _, err := s.seal(found); err == nil {
+	if _, err := s.seal("", found); err == nil {
 		t.Error("sealed anew without them")
 	}
 }
@@ -171,12 +171,12 @@ func TestRenewalsKeepClaimsAsTheyAre(t *testing.T) {
 		"of more than 64 KB":        {"\x00\x81\x80\x04", -1},
 		"a zero byte before claims": {"\x00" + `{"groups":["admins"]}`, -1},
 	} {
-		value, err := s.seal(&session{user: User{Issuer: "https://id.example.test", Subject: "ada", claims: &sessionClaims{object: test.object}}})
+		value, err := s.seal("", &session{user: User{Issuer: "https://id.example.test", Subject: "ada", claims: &sessionClaims{object: test.object}}})
 		for range 2 {
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			found, ok := s.open(value)
+			found, ok := s.open("", value)
 			if !ok {
 				t.Fatalf("%s: does not open", name)
 			}
@@ -192,7 +192,7 @@ func TestRenewalsKeepClaimsAsTheyAre(t *testing.T) {
 			case err != nil || len(claims.Groups) != test.groups || !found.user.Has("groups", "admins"):
 				t.Errorf("%s: got %d groups, %v", name, len(claims.Groups), err)
 			}
-			value, err = s.seal(found)
+			value, err = s.seal("", found)
 		}
 	}
 	if (*sessionClaims)(nil).compressed() != nil {
@@ -205,7 +205,7 @@ func TestPrintingAUserShowsNoCookie(t *testing.T) {
 	t.Parallel()
 	s := testSessionSealer(t, keyA)
 	value := sealedSession(t, s, "ada", "engineers")
-	found, ok := s.open(value)
+	found, ok := s.open("", value)
 	if !ok {
 		t.Fatal("does not open")
 	}
@@ -227,7 +227,7 @@ func FuzzOpenSession(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		if found, ok := s.open(value); ok && (found.user.Subject != "ada" || groupOf(t, &found.user) != "engineers") {
+		if found, ok := s.open("", value); ok && (found.user.Subject != "ada" || groupOf(t, &found.user) != "engineers") {
 			t.Fatalf("%q opens to %+v, which was never sealed", value, found)
 		}
 	})

@@ -34,6 +34,7 @@ func (c Config) withDefaults() (_ Config, skipped []error, _ error) {
 	c.completeLookup(&faults)
 	c.checkOwn(&faults)
 	c.completePaths(own, &faults)
+	c.completeHosts(&faults)
 	if c.Sessions.Lifetime < 0 {
 		faults.add("Sessions.Lifetime is negative; leave it zero for %s", defaultSessionLifetime)
 	} else if c.Sessions.Lifetime == 0 {

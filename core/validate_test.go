@@ -131,6 +131,73 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"repeated resource", func(c *Config) { c.Providers[0].Requests.AuthParams = url.Values{"resource": {"a", "b"}} }, ""},
 		{"issuer with path and slash", func(c *Config) { c.Providers[0].Issuer = "https://id.example.test/a/" }, ""},
 
+		{"several hosts", func(c *Config) {
+			c.Hosts.Names = []string{"acme.example.test", "globex.example.test:8443", "xn--bcher-kva.example.test", "a_b.example.test", "192.0.2.1", "[2001:db8::1]", "[2001:db8::2]:8443"}
+		}, ""},
+		{"hosts below localhost", func(c *Config) {
+			c.RedirectURL, c.Hosts.Names = "http://localhost:8080/auth/callback", []string{"acme.localhost:8080", "127.0.0.1:8080", "[::1]:8080"}
+		}, ""},
+		{"hosts that are approved", func(c *Config) { c.Hosts.Approve = approveAll }, ""},
+		{"a host that is empty", hostNames(""), "Hosts.Names[0] is not a host as browsers send it; give one such as acme.example.com"},
+		{"a host with a scheme", hostNames("https://acme.example.test"), "Hosts.Names[0] is not a host"},
+		{"a host with a path", hostNames("acme.example.test/"), "Hosts.Names[0] is not a host"},
+		{"a host with a query", hostNames("acme.example.test?"), "Hosts.Names[0] is not a host"},
+		{"a host with a user", hostNames("ada@acme.example.test"), "Hosts.Names[0] is not a host"},
+		{"a host in upper case", hostNames("Acme.example.test"), "Hosts.Names[0] is not a host"},
+		{"a host with the default port", hostNames("acme.example.test:443"), "Hosts.Names[0] is not a host"},
+		{"a host with port 0", hostNames("acme.example.test:0"), "Hosts.Names[0] is not a host"},
+		{"a host with a port that is a name", hostNames("acme.example.test:https"), "Hosts.Names[0] is not a host"},
+		{"a host with a final dot", hostNames("acme.example.test."), "Hosts.Names[0] is not a host"},
+		{"a host with a wildcard", hostNames("*.example.test"), "Hosts.Names[0] is not a host"},
+		{"a host with a space", hostNames("acme.example.test "), "Hosts.Names[0] is not a host"},
+		{"a host that is not ASCII", hostNames("äcme.example.test"), "Hosts.Names[0] is not a host"},
+		{"a host that is half an address", hostNames("127.1"), "Hosts.Names[0] is not a host"},
+		{"the second host is none", hostNames("acme.example.test", "-"), "Hosts.Names[1] is not a host"},
+		{"a host that is RedirectURL's", hostNames("app.example.test"), "Hosts.Names[0] is the host of RedirectURL already; remove it"},
+		{"a host that is RedirectURL's with its port", func(c *Config) {
+			c.RedirectURL, c.Hosts.Names = "https://APP.example.test:443/auth/callback", []string{"app.example.test"}
+		}, "Hosts.Names[0] is the host of RedirectURL already"},
+		{"a host twice", hostNames("acme.example.test", "acme.example.test"), "Hosts.Names[1] is the host of Hosts.Names[0] already; remove it"},
+		{"a host with another port", hostNames("app.example.test:8443"), "Hosts.Names[0] differs from the host of RedirectURL in its port only, and cookies ignore ports"},
+		{"two hosts with another port", hostNames("acme.example.test", "acme.example.test:8443"), "Hosts.Names[1] differs from the host of Hosts.Names[0] in its port only"},
+		{"a host on plain http", func(c *Config) {
+			c.RedirectURL, c.Hosts.Names = "http://localhost:8080/auth/callback", []string{"acme.example.test:8080"}
+		}, "Hosts.Names[0] would be on plain http, like RedirectURL; give a host such as acme.localhost:8080, or set InsecureHTTP"},
+		{"a host on plain http, on purpose", func(c *Config) {
+			c.RedirectURL, c.Hosts.Names, c.InsecureHTTP = "http://localhost:8080/auth/callback", []string{"acme.example.test:8080"}, true
+		}, ""},
+		{"several hosts beside one with a final dot", func(c *Config) {
+			c.RedirectURL, c.Hosts.Names = "https://app.example.test./auth/callback", []string{"acme.example.test"}
+		}, "RedirectURL has a host that no browser sends as it is, so Hosts cannot compare it"},
+		{"one host with a final dot", func(c *Config) { c.RedirectURL = "https://app.example.test./auth/callback" }, ""},
+		{"a shared domain", sharedDomain("example.test", "acme.example.test", "example.test"), ""},
+		{"a shared domain with ports", func(c *Config) {
+			sharedDomain("app.localhost", "acme.app.localhost:8080")(c)
+			c.RedirectURL = "http://app.localhost:8080/auth/callback"
+		}, ""},
+		{"a shared domain of approved hosts", func(c *Config) { sharedDomain("example.test")(c); c.Hosts.Approve = approveAll }, ""},
+		{"a shared domain of one host", sharedDomain("example.test"), "Hosts.SharedDomain is set, and there is one host; give Hosts.Names or Hosts.Approve"},
+		{"a shared domain with a leading dot", sharedDomain(".example.test", "acme.example.test"), "Hosts.SharedDomain is not a domain; give one such as example.com"},
+		{"a shared domain with a final dot", sharedDomain("example.test.", "acme.example.test"), "Hosts.SharedDomain is not a domain"},
+		{"a shared domain with a scheme", sharedDomain("https://example.test", "acme.example.test"), "Hosts.SharedDomain is not a domain"},
+		{"a shared domain with a port", sharedDomain("example.test:8443", "acme.example.test"), "Hosts.SharedDomain is not a domain"},
+		{"a shared domain with a wildcard", sharedDomain("*.example.test", "acme.example.test"), "Hosts.SharedDomain is not a domain"},
+		{"a shared domain in upper case", sharedDomain("Example.test", "acme.example.test"), "Hosts.SharedDomain is not a domain"},
+		{"a shared domain with an attribute", sharedDomain("example.test; Secure", "acme.example.test"), "Hosts.SharedDomain is not a domain"},
+		{"a shared domain that is an address", func(c *Config) {
+			sharedDomain("192.0.2.1", "acme.example.test")(c)
+			c.RedirectURL = "https://192.0.2.1/auth/callback"
+		}, "Hosts.SharedDomain is not a domain"},
+		{"a shared domain of one label", sharedDomain("test", "acme.example.test"), "Hosts.SharedDomain is a single label, and browsers refuse cookies for it; give a domain of your own"},
+		{"localhost as a shared domain", func(c *Config) {
+			sharedDomain("localhost", "acme.localhost:8080")(c)
+			c.RedirectURL = "http://localhost:8080/auth/callback"
+		}, "or for development app.localhost"},
+		{"a shared domain without RedirectURL", sharedDomain("example.com", "acme.example.com"), "Hosts.SharedDomain is not the domain of RedirectURL's host"},
+		{"a shared domain that RedirectURL's host ends in", sharedDomain("p.example.test", "acme.p.example.test"), "Hosts.SharedDomain is not the domain of RedirectURL's host"},
+		{"a shared domain without one of the hosts", sharedDomain("example.test", "acme.example.test", "acme.example.com"), "Hosts.Names[1] is not in Hosts.SharedDomain; remove it, or leave SharedDomain empty"},
+		{"a shared domain that a host ends in", sharedDomain("example.test", "acme.badexample.test"), "Hosts.Names[0] is not in Hosts.SharedDomain"},
+
 		{"no provider", func(c *Config) { c.Providers = nil }, "Providers is empty; give at least one"},
 		{"two providers", func(c *Config) { *c = twoProviders() }, ""},
 		{"two providers, one with a slash in its name", func(c *Config) { *c = twoProviders(); c.Providers[1].Name = "not/that" }, "Providers[1].Name cannot be the end of a path"},
@@ -937,12 +1004,22 @@ func TestEachBasePathHasItsCookies(t *testing.T) {
 	}
 	config := sharedConfig()
 	config.Sessions.CookieName = "chosen"
-	if a, err := New(config); err != nil || a.config.Sessions.CookieName != "chosen" || a.config.Pages.Home != "/reader/" || a.afterLogout() != "https://app.example.test/reader/auth/logout" {
+	if a, err := New(config); err != nil || a.config.Sessions.CookieName != "chosen" || a.config.Pages.Home != "/reader/" || a.afterLogout(a.hosts.own) != "https://app.example.test/reader/auth/logout" {
 		t.Errorf("got %v", err)
 	}
 	if a, err := New(sharedConfig()); err != nil || a.config.Sessions.CookieName != "pixy_reader" || a.hints.cookies.Path != "/reader/auth/logout" || a.hints.everywhere.Path != "/" {
 		t.Errorf("got %v", err)
 	}
+}
+
+func approveAll(context.Context, string) (bool, error) { return true, nil }
+
+func hostNames(names ...string) func(*Config) {
+	return func(c *Config) { c.Hosts.Names = names }
+}
+
+func sharedDomain(domain string, names ...string) func(*Config) {
+	return func(c *Config) { c.Hosts.SharedDomain, c.Hosts.Names = domain, names }
 }
 
 // secretOf returns the secret number of a key.
