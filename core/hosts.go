@@ -24,8 +24,8 @@ import (
 //
 // Sessions are good on their own host only. They are sealed for it, so a session or login
 // of another host is none, also if its cookie is copied. A request on an unknown host gets
-// status 421, host_unknown, from the routes of the login, and where a guard would redirect
-// to the login. Nothing is derived from such a host. A guard does not ask whether a host is
+// status 421, host_unknown, from the routes of the login except KeysPath, and where a guard
+// would redirect to the login. Nothing is derived from such a host. A guard does not ask whether a host is
 // known, because on an unknown one there are no sessions.
 //
 // Any user of any provider can log in on any host. To let customers log in on their own
