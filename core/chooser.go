@@ -24,17 +24,17 @@ func (a *Authenticator) serveChooser(t *turn, options LoginOptions, text string)
 		}
 	}
 	if len(a.registrations) > 0 {
-		shown.Main += a.providerList(options, class)
+		shown.Main += a.providerList(t.r, options, class)
 	}
 	shown.Main += "\n<nav>" + a.homeLink(language) + "</nav>"
 	a.servePage(t.w, http.StatusOK, language, shown)
 }
 
 // providerList returns links to the listed providers.
-func (a *Authenticator) providerList(options LoginOptions, class string) string {
+func (a *Authenticator) providerList(r *http.Request, options LoginOptions, class string) string {
 	var list strings.Builder
 	for _, at := range a.registrations {
-		list.WriteString("\n<li dir=\"auto\"><a class=\"" + class + "\" href=\"" + html.EscapeString(a.loginURLWith(t.r, at, options)) + "\">" +
+		list.WriteString("\n<li dir=\"auto\"><a class=\"" + class + "\" href=\"" + html.EscapeString(a.loginURLWith(r, at, options)) + "\">" +
 			html.EscapeString(at.config.Label) + "</a></li>")
 	}
 	return "<ul>" + list.String() + "\n</ul>"
