@@ -18,6 +18,8 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
   const ownSessions = await below('/reader')(parts, 'ownsessions');
   const singlePage = await embedded(parts, 'spa');
   const choosing = await entering('')(parts, 'entering');
+  const asking = await entering('', 'ask')(parts, 'entering');
+  const mailing = await entering('', 'mail')(parts, 'entering');
   const withRoles = await lasting({ secure: false, sameSite: false, channel: 'back' })(parts, 'lasting');
   for (const [screen, viewport] of Object.entries(screens)) {
     for (const colorScheme of ['light', 'dark']) {
@@ -33,10 +35,12 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
       await walkOwnSessions(new Person(ownSessions, context), look);
       await walkSinglePage(new Person(singlePage, context), look);
       await walkRoles(new Person(withRoles, context), look);
+      await walkCustomers(new Person(asking, context), new Person(mailing, context), look);
       await context.close();
       for (const [locale, direction] of [['de-DE', 'ltr'], ['ar-EG', 'rtl']]) {
         const abroad = await browser.newContext({ viewport, colorScheme, locale });
         await walkAbroad(new Person(choosing, abroad), direction, (page, name, lang) => look(page, `${lang}-${name}`, lang));
+        await walkCustomers(new Person(asking, abroad), new Person(mailing, abroad), look);
         await abroad.close();
       }
       console.log(`ok  look, ${screen}, ${colorScheme}: ${seen.join(', ')}`);
@@ -210,6 +214,31 @@ async function walkAbroad(ada, direction, look) {
   await see('log-out');
 }
 
+// walkCustomers opens the pages that ask for a customer, in the language of the browser.
+async function walkCustomers(asked, mailed, look) {
+  const see = async (page, name) => {
+    await page.locator('main').waitFor();
+    const lang = await page.locator('html').getAttribute('lang');
+    await look(page, `${lang}-${name}`, lang);
+  };
+  const types = async (page, text) => {
+    await page.locator('input[name=customer]').fill(text);
+    await page.locator('form button').click();
+  };
+  const page = await asked.tab('/private/report');
+  await see(page, 'customer');
+  await types(page, `${'long.'.repeat(20)}name@nowhere.example`);
+  await page.getByRole('alert').waitFor();
+  await see(page, 'customer-unknown');
+  const mail = await mailed.tab('/private/report');
+  await types(mail, 'شركة');
+  await mail.getByRole('alert').waitFor();
+  await see(mail, 'customer-no-address');
+  await types(mail, 'ada@acme.example');
+  await mail.locator('input').waitFor({ state: 'detached' });
+  await see(mail, 'customer-link');
+}
+
 async function judge(page, name, lang) {
   assert.equal(await page.locator('h1').count(), 1, `${name}: h1`);
   assert.ok(await page.title(), `${name}: title`);
@@ -235,7 +264,7 @@ async function fits(page, name) {
 
 // focusIsSeen presses Tab through the page, and requires a visible focus.
 async function focusIsSeen(page, name) {
-  const wanted = await page.locator('a, button, input, textarea').count();
+  const wanted = await page.locator('a, button, input:not([type=hidden]), textarea').count();
   const reached = new Set();
   for (let presses = 0; presses <= wanted; presses += 1) {
     await page.keyboard.press('Tab');

@@ -23,6 +23,7 @@ import './cases/roles.mjs';
 import './cases/silent.mjs';
 import './cases/logout.mjs';
 import './cases/signin.mjs';
+import './cases/customer.mjs';
 import { certify, trust } from './certificates.mjs';
 import { launch, launchWithoutCookies } from './chromium.mjs';
 import { lookAtAll } from './look.mjs';
@@ -50,6 +51,9 @@ const plan = [
   { build: embedded, examples: ['replicas'], only: ['whole login', 'five tabs', 'back to the callback', 'logout', 'replicas'] },
   { build: below('/reader'), examples: ['ownsessions'], only: ['own sessions'] },
   { build: entering('/signin'), examples: ['entering'], only: cases.map(({ name }) => name).filter((name) => name.startsWith('own sign-in page')) },
+  { build: entering('', 'ask'), examples: ['entering'], only: ['customer by address', 'customer, listed provider'] },
+  { build: entering('/signin', 'ask'), examples: ['entering'], only: ['customer, own sign-in page'] },
+  { build: entering('', 'mail'), examples: ['entering'], only: ['customer by link'] },
   ...[{ secure: true, channel: 'page' }, { secure: false, channel: 'bye' }].map((where) => ({
     build: lasting({ sameSite: false, ...where }), examples: ['leaving'],
     only: cases.map(({ name }) => name).filter((name) => /^log out |^logout page|^session over/.test(name)),

@@ -29,12 +29,13 @@ export const below = (basePath) => async ({ binaries }, example) => {
   return world(`${example}, http, embedded provider, below ${basePath}`, `http://${address}`, program, onLoopback);
 };
 
-// entering is an application with providers of its own, on http, in many languages.
-export const entering = (signIn) => async ({ binaries }, example) => {
+// entering is an application with providers of its own, on http, in many languages. It
+// may have customers: ask, or mail.
+export const entering = (signIn, customers = '') => async ({ binaries }, example) => {
   const address = `127.0.0.1:${await freePort()}`;
   const german = fileURLToPath(new URL('../../core/testdata/de.json', import.meta.url));
-  const program = await start(`${binaries}/${example}`, { env: { ADDR: address, SIGN_IN: signIn, GERMAN: german } });
-  return world(`${example}, http, two embedded providers, sign-in page ${signIn || 'of pixy'}`, `http://${address}`, program, onLoopback);
+  const program = await start(`${binaries}/${example}`, { env: { ADDR: address, SIGN_IN: signIn, GERMAN: german, CUSTOMERS: customers } });
+  return world(`${example}, http, two embedded providers, sign-in page ${signIn || 'of pixy'}${customers && `, customers: ${customers}`}`, `http://${address}`, program, onLoopback);
 };
 
 // loopback has its provider on another site: every login crosses sites twice.

@@ -2,9 +2,11 @@
 // that cannot be reached. Its own sign-in page lets users choose one of the first two, and pixy's pages are in the user's language. It
 // reads these environment variables:
 //
-//	ADDR     where it listens
-//	SIGN_IN  the path of its sign-in page; empty: there is none, so users choose on pixy's page
-//	GERMAN   a file with the German sentences
+//	ADDR       where it listens
+//	SIGN_IN    the path of its sign-in page; empty: there is none, so users choose on pixy's page
+//	GERMAN     a file with the German sentences
+//	CUSTOMERS  ask: it has one more provider, for users who type an address at acme.example;
+//	           mail: it sends such users a link, and shows at /mail what it has sent
 package main
 
 import (
@@ -50,6 +52,7 @@ func main() {
 		}
 		config.Providers = append(config.Providers, p)
 	}
+	config.Lookup = customers(config.RedirectURL)
 	auth, err := core.New(config)
 	if err != nil {
 		log.Fatal(err)
@@ -59,6 +62,7 @@ func main() {
 	mux.Handle("GET /{$}", login.LoadUser(http.HandlerFunc(home)))
 	mux.HandleFunc("GET /signin", signIn)
 	mux.HandleFunc("GET /leave.js", leave)
+	mux.HandleFunc("GET /mail", inbox)
 	mux.Handle("/private/", login.RequireUser(http.HandlerFunc(private)))
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -101,6 +105,11 @@ var page = template.Must(template.New("page").Parse(`<!doctype html>
 {{if .SignIn}}
 <a href="/auth/login?provider=work&amp;return_to={{.ReturnTo}}">Sign in with Müller &amp; Söhne GmbH</a>
 <a href="/auth/login?provider=home&amp;return_to={{.ReturnTo}}">Sign in with the portal</a>
+<form method="post" action="/auth/login">
+<input type="hidden" name="return_to" value="{{.ReturnTo}}">
+<label>Work e-mail <input name="customer" autocomplete="username"></label>
+<button>Next</button>
+</form>
 {{else}}
 <p>{{.Provider}}</p>
 <a href="/private/report?part=2">Report</a>

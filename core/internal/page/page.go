@@ -64,9 +64,10 @@ li{margin:0 0 .75rem}
 li a{display:block;text-align:center}
 h1+nav,h1+form{margin-top:1.25rem}
 nav,form{display:flex;gap:1.25rem;align-items:center;flex-wrap:wrap}
-form.ask{flex-direction:column;align-items:stretch;gap:.5rem;margin:0 0 1.5rem}
+form.ask{flex-direction:column;align-items:stretch;gap:.5rem;margin-bottom:1.5rem}
 form.ask .main{margin-top:.75rem}
 label{font-weight:600}
+p[role=alert]{padding-inline-start:.75rem;border-inline-start:4px solid var(--mark)}
 input{padding:.6rem .8rem;border:1px solid var(--soft);border-radius:.5rem;background:var(--paper);color:inherit;font:inherit}
 a{color:var(--mark)}
 .main,.other{padding:.6rem 1.2rem;border:1px solid var(--mark);border-radius:.5rem;background:var(--mark);color:var(--on-mark);font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
