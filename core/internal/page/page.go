@@ -68,7 +68,7 @@ form.ask{flex-direction:column;align-items:stretch;gap:.5rem;margin-bottom:1.5re
 form.ask .main{margin-top:.75rem}
 label{font-weight:600}
 p[role=alert]{padding-inline-start:.75rem;border-inline-start:4px solid var(--mark)}
-input{padding:.6rem .8rem;border:1px solid var(--soft);border-radius:.5rem;background:var(--paper);color:inherit;font:inherit}
+input{box-sizing:border-box;width:100%;padding:.6rem .8rem;border:1px solid var(--soft);border-radius:.5rem;background:var(--paper);color:inherit;font:inherit}
 a{color:var(--mark)}
 .main,.other{padding:.6rem 1.2rem;border:1px solid var(--mark);border-radius:.5rem;background:var(--mark);color:var(--on-mark);font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
 .other{background:none;color:var(--mark)}
