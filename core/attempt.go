@@ -173,17 +173,13 @@ func decodeAttempt(b string) (*attempt, bool) {
 // attempts keeps the attempts of each browser in its cookies. They are never in a Store,
 // because anonymous requests could fill it.
 type attempts struct {
-	sealer  *seal.Sealer
-	hosts   *hosts
+	on      hostSeal
 	prefix  string // of the cookies' names
 	long    string // name of the cookie for a long return-to
 	browser string // name of the cookie for the browser's key
 	chosen  string // name of the cookie of a user who is to choose a provider
 	cookies vault.Kind
 }
-
-// of returns the sealer for the host of r.
-func (s *attempts) of(r *http.Request) seal.HostSealer { return s.sealer.For(s.hosts.of(r)) }
 
 // cookieName derives the cookie's name from the state, so that the callback finds its
 // attempt without opening the others. The name does not reveal the state.
@@ -195,13 +191,13 @@ func (s *attempts) cookieName(state string) string {
 // save adds a to the browser's attempts, and drops the oldest if there are too many.
 func (s *attempts) save(w http.ResponseWriter, r *http.Request, a *attempt) {
 	name := s.cookieName(a.state)
-	value := s.of(r).Seal(name, a.encode())
+	value := s.on(r).Seal(name, a.encode())
 	page, taken := vault.Value(r, s.long)
 	if len(a.returnTo) > maxShortReturnTo && (!taken || len(name)+len(value)+len(page) > maxAttemptBytes) {
 		short := *a
 		short.returnTo = ""
-		value = s.of(r).Seal(name, short.encode())
-		page = s.of(r).Seal(s.long+a.state, []byte(a.returnTo))
+		value = s.on(r).Seal(name, short.encode())
+		page = s.on(r).Seal(s.long+a.state, []byte(a.returnTo))
 		s.cookies.Set(w, s.long, page, attemptLifetime)
 	}
 	if len(name)+len(value)+len(page) > maxAttemptBytes { // a payload may leave no room for a long return-to
@@ -218,7 +214,7 @@ func (s *attempts) longReturnTo(r *http.Request, state string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	return s.of(r).Open(s.long+state, value)
+	return s.on(r).Open(s.long+state, value)
 }
 
 // evict drops the oldest attempts while there are too many. The attempt named beside
@@ -246,7 +242,7 @@ func (s *attempts) evict(w http.ResponseWriter, r *http.Request, beside string, 
 			continue // not a name of ours, and maybe one that no response can remove
 		}
 		item := waiting{name: name, size: len(name) + len(value)}
-		if b, ok := s.of(r).Open(name, value); ok {
+		if b, ok := s.on(r).Open(name, value); ok {
 			if a, ok := decodeAttempt(b); ok {
 				item.begun = a.begun
 			}
@@ -273,7 +269,7 @@ func (s *attempts) find(r *http.Request, state string) *attempt {
 	if !ok {
 		return nil
 	}
-	b, ok := s.of(r).Open(name, value)
+	b, ok := s.on(r).Open(name, value)
 	if !ok {
 		return nil
 	}

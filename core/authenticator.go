@@ -146,8 +146,8 @@ func (a *Authenticator) openCookies(secure bool) error {
 		}
 		return vault.InCookies(name, ofSession)
 	}
-	a.attempts = &attempts{sealer: attemptSealer, hosts: a.hosts, prefix: host + name + "-login-", long: host + name + "-return", browser: host + name + "-browser", chosen: host + name + "-choose", cookies: everywhere}
-	a.landings = newLandings(landingSealer, a.hosts, host+name+"-landed-", everywhere, &a.config, a.now)
+	a.attempts = &attempts{on: a.hosts.seal(attemptSealer), prefix: host + name + "-login-", long: host + name + "-return", browser: host + name + "-browser", chosen: host + name + "-choose", cookies: everywhere}
+	a.landings = newLandings(a.hosts.seal(landingSealer), host+name+"-landed-", everywhere, &a.config, a.now)
 	revocations := a.config.Logout.Revocations
 	if a.config.Sessions.Own != nil && revocations == nil {
 		revocations = new(MemoryRevocations) // for the ids of logout tokens
@@ -158,9 +158,9 @@ func (a *Authenticator) openCookies(secure bool) error {
 		vault: vaultOf(shared + name + "-session"), sealer: sessionSealer, registrations: a.registrations, lookup: a.lookup, revocations: revocations,
 		lifetime: a.config.Sessions.Lifetime, idle: a.config.Sessions.Idle, now: a.now,
 	}
-	a.tokens = &tokenKeeper{vault: vaultOf(shared + name + "-tokens"), sealer: tokenSealer, hosts: a.hosts, kept: a.config.Tokens.Keep}
+	a.tokens = &tokenKeeper{vault: vaultOf(shared + name + "-tokens"), on: a.hosts.sealSessions(tokenSealer), sealer: tokenSealer, kept: a.config.Tokens.Keep}
 	a.hints = &logoutHints{
-		sealer: hintSealer, name: path + name + "-logout", last: shared + name + "-last", hosts: a.hosts, registrations: a.registrations,
+		on: a.hosts.sealSessions(hintSealer), name: path + name + "-logout", last: shared + name + "-last", registrations: a.registrations,
 		own: a.config.Sessions.Own != nil, inStore: shared + name + "-hint", leaving: host + name + "-leaving",
 		cookies: vault.Kind{Path: a.config.Logout.Path, Domain: ofSession.Domain, Secure: secure}, ofSession: ofSession, everywhere: everywhere,
 		lifetime: a.config.Sessions.Lifetime + hintOutlives, now: a.now, log: a.log, logger: a.config.Logger,

@@ -230,7 +230,7 @@ func (a *Authenticator) spentAttempts(r *http.Request, attempt *attempt) (spent 
 		if left--; left < 0 {
 			return spent
 		}
-		record, ok := a.attempts.of(r).Open(name, value)
+		record, ok := a.attempts.on(r).Open(name, value)
 		if !ok {
 			continue
 		}

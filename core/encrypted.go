@@ -49,7 +49,7 @@ func (s *attempts) anyOpen(r *http.Request, now time.Time) bool {
 		if left--; left < 0 {
 			return false
 		}
-		record, ok := s.of(r).Open(name, value)
+		record, ok := s.on(r).Open(name, value)
 		if !ok {
 			continue
 		}

@@ -20,17 +20,17 @@ func NewOn(config Config, now func() time.Time, dial provider.Dial) (*Authentica
 // What tests of hostile input forge with the application's own keys.
 
 func (a *Authenticator) SealAttempt(name string, record []byte) string {
-	return a.attempts.sealer.Seal(name, record)
+	return a.attempts.on(new(http.Request)).Seal(name, record)
 }
 
 func (a *Authenticator) OpenAttempt(name, value string) ([]byte, bool) {
-	record, ok := a.attempts.sealer.Open(name, value)
+	record, ok := a.attempts.on(new(http.Request)).Open(name, value)
 	return []byte(record), ok
 }
 
 // SealOptions makes a parameter with.
 func (a *Authenticator) SealOptions(o LoginOptions) string {
-	return o.seal(a.attempts.sealer.For(""), a.now())
+	return o.seal(a.attempts.on(new(http.Request)), a.now())
 }
 
 // SealSession seals the record of a session without claims. A dot is missing.
@@ -56,7 +56,7 @@ func (a *Authenticator) OutcomeBytes() int {
 
 // AttemptVerifier shows the verifier of an attempt's cookie.
 func (a *Authenticator) AttemptVerifier(name, value string) string {
-	record, ok := a.attempts.sealer.Open(name, value)
+	record, ok := a.attempts.on(new(http.Request)).Open(name, value)
 	if !ok {
 		return ""
 	}

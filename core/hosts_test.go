@@ -291,3 +291,44 @@ func TestTargetLinkOnSeveralHosts(t *testing.T) {
 		}
 	}
 }
+
+// A link that is sent is on the host where it was asked for, and only its own page asks.
+func TestLinksAreForTheirHost(t *testing.T) {
+	t.Parallel()
+	p, customers := newPost(), customerTable{}
+	g := newHostRigOf(t, func(c *logintest.Client) {
+		for _, origin := range []string{acme, globex} {
+			c.RedirectURIs = append(c.RedirectURIs, origin+"/auth/callback/acme")
+		}
+	}, customers.lookUp, func(c *core.Config) {
+		c.Lookup.Choose = new(reception).choose
+	}, p.sendLinks)
+	form := formIn(t, g.get(globex+"/auth/login?return_to=/me"), typedThere)
+	submit := func(from string) *logintest.Page {
+		r, err := http.NewRequest("POST", globex+"/auth/login", strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Origin": {from}, "Accept": {"text/html"}}
+		return g.do(r)
+	}
+	if page := submit(acme); page.Status != http.StatusOK || strings.Contains(string(page.Body), "we have sent you a link") {
+		t.Errorf("a form of another host: got %d %s", page.Status, page.Body)
+	}
+	submit(globex)
+	link := (<-p.sent)[1]
+	if !strings.HasPrefix(link, globex+"/auth/login?provider=acme&") || len(p.sent) != 0 {
+		t.Fatalf("sent %s", link)
+	}
+	elsewhere := strings.Replace(link, globex, acme, 1)
+	for from, hint := range map[string]string{link: typedThere, elsewhere: ""} {
+		to, _ := url.Parse(g.visit(from).Header.Get("Location"))
+		u, _ := url.Parse(from)
+		if got := to.Query(); got.Get("login_hint") != hint || got.Get("redirect_uri") != "https://"+u.Host+"/auth/callback/acme" {
+			t.Errorf("%s asks with %v", from, got)
+		}
+	}
+	if page := g.get(link); string(page.Body) != "I am ada" || g.on() != "globex" {
+		t.Errorf("ends at %s with %s, sessions on %q", page.URL, page.Body, g.on())
+	}
+}

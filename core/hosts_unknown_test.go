@@ -37,7 +37,7 @@ func TestUnknownHosts(t *testing.T) {
 		host  string
 		asked bool
 	}{
-		"not approved":                           {"evil.example.test", true},
+		"rules 14, 116: not approved":            {"evil.example.test", true},
 		"another port":                           {"app.example.test:8443", true},
 		"the port of http":                       {"app.example.test:80", true},
 		"a name below":                           {"x.app.example.test", true},

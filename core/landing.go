@@ -71,8 +71,7 @@ func decodeLanding(b string) (landing, bool) {
 
 // landings keeps the last landing of each browser, in a cookie.
 type landings struct {
-	sealer  *seal.Sealer
-	hosts   *hosts
+	on      hostSeal
 	prefix  string // of the cookies' names, for all Authenticators with this Sessions.CookieName
 	name    string // depends on RedirectURL, so each Authenticator has its own
 	cookies vault.Kind
@@ -81,14 +80,14 @@ type landings struct {
 }
 
 // newLandings returns landings that expire well before a session can.
-func newLandings(sealer *seal.Sealer, hosts *hosts, prefix string, cookies vault.Kind, config *Config, now func() time.Time) *landings {
+func newLandings(on hostSeal, prefix string, cookies vault.Kind, config *Config, now func() time.Time) *landings {
 	sum := sha256.Sum256([]byte(config.RedirectURL))
 	lasts := min(landingLifetime, config.Sessions.Lifetime/2)
 	if config.Sessions.Idle > 0 {
 		lasts = min(lasts, config.Sessions.Idle/2)
 	}
 	return &landings{
-		sealer: sealer, hosts: hosts, prefix: prefix, name: prefix + base64url.Encode(sum[:6]),
+		on: on, prefix: prefix, name: prefix + base64url.Encode(sum[:6]),
 		cookies: cookies, lasts: lasts, now: now,
 	}
 }
@@ -100,7 +99,7 @@ func (l *landings) find(r *http.Request) (landing, bool) {
 	if !ok {
 		return landing{}, false
 	}
-	record, ok := l.sealer.For(l.hosts.of(r)).Open(l.name, value)
+	record, ok := l.on(r).Open(l.name, value)
 	if !ok {
 		return landing{}, false
 	}
@@ -113,7 +112,7 @@ func (l *landings) save(w http.ResponseWriter, r *http.Request, last landing) {
 	if last.lasts <= 0 || last.lasts > l.lasts {
 		last.lasts = l.lasts
 	}
-	l.cookies.Set(w, l.name, l.sealer.For(l.hosts.of(r)).Seal(l.name, last.encode()), max(time.Second, last.lasts))
+	l.cookies.Set(w, l.name, l.on(r).Seal(l.name, last.encode()), max(time.Second, last.lasts))
 }
 
 // forget removes the browser's landing.

@@ -63,7 +63,7 @@ func TestALandingIsOverBeforeItsSessionMayBe(t *testing.T) {
 		{90 * time.Second, 0, 6 * time.Hour, 45 * time.Second},
 	} {
 		now := time.Now()
-		l := newLandings(sealer, new(hosts), "pixy-landed-", vault.Kind{Path: "/"}, &Config{Sessions: SessionConfig{Lifetime: test.lifetime, Idle: test.idle}}, func() time.Time { return now })
+		l := newLandings(new(hosts).seal(sealer), "pixy-landed-", vault.Kind{Path: "/"}, &Config{Sessions: SessionConfig{Lifetime: test.lifetime, Idle: test.idle}}, func() time.Time { return now })
 		w := httptest.NewRecorder()
 		l.save(w, httptest.NewRequest("GET", "/", nil), landing{page: 7, lasts: test.own})
 		set := w.Result().Cookies()

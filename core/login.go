@@ -63,7 +63,7 @@ func (a *Authenticator) login(t *turn) error {
 // optionsIn returns the options of the login that a link of ours, or a form, asks for.
 func (a *Authenticator) optionsIn(t *turn, query url.Values) (LoginOptions, error) {
 	options := LoginOptions{Provider: query.Get("provider"), ReturnTo: query.Get("return_to"), AuthParams: hintIn(query)}
-	if !options.open(a.attempts.of(t.r), query.Get("with"), a.attempts.browserKey(t.r), a.now()) {
+	if !options.open(a.attempts.on(t.r), query.Get("with"), a.attempts.browserKey(t.r), a.now()) {
 		return options, errPayloadLost("the link was made for another browser, or more than 10 minutes ago")
 	}
 	return options, nil

@@ -50,7 +50,7 @@ func (a *Authenticator) loginQuery(r *http.Request, name string, options LoginOp
 	if returnTo := a.returnTo(options.ReturnTo); returnTo != a.config.Pages.Home {
 		query.Set("return_to", returnTo)
 	}
-	if with := options.seal(a.attempts.of(r), a.now()); with != "" {
+	if with := options.seal(a.attempts.on(r), a.now()); with != "" {
 		query.Set("with", with)
 	}
 	return query

@@ -32,8 +32,7 @@ const hintKeySize = 22
 // request. So a cookie of 22 characters with the prefix __Host- keeps the key after the
 // session has ended. During the session, the key is derived from its id.
 type logoutHints struct {
-	sealer        *seal.Sealer
-	hosts         *hosts
+	on            hostSeal
 	name          string        // of the cookie with the hint
 	last          string        // of the cookie with the key of the last session
 	inStore       string        // of the cookie with the place in the Store
@@ -49,9 +48,6 @@ type logoutHints struct {
 	log           func(*http.Request, *Error)
 	logger        *slog.Logger
 }
-
-// of returns the sealer for sessions on the host of r.
-func (h *logoutHints) of(r *http.Request) seal.HostSealer { return h.sealer.For(h.hosts.ofSession(r)) }
 
 // hintKey returns a session's key for cookies and seals. It does not reveal the session's
 // id.
@@ -89,7 +85,7 @@ func (h *logoutHints) renew(w http.ResponseWriter, r *http.Request, of *session,
 }
 
 func (h *logoutHints) keep(w http.ResponseWriter, r *http.Request, of *session, idToken string, inStore func(http.ResponseWriter, *http.Request, string) error) {
-	value := h.of(r).Seal(hintName(of.registration, hintKey(of)), seal.AppendToken(make([]byte, 0, len(idToken)), idToken))
+	value := h.on(r).Seal(hintName(of.registration, hintKey(of)), seal.AppendToken(make([]byte, 0, len(idToken)), idToken))
 	if len(value) <= vault.MaxValue {
 		h.cookies.Keep(w, h.name, value, h.life(of))
 		h.erase(w, r)
@@ -175,14 +171,14 @@ func (h *logoutHints) origin(r *http.Request, key string, of *session) string {
 		return ""
 	}
 	record := binary.BigEndian.AppendUint64(nil, mark(of.registration.id))
-	return h.of(r).Seal(h.last+" "+key, append(record, providerSessionKey(of.user.Issuer, of.client, of.sid)...))
+	return h.on(r).Seal(h.last+" "+key, append(record, providerSessionKey(of.user.Issuer, of.client, of.sid)...))
 }
 
 // lastOrigin returns where the browser's last session of the application's own comes
 // from: its registration and its providerSessionKey. It returns nil and "" if unknown.
 func (h *logoutHints) lastOrigin(r *http.Request) (at *registration, sessionKey string) {
 	key, origin := h.lastKey(r)
-	record, ok := h.of(r).Open(h.last+" "+key, origin)
+	record, ok := h.on(r).Open(h.last+" "+key, origin)
 	if !ok || len(record) < 8 {
 		return nil, ""
 	}
@@ -194,7 +190,7 @@ func (h *logoutHints) lastOrigin(r *http.Request) (at *registration, sessionKey 
 // comes from a login at at, and an empty string otherwise.
 func (h *logoutHints) lastAt(r *http.Request, at *registration) (sessionKey string) {
 	key, origin := h.lastKey(r)
-	record, ok := h.of(r).Open(h.last+" "+key, origin)
+	record, ok := h.on(r).Open(h.last+" "+key, origin)
 	if !ok || len(record) < 8 || mark(at.id) != seal.Uint64At(record, 0) {
 		return ""
 	}
@@ -205,7 +201,7 @@ func (h *logoutHints) lastAt(r *http.Request, at *registration) (sessionKey stri
 // returns nil and "" if value does not open.
 func (h *logoutHints) open(r *http.Request, may registrations, key, value string) (*registration, string) {
 	for _, at := range may {
-		record, ok := h.of(r).Open(hintName(at, key), value)
+		record, ok := h.on(r).Open(hintName(at, key), value)
 		if !ok {
 			continue
 		}
@@ -281,7 +277,7 @@ type departure struct {
 func (h *logoutHints) keepDeparture(w http.ResponseWriter, r *http.Request, gone departure) {
 	record := binary.BigEndian.AppendUint64(nil, uint64(h.now().UnixNano()))
 	record = append(binary.BigEndian.AppendUint64(record, mark(gone.at.id)), gone.key...)
-	h.everywhere.Set(w, h.leaving, h.of(r).Seal(h.leaving, record), departureLasts)
+	h.everywhere.Set(w, h.leaving, h.on(r).Seal(h.leaving, record), departureLasts)
 	if hint, ok := vault.Value(r, h.name); ok {
 		h.cookies.Set(w, h.name, hint, departureLasts)
 	}
@@ -293,7 +289,7 @@ func (h *logoutHints) keepDeparture(w http.ResponseWriter, r *http.Request, gone
 // departure returns the departure that this browser keeps, without its hint, or false.
 func (h *logoutHints) departure(r *http.Request) (departure, bool) {
 	value, _ := vault.Value(r, h.leaving)
-	record, ok := h.of(r).Open(h.leaving, value)
+	record, ok := h.on(r).Open(h.leaving, value)
 	if !ok || len(record) < 16 {
 		return departure{}, false
 	}

@@ -26,7 +26,8 @@ type Provider struct {
 
 	// RedirectURL is the URL of this provider's callback, exactly as it is registered
 	// there. It must have the scheme and host of Config.RedirectURL, and a path of its
-	// own. Set it to keep a registration whatever other providers there are. Empty:
+	// own. Set it to keep a registration whatever other providers there are. With
+	// [Config.Hosts], the host is replaced by that of the request. Empty:
 	// Config.RedirectURL, a slash and Name, or Config.RedirectURL without a Name.
 	RedirectURL string
 

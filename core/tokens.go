@@ -96,9 +96,9 @@ func decodeTokens(b string) (*tokens, bool) {
 // tokenKeeper keeps the tokens of sessions.
 type tokenKeeper struct {
 	vault  vault.Vault
-	sealer *seal.Sealer // also of the outcomes of refreshes, which are for no host
-	hosts  *hosts
-	kept   bool // Tokens.Keep; false: there are no tokens
+	on     hostSeal
+	sealer *seal.Sealer // of the outcomes of refreshes, which are for no host
+	kept   bool         // Tokens.Keep; false: there are no tokens
 }
 
 // load returns the tokens of a session, or nil if there are none.
@@ -110,11 +110,8 @@ func (k *tokenKeeper) load(r *http.Request, of *session) (*tokens, error) {
 	if err != nil {
 		return nil, errStoreDown(err)
 	}
-	return openTokens(k.of(r), string(of.id[:]), sealed), nil
+	return openTokens(k.on(r), string(of.id[:]), sealed), nil
 }
-
-// of returns the sealer for the tokens of sessions on the host of r.
-func (k *tokenKeeper) of(r *http.Request) seal.HostSealer { return k.sealer.For(k.hosts.ofSession(r)) }
 
 // openTokens returns the tokens that were sealed under name, or nil if sealed does not
 // open.
@@ -131,7 +128,7 @@ func openTokens(sealer seal.HostSealer, name, sealed string) *tokens {
 }
 
 func (k *tokenKeeper) seal(r *http.Request, of *session, t *tokens) string {
-	return k.of(r).Seal(string(of.id[:]), t.kept().encode())
+	return k.on(r).Seal(string(of.id[:]), t.kept().encode())
 }
 
 // start stores the tokens of a session that is about to begin. If tokens are not kept,

@@ -86,7 +86,8 @@ func (s HostSealer) Seal(name string, plaintext []byte) string {
 	key := s.keys[0]
 	sealed := make([]byte, 0, sealOverhead+len(plaintext))
 	sealed = append(sealed, key.id[:]...)
-	sealed = key.aead.Seal(sealed, nil, plaintext, s.appendName(nil, name))
+	under := s.appendName(make([]byte, 0, len(s.hosts)+1+len(name)), name)
+	sealed = key.aead.Seal(sealed, nil, plaintext, under)
 	return base64url.Encode(sealed)
 }
 

@@ -60,6 +60,31 @@ func TestSealOpensUnderSameNamePurposeAndKeyOnly(t *testing.T) {
 	}
 }
 
+// A value for one host opens on that host only, in whichever place its name is.
+func TestSealForHosts(t *testing.T) {
+	t.Parallel()
+	s := sealerOf(t, "session", key1)
+	sealed := map[string]string{"": s.Seal("name", []byte("x"))}
+	for _, hosts := range []string{"acme.example.test", "globex.example.test", ".example.test", "-"} {
+		sealed[hosts] = s.For(hosts).Seal("name", []byte("x"))
+	}
+	for from, value := range sealed {
+		for to := range sealed {
+			if _, ok := s.For(to).Open("name", value); ok != (from == to) {
+				t.Errorf("from %q to %q: got %v", from, to, ok)
+			}
+			if _, ok := s.For(to).Open(from+"name", value); ok && from != "" {
+				t.Errorf("from %q to %q under the host's name: opens", from, to)
+			}
+		}
+	}
+	if value := sealerOf(t, "session", key1, key2).For("a").Seal("name", []byte("x")); value != "" {
+		if got, ok := sealerOf(t, "session", key2, key1).For("a").Open("name", value); !ok || got != "x" {
+			t.Error("does not open with a former key")
+		}
+	}
+}
+
 func TestSealRefusesEveryChangedCharacter(t *testing.T) {
 	t.Parallel()
 	t.Run("rules 11, 101: any character", func(t *testing.T) {
