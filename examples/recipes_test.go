@@ -106,20 +106,9 @@ func containers(config core.Config) core.Config {
 	return config
 }
 
-func severalHosts(config core.Config, app func(*httplogin.Login) http.Handler) (http.Handler, error) {
-	hosts := http.NewServeMux()
-	for _, host := range []string{"red.example.com", "blue.example.com"} {
-		config.RedirectURL = "https://" + host + "/auth/callback"
-		auth, err := core.New(config)
-		if err != nil {
-			return nil, err
-		}
-		login, mux := httplogin.New(auth), http.NewServeMux()
-		login.Mount(mux)
-		mux.Handle("/", app(login))
-		hosts.Handle(host+"/", mux)
-	}
-	return hosts, nil
+func severalHosts(config core.Config) core.Config {
+	config.Hosts.Names = []string{"red.example.com", "blue.example.com"}
+	return config
 }
 
 type caller struct{}
@@ -396,8 +385,10 @@ func TestRecipeSinglePage(t *testing.T) {
 func TestRecipeConfigs(t *testing.T) {
 	t.Parallel()
 	config := core.Config{Providers: []core.Provider{{Issuer: "https://id.example.com", ClientID: "app"}}, SessionKey: []byte(sessionKey)}
-	if _, err := severalHosts(config, func(*httplogin.Login) http.Handler { return says }); err != nil {
-		t.Error(err)
+	hosts := config
+	hosts.RedirectURL = "https://app.example.com/auth/callback"
+	if auth, err := core.New(severalHosts(hosts)); err != nil || len(auth.Registrations()[0].RedirectURIs) != 3 {
+		t.Errorf("got %v, %v", auth, err)
 	}
 	auth, err := core.New(containers(subPath(config)))
 	if err != nil || auth.Routes()[len(auth.Routes())-1].Path != "/reader/auth/logout" {
