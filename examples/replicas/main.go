@@ -45,6 +45,7 @@ func main() {
 			Scopes:   strings.Fields(env("OIDC_SCOPES", "openid profile email offline_access")),
 			Requests: core.RequestConfig{UserInfo: true}, // some providers have name and e-mail only there
 		}},
+		Lookup:      customers(os.Getenv("CUSTOMERS"), os.Getenv("CUSTOMERS_ANYWHERE") != ""),
 		RedirectURL: env("OIDC_REDIRECT_URL", "http://"+addr+"/auth/callback"),
 		SessionKey:  []byte(os.Getenv("SESSION_KEY")),
 		Pages:       core.PageConfig{LoginPath: "/auth/login"},

@@ -62,28 +62,31 @@ type program struct {
 
 // start runs the program until the test ends. The provider identifies users by the cookie
 // "who", and their session by the cookie "sid".
-func start(t *testing.T) *program {
+func start(t *testing.T, more ...string) *program {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	issuer := "http://" + server.Listener.Addr().String()
-	p := run(t, environment(issuer)...)
+	p := run(t, append(environment(issuer), more...)...)
 	p.provider = logintest.NewProvider(issuer, logintest.Client{
 		ID: client, Secret: secret, RedirectURIs: []string{p.url + "/auth/callback"}, PostLogoutRedirectURIs: []string{p.url + "/"},
 		BackChannelLogoutURI: p.url + "/auth/backchannel-logout",
 	})
 	p.provider.Outbound = http.DefaultClient
-	p.provider.Authenticate = func(_ http.ResponseWriter, r *http.Request) (logintest.User, bool) {
-		who, err1 := r.Cookie("who")
-		sid, err2 := r.Cookie("sid")
-		if err1 != nil || err2 != nil {
-			return logintest.User{}, false
-		}
-		return logintest.User{Subject: who.Value, SessionID: sid.Value, Claims: map[string]any{"name": who.Value}}, true
-	}
+	p.provider.Authenticate = byCookie
 	server.Config.Handler = p.provider
 	server.Start()
 	t.Cleanup(server.Close)
 	return p
+}
+
+// byCookie identifies a user by cookies.
+func byCookie(_ http.ResponseWriter, r *http.Request) (logintest.User, bool) {
+	who, err1 := r.Cookie("who")
+	sid, err2 := r.Cookie("sid")
+	if err1 != nil || err2 != nil {
+		return logintest.User{}, false
+	}
+	return logintest.User{Subject: who.Value, SessionID: sid.Value, Claims: map[string]any{"name": who.Value}}, true
 }
 
 func environment(issuer string) []string {

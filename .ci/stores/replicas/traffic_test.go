@@ -20,12 +20,21 @@ type traffic struct {
 // traffic starts users who stay logged in, and users who log in repeatedly.
 func (p *program) traffic(t *testing.T, stay, come int) *traffic {
 	t.Helper()
+	return p.trafficBy(t, stay, come, func(int) string { return p.url + "/me" })
+}
+
+// trafficBy is traffic of users who log in at addresses of their own.
+func (p *program) trafficBy(t *testing.T, stay, come int, at func(user int) string) *traffic {
+	t.Helper()
 	ended := make(chan struct{})
 	all := &traffic{leave: sync.OnceFunc(func() { close(ended) }), counts: make([]atomic.Int64, stay+come), failures: make(chan string, stay+come)}
 	t.Cleanup(all.leave)
 	for i := range stay + come {
 		name := fmt.Sprintf("user%d", i)
-		browser := p.login(t, name)
+		browser := p.person(name)
+		if page := open(t, browser, at(i)); page.Status != 200 {
+			t.Fatalf("%s cannot log in: %v", name, page)
+		}
 		all.people.Go(func() {
 			for {
 				select {
@@ -35,7 +44,7 @@ func (p *program) traffic(t *testing.T, stay, come int) *traffic {
 				}
 				if i >= stay {
 					browser = p.person(name)
-					if page, err := browser.Get(p.url + "/me"); err != nil || page.Status != 200 {
+					if page, err := browser.Get(at(i)); err != nil || page.Status != 200 {
 						all.failures <- fmt.Sprintf("%s cannot log in: %v, %v", name, page, err)
 						return
 					}
