@@ -171,16 +171,35 @@ func (a *Authenticator) openCookies(secure bool) error {
 	return nil
 }
 
-// Discover fetches the metadata of all providers, which otherwise happens at the first
-// login. Use it in applications that must not start without their providers. While the
-// metadata is fresh, it does not use the network. If the metadata cannot be fetched, but
-// an older copy is still usable, Discover returns no error.
+// Discover fetches the metadata of providers, which otherwise happens at the first login.
+// Use it in applications that must not start without their providers, and to try a provider
+// that an administrator has added. Without names, it is for all of [Config.Providers]. With
+// names, it is for these only, and asks [LookupConfig.Find] for those that are not listed.
+// While the metadata is fresh, it does not use the network. If the metadata cannot be
+// fetched, but an older copy is still usable, Discover returns no error.
 //
 // The error contains an [*Error] for each provider that cannot be used. It wraps
-// [ErrUnavailable] or [ErrUntrusted]. If [Config.SkipFaultyProviders] left the provider
-// out, its code is provider_missing. Discover does not log it.
-func (a *Authenticator) Discover(ctx context.Context) error {
-	return errors.Join(slices.Concat(a.skipped, a.registrations.discover(ctx))...)
+// [ErrUnavailable] or [ErrUntrusted], or its code is provider_invalid or, for a name that
+// nobody has, provider_unknown. If [Config.SkipFaultyProviders] left the provider out, its
+// code is provider_missing. Discover does not log it.
+func (a *Authenticator) Discover(ctx context.Context, names ...string) error {
+	if len(names) == 0 {
+		return errors.Join(slices.Concat(a.skipped, a.registrations.discover(ctx))...)
+	}
+	var failures []error
+	for _, name := range names {
+		at, err := a.named(ctx, name)
+		if err == nil && at == nil {
+			err = errUnknownProvider("Discover", name)
+		}
+		if err == nil {
+			err = at.discover(ctx)
+		}
+		if err != nil {
+			failures = append(failures, err)
+		}
+	}
+	return errors.Join(failures...)
 }
 
 // Routes returns the routes to mount: the login, the callback of each provider, and the

@@ -25,9 +25,9 @@ import (
 // organization: see there. The parameter login_hint is passed on to the provider.
 //
 // A third party, such as the provider's portal, may start a login by GET or POST (OpenID
-// Connect Core section 4). iss must be the Issuer of a configured OpenID provider.
-// login_hint is passed on. The user returns to target_link_uri if that is on the
-// origin of the request.
+// Connect Core section 4). iss must be the Issuer of one of [Config.Providers], or, with
+// the parameter provider, that of the provider with this name. login_hint is passed on. The
+// user returns to target_link_uri if that is on the origin of the request.
 //
 // Only a navigation starts a login. Prefetches, frames and fetch requests get an [*Error]
 // with status 403, because they would leave attempts that are never completed. htmx and
@@ -235,7 +235,18 @@ const maxLoginHint = 256
 func (a *Authenticator) loginByThirdParty(t *turn, query url.Values) error {
 	noStore(t.w)
 	issuer, _ := only(query["iss"])
-	at := a.registrations.issuedBy(issuer)
+	among := a.registrations
+	if name, ok := only(query["provider"]); ok && a.lookup != nil {
+		at, err := a.named(t.r.Context(), name)
+		if err != nil {
+			t.again, t.name = new(LoginOptions), name
+			return err
+		}
+		if among = nil; at != nil {
+			among = registrations{at}
+		}
+	}
+	at := among.issuedBy(issuer)
 	switch {
 	case !a.hasProviders():
 		return fail(codeNoProvider, nil)

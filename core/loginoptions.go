@@ -139,10 +139,10 @@ func (o LoginOptions) failed(t *turn, name string, err error) error {
 	return err
 }
 
-// errUnknownProvider is a login at a provider that is not configured. The value comes
-// from outside, so it is logged quoted and shortened.
-func errUnknownProvider(param, value string) *Error {
-	return fail(codeUnknownName, fmt.Errorf("the login asks for %s %q, which is no usable provider of Config.Providers or Config.Lookup", param, told.Clip(value)))
+// errUnknownProvider is a request for a provider that there is not. The value comes from
+// outside, so it is logged quoted and shortened.
+func errUnknownProvider(place, value string) *Error {
+	return fail(codeUnknownName, fmt.Errorf("%s %q is no usable provider of Config.Providers or Config.Lookup", place, told.Clip(value)))
 }
 
 // check returns an error for invalid options.

@@ -241,14 +241,14 @@ func (a *Authenticator) hasProviders() bool { return len(a.registrations) > 0 ||
 // completeLookedUp checks a provider of Lookup.Find, and sets the defaults of its zero
 // fields. c is complete.
 func (c *Config) completeLookedUp(name string, found Provider) (Provider, error) {
-	p, faults := c.withLookedUp(name, found, fmt.Sprintf("Lookup.Find(%q).", name))
+	p, faults := c.withLookedUp(name, found, fmt.Sprintf("Config.Lookup.Find(%q).", name))
 	if len(faults) > 0 {
 		return Provider{}, fail(codeInvalid, errors.Join(faults...))
 	}
 	return p, nil
 }
 
-// withLookedUp is completeLookedUp with the beginning of the faults' texts.
+// withLookedUp is completeLookedUp with the name of the provider in the faults' texts.
 func (c *Config) withLookedUp(name string, found Provider, prefix string) (Provider, []error) {
 	one := *c
 	one.Providers, one.SkipFaultyProviders = []Provider{found}, false
@@ -262,7 +262,7 @@ func (c *Config) withLookedUp(name string, found Provider, prefix string) (Provi
 	faults = append(faults, one.completeProviders()[0]...)
 	c.checkPlace(p, &faults)
 	for i, fault := range faults {
-		faults[i] = errors.New(strings.ReplaceAll(fault.Error(), "Providers[0].", prefix))
+		faults[i] = errors.New(strings.NewReplacer("Config.Providers[0].", prefix, "Providers[0].", prefix).Replace(fault.Error()))
 	}
 	return *p, faults
 }

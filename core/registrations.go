@@ -3,15 +3,15 @@ package core
 import (
 	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
-// Registration is what to register with a provider for one of [Config.Providers]. In
+// Registration is what to register with a provider. In
 // JSON, it is client metadata (RFC 7591 section 2). It uses the names of OpenID Connect
 // Dynamic Client Registration, RP-Initiated Logout, Back-Channel Logout and Front-Channel
 // Logout, too. It contains no secret.
@@ -21,7 +21,7 @@ type Registration struct {
 	Provider string `json:"-"`
 	Issuer   string `json:"-"`
 
-	ClientID      string   `json:"client_id"`
+	ClientID      string   `json:"client_id,omitempty"`
 	RedirectURIs  []string `json:"redirect_uris"`
 	ResponseTypes []string `json:"response_types"`
 	GrantTypes    []string `json:"grant_types"`
@@ -36,7 +36,8 @@ type Registration struct {
 	TokenEndpointAuthMethod     string `json:"token_endpoint_auth_method,omitempty"`
 	TokenEndpointAuthSigningAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
 
-	// JWKSURI is the URL of Config.KeysPath. Without KeysPath, JWKS has the public keys
+	// JWKSURI is the URL of Config.KeysPath, and of the provider's name below it for a
+	// looked-up provider. Without KeysPath, JWKS has the public keys
 	// themselves. Both are empty without keys. A client that authenticates by a certificate
 	// also has to register its subject or key (RFC 8705 section 2), which only the
 	// certificate has.
@@ -62,8 +63,9 @@ type Registration struct {
 	IDTokenEncryptedResponseAlg string `json:"id_token_encrypted_response_alg,omitempty"`
 	IDTokenEncryptedResponseEnc string `json:"id_token_encrypted_response_enc,omitempty"`
 
-	// InitiateLoginURI is the login path, where third parties can start a login. It is
-	// empty with http, which OpenID Connect does not allow for it.
+	// InitiateLoginURI is the login path, where third parties can start a login. For a
+	// looked-up provider, it has the parameter provider. It is empty with http, which OpenID
+	// Connect does not allow for it.
 	InitiateLoginURI string `json:"initiate_login_uri,omitempty"`
 
 	// PostLogoutRedirectURIs has the URL of Logout.After, or of Logout.Path if After is
@@ -80,23 +82,55 @@ type Registration struct {
 
 // Registrations returns what to register with each provider, in the order of
 // [Config.Providers]. It uses only the Config, and not the network. Providers that
-// [Config.SkipFaultyProviders] left out are missing.
+// [Config.SkipFaultyProviders] left out are missing. For looked-up providers, see
+// [Authenticator.RegistrationFor].
 func (a *Authenticator) Registrations() []Registration {
 	all := make([]Registration, len(a.registrations))
 	for i, at := range a.registrations {
-		all[i] = a.toRegister(at)
+		all[i] = a.toRegister(&at.config, "", []string{a.origin})
 	}
 	return all
 }
 
-func (a *Authenticator) toRegister(at *registration) Registration {
-	p := &at.config
+// RegistrationFor returns what to register with a provider that [LookupConfig.Find] would
+// return, for a page where an administrator adds one. It also checks the provider: the
+// error lists everything that is wrong with it. It uses only the Config and p, and neither
+// Find nor the network, so it does not tell whether the provider works.
+//
+// Name is required. ClientID may be empty, because an administrator gets it by registering.
+// The application is registered on these hosts, in the form of the Host header, or, if none
+// are given, on RedirectURL's.
+func (a *Authenticator) RegistrationFor(p Provider, hosts ...string) (Registration, error) {
+	name, unregistered := p.Name, p.ClientID == ""
+	if unregistered {
+		p.ClientID = "-"
+	}
+	complete, faults := a.config.withLookedUp(name, p, "Provider.")
+	switch {
+	case name == "":
+		faults = append(faults, errors.New("pixy: Provider.Name is missing; give the name by which Lookup.Find finds the provider"))
+	case a.registrations.named(name) != nil:
+		faults = append(faults, fmt.Errorf("pixy: Provider.Name is that of one of Config.Providers, for which Lookup.Find is not asked; give another name than %q", name))
+	}
+	origins := []string{a.origin}
+	if len(faults) > 0 {
+		return Registration{}, errors.Join(faults...)
+	}
+	if unregistered {
+		complete.ClientID = ""
+	}
+	return a.toRegister(&complete, "/"+name, origins), nil
+}
+
+// toRegister returns what to register with a provider, on origins. below is the end of the
+// paths that a looked-up provider has for itself.
+func (a *Authenticator) toRegister(p *Provider, below string, origins []string) Registration {
 	r := Registration{
 		Provider: p.Name, Issuer: p.Issuer, ClientID: p.ClientID,
-		RedirectURIs: a.hosts.everywhere(func(origin string) string { return a.hosts.redirectURL(p.RedirectURL, origin) }), ResponseTypes: []string{"code"}, GrantTypes: []string{"authorization_code"},
+		RedirectURIs: onEach(origins, func(origin string) string { return a.hosts.redirectURL(p.RedirectURL, origin) }), ResponseTypes: []string{"code"}, GrantTypes: []string{"authorization_code"},
 		Scope: strings.Join(p.Scopes, " "), IDTokenSignedResponseAlg: p.Checks.SigningAlg,
 	}
-	a.registerClient(&r, p)
+	a.registerClient(&r, p, origins[0], below)
 	if a.config.Tokens.Keep || slices.Contains(p.Scopes, "offline_access") {
 		r.GrantTypes = append(r.GrantTypes, "refresh_token")
 	}
@@ -104,13 +138,18 @@ func (a *Authenticator) toRegister(at *registration) Registration {
 		return r
 	}
 	if !a.config.Logout.Local {
-		r.PostLogoutRedirectURIs = a.hosts.everywhere(a.afterLogout)
+		r.PostLogoutRedirectURIs = onEach(origins, a.afterLogout)
 	}
 	if a.hosts.scheme == "https" {
-		r.InitiateLoginURI = a.urlOf(http.MethodGet, a.config.Pages.LoginPath)
+		r.InitiateLoginURI = origins[0] + a.config.Pages.LoginPath
+		if below != "" {
+			r.InitiateLoginURI += "?provider=" + p.Name
+		}
 	}
-	r.BackChannelLogoutURI = a.urlOf(http.MethodPost, a.config.Logout.BackChannelPath)
-	r.FrontChannelLogoutURI = a.urlOf(http.MethodGet, a.config.Logout.FrontChannelPath)
+	if a.config.endsByProvider() {
+		r.BackChannelLogoutURI = origins[0] + a.config.Logout.BackChannelPath + below
+		r.FrontChannelLogoutURI = origins[0] + a.config.Logout.FrontChannelPath + below
+	}
 	// Without sid, a logout token ends all sessions of the user, and a frame ends none.
 	r.BackChannelLogoutSessionRequired = r.BackChannelLogoutURI != ""
 	r.FrontChannelLogoutSessionRequired = r.FrontChannelLogoutURI != ""
@@ -118,14 +157,14 @@ func (a *Authenticator) toRegister(at *registration) Registration {
 }
 
 // registerClient sets how the client authenticates, and what its requests are like.
-func (a *Authenticator) registerClient(r *Registration, p *Provider) {
+func (a *Authenticator) registerClient(r *Registration, p *Provider, origin, below string) {
 	c := &p.Client
 	r.TokenEndpointAuthMethod = p.onlyAuthMethod()
 	if r.TokenEndpointAuthMethod == "private_key_jwt" {
 		r.TokenEndpointAuthSigningAlg = c.signingAlg()
 	}
 	if keys, _ := p.publicKeys(); len(keys) > 0 && a.config.KeysPath != "" {
-		r.JWKSURI = a.hosts.own + a.config.KeysPath
+		r.JWKSURI = origin + a.config.KeysPath + below
 	} else if len(keys) > 0 {
 		r.JWKS, _ = json.Marshal(provider.PublishedKeys{Keys: keys}) // New has marshaled them
 	}
@@ -194,17 +233,13 @@ func isRSA(key any) bool {
 	return ok
 }
 
-// urlOf returns the URL of a route, or an empty string if there is no such route.
-func (a *Authenticator) urlOf(method, path string) string {
-	if !slices.ContainsFunc(a.routes, func(route Route) bool { return route.Method == method && route.Path == path }) {
-		return ""
-	}
-	return a.hosts.own + path
-}
-
 // String returns the URIs to register, one on each line, by their names in RFC 7591.
 func (r Registration) String() string {
-	lines := fmt.Sprintf("register with %s for client %q:", r.Issuer, r.ClientID)
+	lines := "register with " + r.Issuer
+	if r.ClientID != "" {
+		lines += fmt.Sprintf(" for client %q", r.ClientID)
+	}
+	lines += ":"
 	for _, uri := range [...]struct {
 		name string
 		uris []string
