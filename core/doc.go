@@ -154,8 +154,8 @@
 //	unavailable               503     the application gave ServeError an error that wraps ErrUnavailable
 //	provider_unknown          404     the login names a provider that is not configured, or that was left out;
 //	                                  the log has the name
-//	provider_changed          400     Issuer or ClientID of a looked-up provider changed while the login was under
-//	                                  way; the page begins it again
+//	provider_changed          400     Issuer, ClientID or callback of a looked-up provider changed, or the provider
+//	                                  went, while the login was under way; the page begins it again
 //	provider_invalid          503     Lookup.Find returned a provider with a mistake in its fields; the log names them
 //	lookup_unavailable        503     Lookup.Find, Lookup.Choose or Hosts.Approve returned an error; or, only in the log,
 //	                                  SendLink

@@ -149,7 +149,7 @@ func TestThirdPartiesAndLookedUpProviders(t *testing.T) {
 			t.Parallel()
 			c := newCustomers(t, func(c *core.Config) {
 				c.Providers = []core.Provider{{Name: "staff", Issuer: thirdIssuer, ClientID: "app", Endpoints: core.EndpointConfig{
-					AuthURL: thirdIssuer + "/auth/login", TokenURL: thirdIssuer + "/token", Keys: []byte(`{"keys":[]}`),
+					AuthURL: thirdIssuer + "/auth/login", TokenURL: thirdIssuer + "/token", KeysURL: thirdIssuer + "/keys",
 				}}}
 			})
 			c.down = test.down

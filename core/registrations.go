@@ -98,9 +98,7 @@ func (a *Authenticator) Registrations() []Registration {
 // Find nor the network, so it does not tell whether the provider works.
 //
 // Name is required. ClientID may be empty, because an administrator gets it by registering.
-// The application is registered on these hosts, in the form of the Host header, or, if none
-// are given, on RedirectURL's.
-func (a *Authenticator) RegistrationFor(p Provider, hosts ...string) (Registration, error) {
+func (a *Authenticator) RegistrationFor(p Provider) (Registration, error) {
 	name, unregistered := p.Name, p.ClientID == ""
 	if unregistered {
 		p.ClientID = "-"
@@ -112,14 +110,13 @@ func (a *Authenticator) RegistrationFor(p Provider, hosts ...string) (Registrati
 	case a.registrations.named(name) != nil:
 		faults = append(faults, fmt.Errorf("pixy: Provider.Name is that of one of Config.Providers, for which Lookup.Find is not asked; give another name than %q", name))
 	}
-	origins := []string{a.origin}
 	if len(faults) > 0 {
 		return Registration{}, errors.Join(faults...)
 	}
 	if unregistered {
 		complete.ClientID = ""
 	}
-	return a.toRegister(&complete, "/"+name, origins), nil
+	return a.toRegister(&complete, "/"+name, []string{a.origin}), nil
 }
 
 // toRegister returns what to register with a provider, on origins. below is the end of the
