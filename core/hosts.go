@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -104,7 +105,7 @@ func (h *hosts) originFor(r *http.Request) (string, error) {
 	case !ok || h.domain != "" && !isBelow(name, h.domain):
 		return "", errUnknownHost(r)
 	case h.names[name]:
-	case h.approve == nil || h.scheme == "http" && !h.plain && !provider.IsLocal(withoutPort(name)):
+	case !h.mayApprove(name):
 		return "", errUnknownHost(r)
 	default:
 		switch approved, err := h.approve(r.Context(), name); {
@@ -115,6 +116,12 @@ func (h *hosts) originFor(r *http.Request) (string, error) {
 		}
 	}
 	return h.scheme + "://" + name, nil
+}
+
+// mayApprove reports whether Approve may be asked for a host.
+func (h *hosts) mayApprove(name string) bool {
+	return h.approve != nil && (h.domain == "" || isBelow(name, h.domain)) &&
+		(h.scheme == "https" || h.plain || provider.IsLocal(withoutPort(name)))
 }
 
 // errUnknownHost is a request on a host that is not the application's. The host comes from
@@ -197,11 +204,27 @@ func (h *hosts) bind(attempt *attempt, origin string, at *registration) {
 	attempt.redirectURL = h.redirectURL(at.config.RedirectURL, origin)
 }
 
-// everywhere returns a URL or path on all hosts that are known from the Config. The first
-// is that of RedirectURL.
-func (h *hosts) everywhere(on func(origin string) string) (urls []string) {
-	for _, name := range h.listed {
-		urls = append(urls, on(h.scheme+"://"+name))
+// origins returns the origins of names of hosts, in the form of HostConfig.Names, or, if
+// there are none, of all hosts that are known from the Config. The first of these is that of
+// RedirectURL. Approve is not asked.
+func (h *hosts) origins(names ...string) (origins []string, err error) {
+	if len(names) == 0 {
+		return onEach(h.listed, func(name string) string { return h.scheme + "://" + name }), nil
+	}
+	for _, name := range names {
+		if found, ok := hostName(name, h.scheme); !ok || !h.names[found] && !h.mayApprove(found) {
+			err = errors.Join(err, fmt.Errorf("pixy: host %q cannot be one of the application; give it as browsers send it in the Host header, and set Config.Hosts", told.Clip(name)))
+		} else {
+			origins = append(origins, h.scheme+"://"+found)
+		}
+	}
+	return origins, err
+}
+
+// onEach returns what on returns for each host or origin.
+func onEach(where []string, on func(string) string) (urls []string) {
+	for _, one := range where {
+		urls = append(urls, on(one))
 	}
 	return urls
 }

@@ -87,6 +87,47 @@ func TestRegistrationFor(t *testing.T) {
 	}
 }
 
+// A customer with a host of its own registers that host, and no others.
+func TestRegistrationForHosts(t *testing.T) {
+	t.Parallel()
+	acme := core.Provider{Name: "acme", Issuer: issuer, ClientID: "app"}
+	listed := func(c *core.Config) { c.Hosts.Names = []string{"acme.example.test"} }
+	approves := func(c *core.Config) {
+		c.Hosts.Approve = func(context.Context, string) (bool, error) { t.Error("Approve is asked"); return false, nil }
+	}
+	for _, test := range []struct {
+		name   string
+		config func(*core.Config)
+		hosts  []string
+		want   string // redirect URIs, post-logout redirect URIs, initiate_login_uri; or an error
+	}{
+		{"known hosts", listed, nil, "https://app.example.test/auth/callback/acme https://acme.example.test/auth/callback/acme " +
+			"https://app.example.test/ https://acme.example.test/ https://app.example.test/auth/login?provider=acme"},
+		{"one of them", listed, []string{"acme.example.test"}, "https://acme.example.test/auth/callback/acme https://acme.example.test/ https://acme.example.test/auth/login?provider=acme"},
+		{"RedirectURL's", nil, []string{"app.example.test"}, "https://app.example.test/auth/callback/acme https://app.example.test/ https://app.example.test/auth/login?provider=acme"},
+		{"one that will be approved", approves, []string{"ACME.example.test:443"}, "https://acme.example.test/auth/callback/acme https://acme.example.test/ https://acme.example.test/auth/login?provider=acme"},
+		{"another one", listed, []string{"app.example.test", "evil.example.test"}, `pixy: host "evil.example.test" cannot be one of the application`},
+		{"another one, without Hosts", nil, []string{"acme.example.test"}, `pixy: host "acme.example.test" cannot be one of the application`},
+		{"one outside of the shared domain", func(c *core.Config) { approves(c); c.Hosts.SharedDomain = "example.test" }, []string{"acme.test"}, `pixy: host "acme.test" cannot`},
+		{"no host", approves, []string{"https://acme.example.test/"}, `pixy: host "https://acme.example.test/" cannot`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if test.config == nil {
+				test.config = func(*core.Config) {}
+			}
+			r, err := newCustomers(t, test.config).auth.RegistrationFor(acme, test.hosts...)
+			got := strings.Join(append(append(r.RedirectURIs, r.PostLogoutRedirectURIs...), r.InitiateLoginURI), " ")
+			if err != nil {
+				got = err.Error()
+			}
+			if got != test.want && (err == nil || !strings.HasPrefix(got, test.want)) {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+}
+
 // Discover tries providers by their names, listed and looked-up ones, and no others.
 func TestDiscoverByName(t *testing.T) {
 	t.Parallel()

@@ -86,8 +86,9 @@ type Registration struct {
 // [Authenticator.RegistrationFor].
 func (a *Authenticator) Registrations() []Registration {
 	all := make([]Registration, len(a.registrations))
+	origins, _ := a.hosts.origins() // New has checked them
 	for i, at := range a.registrations {
-		all[i] = a.toRegister(&at.config, "", []string{a.origin})
+		all[i] = a.toRegister(&at.config, "", origins)
 	}
 	return all
 }
@@ -98,7 +99,10 @@ func (a *Authenticator) Registrations() []Registration {
 // Find nor the network, so it does not tell whether the provider works.
 //
 // Name is required. ClientID may be empty, because an administrator gets it by registering.
-func (a *Authenticator) RegistrationFor(p Provider) (Registration, error) {
+// The application is registered on these hosts, in the form of [HostConfig.Names]. Approve is
+// not asked for them. Other URIs than the redirect URIs are on the first one, if there may be
+// only one. If no hosts are given, they are those that the Config has.
+func (a *Authenticator) RegistrationFor(p Provider, hosts ...string) (Registration, error) {
 	name, unregistered := p.Name, p.ClientID == ""
 	if unregistered {
 		p.ClientID = "-"
@@ -110,13 +114,14 @@ func (a *Authenticator) RegistrationFor(p Provider) (Registration, error) {
 	case a.registrations.named(name) != nil:
 		faults = append(faults, fmt.Errorf("pixy: Provider.Name is that of one of Config.Providers, for which Lookup.Find is not asked; give another name than %q", name))
 	}
-	if len(faults) > 0 {
-		return Registration{}, errors.Join(faults...)
+	origins, err := a.hosts.origins(hosts...)
+	if err = errors.Join(append(faults, err)...); err != nil {
+		return Registration{}, err
 	}
 	if unregistered {
 		complete.ClientID = ""
 	}
-	return a.toRegister(&complete, "/"+name, []string{a.origin}), nil
+	return a.toRegister(&complete, "/"+name, origins), nil
 }
 
 // toRegister returns what to register with a provider, on origins. below is the end of the
