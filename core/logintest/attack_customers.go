@@ -76,21 +76,36 @@ func (s *siege) moved(faults Faults) *siege {
 	return s.as(s.name, fmt.Sprintf("https://id-%d.example.test", s.customers.Add(1)), faults)
 }
 
+// sharing adds a customer of Mallory's that names the honest provider's issuer.
+func (s *siege) sharing() *siege {
+	c := s.named(fmt.Sprint("mallory-", s.customers.Add(1)))
+	s.callbacks.Store(c.target.RedirectURL, true)
+	c.joins()
+	return c
+}
+
 // as adds a customer, or gives it another provider.
 func (s *siege) as(name, issuer string, faults Faults) *siege {
-	c := *s
-	c.name = name
-	c.target, _ = s.template.of(name) // it worked for the
-	c.target, _ = c.target.complete() // first customer
-	c.callback, _ = url.Parse(c.target.RedirectURL)
-	c.origin, c.target.Issuer = originOf(c.callback), issuer
-	c.provider = c.newProvider(issuer)
+	c := s.named(name)
+	c.target.Issuer, c.provider = issuer, c.newProvider(issuer)
 	c.provider.User = s.ada
 	for c.provider.signingKeys().rsa.Equal(s.provider.signingKeys().rsa) { // both use the same pool
 		c.provider.RotateKeys()
 	}
 	c.misbehave(faults)
 	c.joins()
+	return c
+}
+
+// named returns the application as a customer with a name uses it.
+func (s *siege) named(name string) *siege {
+	c := *s
+	c.name = name
+	c.target, _ = s.template.of(name) // it worked for the
+	c.target, _ = c.target.complete() // first customer
+	c.target.Issuer = s.target.Issuer
+	c.callback, _ = url.Parse(c.target.RedirectURL)
+	c.origin = originOf(c.callback)
 	return &c
 }
 
@@ -139,6 +154,9 @@ func (s *siege) customerAttacks() []attack {
 		{"session of another customer",
 			"show a customer's pages only to users who logged in at this customer's provider, because another provider may give its users any subject and e-mail address",
 			sessionOfCustomer},
+		{"issuer of another customer",
+			"tell users apart by the customer, or its provider, where they logged in, and not by the issuer alone, because any customer can name any issuer",
+			issuerOfCustomer},
 		{"mix-up of two customers",
 			"give each customer a callback of its own, or require iss in each answer (RFC 9207), before any token request",
 			customersMixedUp},

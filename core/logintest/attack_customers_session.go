@@ -18,6 +18,17 @@ func sessionOfCustomer(s *siege) {
 	s.expect(b, nobody, cause)
 }
 
+// issuerOfCustomer logs in at a customer of Mallory's that names the issuer of Ada's
+// company.
+func issuerOfCustomer(s *siege) {
+	c := s.sharing()
+	b := s.newBrowser()
+	c.finish(c.begin(b, s.ada))
+	s.expect(b, nobody, "a login at another customer that names the same issuer")
+	carry(b, c, s)
+	s.expect(b, nobody, "a login at another customer that names the same issuer")
+}
+
 // held remembers the tokens that a provider has issued.
 type held struct {
 	mu     sync.Mutex

@@ -10,6 +10,7 @@ import (
 
 const (
 	customerSession  = "session of another customer"
+	customerIssuer   = "issuer of another customer"
 	customerMixUp    = "mix-up of two customers"
 	customerMoved    = "customer whose registration has changed"
 	customerTokens   = "token of one customer's login at another's provider"
@@ -37,6 +38,8 @@ type customerVariant struct {
 var customerVariants = []customerVariant{
 	{customerSession, &bazaar{anyUser: true}, `a login at another customer's provider, which gives its user Ada's subject and e-mail address, logged the browser in as Ada Lovelace: an application must show a customer's pages only to users who logged in at this customer's provider, because another provider may give its users any subject and e-mail address`},
 	{customerSession, &bazaar{hosts: true, anyHost: true, anyUser: true}, "a login at another customer's provider, which"},
+	{customerIssuer, &bazaar{byIssuer: true}, "a login at another customer that names the same issuer logged the browser in as Ada Lovelace: an application must tell users apart by the customer,"},
+	{customerIssuer, &bazaar{shared: true, byIssuer: true}, "a login at another customer that names the same issuer logged"},
 	{customerMixUp, &bazaar{anyCallback: true, anyIss: true}, `the honest provider's answer to a login that began at another customer's provider made the application send the honest provider's code to the other provider: an application must give each customer a callback of its own, or require iss in each answer (RFC 9207), before any token request`},
 	{customerMixUp, &bazaar{anyIss: true}, ""},
 	{customerMixUp, &bazaar{shared: true, anyIss: true}, "the honest provider's answer to a login that began at another customer's provider made"},
@@ -87,7 +90,7 @@ func TestAttacksBetweenCustomers(t *testing.T) {
 	}
 	app := &bazaar{hosts: true, ends: true, framed: true}
 	tried := slices.DeleteFunc(attack(app.target(), nothing).names, func(name string) bool { return !between(name) })
-	if len(tried) != 16 {
+	if len(tried) != 17 {
 		t.Errorf("tried %d attacks: %q", len(tried), tried)
 	}
 	for _, name := range tried {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -38,6 +39,7 @@ type siege struct {
 	network   *network            // the origins of customers and their providers
 	name      string              // of the customer
 	customers *atomic.Int64       // number of customers that Mallory has added
+	callbacks *sync.Map           // of customers, which providers of others have registered
 }
 
 const (
@@ -59,7 +61,7 @@ func newSiege(target Target) (*siege, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &siege{template: template, target: target, name: firstCustomer, network: new(network), customers: new(atomic.Int64)}
+	s := &siege{template: template, target: target, name: firstCustomer, network: new(network), customers: new(atomic.Int64), callbacks: new(sync.Map)}
 	if s.callback, err = url.Parse(target.RedirectURL); err != nil {
 		return nil, err
 	}
@@ -88,6 +90,12 @@ func (s *siege) newProvider(issuer string) *Provider {
 	}
 	client := s.target.Client
 	client.ID, client.Secret, client.RedirectURIs = s.target.ClientID, s.target.ClientSecret, redirects
+	if s.target.AddCustomer != nil {
+		client.AllowURI = func(uri string) bool {
+			_, ok := s.callbacks.Load(uri)
+			return ok
+		}
+	}
 	return NewProvider(issuer, client)
 }
 

@@ -23,6 +23,7 @@ type bazaar struct {
 	shared      bool // all customers share one callback
 	hosts       bool // each customer has a host
 	anyUser     bool // a customer's page shows any user
+	byIssuer    bool // a customer's page shows any user of the issuer
 	anyCallback bool // a callback takes any customer's answer
 	anyIss      bool // the iss of an answer is not compared
 	anyMetadata bool // the issuer of metadata is not compared
@@ -221,11 +222,12 @@ func (a *bazaar) callback(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *bazaar) private(w http.ResponseWriter, r *http.Request) {
-	session := a.read(r, "session")
+	session, name := a.read(r, "session"), r.PathValue("name")
 	a.mu.Lock()
 	ended := a.ended[session.Get("sub")] || a.ended[session.Get("sid")]
+	theirs := session.Get("name") == name || a.anyUser || a.byIssuer && a.table[session.Get("name")] == a.table[name]
 	a.mu.Unlock()
-	if session == nil || ended || !a.anyUser && session.Get("name") != r.PathValue("name") {
+	if session == nil || ended || !theirs {
 		http.Error(w, "not for you", http.StatusForbidden)
 		return
 	}
