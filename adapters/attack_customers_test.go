@@ -54,12 +54,18 @@ func (c *customers) find(_ context.Context, name string) (*core.Provider, error)
 
 // page shows a customer's page to a user of this customer.
 func (c *customers) page(w http.ResponseWriter, r *http.Request) {
-	user, name := core.UserFromContext(r.Context()), path.Base(r.URL.Path)
-	if at, _ := c.find(r.Context(), name); at == nil || at.Issuer != user.Issuer {
+	user := core.UserFromContext(r.Context())
+	if user.Data != path.Base(r.URL.Path) {
 		http.Error(w, "for users of this customer only", http.StatusForbidden)
 		return
 	}
 	fmt.Fprint(w, "the private page of ", user.Subject)
+}
+
+// rememberCustomer keeps the customer in the session, for page.
+func rememberCustomer(_ context.Context, login *core.Login) error {
+	login.Data = login.Provider
+	return nil
 }
 
 // customersIn are such applications, in each framework.
@@ -102,6 +108,7 @@ func (t between) Run(name string, f func(between)) bool {
 func attackedCustomers(t *testing.T, build func(*customers, *core.Authenticator) http.Handler, change ...func(*core.Config)) logintest.Target {
 	config := attackedConfig(change...)
 	all := &customers{provider: config.Providers[0]}
+	config.OnLogin = rememberCustomer
 	config.Providers, config.Lookup = nil, core.LookupConfig{Find: all.find, AnyAddress: true} // the providers are in memory
 	target := logintest.Target{
 		RedirectURL: cmp.Or(all.provider.RedirectURL, origin+"/auth/callback/{provider}"), Private: "/private/{provider}", ClientSecret: "canary-client-secret",
@@ -119,6 +126,19 @@ func attackedCustomers(t *testing.T, build func(*customers, *core.Authenticator)
 	return target
 }
 
+// approveHosts lets each customer have a host.
+func approveHosts(c *core.Config) {
+	c.Hosts.Approve = func(_ context.Context, host string) (bool, error) {
+		name, ok := strings.CutSuffix(host, ".customers.example.test")
+		return ok && (name == "acme" || strings.HasPrefix(name, "mallory-")), nil
+	}
+}
+
+func onOwnHosts(target logintest.Target) logintest.Target {
+	target.RedirectURL = "https://{provider}.customers.example.test/auth/callback/{provider}"
+	return target
+}
+
 // No attack of one customer on another succeeds, in any framework. Nor does any other
 // attack on a customer.
 func TestAttackCustomers(t *testing.T) {
@@ -133,6 +153,12 @@ func TestAttackCustomers(t *testing.T) {
 			logintest.Attack(between{t}, attackedCustomers(t, build, keepTokens, func(c *core.Config) { c.Providers[0].RedirectURL = origin + "/auth/callback" }))
 		})
 	}
+	for name, build := range customersIn {
+		t.Run(name+" with a host for each", func(t *testing.T) {
+			t.Parallel()
+			logintest.Attack(between{t}, onOwnHosts(attackedCustomers(t, build, approveHosts)))
+		})
+	}
 	for name, change := range map[string]func(*core.Config){
 		"all attacks":                        func(*core.Config) {},
 		"all attacks with a shared callback": func(c *core.Config) { c.Providers[0].RedirectURL = origin + "/auth/callback" },
@@ -143,6 +169,10 @@ func TestAttackCustomers(t *testing.T) {
 			logintest.Attack(t, attackedCustomers(t, customersIn["httplogin"], change))
 		})
 	}
+	t.Run("all attacks with a host for each", func(t *testing.T) {
+		t.Parallel()
+		logintest.Attack(t, onOwnHosts(attackedCustomers(t, customersIn["httplogin"], approveHosts)))
+	})
 }
 
 // A customer's provider cannot lead the application into its own network, in any
