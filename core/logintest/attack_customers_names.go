@@ -1,6 +1,7 @@
 package logintest
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -120,45 +121,37 @@ const endless = 32 << 20
 func providerFloods(s *siege) {
 	for _, flooded := range []Endpoint{Discovery, JWKS, Token} {
 		var sent atomic.Int64
-		c := s.customer(Faults{Intercept: func(e Endpoint, w http.ResponseWriter, r *http.Request) bool {
-			if e == flooded {
-				w.Header().Set("Content-Type", "application/json")
-				flood(w, &sent)
+		c, b := s.floodedBy(flooded, func(w http.ResponseWriter) { flood(w, &sent) })
+		if sent.Load() >= endless {
+			found("%d MB of a response of %s were read", endless>>20, flooded)
+		}
+		if sent.Load() > 0 {
+			// The page may lead to the login at this provider, which is an outage.
+			if page := c.private(b); page.Status < 500 && c.identify(page) != nobody {
+				found("an endless response logged the browser in as %s", c.identify(page))
 			}
-			return e == flooded
-		}})
-		soon("after a customer's provider had sent an endless response", func() {
-			b := c.newBrowser()
-			if l := c.try(b, s.ada, nil); l.callback != nil {
-				c.finish(l)
-			}
-			if sent.Load() >= endless {
-				found("%d MB of a response of %s were read", endless>>20, flooded)
-			}
-			if sent.Load() > 0 {
-				// The page may lead to the login at this provider, which is an outage.
-				if page := c.private(b); page.Status < 500 && c.identify(page) != nobody {
-					found("an endless response logged the browser in as %s", c.identify(page))
-				}
-			}
-			s.signIn(s.newBrowser(), s.ada)
-		})
+		}
 	}
-	c := s.customer(Faults{JWKS: func(set map[string]any) {
-		keys := make([]any, 10_000)
-		for i := range keys {
-			keys[i] = map[string]any{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}
+	keys := strings.Repeat(`{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},`, 10_000)
+	s.floodedBy(JWKS, func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"keys":[`+strings.TrimSuffix(keys, ",")+`]}`) })
+}
+
+// floodedBy logs in at Mallory's provider, one endpoint of which answers too much, and then
+// at the honest one. It returns the customer and the browser of the first login.
+func (s *siege) floodedBy(flooded Endpoint, answer func(http.ResponseWriter)) (*siege, *Browser) {
+	c := s.customer(Faults{Intercept: func(e Endpoint, w http.ResponseWriter, _ *http.Request) bool {
+		if e == flooded {
+			w.Header().Set("Content-Type", "application/json")
+			answer(w)
 		}
-		set["keys"] = keys
+		return e == flooded
 	}})
-	soon("after a customer's provider had published 10,000 keys", func() {
-		for range 3 {
-			if l := c.try(c.newBrowser(), s.ada, nil); l.callback != nil {
-				c.finish(l)
-			}
-		}
-		s.signIn(s.newBrowser(), s.ada)
-	})
+	b := c.newBrowser()
+	if l := c.try(b, s.ada, nil); l.callback != nil {
+		c.finish(l)
+	}
+	soon("after a customer's provider had sent too much", func() { s.signIn(s.newBrowser(), s.ada) })
+	return c, b
 }
 
 // flood writes JSON that does not end, as long as it is read.
