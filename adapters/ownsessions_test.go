@@ -85,7 +85,7 @@ func (a *ownApp) endHere(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: ownCookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true})
 }
 
-func (a *ownApp) endByProvider(_ context.Context, issuer, subject, sid string) error {
+func (a *ownApp) endByProvider(_ context.Context, _, issuer, subject, sid string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for id, login := range a.live {

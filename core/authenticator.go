@@ -101,7 +101,10 @@ func newOn(config Config, now func() time.Time, dial provider.Dial) (*Authentica
 	if err := a.openCookies(redirect.Scheme == "https"); err != nil {
 		return nil, err
 	}
-	a.refresher = &refresher{shared: config.Tokens.Refreshes, sessions: a.sessions, tokens: a.tokens, hints: a.hints, log: a.logIn, tell: a.tell, now: now}
+	a.refresher = &refresher{
+		shared: config.Tokens.Refreshes, sessions: a.sessions, tokens: a.tokens, hints: a.hints,
+		bound: a.bound, lookup: a.lookup, log: a.logIn, tell: a.tell, now: now,
+	}
 	if a.refresher.shared == nil {
 		a.refresher.shared = &memoryRefreshes{now: now}
 	}
@@ -155,12 +158,14 @@ func (a *Authenticator) openCookies(secure bool) error {
 	a.sessions = &sessionKeeper{
 		own:    a.config.Sessions.Own != nil,
 		cookie: shared + name + "-session", hosts: a.hosts,
-		vault: vaultOf(shared + name + "-session"), sealer: sessionSealer, registrations: a.registrations, lookup: a.lookup, revocations: revocations,
+		vault: vaultOf(shared + name + "-session"), sealer: sessionSealer, registrations: a.registrations, lookedUp: a.lookup != nil,
+		revocations: revocations, application: a.config.RedirectURL,
 		lifetime: a.config.Sessions.Lifetime, idle: a.config.Sessions.Idle, now: a.now,
 	}
 	a.tokens = &tokenKeeper{vault: vaultOf(shared + name + "-tokens"), on: a.hosts.sealSessions(tokenSealer), sealer: tokenSealer, kept: a.config.Tokens.Keep}
 	a.hints = &logoutHints{
 		on: a.hosts.sealSessions(hintSealer), name: path + name + "-logout", last: shared + name + "-last", registrations: a.registrations,
+		lookedUp: a.lookup != nil, named: a.named, bound: a.bound,
 		own: a.config.Sessions.Own != nil, inStore: shared + name + "-hint", leaving: host + name + "-leaving",
 		cookies: vault.Kind{Path: a.config.Logout.Path, Domain: ofSession.Domain, Secure: secure}, ofSession: ofSession, everywhere: everywhere,
 		lifetime: a.config.Sessions.Lifetime + hintOutlives, now: a.now, log: a.log, logger: a.config.Logger,

@@ -177,7 +177,7 @@ func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *ses
 		}
 	}
 	if formerTokens != nil && !fresh.shares(former) {
-		a.revokeLater(r, former.registration, formerTokens)
+		a.revokeLater(r, former.binding(), formerTokens)
 	}
 	return nil
 }
@@ -201,7 +201,7 @@ func (a *Authenticator) former(r *http.Request) (*session, *tokens) {
 // session. A provider may revoke the whole grant (RFC 7009 section 2.1). Revoking the
 // previous tokens would then revoke the new ones.
 func (s *session) shares(other *session) bool {
-	return s.registration == other.registration && s.user.Issuer == other.user.Issuer &&
+	return s.provider == other.provider && s.client == other.client && s.user.Issuer == other.user.Issuer &&
 		s.user.Subject == other.user.Subject && s.sid == other.sid
 }
 
@@ -223,6 +223,7 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 		addUser(proven.Claims, posted)
 	}
 	who := &identity{Identity: *proven, user: userOf(proven.Claims, proven.Issuer, proven.Subject)}
+	who.user.Provider, who.user.lookedUp = at.config.Name, at.lookedUp
 	o, err := a.accept(ctx, at, who, attempt)
 	if err != nil {
 		failure := asError(err)

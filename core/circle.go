@@ -94,6 +94,9 @@ func (s *sessionKeeper) fate(r *http.Request) (fate, error) {
 	if found.opened = instantOf(s.now()); s.over(found) {
 		return over, nil
 	}
+	if !s.register(found) {
+		return revoked, nil
+	}
 	at, err := s.revokedAt(r.Context(), found)
 	if err == nil && !at.IsZero() && instantOf(at) <= found.opened {
 		return ended, nil

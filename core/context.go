@@ -141,7 +141,7 @@ type tokenSource struct{ ctx context.Context }
 type apiToken struct {
 	*oauth2.Token
 	key string        // thumbprint of the DPoP key; empty: a bearer token, or set by a test
-	at  *registration // whose key it is; nil: set by a test
+	at  *registration // whose key it is; nil: a bearer token that needs none, or set by a test
 }
 
 func (t *tokens) forAPI(at *registration) *apiToken { return &apiToken{t.access(), t.Key, at} }
@@ -168,8 +168,16 @@ func (s tokenSource) forAPI() (*apiToken, error) {
 	}
 	held, err := found.by.refresher.of(found).get()
 	at := found.session.registration
+	if at == nil && held != nil && held.needProvider() {
+		var err error
+		if at, err = found.by.bound(s.ctx, found.session.binding()); errors.Is(err, errGone) {
+			return nil, errNoToken(errGone.Error())
+		} else if err != nil {
+			return nil, err
+		}
+	}
 	switch {
-	case held != nil && !at.provider.Holds(held.Key):
+	case held != nil && held.Key != "" && !at.provider.Holds(held.Key):
 		return nil, errNoToken("the access token is bound to a DPoP key of a session key that is gone from Sessions.OldKeys; it is replaced at the next refresh")
 	case held != nil && (!held.expired(found.by.now()) || held.Assumed && err == nil): // an assumed expiry may be wrong
 		return held.forAPI(at), nil

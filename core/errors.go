@@ -65,11 +65,12 @@ type Error struct {
 	Err       error  // for the log
 
 	loginURL        string        // where to start a login; empty if a login does not help
-	from            *registration // the provider concerned; nil if unknown
+	from            *registration // the provider concerned; nil if unknown, or looked up and not asked for
+	provider        string        // its name, if from is nil
 	needs           LoginOptions  // what the next login must meet
 	expected        bool          // normal user behavior: logged at Info
 	operator        bool          // only the operator can fix it: no page offers to try again
-	issuer, subject string        // of the user whom the provider has confirmed, for events; empty: unknown
+	issuer, subject string        // of the user whom the provider has confirmed; empty: unknown
 }
 
 // Error returns the text for the log. Do not show it to the user: show Public instead.

@@ -25,19 +25,22 @@ import (
 //	refresh          the provider refreshed tokens: Duration
 //	refresh_failed   it did not: Code, Reference, Duration
 //	session_ended    a session ended because its refresh was refused (Code refresh_refused),
-//	                 or its tokens were missing (tokens_lost, Reference)
+//	                 its tokens were missing (tokens_lost, Reference), or its looked-up
+//	                 provider is gone or another one (provider_unknown, Reference)
 //
 // More kinds may be added, so ignore a Kind that you do not know.
 type Event struct {
 	Kind string
 
-	// Provider is the Name of the provider. Empty if unknown.
+	// Provider is the Name of the provider. Empty if unknown, or if there may be several: of
+	// a user of looked-up providers, after [Authenticator.LogoutEverywhere].
 	Provider string
 
 	// Issuer and Subject are those of [User]. They come from a checked login, session or
 	// logout token, or from a [Grant] of the application. Empty if the user is unknown: for
 	// example if a login fails before the ID token was checked, or if a provider ends a
-	// session of its own without naming the user.
+	// session of its own without naming the user. All users of a provider, after
+	// [Authenticator.LogoutProvider], are one event without them.
 	Issuer, Subject string
 
 	// Code is the [Error.Code] of a failure. The package documentation lists the codes, and
@@ -48,7 +51,8 @@ type Event struct {
 	Reference string
 
 	// By says who ended a session: "user" by [Authenticator.Logout], "application" by
-	// [Authenticator.EndSession] or [Authenticator.LogoutEverywhere], "provider" by
+	// [Authenticator.EndSession], [Authenticator.LogoutEverywhere] or
+	// [Authenticator.LogoutProvider], "provider" by
 	// Back-Channel or Front-Channel Logout.
 	By string
 
@@ -171,7 +175,7 @@ func (a *Authenticator) tellRestart(t *turn, lost bool) {
 
 // eventOf returns an event about a session.
 func eventOf(kind string, of *session) Event {
-	return Event{Kind: kind, Provider: of.registration.config.Name, Issuer: of.user.Issuer, Subject: of.user.Subject}
+	return Event{Kind: kind, Provider: of.user.Provider, Issuer: of.user.Issuer, Subject: of.user.Subject}
 }
 
 // failed returns the event with a failure.
@@ -231,9 +235,13 @@ func (a *Authenticator) logIn(ctx context.Context, failure *Error) {
 // day.
 func reference() string { return rand.Text()[:8] }
 
-// concerned returns the provider of a failure, or the zero value if it is unknown.
+// concerned returns the provider of a failure, with its Name and Issuer at least, or the
+// zero value if it is unknown.
 func (a *Authenticator) concerned(failure *Error) Provider {
 	at := failure.from
+	if at == nil && failure.provider != "" {
+		return Provider{Name: failure.provider, Issuer: failure.issuer}
+	}
 	if at == nil {
 		at = a.sole()
 	}

@@ -17,8 +17,8 @@ func (*table) Start(w http.ResponseWriter, _, _, _ string) error {
 	http.SetCookie(w, &http.Cookie{Name: "app", Value: "a-new-id", Path: "/", HttpOnly: true, Secure: true})
 	return nil
 }
-func (*table) End(http.ResponseWriter, *http.Request) error        { return nil }
-func (*table) EndOf(context.Context, string, string, string) error { return nil }
+func (*table) End(http.ResponseWriter, *http.Request) error                { return nil }
+func (*table) EndOf(context.Context, string, string, string, string) error { return nil }
 func (*table) Has(r *http.Request) bool {
 	c, err := r.Cookie("app")
 	return err == nil && c.Value != ""

@@ -84,16 +84,9 @@ func (g *Grant) tokens() *tokens {
 	}
 }
 
-// isFresh reports whether the access token of a grant need not be refreshed yet.
-func (a *Authenticator) isFresh(g *Grant) bool { return g.isFresh(a.now()) && a.holds(g) }
-
-// isUsable reports whether the access token of a grant can be used.
-func (a *Authenticator) isUsable(g *Grant) bool { return g.isUsable(a.now()) && a.holds(g) }
-
-// holds reports whether the key of a grant is known, if its tokens are bound to one.
-func (a *Authenticator) holds(g *Grant) bool {
-	at := a.registrations.named(g.Provider)
-	return g.KeyThumbprint == "" || at != nil && at.provider.Holds(g.KeyThumbprint)
+// boundBy returns what ties a grant to its provider.
+func (a *Authenticator) boundBy(g *Grant) binding {
+	return binding{at: a.registrations.named(g.Provider), name: g.Provider, issuer: g.Issuer}
 }
 
 // isFresh reports whether the access token need not be refreshed yet, by its times.
@@ -131,7 +124,8 @@ func (g *Grant) isUsable(now time.Time) bool {
 // On failure it returns the given grant and an [*Error]:
 //
 //   - ErrRefused: the provider refuses the refresh (invalid_grant), or sent an ID token
-//     of another user. Delete the grant. The user must log in again.
+//     of another user, or [LookupConfig.Find] returns no such provider, or one with another
+//     Issuer. Delete the grant. The user must log in again.
 //   - ErrUnavailable: the tokens cannot be refreshed now, whatever the reason. Keep the
 //     grant, and try later. Refreshes that failed pause for ten seconds.
 //   - ErrNoToken: the grant has no refresh token.
@@ -145,11 +139,11 @@ func (a *Authenticator) RefreshGrant(ctx context.Context, grant Grant) (Grant, e
 }
 
 func (a *Authenticator) refreshGrant(ctx context.Context, grant Grant) (Grant, error) {
-	at := a.registrations.named(grant.Provider)
+	of := a.boundBy(&grant)
 	switch {
-	case at == nil:
+	case of.at == nil && (a.lookup == nil || !validProviderName(of.name)):
 		return grant, errGrant("its Provider %q is not configured", grant.Provider)
-	case !at.issues(grant.Issuer):
+	case of.at != nil && !of.at.issues(grant.Issuer):
 		return grant, errGrant("its Issuer %q is not that of Provider %q", grant.Issuer, grant.Provider)
 	case grant.Subject == "":
 		return grant, errGrant("its Subject is empty")
@@ -157,10 +151,12 @@ func (a *Authenticator) refreshGrant(ctx context.Context, grant Grant) (Grant, e
 		return grant, errNoToken("the grant has no refresh token; ask the provider for one, for example by scope offline_access")
 	}
 	held := grant.tokens()
-	fresh, err := a.refresher.refreshed(ctx, &owner{at: at, issuer: grant.Issuer, subject: grant.Subject}, held, true)
+	fresh, err := a.refresher.refreshed(ctx, &owner{binding: of, subject: grant.Subject}, held, true)
 	switch {
 	case fresh != held: // they replace the given ones, even if they could not be refreshed again
 		return grant.with(fresh), nil
+	case errors.Is(err, errGone):
+		err = errGrantGone(err)
 	case errors.Is(err, ErrNoSession):
 		err = fail(provider.CodeRefreshRefused, errors.New("the provider does not refresh these tokens any more; the log of the first such refresh has the reason; the user must log in again"))
 	case !errors.Is(err, ErrUnavailable): // about this application, such as its client secret
@@ -169,6 +165,13 @@ func (a *Authenticator) refreshGrant(ctx context.Context, grant Grant) (Grant, e
 		err = failure
 	}
 	return grant, err
+}
+
+// errGrantGone is a grant whose provider is gone.
+func errGrantGone(err error) *Error {
+	failure := fail(provider.CodeRefreshRefused, err)
+	failure.Reference = asError(err).Reference // of the line in the log
+	return failure
 }
 
 // errGrant is a grant with which this Authenticator can do nothing.
@@ -182,8 +185,7 @@ func (a *Authenticator) reportGrant(ctx context.Context, of string, err error) e
 	if err == nil {
 		return nil
 	}
-	failure := asError(err)
-	failure.from = a.registrations.named(of)
+	failure := binding{at: a.registrations.named(of), name: of}.failed(err)
 	if failure.Reference == "" && failure.Code != provider.CodeRefreshRefused {
 		a.logIn(ctx, failure)
 	}

@@ -64,34 +64,95 @@ type grantSource struct {
 
 	mu      sync.Mutex
 	grant   Grant
-	unsaved bool // save has not accepted grant yet
+	unsaved bool          // save has not accepted grant yet
+	at      *registration // of grant; nil: not needed yet
 }
 
 // Format prints only the name of the type, whatever the verb, because s holds tokens.
 func (s *grantSource) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pixy.GrantSource") }
 
 func (s *grantSource) Token() (*oauth2.Token, error) {
-	token, err := s.forAPI()
+	grant, err := s.fresh()
 	if err != nil {
 		return nil, err
 	}
-	return token.Token, nil
+	return &grant.Token, nil
 }
 
+// forAPI is Token for a client, which needs the provider's registration as well.
 func (s *grantSource) forAPI() (*apiToken, error) {
+	grant, err := s.fresh()
+	if err != nil {
+		return nil, err
+	}
+	at, err := s.registration(s.ctx, &grant)
+	if errors.Is(err, errGone) {
+		err = errGrantGone(err)
+	}
+	if err != nil {
+		return nil, s.auth.reportGrant(s.ctx, grant.Provider, err)
+	}
+	return &apiToken{&grant.Token, grant.KeyThumbprint, at}, nil
+}
+
+// registration returns the registration of a grant, or nil if no provider with its name
+// can be. It asks Lookup.Find once for each new grant.
+func (s *grantSource) registration(ctx context.Context, grant *Grant) (*registration, error) {
+	s.mu.Lock()
+	known := s.at
+	s.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	of := s.auth.boundBy(grant)
+	if of.at == nil && s.auth.lookup == nil {
+		return nil, nil
+	}
+	at, err := s.auth.bound(ctx, of)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at = at
+	return at, err
+}
+
+// isFresh reports whether the access token of a grant need not be refreshed yet.
+func (s *grantSource) isFresh(ctx context.Context, g *Grant) bool {
+	return g.isFresh(s.auth.now()) && s.holds(ctx, g)
+}
+
+// isUsable reports whether the access token of a grant can be used.
+func (s *grantSource) isUsable(ctx context.Context, g *Grant) bool {
+	return g.isUsable(s.auth.now()) && s.holds(ctx, g)
+}
+
+// holds reports whether the key of a grant is known, if its tokens are bound to one. While
+// Lookup.Find fails, it is taken for known, because a refresh would fail as well.
+func (s *grantSource) holds(ctx context.Context, g *Grant) bool {
+	if g.KeyThumbprint == "" {
+		return true
+	}
+	at, err := s.registration(ctx, g)
+	if err != nil {
+		return !errors.Is(err, errGone)
+	}
+	return at != nil && at.provider.Holds(g.KeyThumbprint)
+}
+
+// fresh returns the grant, refreshed and saved as far as that is needed, without its
+// refresh token.
+func (s *grantSource) fresh() (Grant, error) {
 	if s.save == nil {
-		return nil, s.auth.reportGrant(s.ctx, s.grant.Provider, fail(codeInternal, errors.New("GrantSource has no save; pass a function that stores the new grant")))
+		return Grant{}, s.auth.reportGrant(s.ctx, s.grant.Provider, fail(codeInternal, errors.New("GrantSource has no save; pass a function that stores the new grant")))
 	}
 	grant, unsaved := s.current()
-	if unsaved || !s.auth.isFresh(&grant) {
+	if unsaved || !s.isFresh(s.ctx, &grant) {
 		if _, err := s.renewals.join("", s.renew).wait(s.ctx); err != nil {
-			return nil, s.auth.reportGrant(s.ctx, grant.Provider, err)
+			return Grant{}, s.auth.reportGrant(s.ctx, grant.Provider, err)
 		}
 		grant, _ = s.current()
 	}
-	token := grant.Token
-	token.RefreshToken = ""
-	return &apiToken{&token, grant.KeyThumbprint, s.auth.registrations.named(grant.Provider)}, nil
+	grant.Token.RefreshToken = ""
+	return grant, nil
 }
 
 func (s *grantSource) current() (grant Grant, unsaved bool) {
@@ -103,7 +164,7 @@ func (s *grantSource) current() (grant Grant, unsaved bool) {
 func (s *grantSource) set(grant Grant, unsaved bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.grant, s.unsaved = grant, unsaved
+	s.grant, s.unsaved, s.at = grant, unsaved, nil
 }
 
 // renew refreshes and saves the grant, as far as that is needed, and returns "" or an
@@ -119,13 +180,13 @@ func (s *grantSource) renewIn(ctx context.Context) error {
 		return err
 	}
 	grant, _ := s.current()
-	if s.auth.isFresh(&grant) { // another call has just renewed it
+	if s.isFresh(ctx, &grant) { // another call has just renewed it
 		return nil
 	}
 	fresh, err := s.auth.refreshGrant(ctx, grant)
 	switch {
 	case err == nil:
-	case errors.Is(err, ErrUnavailable) && s.auth.isUsable(&grant):
+	case errors.Is(err, ErrUnavailable) && s.isUsable(ctx, &grant):
 		return nil
 	default:
 		return err
@@ -134,7 +195,7 @@ func (s *grantSource) renewIn(ctx context.Context) error {
 	if err := s.saveNew(ctx); err != nil {
 		return err
 	}
-	if !s.auth.isUsable(&fresh) { // from another job, and it could not be refreshed again
+	if !s.isUsable(ctx, &fresh) { // from another job, and it could not be refreshed again
 		return errProviderDown(errors.New("the access token has expired, and the next call refreshes it"))
 	}
 	return nil

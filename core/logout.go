@@ -121,7 +121,7 @@ func (a *Authenticator) logoutPage(w http.ResponseWriter, r *http.Request, origi
 func (a *Authenticator) leadOn(w http.ResponseWriter, r *http.Request, origin string, gone departure, leaving bool) {
 	to := ""
 	if leaving {
-		to = cmp.Or(a.logoutURL(r, origin, a.hints.withHint(r, gone)), a.config.Logout.After)
+		to = cmp.Or(a.logoutURL(r, origin, a.hints.arrive(r, gone)), a.config.Logout.After)
 		a.hints.dropCarried(w, r)
 	}
 	redirect(w, cmp.Or(to, a.config.Logout.Path))
@@ -130,8 +130,7 @@ func (a *Authenticator) leadOn(w http.ResponseWriter, r *http.Request, origin st
 // mayLogOut reports whether the browser has something to log out from.
 func (a *Authenticator) mayLogOut(r *http.Request) (bool, error) {
 	if a.config.Sessions.Own != nil {
-		at, _ := a.hints.lastOrigin(r)
-		return at != nil, nil
+		return a.hints.hasLast(r), nil
 	}
 	session, err := a.sessions.load(r)
 	return session != nil, err
@@ -188,10 +187,10 @@ func (a *Authenticator) leave(w http.ResponseWriter, r *http.Request, origin, by
 	if err != nil {
 		return departure{}, err
 	}
-	if held != nil {
-		a.revokeTokens(r, session.registration, held)
-	}
 	gone := a.hints.find(r, session)
+	if held != nil && gone.at != nil {
+		a.revokeTokens(r, gone.at, held)
+	}
 	if _, again := a.hints.departure(r); session != nil || !again {
 		a.tellLogout(r.Context(), by, session, gone.at, gone.idToken)
 	}
@@ -247,17 +246,20 @@ func (a *Authenticator) revokeTokens(r *http.Request, at *registration, held *to
 }
 
 // revokeLater is revokeTokens in the background. The goroutine ends within seconds, if
-// Client.SecretFunc respects its context.
-func (a *Authenticator) revokeLater(r *http.Request, at *registration, held *tokens) {
+// Lookup.Find and Client.SecretFunc do.
+func (a *Authenticator) revokeLater(r *http.Request, of binding, held *tokens) {
 	detached := r.WithContext(context.WithoutCancel(r.Context()))
 	go func() {
 		defer func() {
 			if cause := recover(); cause != nil { // net/http does not recover panics here, so the program would end
-				failure := errProviderDown(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
-				failure.from = at
-				a.log(detached, failure)
+				a.log(detached, of.failed(errProviderDown(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))))
 			}
 		}()
+		at, err := a.bound(detached.Context(), of)
+		if err != nil {
+			a.log(detached, asError(err))
+			return
+		}
 		a.revokeTokens(detached, at, held)
 	}()
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -38,11 +39,14 @@ type logoutHints struct {
 	inStore       string        // of the cookie with the place in the Store
 	leaving       string        // of the cookie with the departure
 	own           bool          // the sessions are the application's
-	registrations registrations // a hint is sealed under its provider's id, so that no other provider gets it
-	cookies       vault.Kind    // of the logout path
-	ofSession     vault.Kind    // of all paths, and of all hosts that share sessions
-	everywhere    vault.Kind    // of all paths of one host
-	store         vault.Vault   // for hints that are too large for a cookie; nil: no Store
+	registrations registrations // listed ones; a hint is sealed under its provider's id, so that no other provider gets it
+	lookedUp      bool          // whether there are looked-up providers
+	named         func(context.Context, string) (*registration, error)
+	bound         func(context.Context, binding) (*registration, error)
+	cookies       vault.Kind  // of the logout path
+	ofSession     vault.Kind  // of all paths, and of all hosts that share sessions
+	everywhere    vault.Kind  // of all paths of one host
+	store         vault.Vault // for hints that are too large for a cookie; nil: no Store
 	lifetime      time.Duration
 	now           func() time.Time
 	log           func(*http.Request, *Error)
@@ -85,7 +89,7 @@ func (h *logoutHints) renew(w http.ResponseWriter, r *http.Request, of *session,
 }
 
 func (h *logoutHints) keep(w http.ResponseWriter, r *http.Request, of *session, idToken string, inStore func(http.ResponseWriter, *http.Request, string) error) {
-	value := h.on(r).Seal(hintName(of.registration, hintKey(of)), seal.AppendToken(make([]byte, 0, len(idToken)), idToken))
+	value := h.on(r).Seal(hintName(of.binding(), hintKey(of)), seal.AppendToken(make([]byte, 0, len(idToken)), idToken))
 	if len(value) <= vault.MaxValue {
 		h.cookies.Keep(w, h.name, value, h.life(of))
 		h.erase(w, r)
@@ -97,16 +101,14 @@ func (h *logoutHints) keep(w http.ResponseWriter, r *http.Request, of *session, 
 		if h.own {
 			remedy = "ask for fewer scopes"
 		}
-		h.tellTooLarge(r, of.registration, len(idToken), remedy)
+		h.tellTooLarge(r, of, len(idToken), remedy)
 		return
 	}
 	switch err := inStore(w, r, value); {
 	case errors.Is(err, vault.ErrTooLarge):
-		h.tellTooLarge(r, of.registration, len(idToken), "use a Store that accepts larger values")
+		h.tellTooLarge(r, of, len(idToken), "use a Store that accepts larger values")
 	case err != nil:
-		failure := errStoreDown(err) // logout works without a hint
-		failure.from = of.registration
-		h.log(r, failure)
+		h.log(r, of.binding().failed(errStoreDown(err))) // logout works without a hint
 	}
 }
 
@@ -121,14 +123,12 @@ func (h *logoutHints) replace(w http.ResponseWriter, r *http.Request, of *sessio
 // find returns the departure from a session, or from the browser's last one if of is nil.
 func (h *logoutHints) find(r *http.Request, of *session) departure {
 	if of != nil {
-		return h.withHint(r, departure{at: of.registration, key: hintKey(of)})
+		at, err := h.bound(r.Context(), of.binding())
+		return h.withHint(r, departure{at: h.known(r, at, err), key: hintKey(of)})
 	}
 	key, _ := h.lastKey(r)
-	gone := h.withHint(r, departure{key: key})
-	if gone.at == nil {
-		gone.at, _ = h.lastOrigin(r) // there is no hint if it was too large
-	}
-	return gone
+	from, _ := h.lastOrigin(r) // there is no hint if it was too large
+	return h.withHint(r, departure{at: h.at(r, from), key: key})
 }
 
 // withHint returns gone with its ID token, if the browser has the hint under its key.
@@ -164,44 +164,52 @@ func (h *logoutHints) lastKey(r *http.Request) (key, origin string) {
 	return value[:hintKeySize], value[hintKeySize:]
 }
 
-// origin returns the sealed origin of a session of the application's own: its provider,
-// and its session there. Sessions of pixy have both themselves.
+// origin returns the sealed origin of a new session. For a session of the application's own
+// it is the provider, and the session there; sessions of pixy have both themselves. For
+// one of a looked-up provider it names the provider, which cannot be found otherwise after
+// the session has ended.
 func (h *logoutHints) origin(r *http.Request, key string, of *session) string {
-	if !h.own {
+	if !h.own && of.provider == "" {
 		return ""
 	}
 	record := binary.BigEndian.AppendUint64(nil, mark(of.registration.id))
-	return h.on(r).Seal(h.last+" "+key, append(record, providerSessionKey(of.user.Issuer, of.client, of.sid)...))
+	record = append(append(record, providerSessionKey(of.user.Issuer, of.client, of.sid)...), of.provider...)
+	return h.on(r).Seal(h.last+" "+key, record)
 }
 
-// lastOrigin returns where the browser's last session of the application's own comes
-// from: its registration and its providerSessionKey. It returns nil and "" if unknown.
-func (h *logoutHints) lastOrigin(r *http.Request) (at *registration, sessionKey string) {
-	key, origin := h.lastKey(r)
-	record, ok := h.on(r).Open(h.last+" "+key, origin)
-	if !ok || len(record) < 8 {
-		return nil, ""
+// lastOrigin returns where the browser's last session comes from, if its origin is kept,
+// and its providerSessionKey. It does not ask Lookup.Find.
+func (h *logoutHints) lastOrigin(r *http.Request) (from origin, sessionKey string) {
+	key, sealed := h.lastKey(r)
+	record, ok := h.on(r).Open(h.last+" "+key, sealed)
+	if !ok || len(record) < 8+opaqueKeySize {
+		return origin{}, ""
 	}
-	at = h.registrations.find(func(at *registration) bool { return mark(at.id) == seal.Uint64At(record, 0) })
-	return at, record[8:]
+	rest := record[8:]
+	return origin{seal.Uint64At(record, 0), rest[opaqueKeySize:]}, rest[:opaqueKeySize]
+}
+
+// hasLast reports whether the browser has had a session of the application's own.
+func (h *logoutHints) hasLast(r *http.Request) bool {
+	from, _ := h.lastOrigin(r)
+	return h.mayBe(from)
 }
 
 // lastAt returns the key of the browser's last session of the application's own, if that
 // comes from a login at at, and an empty string otherwise.
 func (h *logoutHints) lastAt(r *http.Request, at *registration) (sessionKey string) {
-	key, origin := h.lastKey(r)
-	record, ok := h.on(r).Open(h.last+" "+key, origin)
-	if !ok || len(record) < 8 || mark(at.id) != seal.Uint64At(record, 0) {
+	from, sessionKey := h.lastOrigin(r)
+	if from != at.origin() {
 		return ""
 	}
-	return record[8:]
+	return sessionKey
 }
 
 // open returns the registration and the ID token that are sealed in value under key. It
 // returns nil and "" if value does not open.
 func (h *logoutHints) open(r *http.Request, may registrations, key, value string) (*registration, string) {
 	for _, at := range may {
-		record, ok := h.on(r).Open(hintName(at, key), value)
+		record, ok := h.on(r).Open(hintName(at.binding(), key), value)
 		if !ok {
 			continue
 		}
@@ -212,7 +220,15 @@ func (h *logoutHints) open(r *http.Request, may registrations, key, value string
 	return nil, ""
 }
 
-func hintName(at *registration, key string) string { return key + " " + at.id }
+// hintName is the name under which a hint is sealed. A refresh renews the hint of a
+// looked-up provider without asking for its id, so its client and name are enough there.
+// Whoever opens it has checked the issuer: see [Authenticator.bound], and origin.
+func hintName(of binding, key string) string {
+	if id := of.id(); id != of.name {
+		return key + " " + id
+	}
+	return key + " " + of.client + " " + of.name
+}
 
 // drop removes all hints that may exist. A callback does not receive the hint's cookie.
 func (h *logoutHints) drop(w http.ResponseWriter, r *http.Request) {
@@ -246,7 +262,11 @@ func (h *logoutHints) erase(w http.ResponseWriter, r *http.Request) {
 }
 
 // tellTooLarge logs, once for each provider, that logouts have no hint.
-func (h *logoutHints) tellTooLarge(r *http.Request, at *registration, size int, remedy string) {
+func (h *logoutHints) tellTooLarge(r *http.Request, of *session, size int, remedy string) {
+	at := of.registration
+	if at == nil { // its login has told of it
+		return
+	}
 	if at.toldNoHint.Swap(true) {
 		return
 	}
@@ -256,51 +276,4 @@ func (h *logoutHints) tellTooLarge(r *http.Request, at *registration, size int, 
 		slog.Int("bytes", size),
 		slog.String("hint", fmt.Sprintf("without it, some providers ask the user to confirm, or refuse; %s, or configure the provider to put fewer claims into the ID token", remedy)),
 	)
-}
-
-// departureLasts is how long a browser may take from the logout here to the page that
-// leads on to the provider.
-const departureLasts = 5 * time.Minute
-
-// A departure is a session that has ended here, and may go on at its provider.
-type departure struct {
-	at      *registration // nil: unknown
-	key     string        // of the hint; empty: there is none
-	idToken string        // the hint; empty: there is none
-}
-
-// keepDeparture keeps gone in a sealed cookie, for the page that leads on to the
-// provider. The hint stays where it is, and lasts no longer than the departure.
-//
-// The cookie has the prefix __Host-, so that no other host can set it. The hint opens
-// only under the key in the cookie.
-func (h *logoutHints) keepDeparture(w http.ResponseWriter, r *http.Request, gone departure) {
-	record := binary.BigEndian.AppendUint64(nil, uint64(h.now().UnixNano()))
-	record = append(binary.BigEndian.AppendUint64(record, mark(gone.at.id)), gone.key...)
-	h.everywhere.Set(w, h.leaving, h.on(r).Seal(h.leaving, record), departureLasts)
-	if hint, ok := vault.Value(r, h.name); ok {
-		h.cookies.Set(w, h.name, hint, departureLasts)
-	}
-	if last, ok := vault.Value(r, h.last); ok {
-		h.ofSession.Set(w, h.last, last, departureLasts)
-	}
-}
-
-// departure returns the departure that this browser keeps, without its hint, or false.
-func (h *logoutHints) departure(r *http.Request) (departure, bool) {
-	value, _ := vault.Value(r, h.leaving)
-	record, ok := h.on(r).Open(h.leaving, value)
-	if !ok || len(record) < 16 {
-		return departure{}, false
-	}
-	began := time.Unix(0, int64(seal.Uint64At(record, 0)))
-	at := h.registrations.find(func(at *registration) bool { return mark(at.id) == seal.Uint64At(record, 8) })
-	return departure{at: at, key: record[16:]}, at != nil && h.now().Sub(began).Abs() <= departureLasts // clocks of replicas may differ
-}
-
-// forgetDeparture removes the departure. It works once, and not after another login.
-func (h *logoutHints) forgetDeparture(w http.ResponseWriter, r *http.Request) {
-	if vault.Has(r, h.leaving) {
-		h.everywhere.Remove(w, h.leaving)
-	}
 }

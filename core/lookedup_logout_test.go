@@ -148,7 +148,10 @@ func TestFrontChannelLogoutOfALookedUpProviderWithOwnSessions(t *testing.T) {
 	c := newCustomers(t, func(c *core.Config) {
 		c.Sessions.Own = &core.OwnSessions{
 			Start: func(http.ResponseWriter, *http.Request, *core.Login) (bool, error) { return false, nil },
-			EndByProvider: func(_ context.Context, issuer, _, sid string) error {
+			EndByProvider: func(_ context.Context, provider, issuer, _, sid string) error {
+				if provider != "one" {
+					t.Errorf("ended at %q", provider)
+				}
 				ended = append(ended, issuer+" "+sid)
 				return nil
 			},

@@ -217,6 +217,19 @@ func (l *lookup) replace(name string, former, fresh *registration) (found *regis
 	return element.Value.(*registration)
 }
 
+// peek returns the registration that is kept for a name, or nil. It asks nobody.
+func (l *lookup) peek(name string) *registration {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if element := l.kept[name]; element != nil {
+		return element.Value.(*registration)
+	}
+	return nil
+}
+
 func (l *lookup) forget(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -50,10 +50,11 @@ type OwnSessions struct {
 
 	// EndByProvider ends sessions at the request of a provider, by
 	// [Authenticator.BackChannelLogout] and [Authenticator.FrontChannelLogout]: those
-	// with sid, or all of subject if sid is empty. Issuer, subject and sid are those of
-	// [Login]; subject may be empty if sid is not. If there are none, it returns nil. With
-	// an error, the provider is told to try again. Nil: there are no such routes.
-	EndByProvider func(ctx context.Context, issuer, subject, sid string) error
+	// with sid, or all of subject if sid is empty. Provider, issuer, subject and sid are
+	// those of [Login]; subject may be empty if sid is not. If there are none, it returns
+	// nil. With an error, the provider is told to try again. With several customers that may
+	// have one issuer, end only the sessions of provider. Nil: there are no such routes.
+	EndByProvider func(ctx context.Context, provider, issuer, subject, sid string) error
 }
 
 // checkOwn checks Sessions.Own, and rejects what is for sessions of pixy.
@@ -173,12 +174,12 @@ func (a *Authenticator) endOwn(w http.ResponseWriter, r *http.Request) error {
 
 // endOwnByProvider ends the application's sessions that a provider names, and the logins
 // that started them: a reload must not start them again.
-func (a *Authenticator) endOwnByProvider(ctx context.Context, issuer, subject, sid string) error {
+func (a *Authenticator) endOwnByProvider(ctx context.Context, at *registration, issuer, subject, sid string) error {
 	a.flights.endAll(func(of *outcome) bool {
 		s := &of.session
-		return s.user.Issuer == issuer && (s.sid == sid && sid != "" || sid == "" && s.user.Subject == subject)
+		return s.provider == at.sealedName() && s.client == at.config.ClientID && s.user.Issuer == issuer && (s.sid == sid && sid != "" || sid == "" && s.user.Subject == subject)
 	})
-	if err := a.config.Sessions.Own.EndByProvider(ctx, issuer, subject, sid); err != nil {
+	if err := a.config.Sessions.Own.EndByProvider(ctx, at.config.Name, issuer, subject, sid); err != nil {
 		return fail(codeStore, fmt.Errorf("Sessions.Own.EndByProvider: %w", err))
 	}
 	return nil

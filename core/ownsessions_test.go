@@ -23,6 +23,7 @@ type ownApp struct {
 	live    map[string]core.Login // by the cookie's value
 	started int                   // calls of Start
 	byThem  []string              // calls of EndByProvider
+	endedAt string                // the provider of the last one
 	fails   error                 // of Start, End and EndByProvider
 	answers bool                  // Start answers itself
 	loses   bool                  // the session is lost at once
@@ -78,10 +79,11 @@ func (a *ownApp) end(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *ownApp) endByProvider(_ context.Context, issuer, subject, sid string) error {
+func (a *ownApp) endByProvider(_ context.Context, provider, issuer, subject, sid string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.byThem = append(a.byThem, issuer+" "+subject+" "+sid)
+	a.endedAt = provider
 	if a.fails != nil {
 		return a.fails
 	}

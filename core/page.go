@@ -59,7 +59,7 @@ func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err e
 	if failure.loginURL == "" && errors.Is(failure, ErrNoSession) {
 		failure.loginURL = a.loginURL(r, nil, a.pageOf(r))
 	} else if failure.loginURL == "" && errors.Is(failure, ErrNoToken) && a.tokens.kept {
-		failure.loginURL = a.loginURL(r, a.providerOf(r), a.pageOf(r))
+		failure.loginURL = a.loginURLAt(r, a.providerOf(r), LoginOptions{ReturnTo: a.pageOf(r)})
 	}
 	language := a.languageOf(r)
 	failure.Public = publicText(failure, language)
@@ -76,12 +76,12 @@ func (a *Authenticator) ServeError(w http.ResponseWriter, r *http.Request, err e
 	serve(w, failure.Status, "application/problem+json", append(body, '\n'))
 }
 
-// providerOf returns the provider of the request's user, or nil if it is unknown.
-func (a *Authenticator) providerOf(r *http.Request) *registration {
+// providerOf returns the name of the provider of the request's user, or "" if it is unknown.
+func (a *Authenticator) providerOf(r *http.Request) string {
 	if mine := innermost(r.Context()).passed(a); mine != nil && mine.session != nil {
-		return mine.session.registration
+		return mine.session.user.Provider
 	}
-	return nil
+	return ""
 }
 
 // errorPage returns the page's HTML below the title. Every text is escaped, even our own.

@@ -61,7 +61,7 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nee
 	outer := innermost(r.Context())
 	if found := outer.passed(a); found != nil {
 		if err := a.admit(r, found.session, found.user, need); err != nil {
-			return nil, err
+			return nil, a.endIfGone(w, r, found.session, need, err)
 		}
 		return a.again(r, found), nil
 	}
@@ -77,21 +77,36 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nee
 		return nil, a.errNoSession(r, need)
 	}
 	tokens, err := a.refresher.guard(w, r, session)
-	if errors.Is(err, ErrNoSession) {
-		err = a.errNoSession(r, need)
-		a.landings.forgetAll(w, r)
-	}
 	if err != nil {
-		return nil, err
+		return nil, a.ended(w, r, need, err)
 	}
 	if err := a.sessions.touch(w, r, session); err != nil {
 		a.log(r, asError(err)) // the session is still valid
 	}
 	if err := a.admit(r, session, &session.user, need); err != nil {
-		return nil, err
+		return nil, a.endIfGone(w, r, session, need, err)
 	}
 	session.attached = attached{user: &session.user, by: a, session: session, request: r, tokens: tokens, outer: outer}
 	return r.WithContext(session.attached.in(r.Context())), nil
+}
+
+// endIfGone ends a session if err says that its provider is gone, and returns the error for
+// the request.
+func (a *Authenticator) endIfGone(w http.ResponseWriter, r *http.Request, found *session, need Requirement, err error) error {
+	if !errors.Is(err, errGone) {
+		return err
+	}
+	return a.ended(w, r, need, a.refresher.end(w, r, found, a.refresher.report(r.Context(), found.binding(), err)))
+}
+
+// ended returns the error for a request whose session has just ended, if err is
+// ErrNoSession, and err otherwise.
+func (a *Authenticator) ended(w http.ResponseWriter, r *http.Request, need Requirement, err error) error {
+	if !errors.Is(err, ErrNoSession) {
+		return err
+	}
+	a.landings.forgetAll(w, r)
+	return a.errNoSession(r, need)
 }
 
 // errNoSession is the error for an anonymous request. Its login URL asks for a login that

@@ -70,7 +70,7 @@ func (a *Authenticator) endByToken(t *turn) error {
 	if err != nil {
 		return err
 	}
-	repeated, err := a.endBy(t.r.Context(), t.at.config.ClientID, token)
+	repeated, err := a.endBy(t.r.Context(), t.at, token)
 	if err != nil {
 		return err
 	}
@@ -133,20 +133,20 @@ func postedLogoutToken(w http.ResponseWriter, r *http.Request) (string, error) {
 	return token, nil
 }
 
-// endBy ends the sessions that a logout token of client names (section 2.7): those of its
+// endBy ends the sessions that a logout token of at names (section 2.7): those of its
 // sid, or all sessions of the user if there is no sid. It remembers the token for as long
 // as it is valid. It does so last, so that a provider can send the token again after a
 // failure. Repeated reports that the token was seen before, and ended no session.
-func (a *Authenticator) endBy(ctx context.Context, client string, token *provider.LogoutToken) (repeated bool, err error) {
+func (a *Authenticator) endBy(ctx context.Context, at *registration, token *provider.LogoutToken) (repeated bool, err error) {
 	s := a.sessions
-	seen := opaqueKey("jti", token.Issuer, client, token.JTI)
-	switch at, err := s.revocations.RevokedAt(ctx, seen); {
+	seen := opaqueKey("jti", token.Issuer, at.config.ClientID, token.JTI)
+	switch before, err := s.revocations.RevokedAt(ctx, seen); {
 	case err != nil:
 		return false, errRevocationsDown(err)
-	case !at.IsZero():
+	case !before.IsZero():
 		return true, nil // sessions that began since then continue
 	}
-	if err := a.endNamed(ctx, client, token); err != nil {
+	if err := a.endNamed(ctx, at, token); err != nil {
 		return false, err
 	}
 	if err := s.revocations.Revoke(ctx, seen, s.now(), token.Until()); err != nil {
@@ -155,13 +155,13 @@ func (a *Authenticator) endBy(ctx context.Context, client string, token *provide
 	return false, nil
 }
 
-func (a *Authenticator) endNamed(ctx context.Context, client string, token *provider.LogoutToken) error {
+func (a *Authenticator) endNamed(ctx context.Context, at *registration, token *provider.LogoutToken) error {
 	if a.config.Sessions.Own != nil {
-		return a.endOwnByProvider(ctx, token.Issuer, token.Subject, token.SID)
+		return a.endOwnByProvider(ctx, at, token.Issuer, token.Subject, token.SID)
 	}
-	key := userKey(token.Issuer, client, token.Subject)
+	key := userKey(token.Issuer, at.config.ClientID, token.Subject)
 	if token.SID != "" {
-		key = providerSessionKey(token.Issuer, client, token.SID)
+		key = providerSessionKey(token.Issuer, at.config.ClientID, token.SID)
 	}
 	return a.sessions.revoke(ctx, key)
 }
@@ -254,7 +254,7 @@ func (a *Authenticator) endOwnHere(w http.ResponseWriter, r *http.Request, at *r
 	if at == nil || subtle.ConstantTimeCompare([]byte(a.hints.lastAt(r, at)), []byte(providerSessionKey(issuer, at.config.ClientID, sid))) != 1 {
 		return "nothing: the browser's last login is unknown, or has another provider, iss or sid; is the provider on another site?", nil
 	}
-	if err := a.endOwnByProvider(r.Context(), issuer, "", sid); err != nil {
+	if err := a.endOwnByProvider(r.Context(), at, issuer, "", sid); err != nil {
 		return "", err
 	}
 	a.landings.forgetAll(w, r)

@@ -21,6 +21,8 @@ type refresher struct {
 	sessions *sessionKeeper
 	tokens   *tokenKeeper
 	hints    *logoutHints
+	bound    func(context.Context, binding) (*registration, error)
+	lookup   *lookup
 	log      func(context.Context, *Error)
 	tell     func(ctx context.Context, about string, e Event)
 	now      func() time.Time
@@ -91,7 +93,7 @@ func (f *refresher) guard(w http.ResponseWriter, r *http.Request, found *session
 		return nil, f.lost(w, r, found)
 	case f.now().Before(held.RefreshDue): // another request has refreshed the tokens already
 		found.refreshDue = instantOf(held.RefreshDue)
-		f.report(r.Context(), found.registration, f.sessions.renew(w, r, found))
+		f.report(r.Context(), found.binding(), f.sessions.renew(w, r, found))
 		return mine, nil
 	}
 	fresh, err := f.refreshed(r.Context(), f.ownerOf(r, found), held, false)
@@ -115,7 +117,7 @@ func (f *refresher) lost(w http.ResponseWriter, r *http.Request, found *session)
 		found.refreshDue = now.refreshDue
 		return nil
 	}
-	return f.end(w, r, found, f.report(r.Context(), found.registration, errTokensLost()))
+	return f.end(w, r, found, f.report(r.Context(), found.binding(), errTokensLost()))
 }
 
 // settle stores the result of a refresh for the next requests. A logout or another
@@ -129,6 +131,8 @@ func (f *refresher) settle(w http.ResponseWriter, r *http.Request, found *sessio
 		err = ErrNoSession
 	case errors.Is(failed, ErrNoSession):
 		err = f.end(w, r, found, fail(provider.CodeRefreshRefused, nil))
+	case errors.Is(failed, errGone):
+		err = f.end(w, r, found, failed)
 	}
 	if err != nil {
 		mine.set(nil, errNoToken("the session has ended, or cannot be read"))
@@ -149,7 +153,7 @@ func (f *refresher) ownerOf(r *http.Request, found *session) *owner {
 	detached := r.Clone(context.WithoutCancel(r.Context()))
 	detached.Body = http.NoBody
 	return &owner{
-		at: of.registration, issuer: of.user.Issuer, subject: of.user.Subject,
+		binding: of.binding(), subject: of.user.Subject,
 		keep: func(ctx context.Context, fresh *tokens) {
 			// A Store that hangs must not delay the outcome for other requests.
 			ctx, cancel := context.WithTimeout(ctx, refreshPatience)
@@ -180,31 +184,31 @@ func (f *refresher) store(w http.ResponseWriter, r *http.Request, of *session, f
 	err := f.tokens.vault.Renew(held, r, f.tokens.seal(r, of, fresh), of.life(f.now()))
 	if !errors.Is(err, vault.ErrTooLarge) {
 		if err != nil {
-			f.report(r.Context(), of.registration, errStoreDown(err))
+			f.report(r.Context(), of.binding(), errStoreDown(err))
 		}
-		f.report(r.Context(), of.registration, f.sessions.renew(held, r, of))
+		f.report(r.Context(), of.binding(), f.sessions.renew(held, r, of))
 		if err = held.CheckSize(); err == nil {
 			held.Release(w)
 			keepFromCaches(w.Header())
 			return
 		}
 	}
-	f.report(r.Context(), of.registration, errTokensTooLarge(err))
+	f.report(r.Context(), of.binding(), errTokensTooLarge(err))
 	of.refreshDue = 0 // never: when a refresh is due, a session without tokens ends
 	if err := f.sessions.renew(w, r, of); err != nil {
-		f.report(r.Context(), of.registration, err)
+		f.report(r.Context(), of.binding(), err)
 		return
 	}
-	f.report(r.Context(), of.registration, f.tokens.end(w, r))
+	f.report(r.Context(), of.binding(), f.tokens.end(w, r))
 }
 
-// end ends a session after the provider has refused a refresh, or after its tokens were
-// lost.
+// end ends a session after the provider has refused a refresh, after its tokens were lost,
+// or because its provider is gone.
 func (f *refresher) end(w http.ResponseWriter, r *http.Request, found *session, why error) error {
 	if err := f.sessions.end(w, r, found); err != nil {
 		return err
 	}
-	f.report(r.Context(), found.registration, f.tokens.end(w, r)) // without their session, the tokens are of no use
+	f.report(r.Context(), found.binding(), f.tokens.end(w, r)) // without their session, the tokens are of no use
 	f.tell(r.Context(), string(found.id[:]), eventOf(eventSessionEnded, found).failed(asError(why)))
 	return ErrNoSession
 }
@@ -258,7 +262,7 @@ func (f *refresher) demand(w http.ResponseWriter, r *http.Request, found *attach
 	switch {
 	case err != nil:
 		return err
-	case (newer && !held.expired(f.now()) || held.isNew(f.now())) && of.registration.provider.Holds(held.Key):
+	case (newer && !held.expired(f.now()) || held.isNew(f.now())) && f.holds(r.Context(), &of, held):
 		return nil
 	case held.Refresh == "":
 		return errNoToken("the provider gave no refresh token; ask for one, for example by scope offline_access")
@@ -268,6 +272,16 @@ func (f *refresher) demand(w http.ResponseWriter, r *http.Request, found *attach
 		return ended
 	}
 	return err
+}
+
+// holds reports whether the key of a session's tokens is known, if they are bound to one. If
+// the provider cannot be asked for, the refresh finds out why.
+func (f *refresher) holds(ctx context.Context, of *session, held *tokens) bool {
+	if held.Key == "" {
+		return true
+	}
+	at, err := f.bound(ctx, of.binding())
+	return err == nil && at.provider.Holds(held.Key)
 }
 
 // latest returns the tokens of a request, or newer ones that another request has

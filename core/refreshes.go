@@ -63,7 +63,7 @@ func (fresh *tokens) keptAfter(held *tokens, now time.Time) time.Duration {
 // either token changes, so also if the provider keeps the refresh token. The user is part
 // of it, because the ID token was checked for that user.
 func refreshKey(of *owner, t *tokens) string {
-	return opaqueKey("refresh", of.at.id, of.issuer, of.subject, t.Access, t.Refresh)
+	return opaqueKey("refresh", of.id(), of.issuer, of.subject, t.Access, t.Refresh)
 }
 
 // refreshFlights are the refreshes under way in this process. Each has its own

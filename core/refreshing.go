@@ -16,8 +16,8 @@ import (
 
 // An owner is what tokens belong to: a session, or a grant that the application stores.
 type owner struct {
-	at              *registration
-	issuer, subject string // of the user
+	binding
+	subject string // of the user
 
 	// keep stores new tokens before others who hold the old ones learn of them. It may
 	// outlive the request. Nil: only the caller stores them.
@@ -45,7 +45,7 @@ func (f *refresher) refreshed(ctx context.Context, of *owner, held *tokens, wait
 }
 
 func (f *refresher) refreshOnce(ctx context.Context, of *owner, held *tokens, wait bool) (*tokens, error) {
-	if err := of.at.outage.pauses(f.now()); err != nil {
+	if err := f.pauses(of); err != nil {
 		return nil, err
 	}
 	key := refreshKey(of, held)
@@ -84,10 +84,10 @@ func (f *refresher) run(ctx context.Context, key string, of *owner, held *tokens
 	begun := f.now()
 	waiting, cancel := context.WithTimeout(ctx, refreshClaim)
 	defer cancel()
-	shared := f.sharedFor(of.at)
+	shared := f.sharedFor(of)
 	outcome, err := shared.Begin(waiting, key, refreshClaim)
 	if err != nil {
-		err = f.report(ctx, of.at, errRefreshesDown(err))
+		err = f.report(ctx, of.binding, errRefreshesDown(err))
 		f.tellRefresh(ctx, of, f.now().Sub(begun), err)
 		return "", err
 	}
@@ -106,7 +106,7 @@ func (f *refresher) run(ctx context.Context, key string, of *owner, held *tokens
 	telling, cancel := context.WithTimeout(ctx, refreshPatience)
 	defer cancel()
 	if err := shared.Finish(telling, key, outcome, lasts); err != nil {
-		f.report(ctx, of.at, errRefreshesDown(err)) // requests of this process get the outcome anyway
+		f.report(ctx, of.binding, errRefreshesDown(err)) // requests of this process get the outcome anyway
 	}
 	f.tellRefresh(ctx, of, took, err) // last, because OnEvent may be slow
 	if outcome == outcomeRefused {
@@ -116,16 +116,16 @@ func (f *refresher) run(ctx context.Context, key string, of *owner, held *tokens
 }
 
 // sharedFor returns what refreshes at one provider are shared by.
-func (f *refresher) sharedFor(at *registration) Refreshes {
+func (f *refresher) sharedFor(of *owner) Refreshes {
 	if memory, ok := f.shared.(*memoryRefreshes); ok {
-		return refreshesShare{memory, at.share()}
+		return refreshesShare{memory, of.share()}
 	}
 	return f.shared
 }
 
 // tellRefresh tells of a refresh, of which err is the failure, if it is not nil.
 func (f *refresher) tellRefresh(ctx context.Context, of *owner, took time.Duration, err error) {
-	e := Event{Kind: eventRefresh, Provider: of.at.config.Name, Issuer: of.issuer, Subject: of.subject}
+	e := Event{Kind: eventRefresh, Provider: of.name, Issuer: of.issuer, Subject: of.subject}
 	if err != nil {
 		e.Kind = eventRefreshFailed
 		e = e.failed(asError(err))
@@ -134,23 +134,51 @@ func (f *refresher) tellRefresh(ctx context.Context, of *owner, took time.Durati
 }
 
 // redeem asks the provider, and returns the outcome and how long to keep it. A refusal
-// is also an outcome. Errors are logged here.
+// is also an outcome. That the provider is gone is none, because it may be added back.
+// Errors are logged here.
 func (f *refresher) redeem(ctx context.Context, key string, of *owner, held *tokens) (string, time.Duration, error) {
-	fresh, err := of.at.refresh(ctx, held, of.issuer, of.subject)
+	at, err := f.find(ctx, of)
+	if err != nil {
+		if err = f.report(ctx, of.binding, err); errors.Is(err, errGone) {
+			return "", 0, err
+		}
+		return f.failed(key, err), refreshPause, err
+	}
+	fresh, err := at.refresh(ctx, held, of.issuer, of.subject)
 	if err == nil {
-		of.at.outage.succeeded()
+		at.outage.succeeded()
 		fresh.Refreshed = f.now()
 		return f.tokens.sealer.Seal(key, fresh.encode()), fresh.keptAfter(held, f.now()), nil
 	}
-	err = f.report(ctx, of.at, err)
+	err = f.report(ctx, of.binding, err)
 	if refused := new(Error); errors.As(err, &refused) && (refused.Code == provider.CodeRefreshRefused || refused.Code == provider.CodeIDToken) {
-		of.at.outage.succeeded()
+		at.outage.succeeded()
 		return outcomeRefused, outcomeKept, err
 	}
 	if saysOutage(err) {
-		of.at.outage.failed(key, err, f.now())
+		at.outage.failed(key, err, f.now())
 	}
 	return f.failed(key, err), refreshPause, err
+}
+
+// find returns the registration of an owner. Lookup.Find gets a part of the time only, so
+// that a slow one does not leave the token request without.
+func (f *refresher) find(ctx context.Context, of *owner) (*registration, error) {
+	ctx, cancel := context.WithTimeout(ctx, refreshPatience)
+	defer cancel()
+	return f.bound(ctx, of.binding)
+}
+
+// pauses returns an error while the refreshes of a provider pause. It does not ask
+// Lookup.Find.
+func (f *refresher) pauses(of *owner) error {
+	at := of.at
+	if at == nil {
+		if at = f.lookup.peek(of.name); at == nil {
+			return nil
+		}
+	}
+	return at.outage.pauses(f.now())
 }
 
 // keep stores the tokens of an outcome, if it has tokens.
@@ -165,12 +193,11 @@ func (f *refresher) keep(ctx context.Context, of *owner, key, outcome string) {
 
 // report logs an error that does not end the request, and returns it with its
 // reference. It returns nil for nil.
-func (f *refresher) report(ctx context.Context, at *registration, err error) error {
+func (f *refresher) report(ctx context.Context, of binding, err error) error {
 	if err == nil {
 		return nil
 	}
-	failure := asError(err)
-	failure.from = at
+	failure := of.failed(err)
 	f.log(ctx, failure)
 	return failure
 }

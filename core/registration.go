@@ -31,8 +31,9 @@ type registration struct {
 	// changes the provider or the client, responses for the old one are not accepted.
 	id string
 
-	keySet func() ([]byte, error) // see registrations.keySet
-	key    string                 // thumbprint of the current DPoP key; empty: bearer tokens
+	keySet   func() ([]byte, error) // see registrations.keySet
+	usersKey string                 // revokes all sessions of the provider's users, if it is listed
+	key      string                 // thumbprint of the current DPoP key; empty: bearer tokens
 
 	// strong replaces usual, the transport of the Config, for APIs: it presents
 	// Client.Certificate, and with FAPI2 it has the profile's TLS. Nil: usual will do.
@@ -111,7 +112,7 @@ func (m *registrar) registration(p Provider, id string, lookedUp bool) (*registr
 	if err != nil {
 		return nil, err
 	}
-	at := &registration{config: p, lookedUp: lookedUp, callbackPath: urlPath(p.RedirectURL), id: id}
+	at := &registration{config: p, lookedUp: lookedUp, callbackPath: urlPath(p.RedirectURL), id: id, usersKey: opaqueKey("provider", id)}
 	at.live.Store(&at.config)
 	at.keySet = sync.OnceValues(registrations{at}.keySet)
 	var keys []*provider.ProofKey
@@ -251,12 +252,20 @@ func (r *registration) authorizationURL(ctx context.Context, a *attempt, more ur
 
 func (r *registration) redeem(ctx context.Context, code string, a *attempt) (*provider.Identity, error) {
 	who, err := r.provider.Redeem(ctx, code, a.request())
-	return who, r.failure(err)
+	if err != nil {
+		return nil, r.failure(err)
+	}
+	who.Tokens.Strong = r.strong != nil
+	return who, nil
 }
 
 func (r *registration) refresh(ctx context.Context, held *tokens, issuer, subject string) (*tokens, error) {
 	fresh, err := r.provider.Refresh(ctx, (*provider.Tokens)(held), issuer, subject)
-	return (*tokens)(fresh), r.failure(err)
+	if err != nil {
+		return nil, r.failure(err)
+	}
+	fresh.Strong = r.strong != nil
+	return (*tokens)(fresh), nil
 }
 
 func (r *registration) revoke(ctx context.Context, held *tokens) error {

@@ -70,7 +70,7 @@ func TestRegistrations(t *testing.T) {
 			c.Sessions.Own = &core.OwnSessions{
 				Start:         func(http.ResponseWriter, *http.Request, *core.Login) (bool, error) { return false, nil },
 				End:           nothing,
-				EndByProvider: func(context.Context, string, string, string) error { return nil },
+				EndByProvider: func(context.Context, string, string, string, string) error { return nil },
 			}
 			c.Logout.Local = true
 		},

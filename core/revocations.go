@@ -76,9 +76,14 @@ func (m *MemoryRevocations) RevokedAt(_ context.Context, keys ...string) (latest
 	return latest, nil
 }
 
-// The keys that can be revoked: one session, all sessions of a user, and all sessions
-// that belong to one session at the provider. Except for that of one session, they
-// contain the client, so several applications can share one Revocations.
+// The keys that can be revoked: one session, all sessions of a user, all sessions that
+// belong to one session at the provider, and all sessions of a provider's users. Several
+// applications can share one Revocations, so except for that of one session, keys contain
+// the client, or the application.
+//
+// A logout token names a client, and is signed by the issuer. So its keys do not contain
+// the name of a looked-up provider: customers who share a registration share what ends it,
+// and customers who share only the issuer do not.
 
 func (s *session) key() string { return opaqueKey("session", string(s.id[:])) }
 
@@ -89,6 +94,28 @@ func userKey(issuer, client, subject string) string {
 func providerSessionKey(issuer, client, sid string) string {
 	return opaqueKey("sid", issuer, client, sid)
 }
+
+// A personKey is for all sessions of a user at looked-up providers of this issuer, whose
+// clients are not known together.
+func (s *sessionKeeper) personKey(issuer, subject string) string {
+	return opaqueKey("person", s.application, issuer, subject)
+}
+
+// lookedUpKey is for all sessions of a looked-up provider's users. Its registration may be
+// gone already.
+func (s *sessionKeeper) lookedUpKey(name string) string {
+	return opaqueKey("provider", s.application, name)
+}
+
+// providerKey is for all sessions of the users of the provider of a session.
+func (s *sessionKeeper) providerKey(found *session) string {
+	if found.provider != "" {
+		return s.lookedUpKey(found.provider)
+	}
+	return found.registration.usersKey
+}
+
+const opaqueKeySize = 43 // characters
 
 // opaqueKey returns a hash of parts. It identifies them without revealing them.
 func opaqueKey(parts ...string) string {
@@ -113,9 +140,12 @@ func (s *sessionKeeper) revokedAt(ctx context.Context, found *session) (time.Tim
 		return time.Time{}, nil
 	}
 	issuer, client := found.user.Issuer, found.client
-	keys := []string{found.key(), userKey(issuer, client, found.user.Subject)}
+	keys := append(make([]string, 0, 5), found.key(), userKey(issuer, client, found.user.Subject), s.providerKey(found))
 	if found.sid != "" {
 		keys = append(keys, providerSessionKey(issuer, client, found.sid))
+	}
+	if found.provider != "" {
+		keys = append(keys, s.personKey(issuer, found.user.Subject))
 	}
 	at, err := s.revocations.RevokedAt(ctx, keys...)
 	if err != nil {
@@ -157,6 +187,10 @@ var errNoRevocations = errors.New("Config.Logout.Revocations is not set; set it 
 // closed. Issuer and subject are those of [User]. The user can log in again; to reject a
 // user, return an error from OnLogin.
 //
+// A user of looked-up providers is logged out at each of them that has this issuer: the
+// issuer says that it is the same person, whichever customer's client was used. To end the
+// sessions of one customer only, use [Authenticator.LogoutProvider].
+//
 // LogoutEverywhere needs [LogoutConfig.Revocations], and takes effect as soon as they
 // report the revocation. It does not end the session at the provider, so the next login
 // may not ask for a password. It does not revoke kept tokens at the provider; this
@@ -164,21 +198,76 @@ var errNoRevocations = errors.New("Config.Logout.Revocations is not set; set it 
 //
 // The error wraps [ErrUnavailable] if Revocations fail; the sessions then continue. An
 // error of status 500 means that Revocations are not set, that no provider has this
-// issuer, or that the sessions are the application's ([SessionConfig.Own]). Errors are not logged.
+// issuer and none is looked up, or that the sessions are the application's
+// ([SessionConfig.Own]). Errors are not logged.
 func (a *Authenticator) LogoutEverywhere(ctx context.Context, issuer, subject string) error {
-	at := a.registrations.issuing(issuer)
-	switch {
-	case a.config.Sessions.Own != nil:
-		return asError(errors.New("LogoutEverywhere: Config.Sessions.Own is set, so the sessions are the application's; end them there"))
-	case a.config.Logout.Revocations == nil:
-		return asError(fmt.Errorf("LogoutEverywhere: %w", errNoRevocations))
-	case at == nil:
-		return asError(fmt.Errorf("LogoutEverywhere: no provider is %q; give User.Issuer as it was at login", told.Clip(issuer)))
-	}
-	if err := a.sessions.revoke(ctx, userKey(issuer, at.config.ClientID, subject)); err != nil {
+	if err := a.mayRevoke("LogoutEverywhere"); err != nil {
 		return err
 	}
-	a.tell(ctx, "", Event{Kind: eventLogout, Provider: at.config.Name, Issuer: issuer, Subject: subject, By: byApplication})
+	at, name := a.registrations.issuing(issuer), ""
+	if at == nil && a.lookup == nil {
+		return asError(fmt.Errorf("LogoutEverywhere: no provider is %q; give User.Issuer as it was at login", told.Clip(issuer)))
+	}
+	if at != nil {
+		name = at.config.Name
+		if err := a.sessions.revoke(ctx, userKey(issuer, at.config.ClientID, subject)); err != nil {
+			return err
+		}
+	}
+	if a.lookup != nil {
+		if err := a.sessions.revoke(ctx, a.sessions.personKey(issuer, subject)); err != nil {
+			return err
+		}
+	}
+	a.tell(ctx, "", Event{Kind: eventLogout, Provider: name, Issuer: issuer, Subject: subject, By: byApplication})
+	return nil
+}
+
+// LogoutProvider ends all current sessions of the users who logged in at one provider, in
+// every browser. Use it after a customer has left, or has changed to another provider. The
+// name is that of [User.Provider], of a listed or a looked-up provider. Users can log in
+// again if the provider is still there: first remove it from what [LookupConfig.Find]
+// returns. LookupConfig.Find is not asked, so it may be gone already.
+//
+// It needs [LogoutConfig.Revocations], takes effect as soon as they report the revocation,
+// and does nothing at the provider, like [Authenticator.LogoutEverywhere].
+//
+// The error wraps [ErrUnavailable] if Revocations fail; the sessions may then continue. An
+// error of status 500 means that Revocations are not set, that no provider can have this
+// name, or that the sessions are the application's ([SessionConfig.Own]). Errors are not
+// logged.
+func (a *Authenticator) LogoutProvider(ctx context.Context, name string) error {
+	if err := a.mayRevoke("LogoutProvider"); err != nil {
+		return err
+	}
+	at := a.registrations.named(name)
+	lookedUp := a.lookup != nil && validProviderName(name)
+	if at == nil && !lookedUp {
+		return asError(fmt.Errorf("LogoutProvider: no provider is named %q; give User.Provider as it was at login", told.Clip(name)))
+	}
+	if at != nil {
+		if err := a.sessions.revoke(ctx, at.usersKey); err != nil {
+			return err
+		}
+	}
+	if lookedUp {
+		if err := a.sessions.revoke(ctx, a.sessions.lookedUpKey(name)); err != nil {
+			return err
+		}
+	}
+	a.tell(ctx, "", Event{Kind: eventLogout, Provider: name, By: byApplication})
+	return nil
+}
+
+// mayRevoke returns an error if the application cannot end sessions from outside their
+// browsers.
+func (a *Authenticator) mayRevoke(method string) error {
+	switch {
+	case a.config.Sessions.Own != nil:
+		return asError(fmt.Errorf("%s: Config.Sessions.Own is set, so the sessions are the application's; end them there", method))
+	case a.config.Logout.Revocations == nil:
+		return asError(fmt.Errorf("%s: %w", method, errNoRevocations))
+	}
 	return nil
 }
 

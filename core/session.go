@@ -47,7 +47,7 @@ type session struct {
 	endsWithBrowser bool // the browser's session cookies end with the browser
 
 	// Not in the record:
-	registration *registration // of issuer and client
+	registration *registration // of issuer and client; nil: of a looked-up provider, see [Authenticator.bound]
 	opened       instant       // time of this request, to read the clock once only
 	renewed      instant       // seen, as this request has stored it; zero: it did not
 	attached     attached      // for the request's context
@@ -139,8 +139,9 @@ type sessionKeeper struct {
 	sealer        sessionSealer
 	hosts         *hosts
 	registrations registrations // a session of no registration counts as none
-	lookup        *lookup
+	lookedUp      bool          // whether there are sessions of looked-up providers
 	revocations   Revocations   // nil: none
+	application   string        // distinguishes applications that share Revocations
 	lifetime      time.Duration // absolute
 	idle          time.Duration // zero: none
 	now           func() time.Time
@@ -168,8 +169,8 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	if found.opened = instantOf(s.now()); s.over(found) {
 		return nil, nil
 	}
-	if err := s.register(r, found); err != nil || found.registration == nil {
-		return nil, err
+	if !s.register(found) {
+		return nil, nil
 	}
 	switch revoked, err := s.revoked(r.Context(), found); {
 	case err != nil:
@@ -180,17 +181,20 @@ func (s *sessionKeeper) load(r *http.Request) (*session, error) {
 	return found, nil
 }
 
-// register sets the registration of a session, if there is one.
-func (s *sessionKeeper) register(r *http.Request, found *session) error {
-	if found.provider == "" {
-		found.registration = s.registrations.of(found.user.Issuer, found.client)
-		return nil
+// register sets the provider of a session, and its registration if it is a listed one. It
+// returns false if there is none. Whether a looked-up provider is still there matters only
+// when something needs it: see [Authenticator.bound].
+func (s *sessionKeeper) register(found *session) bool {
+	if found.provider != "" {
+		found.user.Provider, found.user.lookedUp = found.provider, true
+		return s.lookedUp
 	}
-	at, err := s.lookup.named(r.Context(), found.provider)
-	if at != nil && at.issues(found.user.Issuer) && at.config.ClientID == found.client {
-		found.registration = at
+	at := s.registrations.of(found.user.Issuer, found.client)
+	if at == nil {
+		return false
 	}
-	return err
+	found.registration, found.user.Provider = at, at.config.Name
+	return true
 }
 
 // gone reports whether found was ended after load returned it. It ignores expiry,

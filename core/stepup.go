@@ -118,7 +118,7 @@ func (a *Authenticator) admit(r *http.Request, found *session, user *User, need 
 		return nil
 	}
 	if found != nil {
-		failure.from = found.registration
+		return found.binding().failed(failure)
 	}
 	return failure
 }
@@ -138,20 +138,24 @@ func (q Requirement) refusal(user *User) (failure *Error) {
 }
 
 // meet returns nil if the login of found meets need. Otherwise the error says what a
-// new login has to ask for, or that no login would help.
+// new login has to ask for, or that no login would help. It wraps errGone if the provider
+// of found is gone.
 func (a *Authenticator) meet(r *http.Request, found *session, need Requirement) error {
 	stale := need.staleFor(found.Authentication, a.now())
 	if !stale && !need.weakFor(found.Authentication) {
 		return nil
 	}
-	failure := a.errStepUp(r, found, need, stale)
-	failure.from = found.registration
+	at, err := a.bound(r.Context(), found.binding())
+	if err != nil {
+		return err
+	}
+	failure := a.errStepUp(r, found, at, need, stale)
+	failure.from = at
 	return failure
 }
 
 // errStepUp returns the error for a login that does not meet need.
-func (a *Authenticator) errStepUp(r *http.Request, found *session, need Requirement, stale bool) *Error {
-	at := found.registration
+func (a *Authenticator) errStepUp(r *http.Request, found *session, at *registration, need Requirement, stale bool) *Error {
 	if at.config.FetchUser != nil {
 		return errNoStepUp()
 	}

@@ -16,7 +16,10 @@ import (
 
 const (
 	tokensVersion = 3
-	tokensFixed   = 1 + 8*4 + 1 // version, times, flag
+	tokensFixed   = 1 + 8*4 + 1 // version, times, flags
+
+	flagAssumed = 1 << 0
+	flagStrong  = 1 << 1
 )
 
 // tokens are the tokens that a provider issued with a login (RFC 6749 section 1.4 and
@@ -24,7 +27,7 @@ const (
 // record, so a request that does not need them does not open it. The session id is its
 // additional data, so the tokens of another session cannot replace them.
 //
-//	version ‖ expires ‖ refresh due ‖ auth_time ‖ refreshed ‖ assumed ‖ access ‖ refresh ‖ nonce ‖ ID token ‖ key ‖ authorization details
+//	version ‖ expires ‖ refresh due ‖ auth_time ‖ refreshed ‖ flags ‖ access ‖ refresh ‖ nonce ‖ ID token ‖ key ‖ authorization details
 type tokens provider.Tokens
 
 // expired reports whether the access token has expired, by the provider's lifetime or
@@ -33,6 +36,10 @@ func (t *tokens) expired(now time.Time) bool { return !t.Expires.IsZero() && !no
 
 // due reports whether it is time to refresh the tokens.
 func (t *tokens) due(now time.Time) bool { return !t.RefreshDue.IsZero() && !now.Before(t.RefreshDue) }
+
+// needProvider reports whether only the provider's registration can send the tokens to an
+// API: with a proof of their key, or over connections of its own.
+func (t *tokens) needProvider() bool { return t.Key != "" || t.Strong }
 
 // access returns the access token in the form that [TokenSource] returns.
 func (t *tokens) access() *oauth2.Token {
@@ -69,7 +76,14 @@ func (t *tokens) encode() []byte {
 	for _, at := range [...]time.Time{t.Expires, t.RefreshDue, t.AuthTime, t.Refreshed} {
 		b = binary.BigEndian.AppendUint64(b, uint64(at.Unix()))
 	}
-	b = seal.AppendFlag(b, t.Assumed)
+	var flags byte
+	if t.Assumed {
+		flags |= flagAssumed
+	}
+	if t.Strong {
+		flags |= flagStrong
+	}
+	b = append(b, flags)
 	for _, s := range [...]string{t.Access, t.Refresh, t.Nonce, t.IDToken, t.Key, t.Details} {
 		b = seal.AppendToken(b, s)
 	}
@@ -80,7 +94,8 @@ func decodeTokens(b string) (*tokens, bool) {
 	if len(b) < tokensFixed || b[0] != tokensVersion {
 		return nil, false
 	}
-	t := &tokens{Assumed: b[tokensFixed-1] == 1}
+	flags := b[tokensFixed-1]
+	t := &tokens{Assumed: flags&flagAssumed != 0, Strong: flags&flagStrong != 0}
 	for i, at := range [...]*time.Time{&t.Expires, &t.RefreshDue, &t.AuthTime, &t.Refreshed} {
 		*at = time.Unix(int64(seal.Uint64At(b, 1+8*i)), 0)
 	}

@@ -23,16 +23,16 @@ func TestTokensAreNewForAMoment(t *testing.T) {
 // for the same grant must be the same in all respects.
 func TestSessionsOfOneGrant(t *testing.T) {
 	t.Parallel()
-	at := new(registration)
 	for name, change := range map[string]func(*session){
 		"":                    func(*session) {},
-		"another provider":    func(s *session) { s.registration = new(registration) },
+		"another client":      func(s *session) { s.client = "other" },
+		"another customer":    func(s *session) { s.provider = "beta" },
 		"another tenant":      func(s *session) { s.user.Issuer = "https://other.example.test" },
 		"another user":        func(s *session) { s.user.Subject = "grace" },
 		"another session":     func(s *session) { s.sid = "t" },
 		"a session of no sid": func(s *session) { s.sid = "" },
 	} {
-		one := session{registration: at, sid: "s", user: User{Issuer: "https://id.example.test", Subject: "ada"}}
+		one := session{provider: "acme", client: "app", sid: "s", user: User{Issuer: "https://id.example.test", Subject: "ada"}}
 		other := one
 		change(&other)
 		if got, want := one.shares(&other), name == ""; got != want || other.shares(&one) != want {

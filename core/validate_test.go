@@ -71,7 +71,7 @@ func ownSessions() *OwnSessions {
 	return &OwnSessions{
 		Start:         func(http.ResponseWriter, *http.Request, *Login) (bool, error) { return false, nil },
 		End:           func(http.ResponseWriter, *http.Request) error { return nil },
-		EndByProvider: func(context.Context, string, string, string) error { return nil },
+		EndByProvider: func(context.Context, string, string, string, string) error { return nil },
 	}
 }
 

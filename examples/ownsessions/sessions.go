@@ -137,7 +137,7 @@ func (a *app) endSession(w http.ResponseWriter, r *http.Request) error {
 
 // endSessionsAt is called when a provider ends a session of its own, or, if sid
 // is empty, all sessions of its user.
-func (a *app) endSessionsAt(ctx context.Context, issuer, subject, sid string) error {
+func (a *app) endSessionsAt(ctx context.Context, _, issuer, subject, sid string) error {
 	query, id := "DELETE FROM sessions WHERE issuer = ? AND sid = ?", sid
 	if sid == "" {
 		query, id = "DELETE FROM sessions WHERE issuer = ? AND subject = ?", subject

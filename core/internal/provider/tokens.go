@@ -19,6 +19,7 @@ type Tokens struct {
 	Nonce      string    // of the login
 	AuthTime   time.Time // auth_time of the last ID token; zero: it had none
 	Key        string    // thumbprint of the DPoP key of the tokens; empty: bearer tokens
+	Strong     bool      // APIs get them over the client's own connections; set by core
 
 	// IDToken is the ID token of a refresh, and the new logout hint. Details are the
 	// authorization details of the response; empty: it had none. They are in the outcome of
