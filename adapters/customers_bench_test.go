@@ -40,6 +40,7 @@ func newMarket(b *testing.B, n int) *market {
 		if m.keys[i], err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 			b.Fatal(err)
 		}
+		m.token(b, i, map[string]any{}) // from now on the key has what it computes once
 	}
 	return m
 }
@@ -87,13 +88,22 @@ func (m *market) RoundTrip(r *http.Request) (*http.Response, error) {
 // sign makes the ID token of a login whose authorization request is at.
 func (m *market) sign(b *testing.B, i int, at *url.URL) (code string) {
 	b.Helper()
+	claims := claimsOfAUser()
+	claims["sub"], claims["nonce"] = "248289761001", at.Query().Get("nonce")
+	code = at.Query().Get("state")
+	m.tokens[code] = m.token(b, i, claims)
+	return code
+}
+
+// token signs a token by a provider.
+func (m *market) token(b *testing.B, i int, claims map[string]any) string {
+	b.Helper()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: m.keys[i]}, (&jose.SignerOptions{}).WithHeader("kid", "1"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	now := time.Now().Unix()
-	claims := claimsOfAUser()
-	for name, value := range map[string]any{"iss": m.issuer(i), "aud": "app", "sub": "248289761001", "iat": now, "exp": now + 300, "nonce": at.Query().Get("nonce")} {
+	for name, value := range map[string]any{"iss": m.issuer(i), "aud": "app", "iat": now, "exp": now + 300} {
 		claims[name] = value
 	}
 	payload, err := json.Marshal(claims)
@@ -108,9 +118,7 @@ func (m *market) sign(b *testing.B, i int, at *url.URL) (code string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	code = at.Query().Get("state")
-	m.tokens[code] = token
-	return code
+	return token
 }
 
 // A clientele is an application whose customers are at a market.
@@ -131,6 +139,7 @@ func newClientele(b *testing.B, m *market, kept int) *clientele {
 		RedirectURL: origin + "/auth/callback",
 		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
 		HTTPClient:  &http.Client{Transport: m},
+		Logout:      core.LogoutConfig{Revocations: new(core.MemoryRevocations)},
 		Logger:      slog.New(slog.DiscardHandler),
 	}
 	if kept == 0 {
@@ -181,6 +190,22 @@ func (c *clientele) callback(b *testing.B, n int) time.Duration {
 	begun := time.Now()
 	redirects(b, c.w, c.auth.Callback, r, "/private")
 	return time.Since(begun)
+}
+
+// fetchKeys has the application verify a token whose signature is wrong, so that nothing is
+// remembered of it.
+func (c *clientele) fetchKeys(b *testing.B, i int) {
+	b.Helper()
+	token := c.token(b, i, map[string]any{
+		"sub": "248289761001", "jti": strconv.Itoa(i), "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
+	})
+	signature := strings.LastIndexByte(token, '.') + 1
+	form := url.Values{"logout_token": {token[:signature] + strings.Repeat("A", len(token)-signature)}}
+	r := httptest.NewRequest("POST", origin+"/auth/backchannel-logout/customer-"+strconv.Itoa(i), strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if err := c.auth.BackChannelLogout(c.w, r); err == nil {
+		b.Fatal("a token without a signature is accepted")
+	}
 }
 
 // session returns a request with the session of a user of the first customer.
@@ -255,17 +280,21 @@ func BenchmarkCustomersMemory(b *testing.B) {
 	for _, row := range []struct{ known, kept int }{{100, 100}, {10_000, 10_000}, {10_000, 100}} {
 		b.Run(fmt.Sprintf("%d known, %d kept", row.known, row.kept), func(b *testing.B) {
 			m := newMarket(b, row.known)
-			// after is the memory after a login of each customer.
-			after := func(kept int) float64 {
-				before, c := heap(), newClientele(b, m, kept)
-				for range row.known {
-					c.callback(b, row.known)
-				}
-				defer runtime.KeepAlive(c)
-				return heap() - before
+			before, c := heap(), newClientele(b, m, row.kept)
+			for i := range row.known {
+				c.login(b, row.known)
+				c.fetchKeys(b, i)
 			}
-			bytes := after(row.kept) - after(1) // without the outcomes of the logins
+			if m.asked < 2*row.known {
+				b.Fatalf("%d requests for metadata and keys of %d providers", m.asked, row.known)
+			}
+			bytes := heap() - before
+			runtime.KeepAlive(c)
+			runtime.KeepAlive(m)
 			for b.Loop() {
+			}
+			if bytes > float64(16<<10*row.kept) {
+				b.Errorf("%.0f bytes for %d kept providers", bytes, row.kept)
 			}
 			b.ReportMetric(bytes/float64(row.kept), "bytes/kept")
 			b.ReportMetric(bytes, "bytes")
