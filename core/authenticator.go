@@ -19,7 +19,7 @@ import (
 // It keeps the provider's metadata and keys in memory. It keeps no data of users, with
 // two exceptions: the outcomes of logins, for a minute, and, without
 // [TokenConfig.Refreshes], the sealed outcomes of refreshes, for five minutes. Both are
-// bounded: the oldest outcomes are dropped first.
+// bounded: the oldest outcomes of the provider with most are dropped first.
 //
 // Fetches from the provider and refreshes run in goroutines, which end by themselves. A
 // fetch ends within the timeout of HTTPClient. A refresh ends within a minute, if Store,
