@@ -3,7 +3,9 @@ package adapters_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -55,7 +57,9 @@ func TestALookedUpProvider(t *testing.T) {
 	for name, build := range apps {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStageOf(t, atCustomer, new(app), build, lookUp)
+			s := newStageOf(t, atCustomer, new(app), build, lookUp, func(c *core.Config) {
+				c.KeysPath, c.Logout.Revocations = "/auth/jwks", new(core.MemoryRevocations)
+			})
 			if page := s.page(s.browser.Get(origin + "/auth/login?provider=" + customer + "&return_to=/private?a=1")); page.Status != 200 || string(page.Body) != "ada" || page.URL != origin+"/private?a=1" {
 				t.Errorf("got %d at %s: %s", page.Status, page.URL, page.Body)
 			}
@@ -68,6 +72,24 @@ func TestALookedUpProvider(t *testing.T) {
 			}
 			if got := s.provider.Count(logintest.Token); got != 1 {
 				t.Errorf("%d token requests", got)
+			}
+			if page := s.do("GET", "/auth/jwks/"+customer, script); page.Status != 200 || string(page.Body) != `{"keys":[]}` {
+				t.Errorf("the keys: got %d %s", page.Status, page.Body)
+			}
+			token := s.provider.LogoutToken("app", logintest.User{Subject: "ada"}, nil)
+			for _, at := range []struct {
+				path         string
+				status, left int
+			}{{"/nobody", 400, 200}, {"", 400, 200}, {"/" + customer, 200, 401}} {
+				r := httptest.NewRequest("POST", origin+"/auth/backchannel-logout"+at.path, strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				w := httptest.NewRecorder()
+				if s.handler.ServeHTTP(w, r); w.Code != at.status {
+					t.Errorf("a logout token at %q: got %d %s", at.path, w.Code, w.Body)
+				}
+				if page := s.do("GET", "/private", script); page.Status != at.left {
+					t.Errorf("after a logout token at %q, /private gets %d", at.path, page.Status)
+				}
 			}
 		})
 	}

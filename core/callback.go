@@ -30,6 +30,11 @@ import (
 // A prefetch of the callback changes nothing. It gets status 503, which browsers discard,
 // and the code is used when the user opens the page.
 //
+// At the callback of a looked-up provider, the login must have begun at the provider that the
+// path names, or that shares this callback. Its registration must not have changed: see
+// [LookupConfig.Find]. If Find returns an error, the login is not used up, and a reload of the
+// callback can complete it.
+//
 // With [RequestConfig.FormPost], Callback answers a POST with a page that opens the same
 // URL by GET, with the form's values. Nothing else happens before that. An attacker could
 // also send the user a link to that URL. A callback is accepted because its state,

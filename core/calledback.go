@@ -25,7 +25,7 @@ func (a *Authenticator) placeOf(r *http.Request) callbackPlace {
 		}
 		return p
 	}
-	if _, ok := a.RouteFor(r); ok && a.lookup != nil { // others may share callbacks, so the path counts
+	if a.lookup != nil { // others may share callbacks, so the path must be exact
 		p.listed = a.registrations.find(func(at *registration) bool { return at.callbackPath == p.path })
 		p.ours = p.listed != nil || p.path == urlPath(a.config.RedirectURL)
 		return p

@@ -342,3 +342,38 @@ func TestFormsOfLookedUpProviders(t *testing.T) {
 		})
 	}
 }
+
+// At an own callback, an answer may be signed and encrypted. It is decrypted for browsers
+// with a login only, and Find is asked only then.
+func TestEncryptedResponsesOfLookedUpProviders(t *testing.T) {
+	t.Parallel()
+	key := onCurve(elliptic.P256())
+	c := newCustomers(t)
+	signs := logintest.NewProvider(issuer, logintest.Client{ID: "app", RedirectURIs: []string{callbackURL + "/one"}, RequireSignedResponse: true})
+	signs.Now, c.provider = c.now, signs
+	c.browser.Serve(issuer, signs)
+	c.change("one", func(p *core.Provider) {
+		p.Requests.SignedResponse, p.Client.DecryptionKeys = true, []crypto.PrivateKey{key}
+		p.Endpoints.HTTPClient = signs.HTTPClient()
+	})
+	begun := c.at("one")
+	begun.RawQuery = url.Values{"response": {encrypted(t, begun.Query().Get("response"), key.Public(), "ECDH-ES", "A256GCM")}}.Encode()
+	c.asked.Store(0)
+	stranger := c.person()
+	if page := stranger.visit(begun.String()); page.Status != 400 || c.asked.Load() != 0 {
+		t.Errorf("a browser without a login: got %d, and Find was asked %d times", page.Status, c.asked.Load())
+	}
+	c.down = errors.New("down")
+	if page := c.visit(begun.String()); page.Status != 503 || !strings.Contains(string(page.Body), "lookup_unavailable") {
+		t.Errorf("the table is down: got %d %s", page.Status, page.Body)
+	}
+	c.down = nil
+	other := *begun
+	other.Path = "/auth/callback/two"
+	if page := c.visit(other.String()); page.Status == 303 && page.Header.Get("Location") == "/me" || c.started() != 0 {
+		t.Errorf("the other customer's callback: got %d after %d token requests", page.Status, c.started())
+	}
+	if page := c.get(begun.String()); string(page.Body) != "I am ada" {
+		t.Errorf("got %d %s", page.Status, page.Body)
+	}
+}

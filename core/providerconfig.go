@@ -14,7 +14,7 @@ import (
 // ClientID is required, and Issuer or, with FetchUser, Endpoints.
 type Provider struct {
 	// Name identifies the provider in logs and in the login's query parameter "provider".
-	// It is the end of the callback's path. It has letters, digits, - and _, and must be
+	// It is the end of the callback's path. It has letters, digits, -, _ and ., and must be
 	// unique. One provider of a Config may have none. Empty: the issuer's host, and the
 	// callback is Config.RedirectURL.
 	Name string

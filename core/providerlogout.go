@@ -19,8 +19,9 @@ const (
 // BackChannelLogout ends sessions at the request of a provider, which posts a logout
 // token from server to server (OpenID Connect Back-Channel Logout 1.0). It ends the
 // sessions that began in one session at the provider, or all sessions of a user. It is
-// one endpoint for all providers: the token's iss names the provider, and the token is
-// verified against that provider. A token that was seen before ends no sessions.
+// one endpoint for all listed providers: the token's iss names the provider, and the token is
+// verified against that provider. A looked-up provider has its own: the path names it, and
+// iss must be that provider's. A token that was seen before ends no sessions.
 //
 // It accepts only POST. It answers 200 without a body if the sessions were ended, or if
 // there were none. If the token fails a check, the error has status 400. If the token
@@ -180,6 +181,8 @@ func errBadLogoutToken(err error) *Error {
 // application are on the same site, as id.example.com and app.example.com are. In a frame
 // of another site, the request has no session, and nothing happens.
 // [Authenticator.BackChannelLogout] works for all providers.
+//
+// A looked-up provider has its own path, which ends only sessions that began there.
 //
 // It accepts only GET. It always answers with the same empty page, which only the
 // provider's pages may frame, so that other sites cannot learn whether a user is logged

@@ -99,6 +99,7 @@ func (a *Authenticator) serveKeys() (HandlerFunc, error) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "public, max-age=300")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.WriteHeader(http.StatusOK) // Gin's NoRoute, which a guard may be in front of, has set 404
 		if r.Method != http.MethodHead {
 			_, _ = w.Write(body)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 
@@ -16,8 +17,8 @@ import (
 // before it authenticates needs no other place for the login's routes, and the handler
 // behind it never sees them. The guards of the adapters do.
 //
-// The path must be exactly that of a route, with or without [Config.BasePath]. A path
-// with escapes is never one. For a route's path with another method, RouteFor returns a
+// The path must be exactly that of a route, with or without [Config.BasePath], and where the
+// route ends in {provider}, any one segment matches. A path with escapes is never one. For a route's path with another method, RouteFor returns a
 // Route without Method, whose Handle returns an error with status 405. Route.Path has
 // BasePath, even if r.URL.Path does not. It allocates nothing.
 //
@@ -190,6 +191,19 @@ func (a *Authenticator) circles(r *http.Request) bool {
 func errGuarded(r *http.Request) *Error {
 	return fail(codeGuarded, fmt.Errorf("a guard is in front of %s, which is Pages.SignInPath or a route of the login; "+
 		"let anonymous requests see the sign-in page; mount the login's routes outside of the guard, or let the guard serve the route that RouteFor returns", r.URL.Path))
+}
+
+// isBelowRoute reports whether a path could be a route of a looked-up provider.
+func (c *Config) isBelowRoute(p string) bool {
+	if c.Lookup.Find == nil {
+		return false
+	}
+	for _, route := range []string{urlPath(c.RedirectURL), c.Logout.BackChannelPath, c.Logout.FrontChannelPath, c.KeysPath} {
+		if above := path.Dir(p); route != "" && (above == route || above == strings.TrimPrefix(route, c.BasePath)) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkBasePath checks that BasePath is the beginning of all paths that are given. It

@@ -181,7 +181,7 @@ func (c *Config) completePaths(own []faults, faults *faults) {
 		}
 	}
 	callbacks := c.checkCallbacks(routes, own)
-	if home, ok := safeReturnTo(c.Pages.Home); ok && under(home, c.BasePath) && !slices.Contains(append(callbacks, routes...), pathOf(home)) {
+	if home, ok := safeReturnTo(c.Pages.Home); ok && under(home, c.BasePath) && !slices.Contains(append(callbacks, routes...), pathOf(home)) && !c.isBelowRoute(pathOf(home)) {
 		c.Pages.Home = home
 	} else {
 		faults.add("Pages.Home is not a page of this application%s; give the path of one, such as %s/start, and not a route of the login", c.underBasePath(), c.BasePath)
@@ -204,7 +204,7 @@ func (c *Config) completeSignIn(routes []string, faults *faults) {
 		return
 	}
 	page, ok := safeReturnTo(given)
-	if !ok || strings.ContainsAny(given, "?#") || !under(page, c.BasePath) || slices.Contains(routes, strings.TrimSuffix(pathOf(page), "/")) {
+	if !ok || strings.ContainsAny(given, "?#") || !under(page, c.BasePath) || slices.Contains(routes, strings.TrimSuffix(pathOf(page), "/")) || c.isBelowRoute(strings.TrimSuffix(pathOf(page), "/")) {
 		faults.add("Pages.SignInPath is not a page of this application%s; give the path of one, such as %s/signin, without a query, and not a route of the login", c.underBasePath(), c.BasePath)
 		return
 	}

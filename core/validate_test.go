@@ -760,6 +760,17 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 		{"SignInPath beside the login", func(c *Config) { c.Pages.SignInPath = "/auth" }, ""},
 		{"SignInPath below BasePath", func(c *Config) { *c = sharedConfig(); c.Pages.SignInPath = "/reader/signin" }, ""},
 		{"SignInPath without a slash", func(c *Config) { c.Pages.SignInPath = "signin" }, "Pages.SignInPath is not a page of this application; give the path of one, such as /signin, without a query"},
+		{"a home that could be a customer's callback", func(c *Config) { lookedUp(c); c.Pages.Home = "/auth/callback/welcome" }, "Pages.Home is not a page of this application"},
+		{"a home that could be a customer's logout", func(c *Config) {
+			lookedUp(c)
+			c.Logout.Revocations, c.Pages.Home = new(MemoryRevocations), "/auth/frontchannel-logout/welcome"
+		}, "Pages.Home is not a page of this application"},
+		{"a home that could be a customer's callback without BasePath", func(c *Config) {
+			*c = sharedConfig()
+			lookedUp(c)
+			c.BasePath, c.RedirectURL, c.Pages.Home = "/auth", "https://app.example.test/auth/auth/callback", "/auth/callback/welcome"
+		}, "Pages.Home is not a page of this application"},
+		{"a SignInPath that could be a customer's callback", func(c *Config) { lookedUp(c); c.Pages.SignInPath = "/auth/callback/signin/" }, "Pages.SignInPath is not a page of this application"},
 		{"SignInPath elsewhere", func(c *Config) { c.Pages.SignInPath = "https://app.example.test/signin" }, "Pages.SignInPath is not a page of this application"},
 		{"SignInPath on another host", func(c *Config) { c.Pages.SignInPath = "//evil.test/signin" }, "Pages.SignInPath is not a page of this application"},
 		{"SignInPath with a query", func(c *Config) { c.Pages.SignInPath = "/signin?x" }, "Pages.SignInPath is not a page of this application"},
@@ -1010,6 +1021,11 @@ func TestEachBasePathHasItsCookies(t *testing.T) {
 	if a, err := New(sharedConfig()); err != nil || a.config.Sessions.CookieName != "pixy_reader" || a.hints.cookies.Path != "/reader/auth/logout" || a.hints.everywhere.Path != "/" {
 		t.Errorf("got %v", err)
 	}
+}
+
+// lookedUp has a provider of each name looked up, beside those that are listed.
+func lookedUp(c *Config) {
+	c.Lookup.Find = func(context.Context, string) (*Provider, error) { return &c.Providers[0], nil }
 }
 
 func approveAll(context.Context, string) (bool, error) { return true, nil }
