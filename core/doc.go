@@ -153,7 +153,8 @@
 //	login_unavailable         503     OnLogin wrapped ErrUnavailable; try again
 //	unavailable               503     the application gave ServeError an error that wraps ErrUnavailable
 //	provider_unknown          404     the login names a provider that is not configured, or that was left out;
-//	                                  the log has the name
+//	                                  the log has the name. In session_ended: the session's looked-up
+//	                                  provider is gone, or has another Issuer or ClientID
 //	provider_changed          400     Issuer, ClientID or callback of a looked-up provider changed, or the provider
 //	                                  went, while the login was under way; the page begins it again
 //	provider_invalid          503     Lookup.Find returned a provider with a mistake in its fields; the log names them
