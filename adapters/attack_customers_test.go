@@ -55,17 +55,11 @@ func (c *customers) find(_ context.Context, name string) (*core.Provider, error)
 // page shows a customer's page to a user of this customer.
 func (c *customers) page(w http.ResponseWriter, r *http.Request) {
 	user := core.UserFromContext(r.Context())
-	if user.Data != path.Base(r.URL.Path) {
+	if user.Provider != path.Base(r.URL.Path) {
 		http.Error(w, "for users of this customer only", http.StatusForbidden)
 		return
 	}
 	fmt.Fprint(w, "the private page of ", user.Subject)
-}
-
-// rememberCustomer keeps the customer in the session, for page.
-func rememberCustomer(_ context.Context, login *core.Login) error {
-	login.Data = login.Provider
-	return nil
 }
 
 // customersIn are such applications, in each framework.
@@ -108,7 +102,6 @@ func (t between) Run(name string, f func(between)) bool {
 func attackedCustomers(t *testing.T, build func(*customers, *core.Authenticator) http.Handler, change ...func(*core.Config)) logintest.Target {
 	config := attackedConfig(change...)
 	all := &customers{provider: config.Providers[0]}
-	config.OnLogin = rememberCustomer
 	config.Providers, config.Lookup = nil, core.LookupConfig{Find: all.find, AnyAddress: true} // the providers are in memory
 	target := logintest.Target{
 		RedirectURL: cmp.Or(all.provider.RedirectURL, origin+"/auth/callback/{provider}"), Private: "/private/{provider}", ClientSecret: "canary-client-secret",
