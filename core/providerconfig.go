@@ -29,6 +29,11 @@ type Provider struct {
 	// own. Set it to keep a registration whatever other providers there are. With
 	// [Config.Hosts], the host is replaced by that of the request. Empty:
 	// Config.RedirectURL, a slash and Name, or Config.RedirectURL without a Name.
+	//
+	// A looked-up provider may have Config.RedirectURL, or the RedirectURL of a listed
+	// provider, and so share it with others. Its responses must then have iss, which its
+	// metadata announces (RFC 9207), or be signed, unless a listed provider there has the same
+	// Issuer and ClientID. Otherwise logins fail.
 	RedirectURL string
 
 	// Issuer is the https URL under which /.well-known/openid-configuration is
