@@ -130,7 +130,7 @@ type clientele struct {
 	w      *nobody
 }
 
-func newClientele(b *testing.B, m *market, kept int) *clientele {
+func newClientele(b *testing.B, m *market, kept int, change ...func(*core.Config)) *clientele {
 	b.Helper()
 	provider := func(i int) core.Provider {
 		return core.Provider{Issuer: m.issuer(i), ClientID: "app", ClientSecret: "secret"}
@@ -139,7 +139,6 @@ func newClientele(b *testing.B, m *market, kept int) *clientele {
 		RedirectURL: origin + "/auth/callback",
 		SessionKey:  []byte("0123456789abcdef0123456789abcdef"),
 		HTTPClient:  &http.Client{Transport: m},
-		Logout:      core.LogoutConfig{Revocations: new(core.MemoryRevocations)},
 		Logger:      slog.New(slog.DiscardHandler),
 	}
 	if kept == 0 {
@@ -150,6 +149,9 @@ func newClientele(b *testing.B, m *market, kept int) *clientele {
 			found := provider(i)
 			return &found, err
 		}}
+	}
+	for _, f := range change {
+		f(&config)
 	}
 	auth, err := core.New(config)
 	if err != nil {
@@ -280,7 +282,7 @@ func BenchmarkCustomersMemory(b *testing.B) {
 	for _, row := range []struct{ known, kept int }{{100, 100}, {10_000, 10_000}, {10_000, 100}} {
 		b.Run(fmt.Sprintf("%d known, %d kept", row.known, row.kept), func(b *testing.B) {
 			m := newMarket(b, row.known)
-			before, c := heap(), newClientele(b, m, row.kept)
+			before, c := heap(), newClientele(b, m, row.kept, func(c *core.Config) { c.Logout.Revocations = new(core.MemoryRevocations) })
 			for i := range row.known {
 				c.login(b, row.known)
 				c.fetchKeys(b, i)
