@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Person } from './person.mjs';
-import { below, embedded, entering, lasting, loopback, withoutProvider } from './worlds.mjs';
+import { below, embedded, entering, lasting, loopback, tenants, withoutProvider } from './worlds.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -16,6 +16,7 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
   const down = await withoutProvider(parts, example);
   const replicas = await embedded(parts, 'replicas');
   const ownSessions = await below('/reader')(parts, 'ownsessions');
+  const customers = await tenants(parts, 'tenants');
   const singlePage = await embedded(parts, 'spa');
   const choosing = await entering('')(parts, 'entering');
   const asking = await entering('', 'ask')(parts, 'entering');
@@ -33,6 +34,7 @@ export async function lookAtAll({ browser, parts, screenshots, example }) {
       await walk(new Person(world, context), down, look);
       await walkReplicas(new Person(replicas, context), look);
       await walkOwnSessions(new Person(ownSessions, context), look);
+      await walkTenants(new Person(customers, context), look);
       await walkSinglePage(new Person(singlePage, context), look);
       await walkRoles(new Person(withRoles, context), look);
       await walkCustomers(new Person(asking, context), new Person(mailing, context), look);
@@ -144,6 +146,48 @@ async function walkOwnSessions(ada, look) {
   await ada.sayWho(page);
   await ada.reads(page, 'That did not work');
   await look(page, 'ownsessions-not-linked');
+}
+
+// walkTenants opens the pages of an application with many customers.
+async function walkTenants(ada, look) {
+  const page = await ada.tab('/');
+  await ada.reads(page, 'You are not logged in');
+  await look(page, 'tenants-home-anonymous');
+  await page.getByRole('link', { name: 'Log in' }).click();
+  await page.getByRole('textbox').waitFor();
+  await look(page, 'tenants-which-customer');
+  await page.getByRole('textbox').fill('ada@unknown.test');
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.waitForLoadState();
+  await look(page, 'tenants-unknown-customer');
+  await page.getByRole('textbox').fill('ada@acme.test');
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await ada.sayWho(page);
+  await ada.reads(page, 'Hello, Grace Hopper');
+  await look(page, 'tenants-home');
+  await page.getByRole('link', { name: 'a site of its own' }).click();
+  await ada.sayWho(page, longName);
+  await ada.reads(page, `Hello, ${longName}`);
+  await look(page, 'tenants-customer');
+  await page.getByRole('link', { name: 'Your account' }).click();
+  await ada.reads(page, longName);
+  await look(page, 'tenants-me');
+  await ada.open(page, `${ada.world.at('unknown')}/`);
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  await look(page, '421-host-unknown');
+  await ada.open(page, `http://admin:${encodeURIComponent(ada.world.password)}@${new URL(ada.world.app).host}/admin`);
+  await ada.reads(page, 'Customers');
+  await look(page, 'tenants-admin');
+  await page.getByLabel('Name').fill('initech');
+  await page.getByLabel('Issuer').fill(`${ada.world.unused}/nobody`);
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await ada.reads(page, 'New customer: initech');
+  await look(page, 'tenants-new');
+  await page.getByLabel('Client ID').fill('toy-client');
+  await page.getByLabel('Secret').fill('toy-secret');
+  await page.getByRole('button', { name: 'Add initech' }).click();
+  await page.getByRole('alert').waitFor();
+  await look(page, 'tenants-new-failed');
 }
 
 // walkSinglePage opens the views of a single-page application.

@@ -19,6 +19,7 @@ import './cases/endings.mjs';
 import './cases/spa.mjs';
 import './cases/replicas.mjs';
 import './cases/ownsessions.mjs';
+import './cases/tenants.mjs';
 import './cases/roles.mjs';
 import './cases/silent.mjs';
 import './cases/logout.mjs';
@@ -30,7 +31,7 @@ import { lookAtAll } from './look.mjs';
 import { Person } from './person.mjs';
 import { stopAll } from './programs.mjs';
 import { closeAll } from './servers.mjs';
-import { below, embedded, entering, lasting, loopback, losing, names, tls } from './worlds.mjs';
+import { below, embedded, entering, lasting, loopback, losing, names, tenants, tls } from './worlds.mjs';
 
 // The examples differ only in their adapters. So one example runs all cases in each
 // world, and each example runs in the world that is like production.
@@ -50,6 +51,7 @@ const plan = [
   { build: embedded, examples: ['nethttp', 'gin', 'echo'], only: ['whole login', 'five tabs', 'back to the callback', 'logout'] },
   { build: embedded, examples: ['replicas'], only: ['whole login', 'five tabs', 'back to the callback', 'logout', 'replicas'] },
   { build: below('/reader'), examples: ['ownsessions'], only: ['own sessions'] },
+  { build: tenants, examples: ['tenants'], only: cases.map(({ name }) => name).filter((name) => name.startsWith('customers')) },
   { build: entering('/signin'), examples: ['entering'], only: cases.map(({ name }) => name).filter((name) => name.startsWith('own sign-in page')) },
   { build: entering('', 'ask'), examples: ['entering'], only: ['customer by address', 'customer, listed provider'] },
   { build: entering('/signin', 'ask'), examples: ['entering'], only: ['customer, own sign-in page'] },

@@ -29,6 +29,18 @@ export const below = (basePath) => async ({ binaries }, example) => {
   return world(`${example}, http, embedded provider, below ${basePath}`, `http://${address}`, program, onLoopback);
 };
 
+// tenants is an application with a host for each customer, on http.
+export async function tenants({ binaries }, example) {
+  const port = await freePort();
+  const password = 'the administrator\'s password';
+  const program = await start(`${binaries}/${example}`, { env: { ADDR: `127.0.0.1:${port}`, ADMIN_PASSWORD: password } });
+  const at = (label) => `http://${label}.localhost:${port}`;
+  return {
+    ...await world(`${example}, http, embedded providers`, at('app'), program, onLoopback),
+    at, password, unused: program.output().match(/issuer (http:\S+),/)[1],
+  };
+}
+
 // entering is an application with providers of its own, on http, in many languages. It
 // may have customers: ask, or mail.
 export const entering = (signIn, customers = '') => async ({ binaries }, example) => {

@@ -46,7 +46,7 @@ func TestVulnerableRequirementsAreFound(t *testing.T) {
 
 func TestThisRepositoryIsSound(t *testing.T) {
 	t.Parallel()
-	required, err := requirements([]string{"../..", "../stores", "../staticcheck", "../../examples/ownsessions", "../../examples/metrics"})
+	required, err := requirements([]string{"../..", "../stores", "../staticcheck", "../../examples/ownsessions", "../../examples/tenants", "../../examples/metrics"})
 	if err != nil {
 		t.Fatal(err)
 	}
