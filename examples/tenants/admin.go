@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -74,7 +75,7 @@ func (a *app) replaceSecret(w http.ResponseWriter, r *http.Request) {
 }
 
 // removeCustomer removes a customer, and then ends the sessions of its users. In
-// this order, no login of the customer ends between the two.
+// this order, and with onLogin, no login of the customer slips through.
 func (a *app) removeCustomer(w http.ResponseWriter, r *http.Request) {
 	name := r.PostFormValue("name")
 	err := a.customers.remove(r.Context(), name)
@@ -113,6 +114,7 @@ func typedCustomer(r *http.Request) customer {
 func errDatabase(err error) error {
 	return &core.Error{
 		Status: http.StatusServiceUnavailable, Code: "database_unavailable",
-		Public: "We cannot reach our database. Please try again in a moment.", Err: err,
+		Public: "We cannot reach our database. Please try again in a moment.",
+		Err:    fmt.Errorf("%w: %w", core.ErrUnavailable, err),
 	}
 }

@@ -134,6 +134,27 @@ func TestRemovalEndsSessions(t *testing.T) {
 	r.logIn(browser, "acme")
 }
 
+// A login that is ending when its customer is removed gets no session.
+func TestRemovalDuringALogin(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	browser := r.newBrowser()
+	provider := r.startProvider("acme", "hidden-acme")
+	provider.Misbehave(logintest.Faults{Intercept: func(at logintest.Endpoint, _ http.ResponseWriter, _ *http.Request) bool {
+		if at == logintest.Token {
+			r.post(r.administrator(), mainSite+"/admin/remove", url.Values{"name": {"acme"}})
+		}
+		return false // the provider answers
+	}})
+	page := r.get(browser, site("acme")+"/")
+	if provider.Count(logintest.Token) != 1 || page.Status < 400 {
+		t.Errorf("got %d at %s", page.Status, page.URL)
+	}
+	if got := r.userAt(browser, site("acme")); got != "" {
+		t.Errorf("a session of %q begins after the removal", got)
+	}
+}
+
 func TestAdministratorsOnly(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

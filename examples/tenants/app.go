@@ -46,6 +46,7 @@ func newApp(config core.Config, table *customers, adminPassword string) (*app, e
 	config.Lookup.Find = table.find
 	config.Lookup.Choose = a.choose
 	config.Hosts.Approve = a.approve
+	config.OnLogin = a.onLogin
 	if a.auth, err = core.New(config); err != nil {
 		return nil, err
 	}
@@ -104,6 +105,19 @@ func (a *app) choose(r *http.Request, typed string) (name string, err error) {
 		return name, nil
 	}
 	return a.customers.of(r.Context(), typed)
+}
+
+// onLogin refuses a user whose customer was removed while the login ended. From now
+// on, LogoutProvider ends the session, because it counts as begun.
+func (a *app) onLogin(ctx context.Context, login *core.Login) error {
+	found, err := a.customers.exists(ctx, login.Provider)
+	if err != nil {
+		return errDatabase(err)
+	}
+	if !found {
+		return errors.New("the customer has been removed meanwhile")
+	}
+	return nil
 }
 
 // requireCustomer lets only the users of the host's own customer through.

@@ -92,7 +92,7 @@ func (r *rig) customerOf(name string) customer {
 
 // startProvider starts a customer's provider, or replaces it. Its user Ada has
 // the same subject as that of every other provider.
-func (r *rig) startProvider(name, secret string) {
+func (r *rig) startProvider(name, secret string) *logintest.Provider {
 	provider := logintest.NewProvider(r.customerOf(name).Issuer, logintest.Client{
 		ID: "app", Secret: secret,
 		RedirectURIs:           []string{mainSite + "/auth/callback/" + name, site(name) + "/auth/callback/" + name},
@@ -100,6 +100,7 @@ func (r *rig) startProvider(name, secret string) {
 	})
 	provider.User = logintest.User{Subject: "ada", Claims: map[string]any{"name": "Ada of " + name, "email": "ada@" + name + ".test"}}
 	r.network.serve(provider.Issuer(), provider)
+	return provider
 }
 
 func (r *rig) newBrowser() *logintest.Browser {
