@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/pixyauth/pixy/core/internal/provider"
 	"github.com/pixyauth/pixy/core/internal/vault"
@@ -110,7 +111,7 @@ func (a *Authenticator) callback(t *turn) error {
 // browser. The order of the steps matters: the code is sent only after the answer is known
 // to come from the right provider, and OnLogin is called only after all checks.
 func (a *Authenticator) finish(t *turn, answer url.Values, attempt *attempt) error {
-	w, r, at := t.w, t.r, t.at
+	w, r, at, began := t.w, t.r, t.at, t.begun
 	if answer.Has("error") {
 		if attempt.silent && !attempt.guarded && needsUser(answer) { // a guard would start the login again
 			return a.goOnAsNobody(w, r, attempt)
@@ -129,7 +130,7 @@ func (a *Authenticator) finish(t *turn, answer url.Values, attempt *attempt) err
 		return err
 	}
 	login, err := a.flights.join(r.Context(), attempt.state, at.share(), func(ctx context.Context) (*outcome, error) {
-		return a.redeem(ctx, at, code, answer["user"], attempt)
+		return a.redeem(ctx, at, code, answer["user"], attempt, began)
 	})
 	if err != nil {
 		return err
@@ -214,11 +215,15 @@ func (s *session) shares(other *session) bool {
 type identity struct {
 	provider.Identity
 	user User
+
+	// began is when the session begins: when the callback came. So what is revoked while
+	// the login is under way, or while OnLogin runs, is revoked.
+	began time.Time
 }
 
 // redeem exchanges the code for a login that the provider confirms and OnLogin accepts.
 // The outcome is for all callbacks of this login.
-func (a *Authenticator) redeem(ctx context.Context, at *registration, code string, posted []string, attempt *attempt) (*outcome, error) {
+func (a *Authenticator) redeem(ctx context.Context, at *registration, code string, posted []string, attempt *attempt, began time.Time) (*outcome, error) {
 	ctx = a.contextOfLogin(ctx)
 	proven, err := at.redeem(ctx, code, attempt)
 	if err != nil {
@@ -227,7 +232,7 @@ func (a *Authenticator) redeem(ctx context.Context, at *registration, code strin
 	if at.config.Requests.FormPostUser {
 		addUser(proven.Claims, posted)
 	}
-	who := &identity{Identity: *proven, user: userOf(proven.Claims, proven.Issuer, proven.Subject)}
+	who := &identity{Identity: *proven, user: userOf(proven.Claims, proven.Issuer, proven.Subject), began: began}
 	who.user.Provider, who.user.lookedUp = at.config.Name, at.lookedUp
 	o, err := a.accept(ctx, at, who, attempt)
 	if err != nil {

@@ -43,7 +43,7 @@ func (a *Authenticator) AttemptCookie(state string) string { return a.attempts.c
 // StartSession logs user in without a provider.
 func (a *Authenticator) StartSession(w http.ResponseWriter, r *http.Request, user User, claims string) error {
 	user.claims = &sessionClaims{object: claims}
-	return a.start(w, r, a.sessions.begin(a.registrations[0], &identity{user: user}), new(tokens))
+	return a.start(w, r, a.sessions.begin(a.registrations[0], &identity{user: user, began: a.now()}), new(tokens))
 }
 
 // OutcomeBytes is how much room the outcomes of logins take.

@@ -217,9 +217,8 @@ func (s *sessionKeeper) over(found *session) bool {
 // begin makes the session of a user who has logged in at the provider of at. Its id is
 // new (RFC 6265bis section 8.4).
 func (s *sessionKeeper) begin(at *registration, who *identity) *session {
-	now := s.now()
 	fresh := &session{
-		started: instantOf(now), seen: instantOf(now), ends: instantOf(now.Add(s.lifetime)),
+		started: instantOf(who.began), seen: instantOf(who.began), ends: instantOf(who.began.Add(s.lifetime)),
 		registration: at, client: at.config.ClientID, sid: who.SID,
 		user: who.user, Authentication: who.Authentication,
 	}
