@@ -52,6 +52,23 @@ func TestLogoutEverywhere(t *testing.T) {
 	})
 }
 
+// Applications disable a user in their table, and then call LogoutEverywhere. A login whose
+// OnLogin has read the table before that must not survive.
+func TestRevocationDuringALogin(t *testing.T) {
+	t.Parallel()
+	var g *rig
+	g = newRig(t, func(c *core.Config) {
+		c.Logout.Revocations = new(core.MemoryRevocations)
+		c.OnLogin = func(ctx context.Context, login *core.Login) error {
+			return g.auth.LogoutEverywhere(ctx, login.User.Issuer, login.User.Subject)
+		}
+	})
+	g.get(origin + "/auth/login?return_to=/me")
+	if got := g.whoAmI(); got != "" {
+		t.Errorf("got %q, want no session", got)
+	}
+}
+
 func TestLogoutEverywhereRefuses(t *testing.T) {
 	t.Parallel()
 	without := newRig(t)
