@@ -295,10 +295,3 @@ func (s *attempts) remove(w http.ResponseWriter, r *http.Request, state string) 
 	s.evict(w, r, name, 0, len(page))
 	s.cookies.Remove(w, name)
 }
-
-// forgetBrowserKey ends the browser's links with a payload.
-func (s *attempts) forgetBrowserKey(w http.ResponseWriter, r *http.Request) {
-	if vault.Has(r, s.browser) {
-		s.cookies.Remove(w, s.browser)
-	}
-}

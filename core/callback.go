@@ -280,3 +280,8 @@ func (a *Authenticator) outcomeOf(at *registration, who *identity, attempt *atte
 	}
 	return o
 }
+
+// errBadCallback is a callback that has an attempt and fails a check.
+func errBadCallback(format string, args ...any) *Error {
+	return fail(provider.CodeCallback, fmt.Errorf(format, args...))
+}

@@ -161,20 +161,9 @@ func errNoSession(loginURL string) *Error {
 	return failure
 }
 
-// errBadCallback is a callback that has an attempt and fails a check.
-func errBadCallback(format string, args ...any) *Error {
-	return fail(provider.CodeCallback, fmt.Errorf(format, args...))
-}
-
 func errProviderDown(err error) *Error { return fail(provider.CodeUnavailable, err) }
 
 func errStoreDown(err error) *Error { return fail(codeStore, fmt.Errorf("session store: %w", err)) }
-
-// errMethod is a request with a method that the route does not have.
-func errMethod(w http.ResponseWriter, allowed string) *Error {
-	w.Header().Set("Allow", allowed)
-	return fail(codeMethod, nil)
-}
 
 // The codes of failures that this package finds. Package provider has its own.
 const (

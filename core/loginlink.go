@@ -191,3 +191,10 @@ func decodeOptions(record string) (o LoginOptions, at time.Time, ok bool) {
 	o.Require = Requirement{MaxAge: time.Duration(maxAge), ACR: strings.Fields(acr)}
 	return o, at, true
 }
+
+// forgetBrowserKey ends the browser's links with a payload.
+func (s *attempts) forgetBrowserKey(w http.ResponseWriter, r *http.Request) {
+	if vault.Has(r, s.browser) {
+		s.cookies.Remove(w, s.browser)
+	}
+}

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"container/list"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"net/http"
-	"reflect"
 	"strings"
 	"sync"
 
@@ -104,14 +102,6 @@ const (
 	defaultMaxKept = 1000
 	maxName        = 64 // of a provider's name, in bytes
 )
-
-// validProviderName reports whether a name can be the end of a path in every router and
-// behind every proxy.
-func validProviderName(name string) bool {
-	const also = "-_."
-	return len(name) <= maxName && !strings.Contains(name, "..") && strings.Trim(name, also) == name &&
-		validName(strings.ReplaceAll(name, ".", "_"))
-}
 
 // A lookup finds registrations of looked-up providers. It keeps those that were used last,
 // because each has the provider's metadata and keys. A nil lookup finds none.
@@ -302,47 +292,4 @@ func (c *Config) completeLookup(faults *faults) {
 		faults.add("HTTPClient %v, or set Lookup.AnyAddress and let that transport refuse private addresses (in tests with providers in memory, set it as well)", err)
 	}
 	l.MaxKept = cmp.Or(l.MaxKept, defaultMaxKept)
-}
-
-// sameAs reports whether two answers of Lookup.Find are one registration. Functions, which
-// Go cannot compare, and secrets are not compared: the latest are used. Keys are compared
-// by their public parts, because a Signer may be a connection to a KMS.
-func (p *Provider) sameAs(q *Provider) bool {
-	return p == q || p.confidential() == q.confidential() &&
-		(p.FetchUser == nil) == (q.FetchUser == nil) &&
-		(p.Client.Certificate == nil) == (q.Client.Certificate == nil) &&
-		p.Endpoints.HTTPClient == q.Endpoints.HTTPClient &&
-		reflect.DeepEqual(p.publicParts(), q.publicParts()) &&
-		reflect.DeepEqual(p.comparable(), q.comparable())
-}
-
-// comparable returns the fields that are compared by their values.
-func (p Provider) comparable() Provider {
-	p.ClientSecret, p.FetchUser, p.Endpoints.HTTPClient = "", nil, nil
-	p.Client.SecretFunc, p.Client.Certificate = nil, nil
-	p.Client.SigningKeys, p.Client.DecryptionKeys = nil, nil
-	return p
-}
-
-// publicParts returns the client's keys without their private parts.
-func (p *Provider) publicParts() (parts []any) {
-	for _, key := range p.Client.SigningKeys {
-		parts = append(parts, key.KeyID, key.Alg, publicPart(key.Signer))
-		if key.Certificate != nil {
-			parts = append(parts, key.Certificate.Raw)
-		}
-	}
-	parts = append(parts, "")
-	for _, key := range p.Client.DecryptionKeys {
-		parts = append(parts, publicPart(key))
-	}
-	return parts
-}
-
-// publicPart returns the public part of a private key, or nil for what is none.
-func publicPart(key any) any {
-	if private, ok := key.(interface{ Public() crypto.PublicKey }); ok {
-		return private.Public()
-	}
-	return nil
 }

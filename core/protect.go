@@ -3,7 +3,6 @@ package core
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -196,12 +195,6 @@ func (a *Authenticator) challenge(t *turn, err error) error {
 	return err
 }
 
-// sendsForm reports whether r is a form that a page has sent. A redirect to the login
-// would lose the form's values without telling the user.
-func sendsForm(r *http.Request) bool {
-	return r.Method != http.MethodGet && r.Method != http.MethodHead && acceptsHTML(r) && mayNavigate(r)
-}
-
 // withLostInput tells the user that the form was not processed.
 func withLostInput(err error) error {
 	failure := asError(err)
@@ -229,15 +222,6 @@ func (a *Authenticator) pageBefore(r *http.Request) string {
 	return ""
 }
 
-// isNavigation reports whether r loads a page, so that the user sees the response.
-// Browsers without Fetch Metadata accept HTML for pages, and not for data.
-func isNavigation(r *http.Request) bool {
-	if r.Method != http.MethodGet || !mayNavigate(r) {
-		return false
-	}
-	return r.Header.Get("Sec-Fetch-Mode") != "" || acceptsHTML(r)
-}
-
 // localPart returns a URL without scheme and host, which do not matter here, or an empty
 // string. It does not change the rest, as url.URL would.
 func localPart(from string) string {
@@ -248,73 +232,4 @@ func localPart(from string) string {
 		return ""
 	}
 	return from
-}
-
-// markPrivate marks a response as private to one user, so that shared caches do not keep
-// it. Earlier values that are as strict remain.
-func markPrivate(header http.Header) {
-	values := [...]string{"private", "Cookie"} // one allocation for both
-	switch control := header["Cache-Control"]; {
-	case len(control) == 0:
-		header["Cache-Control"] = values[:1:1]
-	case !isPrivate(control):
-		header["Cache-Control"] = privately(control)
-	}
-	if control := header[cdnCacheControl]; len(control) > 0 && !isPrivate(control) {
-		header[cdnCacheControl] = privately(control)
-	}
-	switch vary := header["Vary"]; {
-	case len(vary) == 0:
-		header["Vary"] = values[1:]
-	case !slices.Contains(vary, "Cookie"):
-		header["Vary"] = append(vary, "Cookie")
-	}
-}
-
-// cdnCacheControl is the header field that a CDN's shared caches use instead of
-// Cache-Control (RFC 9213).
-const cdnCacheControl = "Cdn-Cache-Control"
-
-// isPrivate reports whether Cache-Control prevents shared caches from serving the
-// response to another user (RFC 9111 section 5.2.2).
-func isPrivate(control []string) bool {
-	private := false
-	for _, directive := range cacheDirectives(control) {
-		switch name, _, _ := strings.Cut(directive, "="); name {
-		case "public", "s-maxage":
-			return false
-		}
-		private = private || keepsPrivate(directive)
-	}
-	return private
-}
-
-// keepsPrivate reports whether a directive does so. Directives that name header fields do
-// not count, because they apply to those fields only.
-func keepsPrivate(directive string) bool {
-	return directive == "private" || directive == "no-store" || directive == "no-cache"
-}
-
-// privately returns control as private, without the directives that let shared caches
-// keep the response.
-func privately(control []string) []string {
-	kept := []string{"private"}
-	for _, directive := range cacheDirectives(control) {
-		switch name, _, _ := strings.Cut(directive, "="); {
-		case name == "public", name == "s-maxage", name == "private", name == "", strings.Contains(directive, `"`):
-		default:
-			kept = append(kept, directive)
-		}
-	}
-	return []string{strings.Join(kept, ", ")}
-}
-
-// cacheDirectives returns the directives in lower case, because their names are
-// case-insensitive.
-func cacheDirectives(control []string) []string {
-	directives := strings.Split(strings.ToLower(strings.Join(control, ",")), ",")
-	for i, directive := range directives {
-		directives[i] = strings.TrimSpace(directive)
-	}
-	return directives
 }

@@ -30,40 +30,6 @@ type refresher struct {
 	lazy sync.Mutex // guards attached.tokens of all requests, which of sets on first use
 }
 
-// requestTokens are the tokens of one request, for the handlers behind the guard.
-type requestTokens struct {
-	keeper  *tokenKeeper
-	request *http.Request
-	session *session
-	turn    sync.Mutex // one refresh on demand at a time
-
-	mu     sync.Mutex
-	read   bool
-	came   *tokens // as the request carried them
-	tokens *tokens // the current ones; nil: not read yet, or none
-	err    error
-}
-
-// get returns the tokens. It reads them once; later calls return those of set, if it
-// was called.
-func (t *requestTokens) get() (*tokens, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.read {
-		t.read = true
-		t.came, t.err = t.keeper.load(t.request, t.session)
-		t.tokens = t.came
-	}
-	return t.tokens, t.err
-}
-
-// set replaces the tokens by the result of a refresh.
-func (t *requestTokens) set(fresh *tokens, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.tokens, t.err = fresh, err
-}
-
 // of returns the tokens of a request. It creates them on first use, because most
 // requests need none.
 func (f *refresher) of(found *attached) *requestTokens {

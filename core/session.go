@@ -283,14 +283,6 @@ func (s *sessionKeeper) renew(w http.ResponseWriter, r *http.Request, found *ses
 	return nil
 }
 
-// keepFromCaches prevents shared caches from storing a response that sets a session,
-// which would give the session to other users. The second header (RFC 9213) is for
-// handlers that remove the first, as net/http's file server does for an error.
-func keepFromCaches(header http.Header) {
-	header.Set("Cache-Control", "no-store")
-	header.Set("CDN-Cache-Control", "no-store")
-}
-
 // end deletes the session of a browser. If found is not nil, end also revokes it, so
 // that copies of it end too. Without Revocations, copies continue.
 func (s *sessionKeeper) end(w http.ResponseWriter, r *http.Request, found *session) error {

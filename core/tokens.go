@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -177,4 +178,38 @@ func errTokensLost() *Error {
 
 func errTokensTooLarge(err error) *Error {
 	return fail(codeTokensSize, fmt.Errorf("the tokens are %w; use a Store that takes them, or ask the provider for smaller ones", err))
+}
+
+// requestTokens are the tokens of one request, for the handlers behind the guard.
+type requestTokens struct {
+	keeper  *tokenKeeper
+	request *http.Request
+	session *session
+	turn    sync.Mutex // one refresh on demand at a time
+
+	mu     sync.Mutex
+	read   bool
+	came   *tokens // as the request carried them
+	tokens *tokens // the current ones; nil: not read yet, or none
+	err    error
+}
+
+// get returns the tokens. It reads them once; later calls return those of set, if it
+// was called.
+func (t *requestTokens) get() (*tokens, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.read {
+		t.read = true
+		t.came, t.err = t.keeper.load(t.request, t.session)
+		t.tokens = t.came
+	}
+	return t.tokens, t.err
+}
+
+// set replaces the tokens by the result of a refresh.
+func (t *requestTokens) set(fresh *tokens, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tokens, t.err = fresh, err
 }

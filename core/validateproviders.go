@@ -198,3 +198,11 @@ func (p *Provider) issuerOfAuthURL() bool {
 	u, err := url.Parse(p.Endpoints.AuthURL)
 	return err == nil && p.Issuer == u.Scheme+"://"+u.Host
 }
+
+// validProviderName reports whether a name can be the end of a path in every router and
+// behind every proxy.
+func validProviderName(name string) bool {
+	const also = "-_."
+	return len(name) <= maxName && !strings.Contains(name, "..") && strings.Trim(name, also) == name &&
+		validName(strings.ReplaceAll(name, ".", "_"))
+}
