@@ -37,7 +37,7 @@ func (b binding) id() string {
 // share is the name of the provider's share in bounded memory.
 func (b binding) share() string {
 	if b.at != nil {
-		return b.at.share()
+		return b.at.lookupName()
 	}
 	return b.name
 }

@@ -129,7 +129,7 @@ func (a *Authenticator) finish(t *turn, answer url.Values, attempt *attempt) err
 	if err != nil {
 		return err
 	}
-	login, err := a.flights.join(r.Context(), attempt.state, at.share(), func(ctx context.Context) (*outcome, error) {
+	login, err := a.flights.join(r.Context(), attempt.state, at.lookupName(), func(ctx context.Context) (*outcome, error) {
 		return a.redeem(ctx, at, code, answer["user"], attempt, began)
 	})
 	if err != nil {

@@ -28,7 +28,7 @@ type origin struct {
 	name string // of a looked-up provider; empty: a listed one
 }
 
-func (r *registration) origin() origin { return origin{mark(r.id), r.sealedName()} }
+func (r *registration) origin() origin { return origin{mark(r.id), r.lookupName()} }
 
 // mayBe reports whether there may be a registration of this origin. It does not ask
 // Lookup.Find.

@@ -88,3 +88,13 @@ const MaxLinks = maxLinks
 
 // LinksUnderWay is how many there are.
 func LinksUnderWay(a *Authenticator) int { return len(a.links) }
+
+// SpendLogouts uses the whole allowance of logout tokens of a looked-up provider, which is
+// in use.
+func (a *Authenticator) SpendLogouts(name string) (spent int) {
+	at := a.lookup.kept[name].Value.(*registration)
+	for at.logouts.allows(a.now()) {
+		spent++
+	}
+	return spent
+}

@@ -20,7 +20,8 @@ type ledger struct {
 
 	mu     sync.Mutex
 	reads  int
-	writes []time.Time // until when each is to be remembered
+	writes []time.Time     // until when each is to be remembered
+	names  map[string]bool // the keys of all records
 	down   error
 	spared int // so many writes go well before it is down; less than 0: it answers, and remembers nothing
 }
@@ -33,6 +34,10 @@ func (l *ledger) Revoke(ctx context.Context, key string, at, until time.Time) er
 	}
 	l.spared--
 	l.writes = append(l.writes, until)
+	if l.names == nil {
+		l.names = make(map[string]bool)
+	}
+	l.names[key] = true
 	return l.MemoryRevocations.Revoke(ctx, key, at, until)
 }
 
@@ -51,6 +56,13 @@ func (l *ledger) fail(err error, spared int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.down, l.spared = err, spared
+}
+
+// keys returns how many records there are.
+func (l *ledger) keys() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.names)
 }
 
 // counts returns how often it was asked and told since the last time.

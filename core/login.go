@@ -93,7 +93,7 @@ func (a *Authenticator) begin(t *turn, options LoginOptions, restart bool) error
 		return err
 	}
 	attempt := newAttempt(t.at.id, a.returnTo(options.ReturnTo), restart, a.now())
-	attempt.key, attempt.name = t.at.key, t.at.sealedName()
+	attempt.key, attempt.name = t.at.key, t.at.lookupName()
 	a.hosts.bind(attempt, t.origin, t.at)
 	more, err := options.bind(&t.at.config, attempt)
 	if err != nil {

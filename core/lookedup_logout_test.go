@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pixyauth/pixy/core"
 	"github.com/pixyauth/pixy/core/logintest"
@@ -168,5 +169,53 @@ func TestFrontChannelLogoutOfALookedUpProviderWithOwnSessions(t *testing.T) {
 		if page, err := c.browser.Do(r); err != nil || page.Status != 200 || len(ended) != test.ends {
 			t.Errorf("%s %s: ended %q, %v", test.path, test.iss, ended, err)
 		}
+	}
+}
+
+// A provider that signs logout tokens without end fills no memory: each token ends the
+// sessions of all its users, which takes one record. Another's users go on. Later, a token
+// ends what it names again.
+func TestALookedUpProviderSendsLogoutTokensWithoutEnd(t *testing.T) {
+	t.Parallel()
+	l := new(ledger)
+	c := newCustomers(t, func(c *core.Config) { c.Logout.Revocations = l })
+	login := func(name string) *rig {
+		person := c.person()
+		person.browser.Serve(otherIssuer, c.two)
+		if page := person.get(origin + "/auth/login?return_to=/me&provider=" + name); !strings.HasPrefix(string(page.Body), "I am ") {
+			t.Fatalf("got %d %s", page.Status, page.Body)
+		}
+		return person
+	}
+	send := func(subject string) (records int) {
+		before := l.keys()
+		token := c.provider.LogoutToken("app", logintest.User{Subject: subject}, nil)
+		if w := c.backChannel(token, func(r *http.Request) { r.URL.Path += "/one" }); w.Code != http.StatusOK {
+			t.Fatalf("got %d %s", w.Code, w.Body)
+		}
+		return l.keys() - before
+	}
+	one, two := login("one"), login("two")
+	if spent := c.auth.SpendLogouts("one"); spent < 10_000 || spent > 10_001 {
+		t.Errorf("a provider may send %d logout tokens at once", spent)
+	}
+	if records := send("bob"); records != 1 {
+		t.Errorf("the first token that is too many took %d records", records)
+	}
+	for range 3 {
+		if records := send("bob"); records != 0 {
+			t.Errorf("one more token took %d records", records)
+		}
+	}
+	if got := who(one) + " " + who(two); got != "- ada" {
+		t.Errorf("left are %s, want the other provider's user only", got)
+	}
+	c.advance(time.Minute)
+	one = login("one")
+	if records := send("bob"); records != 2 {
+		t.Errorf("a token took %d records a minute later, want one for the user and one for the token", records)
+	}
+	if got := who(one); got != "ada" {
+		t.Errorf("the token of another user ended this session: %s", got)
 	}
 }

@@ -177,7 +177,7 @@ func (a *Authenticator) endOwn(w http.ResponseWriter, r *http.Request) error {
 func (a *Authenticator) endOwnByProvider(ctx context.Context, at *registration, issuer, subject, sid string) error {
 	a.flights.endAll(func(of *outcome) bool {
 		s := &of.session
-		return s.provider == at.sealedName() && s.client == at.config.ClientID && s.user.Issuer == issuer && (s.sid == sid && sid != "" || sid == "" && s.user.Subject == subject)
+		return s.provider == at.lookupName() && s.client == at.config.ClientID && s.user.Issuer == issuer && (s.sid == sid && sid != "" || sid == "" && s.user.Subject == subject)
 	})
 	if err := a.config.Sessions.Own.EndByProvider(ctx, at.config.Name, issuer, subject, sid); err != nil {
 		return fail(codeStore, fmt.Errorf("Sessions.Own.EndByProvider: %w", err))

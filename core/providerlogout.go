@@ -26,7 +26,8 @@ const (
 // It accepts only POST. It answers 200 without a body if the sessions were ended, or if
 // there were none. If the token fails a check, the error has status 400. If the token
 // cannot be checked or remembered now, the error wraps [ErrUnavailable]. No session ends
-// in either case. Each success is logged once, at Info. It needs
+// in either case. If a looked-up provider has sent more than 10,000 tokens, and still sends
+// more than one a second, each ends the sessions of all its users. Each success is logged once, at Info. It needs
 // [LogoutConfig.Revocations] or [OwnSessions.EndByProvider].
 //
 // The request has no cookies and comes from no page. Exclude this route from any CSRF
@@ -140,6 +141,9 @@ func postedLogoutToken(w http.ResponseWriter, r *http.Request) (string, error) {
 // failure. Repeated reports that the token was seen before, and ended no session.
 func (a *Authenticator) endBy(ctx context.Context, at *registration, token *provider.LogoutToken) (repeated bool, err error) {
 	s := a.sessions
+	if at.lookedUp && !at.logouts.allows(s.now()) {
+		return false, a.endAllBy(ctx, at)
+	}
 	seen := opaqueKey("jti", token.Issuer, at.config.ClientID, token.JTI)
 	switch before, err := s.revocations.RevokedAt(ctx, seen); {
 	case err != nil:
@@ -154,6 +158,15 @@ func (a *Authenticator) endBy(ctx context.Context, at *registration, token *prov
 		return false, errRevocationsDown(err)
 	}
 	return false, nil
+}
+
+// endAllBy ends all sessions of a looked-up provider that sends too many logout tokens:
+// that takes one record, however many tokens follow. It harms no other provider's users.
+func (a *Authenticator) endAllBy(ctx context.Context, at *registration) error {
+	if a.config.Sessions.Own != nil {
+		return errRevocationsDown(fmt.Errorf("the provider has sent more than %d logout tokens, and may send one in %s now", maxLogouts, logoutPause))
+	}
+	return a.sessions.revoke(ctx, a.sessions.lookedUpKey(at.config.Name))
 }
 
 func (a *Authenticator) endNamed(ctx context.Context, at *registration, token *provider.LogoutToken) error {
@@ -238,7 +251,7 @@ func (a *Authenticator) endHere(w http.ResponseWriter, r *http.Request, at *regi
 	if session == nil {
 		return "nothing: the request has no session; is the provider on another site?", nil
 	}
-	if at == nil || session.provider != at.sealedName() || session.user.Issuer != issuer || subtle.ConstantTimeCompare([]byte(session.sid), []byte(sid)) != 1 {
+	if at == nil || session.provider != at.lookupName() || session.user.Issuer != issuer || subtle.ConstantTimeCompare([]byte(session.sid), []byte(sid)) != 1 {
 		return "nothing: the request's session has another provider, iss or sid", nil
 	}
 	if err := a.sessions.revoke(r.Context(), providerSessionKey(issuer, session.client, sid)); err != nil {

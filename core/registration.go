@@ -37,6 +37,7 @@ type registration struct {
 
 	toldNoHint atomic.Bool // whether the log says that ID tokens are too large; see logoutHints
 	outage     outage
+	logouts    pace // logout tokens of a looked-up provider
 }
 
 // registrations are all registrations, in the order of Config.Providers.
@@ -104,9 +105,9 @@ func (all registrations) calledBack(path string) *registration {
 	return found
 }
 
-// sealedName returns the name of a looked-up provider, as attempts and sessions have it,
-// and an empty string for a listed one.
-func (r *registration) sealedName() string {
+// lookupName returns the name of a looked-up provider, as attempts, sessions and shares of
+// memory have it, and an empty string for a listed one.
+func (r *registration) lookupName() string {
 	if r.lookedUp {
 		return r.config.Name
 	}

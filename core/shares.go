@@ -31,12 +31,31 @@ func (s shares) largest() (name string) {
 	return name
 }
 
-// share is the name of the registration's share in bounded memory.
-func (r *registration) share() string {
-	if r.lookedUp {
-		return r.config.Name
+const (
+	// A looked-up provider may send this many logout tokens at once, and then one in each
+	// logoutPause: a hostile one could sign tokens without end, and each is remembered.
+	maxLogouts  = 10_000
+	logoutPause = time.Second
+)
+
+// A pace limits how often something happens. The zero value has its full allowance.
+type pace struct {
+	mu   sync.Mutex
+	used time.Time // when the allowance is full again
+}
+
+// allows reports whether there is an allowance left, and uses it.
+func (p *pace) allows(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.used.Before(now) {
+		p.used = now
 	}
-	return ""
+	if p.used.Sub(now) >= maxLogouts*logoutPause {
+		return false
+	}
+	p.used = p.used.Add(logoutPause)
+	return true
 }
 
 // recent remembers keys for at least outcomeLifetime, if no more than maxOutcomes of a
