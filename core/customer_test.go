@@ -240,6 +240,7 @@ func TestCustomerOfTheRequest(t *testing.T) {
 	t.Parallel()
 	atAcme := with(byPage, "X-Customer", "acme")
 	atStranger := with(byPage, "X-Customer", "nobody")
+	stray := "?code=x&state=" + strings.Repeat("A", 43)
 	listed := func(c *core.Config) {
 		c.Providers = []core.Provider{{Name: "staff", Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret"}}
 	}
@@ -255,6 +256,9 @@ func TestCustomerOfTheRequest(t *testing.T) {
 		{"a listed provider", "/auth/login?provider=staff", atAcme, 404},
 		{"no provider of all", "/auth/login?provider=x", atAcme, 404},
 		{"a listed provider, by a third party", "/auth/login?iss=" + url.QueryEscape(issuer), atAcme, 404},
+		{"another looked-up provider, by a stray callback", "/auth/callback/faulty" + stray, atAcme, 404},
+		{"a listed provider, by a stray callback", "/auth/callback/staff" + stray, atAcme, 404},
+		{"the same provider, by a stray callback", "/auth/callback/acme" + stray, atAcme, 303},
 		{"a customer that is gone", "/auth/login", atStranger, 404},
 		{"the application's own choice", "/confirm", atAcme, 303},
 		{"a listed provider, elsewhere", "/auth/login?provider=staff", byPage, 303},

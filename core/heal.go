@@ -44,12 +44,33 @@ func (a *Authenticator) heal(t *turn, query url.Values, over *attempt) error {
 	case !ok || restarted || query.Has("error") || !mayNavigate(t.r):
 		return withAnswer(fail(codeUnknownAttempt, nil), query)
 	}
+	if over == nil {
+		if err := a.mayBeginAt(t); err != nil {
+			return err
+		}
+	}
 	if err := a.locate(t); err != nil {
 		return err
 	}
 	err := a.begin(t, options, true)
 	if err == nil && t.at != nil {
 		a.tellRestart(t, over == nil)
+	}
+	return err
+}
+
+// mayBeginAt returns an error if Lookup.Choose says that the request is for another provider
+// than that of t. Any site can link to a callback, so it begins no login that the login's
+// route does not begin.
+func (a *Authenticator) mayBeginAt(t *turn) error {
+	name := t.name
+	if t.at != nil {
+		name = t.at.config.Name
+	}
+	t.byRoute = true
+	_, err := a.nameFor(t, name)
+	if err != nil && asError(err).Code == codeUnknownName {
+		t.at, t.name = nil, ""
 	}
 	return err
 }
