@@ -31,6 +31,10 @@ type LookupConfig struct {
 	// the former one fail with provider_changed if Issuer or ClientID has changed. So
 	// return the same HTTPClient each time. The Provider must not change afterwards.
 	//
+	// Do not give the name of a former customer to another one: sessions of the former
+	// customer's users go on, with that name as [User.Provider], until they end. Call
+	// [Authenticator.LogoutProvider] before, or never use a name twice.
+	//
 	// A customer may choose Issuer, ClientID and ClientSecret. With AnyAddress, that is a
 	// request to any address of the application's network. Never let one choose
 	// Endpoints or Checks: whoever chooses a provider's keys or endpoints can pretend to
