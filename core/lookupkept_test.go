@@ -406,3 +406,24 @@ func TestConcurrentFirstLookups(t *testing.T) {
 		}
 	}
 }
+
+// A key that is a nil pointer is a mistake of the provider, also if the provider is kept
+// with another key.
+func TestAKeyThatPanics(t *testing.T) {
+	t.Parallel()
+	good, bad := customerProvider("acme"), customerProvider("acme")
+	good.ClientSecret, bad.ClientSecret = "", ""
+	good.Client.SigningKeys = []SigningKey{{Signer: newP256(t)}}
+	bad.Client.SigningKeys = []SigningKey{{Signer: (*ecdsa.PrivateKey)(nil)}}
+	answer := good
+	a := newCustomers(t, 0, func(context.Context, string) (*Provider, error) { return answer, nil })
+	first := mustFind(t, a, "acme")
+	answer = bad
+	if at, err := a.named(t.Context(), "acme"); at != nil || err == nil || asError(err).Code != codeInvalid {
+		t.Errorf("got %v, %v", at, err)
+	}
+	answer = good
+	if at := mustFind(t, a, "acme"); at != first {
+		t.Error("after a mistake that is mended, the registration is new")
+	}
+}

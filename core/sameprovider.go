@@ -40,8 +40,14 @@ func (p *Provider) publicParts() (parts []any) {
 	return parts
 }
 
-// publicPart returns the public part of a private key, or nil for what is none.
-func publicPart(key any) any {
+// publicPart returns the public part of a private key, or nil for what is none. One that
+// panics, such as a nil pointer, has none: the check of the new registration reports it.
+func publicPart(key any) (public any) {
+	defer func() {
+		if recover() != nil {
+			public = nil
+		}
+	}()
 	if private, ok := key.(interface{ Public() crypto.PublicKey }); ok {
 		return private.Public()
 	}
