@@ -302,6 +302,7 @@ func TestNewNamesTheFieldAndTheRemedy(t *testing.T) {
 			}
 			c.Providers[1].Issuer = c.Providers[0].Issuer
 		}, "one issuer can be one provider only"},
+		{"issuer with a space", func(c *Config) { c.Providers[0].Issuer = "https://id.example.test/ https://other.example.test" }, "Providers[0].Issuer is not an https URL"},
 		{"issuer with query", func(c *Config) { c.Providers[0].Issuer = "https://id.example.test?a" }, "Providers[0].Issuer is not an https URL"},
 		{"issuer with password", func(c *Config) { c.Providers[0].Issuer = "https://u:p@id.example.test" }, "Providers[0].Issuer is not an https URL"},
 		{"issuer of another scheme", func(c *Config) { c.Providers[0].Issuer = "javascript:alert(1)" }, "Providers[0].Issuer is not an https URL"},

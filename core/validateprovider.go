@@ -36,7 +36,8 @@ func (p *Provider) complete(prefix string, faults *faults) {
 		faults.add("%sIssuer is missing; give the provider's URL, exactly as the provider spells it, or set FetchUser and Endpoints for a provider without OpenID Connect", prefix)
 	case provider.HasForeignHost(p.Issuer):
 		faults.add("%sIssuer has a host that is not ASCII; give it in its xn-- form (punycode)", prefix)
-	case p.Issuer != "" && (provider.CheckEndpoint(p.Issuer, p.mayBeHTTP()) != nil || strings.ContainsAny(p.Issuer, "?#")):
+	// Without a space, the id of a registration has one Issuer and one ClientID only.
+	case p.Issuer != "" && (provider.CheckEndpoint(p.Issuer, p.mayBeHTTP()) != nil || strings.ContainsAny(p.Issuer, "?# ")):
 		faults.add("%sIssuer is not an https URL without query and fragment; give the provider's URL, exactly as the provider spells it (http is for loopback only, or, with InsecureHTTP, for a private network)", prefix)
 	case strings.Contains(p.Issuer, "/.well-known/"):
 		faults.add("%sIssuer is where its metadata is; remove /.well-known and the rest of the path after it", prefix)
