@@ -16,10 +16,11 @@ import (
 // Authenticator logs users in. Create one with [New] and share it. It is safe for
 // concurrent use, and does not need to be closed.
 //
-// It keeps the provider's metadata and keys in memory. It keeps no data of users, with
-// two exceptions: the outcomes of logins, for a minute, and, without
-// [TokenConfig.Refreshes], the sealed outcomes of refreshes, for five minutes. Both are
-// bounded: the oldest outcomes of the provider with most are dropped first.
+// It keeps the providers' metadata and keys in memory, of looked-up providers for at most
+// [LookupConfig.MaxKept]. It keeps no data of users, with two exceptions: the outcomes of
+// logins, for a minute, and, without [TokenConfig.Refreshes], the sealed outcomes of
+// refreshes, for five minutes. Both are bounded: the oldest outcomes of the provider with
+// most are dropped first.
 //
 // Fetches from the provider and refreshes run in goroutines, which end by themselves. A
 // fetch ends within the timeout of HTTPClient. A refresh ends within a minute, if Store,
@@ -184,9 +185,9 @@ func (a *Authenticator) openCookies(secure bool) error {
 // fetched, but an older copy is still usable, Discover returns no error.
 //
 // The error contains an [*Error] for each provider that cannot be used. It wraps
-// [ErrUnavailable] or [ErrUntrusted], or its code is provider_invalid or, for a name that
-// nobody has, provider_unknown. If [Config.SkipFaultyProviders] left the provider out, its
-// code is provider_missing. Discover does not log it.
+// [ErrUnavailable] or [ErrUntrusted], or its code is provider_invalid or, for an unknown
+// name, provider_unknown. If [Config.SkipFaultyProviders] left the provider out, its code
+// is provider_missing. Discover does not log it.
 func (a *Authenticator) Discover(ctx context.Context, names ...string) error {
 	if len(names) == 0 {
 		return errors.Join(slices.Concat(a.skipped, a.registrations.discover(ctx))...)
@@ -209,9 +210,10 @@ func (a *Authenticator) Discover(ctx context.Context, names ...string) error {
 
 // Routes returns the routes to mount: the login, the callback of each provider, and the
 // logout. The logout, and the callback of a provider with [RequestConfig.FormPost], have
-// two routes, for GET and POST. With [LogoutConfig.Revocations] or [OwnSessions.EndByProvider], there are
-// also routes for the provider's logout requests, and with [Config.KeysPath] for the keys.
-// Each adapter mounts these routes.
+// two routes, for GET and POST. With [LogoutConfig.Revocations] or
+// [OwnSessions.EndByProvider], there are also routes for the provider's logout requests,
+// and with [Config.KeysPath] for the keys. With [LookupConfig.Find], every callback has
+// two. Each adapter mounts these routes.
 //
 // Paths are exact, without wildcards, with one exception. With [LookupConfig.Find], there
 // are also routes for all looked-up providers, which end in the segment {provider}. It

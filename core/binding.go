@@ -20,7 +20,7 @@ func (s *session) binding() binding {
 	return binding{at: s.registration, name: s.user.Provider, client: s.client, issuer: s.user.Issuer}
 }
 
-// binding returns what ties sessions to r, of whichever user.
+// binding returns what ties the sessions of any user to r.
 func (r *registration) binding() binding {
 	return binding{at: r, name: r.config.Name, client: r.config.ClientID}
 }

@@ -31,15 +31,16 @@ import (
 // A prefetch of the callback changes nothing. It gets status 503, which browsers discard,
 // and the code is used when the user opens the page.
 //
-// At the callback of a looked-up provider, the login must have begun at the provider that the
-// path names, or that shares this callback. Its registration must not have changed: see
-// [LookupConfig.Find]. If Find returns an error, the login is not used up, and a reload of the
-// callback can complete it.
+// At the callback of a looked-up provider, the login must have begun at the provider that
+// the path names, or that shares this callback. Its registration must not have changed:
+// see [LookupConfig.Find]. If Find returns an error, the login is not used up, and a
+// reload of the callback can complete it.
 //
-// With [RequestConfig.FormPost], Callback answers a POST with a page that opens the same
-// URL by GET, with the form's values. Nothing else happens before that. An attacker could
-// also send the user a link to that URL. A callback is accepted because its state,
-// verifier and nonce belong to an attempt of this browser, and not because of its method.
+// With [RequestConfig.FormPost], or [LookupConfig.Find], Callback answers a POST with a
+// page that opens the same URL by GET, with the form's values. Nothing else happens
+// before that. An attacker could also send the user a link to that URL. A callback is
+// accepted because its state, verifier and nonce belong to an attempt of this browser,
+// and not because of its method.
 func (a *Authenticator) Callback(w http.ResponseWriter, r *http.Request) error {
 	noStore(w)
 	t := &turn{w: w, r: r, begun: a.now()}

@@ -15,8 +15,8 @@ type callbackPlace struct {
 	name   string        // of the looked-up provider that has it for itself, if there is one
 }
 
-// placeOf returns whose callback r is for. It asks nobody: a name is just what the path
-// says.
+// placeOf returns whose callback r is for. It does not ask Lookup.Find: a name is just
+// what the path says.
 func (a *Authenticator) placeOf(r *http.Request) callbackPlace {
 	p := callbackPlace{path: a.publicPath(r)}
 	if name, ok := a.nameIn(r); ok {

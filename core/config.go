@@ -17,7 +17,7 @@ const (
 	defaultTokenLifetime   = time.Hour
 )
 
-// Config says how an application logs users in. Providers, RedirectURL and
+// Config says how an application logs users in. Providers or Lookup, RedirectURL and
 // SessionKey are required. The zero value of everything else is a good default.
 // [New] copies the Config: later changes have no effect.
 //
@@ -25,10 +25,11 @@ const (
 // of another struct, whose methods fmt cannot call.
 type Config struct {
 	// Providers are the login providers. All but one need a Name. With several, the
-	// user chooses one. It may be empty with Lookup.
+	// user chooses one. It may be empty if Lookup.Find is set.
 	Providers []Provider
 
-	// Lookup finds further providers by name, while the application runs.
+	// Lookup finds further providers by name, while the application runs. Its zero value
+	// finds none.
 	Lookup LookupConfig
 
 	// SkipFaultyProviders lets the application start with those providers that are
@@ -37,7 +38,7 @@ type Config struct {
 	// name, issuer or callback, the later one is left out. A login at a provider that
 	// was left out fails with provider_unknown, and its sessions count as none. Without
 	// any provider, logins fail with provider_missing, status 503. False: a mistake in
-	// any provider, or an empty list, is an error of [New].
+	// any provider, or an empty list without Lookup.Find, is an error of [New].
 	SkipFaultyProviders bool
 
 	// RedirectURL is the public URL of the callback, exactly as it is registered
@@ -127,7 +128,8 @@ type Config struct {
 
 	// KeysPath is a route that publishes the public keys of all providers' SigningKeys and
 	// DecryptionKeys as a JWK set (RFC 7517), such as /auth/jwks. Register its absolute URL
-	// as jwks_uri. Empty: no route.
+	// as jwks_uri. It has the keys of listed providers. The keys of each looked-up provider
+	// are at KeysPath, a slash and its name. Empty: no route.
 	KeysPath string
 
 	// HTTPClient reaches the providers that have no [EndpointConfig.HTTPClient]. Bodies
@@ -248,13 +250,15 @@ type LogoutConfig struct {
 
 	// BackChannelPath is the route for logout tokens, used only with Revocations or
 	// [OwnSessions.EndByProvider]. Register its absolute URL with the provider as
-	// backchannel_logout_uri. Empty: "backchannel-logout" beside the callback.
+	// backchannel_logout_uri. For a looked-up provider, a slash and its name follow. Empty:
+	// "backchannel-logout" beside the callback.
 	BackChannelPath string
 
 	// FrontChannelPath is the route that the provider's logout page opens in a
 	// frame, used under the same condition. Register its absolute URL as
-	// frontchannel_logout_uri, with frontchannel_logout_session_required. Empty:
-	// "frontchannel-logout" beside the callback.
+	// frontchannel_logout_uri, with frontchannel_logout_session_required. For a looked-up
+	// provider, a slash and its name follow. Empty: "frontchannel-logout" beside the
+	// callback.
 	FrontChannelPath string
 }
 

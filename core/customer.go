@@ -160,8 +160,8 @@ func (a *Authenticator) typedInScript(t *turn, options LoginOptions) error {
 	return nil
 }
 
-// errNothingToChoose is a login without a provider, where no provider is listed and
-// nobody asks the user.
+// errNothingToChoose is a login without a provider, where no provider is listed and no
+// page asks the user.
 func errNothingToChoose() *Error {
 	failure := fail(codeUnknownName, errors.New("the login names no provider, none is listed in Config.Providers, and Lookup.Choose is not set"))
 	failure.Public = "Please log in with the link that your organization has given you."

@@ -78,6 +78,19 @@
 // package return an error. [Authenticator.EndSession] is for logout handlers of the
 // application's own.
 //
+// # Providers and hosts of customers
+//
+// With [Config.Lookup], one Authenticator serves a provider for each customer. It finds
+// them by name in a table of the application, so users can log in at a new one without a
+// restart. Their addresses come from customers, so requests to them go to the Internet only
+// ([EndpointConfig.PublicOnly]). [Authenticator.RegistrationFor] says what to register with
+// such a provider, [Authenticator.Discover] tries it, and [Authenticator.LogoutProvider]
+// ends the sessions of its users. Two customers can have one issuer, so identify users by
+// [User.Key].
+//
+// With [Config.Hosts], it serves several hosts, such as one for each customer. Each host
+// has its own callback and sessions.
+//
 // # Several logins
 //
 // A session belongs to the Authenticator that started it. Authenticators that differ in
@@ -152,11 +165,11 @@
 //	tenant_refused            403     the user's tenant is not in Checks.Tenants; add it to let its users log in
 //	login_unavailable         503     OnLogin wrapped ErrUnavailable; try again
 //	unavailable               503     the application gave ServeError an error that wraps ErrUnavailable
-//	provider_unknown          404     the login names a provider that is not configured, or that was left out;
+//	provider_unknown          404     the login names a provider that is not configured, not found or left out;
 //	                                  the log has the name. In session_ended: the session's looked-up
 //	                                  provider is gone, or has another Issuer or ClientID
-//	provider_changed          400     Issuer, ClientID or callback of a looked-up provider changed, or the provider
-//	                                  went, while the login was under way; the page begins it again
+//	provider_changed          400     Issuer, ClientID or callback of a looked-up provider changed during the login,
+//	                                  or the provider was removed; log in again
 //	provider_invalid          503     Lookup.Find returned a provider with a mistake in its fields; the log names them
 //	lookup_unavailable        503     Lookup.Find, Lookup.Choose or Hosts.Approve returned an error; or, only in the log,
 //	                                  SendLink

@@ -22,11 +22,11 @@ import (
 // callback: [Config.RedirectURL], or [Provider.RedirectURL], with the host replaced. Paths
 // are the same on all hosts. Register all callbacks: see [Authenticator.Registrations].
 //
-// Sessions are good on their own host only. They are sealed for it, so a session or login
-// of another host is none, also if its cookie is copied. A request on an unknown host gets
-// status 421, host_unknown, from the routes of the login except KeysPath, and where a guard
-// would redirect to the login. Nothing is derived from such a host. A guard does not ask whether a host is
-// known, because on an unknown one there are no sessions.
+// Sessions are good on their own host only, unless SharedDomain is set. They are sealed
+// for it, so a copied cookie does not open on another host. A request on an unknown host
+// gets status 421, host_unknown, from the routes of the login except KeysPath, and where
+// a guard would redirect to the login. Nothing is derived from such a host. A guard does
+// not check the host otherwise, because there are no sessions on an unknown host.
 //
 // Any user of any provider can log in on any host. To let customers log in on their own
 // hosts only, compare [Login.Host] with [Login.Provider] in OnLogin.
@@ -39,12 +39,12 @@ type HostConfig struct {
 	// Approve reports whether a host that is neither in Names nor that of RedirectURL
 	// belongs to the application. The host has the form of Names, and need not exist. Look
 	// it up, and do not compare suffixes: anyone can send any name. Approve is asked once
-	// for each request of the login's routes, and before a guard redirects to the login. It
-	// is never asked for a request with a session, so a host that is not approved any more
-	// has its sessions until they end.
+	// for each request of the login's routes except KeysPath, and before a guard redirects
+	// to the login. It is not asked for a request that a guard lets through, so sessions on
+	// a host that is no longer approved continue until they end.
 	//
-	// With an error the request fails with status 503, lookup_unavailable. Approve must be
-	// safe for concurrent use. Nil: only the hosts of Names are approved.
+	// If it returns an error, the request fails with status 503, lookup_unavailable. Approve
+	// must be safe for concurrent use. Nil: only the hosts of Names are approved.
 	Approve func(ctx context.Context, host string) (bool, error)
 
 	// SharedDomain shares sessions, their tokens and logouts among all hosts of a domain,
@@ -159,7 +159,8 @@ func (h *hosts) of(r *http.Request) string {
 	return noHost
 }
 
-// noHost is what values are sealed for if the request names no host. Nobody has any.
+// noHost is what values are sealed for if the request names no host. No host has this
+// name.
 const noHost = "-"
 
 // ofSession is of for sessions and what belongs to them, which all hosts of SharedDomain

@@ -16,8 +16,8 @@ import (
 // LoginOptions are the options of one login, for [Authenticator.LoginWith]. The zero
 // value does what a GET of the login path does.
 type LoginOptions struct {
-	// Provider is the Name of a provider. If empty, it is the only provider, or the user
-	// chooses one.
+	// Provider is the Name of a provider, listed or looked up. Empty: the only provider, or
+	// the one that [LookupConfig.Choose] or the user chooses.
 	Provider string
 
 	// ReturnTo is the page where the login ends: a path of this application, optionally

@@ -17,51 +17,53 @@ import (
 // [Config.Providers]. A business application has one for each customer, and its
 // administrators add and change them while it runs. The zero value finds none.
 //
-// A looked-up provider comes from a customer, so see what Find may take from one.
+// The settings of a looked-up provider come from a customer. Find says which settings a
+// customer may choose.
 type LookupConfig struct {
-	// Find returns the provider with a name, or nil if there is none. It is asked at
-	// each login, callback, refresh and logout, and before a grant is refreshed, so its
-	// answer may change at any time. It is never asked for a guarded request.
+	// Find returns the provider with a name, or nil if there is none. It is asked for each
+	// login, callback, step-up, refresh and logout, and before a grant is refreshed, so its
+	// answer may change at any time. A guarded request that needs no step-up and no refresh
+	// does not ask it.
 	//
-	// A name has 1 to 64 letters, digits, "-", "_" and ".". It begins and ends with a
-	// letter or a digit, and has no "..". Find is not asked for other names, nor for those
-	// of Config.Providers. Provider.Name may be empty, or is that name. A changed
-	// ClientSecret, and changed functions, are used at once. Other changes make a new
-	// registration: its metadata and keys are fetched again, and logins that began with
-	// the former one fail with provider_changed if Issuer or ClientID has changed. So
-	// return the same HTTPClient each time. The Provider must not change afterwards.
+	// A name has 1 to 64 letters, digits, "-", "_" and ".". It begins and ends with a letter
+	// or a digit, and has no "..". Find is not asked for other names, nor for those of
+	// Config.Providers. Provider.Name must be empty or that name. A changed ClientSecret,
+	// and changed functions, are used at once. After other changes, metadata and keys are
+	// fetched again. So return the same HTTPClient each time. If Issuer, ClientID or the
+	// callback changes, logins in progress fail with provider_changed. Do not modify a
+	// Provider that Find has returned.
 	//
-	// Do not give the name of a former customer to another one: sessions of the former
-	// customer's users go on, with that name as [User.Provider], until they end. Call
-	// [Authenticator.LogoutProvider] before, or never use a name twice.
+	// Do not give the name of a former customer to another: sessions of the former
+	// customer's users continue, with that name as [User.Provider], until they end. Use each
+	// name once, or call [Authenticator.LogoutProvider] first.
 	//
-	// A customer may choose Issuer, ClientID and ClientSecret. With AnyAddress, that is a
-	// request to any address of the application's network. Never let one choose
-	// Endpoints or Checks: whoever chooses a provider's keys or endpoints can pretend to
-	// be any issuer. Several providers may have one Issuer. A customer can name the
-	// Issuer of another, so a user is the same user only with the same [User.Provider].
+	// A customer may choose Issuer, ClientID and ClientSecret. With AnyAddress, an Issuer
+	// can lead requests to any address of the application's network. Never let a customer
+	// choose Endpoints or Checks: with keys or endpoints of its own, it could pretend to be
+	// any issuer. Several providers may have one Issuer, because a customer can name that of
+	// another. So two users are the same only if their [User.Provider] is, too.
 	//
 	// An error means that the table is unavailable: the request fails with
 	// lookup_unavailable, status 503, and no session ends. A provider with a mistake in its
-	// fields fails with provider_invalid, status 503. Find must be safe for concurrent use.
-	// Nil: there are no looked-up providers.
+	// fields gives provider_invalid, status 503. Find must be safe for concurrent use. Nil:
+	// there are no looked-up providers.
 	Find func(ctx context.Context, name string) (*Provider, error)
 
 	// Choose returns the name of the provider for what a user typed on our page: an e-mail
 	// address or an organization. An empty name means that there is none, and the page asks
-	// again. What was typed has at most 256 bytes, on one line and in UTF-8. Everything
-	// else is for Choose: letter case, and whether the domain of an address is enough. It
-	// proves nothing about the user. An e-mail address is passed on as login_hint.
+	// again. typed has at most 256 bytes, on one line and in UTF-8. Choose decides about
+	// letter case, and whether the domain of an address is enough. What a user types proves
+	// nothing about the user. An e-mail address is passed on as login_hint.
 	//
 	// At the beginning of a login without a provider, and of every login by the login's
-	// route, Choose is asked with typed empty. If the request says which customer it is
-	// for, by its host or a cookie of yours, return that name: the login goes there at
-	// once, and at other providers the route answers provider_unknown. Else return an
-	// empty name.
+	// route, Choose is asked with typed empty. If the request says which customer it is for,
+	// by its host or a cookie of yours, return that name: the login goes there at once, and
+	// for other providers the route answers provider_unknown. Otherwise return an empty
+	// name.
 	//
 	// A page of your own posts a form with the field customer to [PageConfig.LoginPath],
 	// with return_to. Only a POST is looked up, and only from the same origin. A GET fills
-	// the field in: whatever is in a URL is in logs, and any site can link to it.
+	// the field in, because URLs are in logs, and any site can link to them.
 	//
 	// An error fails the login with lookup_unavailable, status 503. Choose must be safe for
 	// concurrent use. It may return names of Config.Providers. It needs Find. Nil: the page
@@ -70,35 +72,33 @@ type LookupConfig struct {
 
 	// SendLink sends a link to the e-mail address that was typed. The link begins the login
 	// at the provider that Choose has found. With SendLink, the page and its time are the
-	// same for every address, so nobody learns from it which customers exist. Without, the
-	// redirect to a provider tells that.
+	// same for every address, so they do not reveal which customers exist. Without it, the
+	// redirect to a provider reveals that.
 	//
-	// It cannot hide everything. Somebody who guesses the name of a provider learns from
-	// the login's route whether there is one, because only an existing one redirects to its
-	// provider. So give providers names that nobody can guess, such as random ids, and not
-	// the names of customers.
+	// SendLink does not hide the names of providers: the login's route redirects only for a
+	// name that exists. If that matters, use random names, and not those of customers.
 	//
-	// Anyone can type any address, as often as they like. SendLink must limit how many
-	// links it sends to one address, and from one client, and Choose must not be slow.
-	// Other sites, frames, prefetches and scripts send nothing.
+	// Anyone can type any address, any number of times. SendLink must limit how many links
+	// it sends to one address, and from one client, and Choose must not be slow. Other
+	// sites, frames, prefetches and scripts send nothing.
 	//
-	// Choose and SendLink then run after the request, at most 64 at once: more are dropped,
-	// and logged. Their context ends after 30 seconds, and the request that Choose gets has
-	// no body. So SendLink should put the mail into a queue. Errors and panics are logged,
-	// without what was typed. It must be safe for concurrent use. It needs Choose. Nil: the
-	// login goes on at once.
+	// Choose and SendLink then run after the request, for at most 64 links at once. Further
+	// links are dropped, and logged. Their context ends after 30 seconds, and the request
+	// that Choose gets has no body. So SendLink should put the mail into a queue. Errors and
+	// panics are logged, without what was typed. SendLink must be safe for concurrent use,
+	// and needs Choose. Nil: the page redirects to the provider at once.
 	SendLink func(ctx context.Context, typed, link string) error
 
-	// MaxKept limits of how many looked-up providers metadata and keys are kept in memory.
-	// Those that are used least recently go first, and are fetched again when they are
-	// used. Zero: 1000.
+	// MaxKept is the number of looked-up providers whose metadata and keys are kept in
+	// memory. The least recently used ones are dropped, and fetched again when they are
+	// needed. A negative number is an error of [New]. Zero: 1000.
 	MaxKept int
 
-	// AnyAddress switches the network guard off, which looked-up providers have otherwise,
-	// as with [EndpointConfig.PublicOnly]. An administrator of a customer can then use the
-	// application to reach its network. Set it for development and tests, whose providers
-	// are on this machine or in memory, and if the transport of HTTPClient refuses private
-	// addresses itself. False: looked-up providers are on the Internet.
+	// AnyAddress switches off the network guard of looked-up providers: see
+	// [EndpointConfig.PublicOnly]. A customer's administrator can then make the application
+	// send requests into its own network. Set it for development and tests, whose providers
+	// are on this machine or in memory, or if the transport of HTTPClient refuses private
+	// addresses itself. False: looked-up providers must be on the Internet.
 	AnyAddress bool
 }
 
@@ -211,7 +211,7 @@ func (l *lookup) replace(name string, former, fresh *registration) (found *regis
 	return element.Value.(*registration)
 }
 
-// peek returns the registration that is kept for a name, or nil. It asks nobody.
+// peek returns the registration that is kept for a name, or nil. It does not ask Find.
 func (l *lookup) peek(name string) *registration {
 	if l == nil {
 		return nil
@@ -262,7 +262,7 @@ func (c *Config) withLookedUp(name string, found Provider, prefix string) (Provi
 	p := &one.Providers[0]
 	var faults faults
 	if p.Name != "" && p.Name != name {
-		faults.add("Providers[0].Name is another one")
+		faults.add("Providers[0].Name is another name; leave it empty, or return the name that Find was asked for")
 	}
 	p.Name = name
 	p.Endpoints.PublicOnly = p.Endpoints.PublicOnly || !c.Lookup.AnyAddress

@@ -45,6 +45,10 @@ func (a *Authenticator) LoadUser(w http.ResponseWriter, r *http.Request) (*http.
 // the user pass, the provider has no OpenID Connect, or the user has just completed a
 // step-up for this page. An invalid need returns an error with status 500. With an error,
 // AuthenticateFor returns r unchanged.
+//
+// If a step-up is needed and the user's provider is looked up, it asks [LookupConfig.Find].
+// An error of Find wraps [ErrUnavailable]. If the provider is gone, the session ends, and
+// the error wraps [ErrNoSession].
 func (a *Authenticator) AuthenticateFor(w http.ResponseWriter, r *http.Request, need Requirement) (*http.Request, error) {
 	passed, err := a.authenticate(w, r, need)
 	if err != nil {
@@ -124,16 +128,19 @@ func (a *Authenticator) errNoSession(r *http.Request, need Requirement) *Error {
 // Challenge answers a request for which Authenticate or AuthenticateFor returned err, or
 // one that a guard of the application's own rejects, with [ErrNoSession] as err. It
 // redirects page loads to the login, which returns to the page, or to
-// [PageConfig.SignInPath]. For [ErrStepUp], the login is at the user's provider, which is asked to meet the requirement. For all other
-// requests Challenge returns err, because scripts cannot log in and cannot follow a
-// redirect to another site. The caller writes the response. The error's [Error.LoginURL]
-// returns to the page that made the request, as far as Referer tells. For htmx, Challenge
-// sets HX-Redirect to that URL. Page loads by Turbo and by boosted links of htmx are
-// answered with a response that makes them load the requested page in full.
+// [PageConfig.SignInPath]. For [ErrStepUp], the login is at the user's provider, which is
+// asked to meet the requirement. For all other requests Challenge returns err, because
+// scripts cannot log in and cannot follow a redirect to another site. The caller writes the
+// response. The error's [Error.LoginURL] returns to the page that made the request, as far
+// as Referer tells. For htmx, Challenge sets HX-Redirect to that URL. Page loads by Turbo
+// and by boosted links of htmx are answered with a response that makes them load the
+// requested page in full.
 //
-// A guard in front of the login's own routes, or of the sign-in page, would redirect users in circles. There,
-// Challenge returns an error with status 500, login_guarded. A POST of the logout may be guarded. A
-// guard that serves the route of [Authenticator.RouteFor] first never gets that error.
+// A guard in front of the login's own routes, or of the sign-in page, would redirect users
+// in circles. There, Challenge returns an error with status 500, login_guarded. A POST of
+// the logout may be guarded. A guard that serves the route of [Authenticator.RouteFor] first
+// never gets that error. On an unknown host ([HostConfig]), a redirect is not possible, and
+// the error has status 421, host_unknown.
 func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err error) error {
 	t := &turn{w: w, r: r, begun: a.now()}
 	return a.conclude(t, a.challenge(t, err))

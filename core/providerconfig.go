@@ -13,10 +13,11 @@ import (
 // Provider is a login provider and this application's registration there.
 // ClientID is required, and Issuer or, with FetchUser, Endpoints.
 type Provider struct {
-	// Name identifies the provider in logs and in the login's query parameter "provider".
-	// It is the end of the callback's path. It has letters, digits, -, _ and ., and must be
-	// unique. One provider of a Config may have none. Empty: the issuer's host, and the
-	// callback is Config.RedirectURL.
+	// Name identifies the provider in logs and in the login's query parameter "provider". It
+	// is the end of the callback's path. It has 1 to 64 letters, digits, -, _ and ., begins
+	// and ends with a letter or digit, has no "..", and must be unique. One provider of a
+	// Config may have none. Empty: the issuer's host, and the callback is
+	// Config.RedirectURL.
 	Name string
 
 	// Label is what users see on the page where they choose a provider: at most 64
@@ -32,8 +33,8 @@ type Provider struct {
 	//
 	// A looked-up provider may have Config.RedirectURL, or the RedirectURL of a listed
 	// provider, and so share it with others. Its responses must then have iss, which its
-	// metadata announces (RFC 9207), or be signed, unless a listed provider there has the same
-	// Issuer and ClientID. Otherwise logins fail.
+	// metadata announces (RFC 9207), or be signed. Neither is needed if a listed provider
+	// with that callback has the same Issuer and ClientID. Otherwise logins fail.
 	RedirectURL string
 
 	// Issuer is the https URL under which /.well-known/openid-configuration is

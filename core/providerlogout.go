@@ -19,16 +19,20 @@ const (
 // BackChannelLogout ends sessions at the request of a provider, which posts a logout
 // token from server to server (OpenID Connect Back-Channel Logout 1.0). It ends the
 // sessions that began in one session at the provider, or all sessions of a user. It is
-// one endpoint for all listed providers: the token's iss names the provider, and the token is
-// verified against that provider. A looked-up provider has its own: the path names it, and
-// iss must be that provider's. A token that was seen before ends no sessions.
+// one endpoint for all listed providers: the token's iss names the provider, and the token
+// is verified against that provider. A looked-up provider has its own endpoint: the path
+// names the provider, and iss must be that provider's. A token that was seen before ends no
+// sessions.
 //
 // It accepts only POST. It answers 200 without a body if the sessions were ended, or if
 // there were none. If the token fails a check, the error has status 400. If the token
 // cannot be checked or remembered now, the error wraps [ErrUnavailable]. No session ends
-// in either case. If a looked-up provider has sent more than 10,000 tokens, and still sends
-// more than one a second, each ends the sessions of all its users. Each success is logged once, at Info. It needs
+// in either case. Each success is logged once, at Info. It needs
 // [LogoutConfig.Revocations] or [OwnSessions.EndByProvider].
+//
+// A looked-up provider may send 10,000 tokens at once, and then one a second. Each token
+// above that ends the sessions of all its users. With [SessionConfig.Own], such a token
+// gets status 503 instead.
 //
 // The request has no cookies and comes from no page. Exclude this route from any CSRF
 // protection that requires a token.

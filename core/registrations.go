@@ -11,10 +11,10 @@ import (
 	"github.com/pixyauth/pixy/core/internal/provider"
 )
 
-// Registration is what to register with a provider. In
-// JSON, it is client metadata (RFC 7591 section 2). It uses the names of OpenID Connect
-// Dynamic Client Registration, RP-Initiated Logout, Back-Channel Logout and Front-Channel
-// Logout, too. It contains no secret.
+// Registration is what to register with a provider. In JSON, it is client metadata (RFC
+// 7591 section 2). It uses the names of OpenID Connect Dynamic Client Registration,
+// RP-Initiated Logout, Back-Channel Logout and Front-Channel Logout, too. It contains no
+// secret.
 type Registration struct {
 	// Provider is the provider's name, and Issuer its issuer. They are not part of the
 	// registration, nor of the JSON.
@@ -36,11 +36,10 @@ type Registration struct {
 	TokenEndpointAuthMethod     string `json:"token_endpoint_auth_method,omitempty"`
 	TokenEndpointAuthSigningAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
 
-	// JWKSURI is the URL of Config.KeysPath, and of the provider's name below it for a
-	// looked-up provider. Without KeysPath, JWKS has the public keys
-	// themselves. Both are empty without keys. A client that authenticates by a certificate
-	// also has to register its subject or key (RFC 8705 section 2), which only the
-	// certificate has.
+	// JWKSURI is the URL of Config.KeysPath. For a looked-up provider, a slash and its name
+	// follow. Without KeysPath, JWKS has the public keys themselves. Both are empty without
+	// keys. A client that authenticates by a certificate also has to register its subject or
+	// key (RFC 8705 section 2), which only the certificate has.
 	JWKSURI string          `json:"jwks_uri,omitempty"`
 	JWKS    json.RawMessage `json:"jwks,omitempty"`
 
@@ -99,9 +98,10 @@ func (a *Authenticator) Registrations() []Registration {
 // Find nor the network, so it does not tell whether the provider works.
 //
 // Name is required. ClientID may be empty, because an administrator gets it by registering.
-// The application is registered on these hosts, in the form of [HostConfig.Names]. Approve is
-// not asked for them. Other URIs than the redirect URIs are on the first one, if there may be
-// only one. If no hosts are given, they are those that the Config has.
+//
+// The redirect and post-logout URIs are on each of hosts, which have the form of
+// [HostConfig.Names]. URIs of which there is one are on the first host. Approve is not
+// asked. Without hosts, they are that of [Config.RedirectURL] and [HostConfig.Names].
 func (a *Authenticator) RegistrationFor(p Provider, hosts ...string) (Registration, error) {
 	name, unregistered := p.Name, p.ClientID == ""
 	if unregistered {

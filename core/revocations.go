@@ -187,9 +187,9 @@ var errNoRevocations = errors.New("Config.Logout.Revocations is not set; set it 
 // closed. Issuer and subject are those of [User]. The user can log in again; to reject a
 // user, return an error from OnLogin.
 //
-// A user of looked-up providers is logged out at each of them that has this issuer: the
-// issuer says that it is the same person, whichever customer's client was used. To end the
-// sessions of one customer only, use [Authenticator.LogoutProvider].
+// With looked-up providers, it ends the user's sessions of all that have this issuer,
+// because the subject is the same user there. To end all sessions of one customer, use
+// [Authenticator.LogoutProvider].
 //
 // LogoutEverywhere needs [LogoutConfig.Revocations], and takes effect as soon as they
 // report the revocation. It does not end the session at the provider, so the next login
@@ -224,10 +224,10 @@ func (a *Authenticator) LogoutEverywhere(ctx context.Context, issuer, subject st
 }
 
 // LogoutProvider ends all current sessions of the users who logged in at one provider, in
-// every browser. Use it after a customer has left, or has changed to another provider. The
-// name is that of [User.Provider], of a listed or a looked-up provider. Users can log in
-// again if the provider is still there: first remove it from what [LookupConfig.Find]
-// returns. LookupConfig.Find is not asked, so it may be gone already.
+// every browser. Use it after a customer has left, or has changed to another provider.
+// The name is that of [User.Provider], of a listed or a looked-up provider. Users can log
+// in again while the provider is there, so remove a looked-up provider first.
+// [LookupConfig.Find] is not asked.
 //
 // It needs [LogoutConfig.Revocations], takes effect as soon as they report the revocation,
 // and does nothing at the provider, like [Authenticator.LogoutEverywhere].

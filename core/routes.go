@@ -17,10 +17,11 @@ import (
 // before it authenticates needs no other place for the login's routes, and the handler
 // behind it never sees them. The guards of the adapters do.
 //
-// The path must be exactly that of a route, with or without [Config.BasePath], and where the
-// route ends in {provider}, any one segment matches. A path with escapes is never one. For a route's path with another method, RouteFor returns a
-// Route without Method, whose Handle returns an error with status 405. Route.Path has
-// BasePath, even if r.URL.Path does not. It allocates nothing.
+// The path must be exactly that of a route, with or without [Config.BasePath]. Where the
+// route ends in {provider}, any one segment matches. A path with escapes is never one. For
+// a route's path with another method, RouteFor returns a Route without Method, whose Handle
+// returns an error with status 405. Route.Path has BasePath, even if r.URL.Path does not.
+// RouteFor allocates nothing.
 //
 // Behind [http.StripPrefix], r.URL.Path is the rest of a path, which may be that of a
 // route: /api/auth/logout behind StripPrefix("/api") is taken for the logout. Give such

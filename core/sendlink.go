@@ -13,8 +13,9 @@ const (
 	linkTimeout = 30 * time.Second // of each
 )
 
-// answerWithLink serves a page which says that a link is sent if there is a login for what
-// was typed. It asks nobody whether there is one: the answer, and its time, are the same.
+// answerWithLink serves a page which says that a link is sent if there is a login for
+// what was typed. It does not look for one first, so the answer and its time are the
+// same.
 func (a *Authenticator) answerWithLink(t *turn, options LoginOptions) error {
 	if !isAddress(t.typed) {
 		a.serveChooser(t, options, a.languageOf(t.r).Say(notAnAddress))

@@ -33,8 +33,8 @@ type turn struct {
 	user  *User     // who has logged in; nil: unknown
 }
 
-// checkHost sets the origin of t, or returns an error if the request is on a host that is not
-// the application's. It asks at most once for each turn.
+// checkHost sets the origin of t, or returns an error if the request is on a host that is
+// not the application's. It asks at most once for each turn.
 func (a *Authenticator) checkHost(t *turn) (err error) {
 	if t.origin == "" {
 		t.origin, err = a.hosts.originFor(t.r)

@@ -12,9 +12,10 @@ import (
 
 // User is the user who is logged in, as the provider described them at login.
 //
-// Only Issuer and Subject together identify the user, and with looked-up providers
-// Provider as well: see [User.Key]. They are stable. Names and e-mail addresses can pass to another user (OpenID Connect Core
-// section 5.7). The other fields are empty if the provider did not send them.
+// Only Issuer and Subject together identify the user. For a user of a looked-up provider,
+// Provider is needed as well: see [User.Key]. They are stable. Names and e-mail addresses
+// can pass to another user (OpenID Connect Core section 5.7). The other fields are empty
+// if the provider did not send them.
 //
 // Do not modify a User that came from a request: other goroutines may read it. Two
 // Users are the same user if their Keys are equal. Do not compare them with ==.
@@ -36,9 +37,10 @@ type User struct {
 	Data string
 
 	// Provider is the Name of the provider at which the user logged in, or, if it has none,
-	// the host of its issuer. If providers are looked up for customers, check it in the
-	// guards of a customer's pages ([Requirement.Allow]), or check the host of the request:
-	// several customers can have one Issuer. Empty: the User comes from NewUser.
+	// the host of its issuer. If each customer has a provider, check it in the guards of a
+	// customer's pages ([Requirement.Allow]), because several customers can have one Issuer.
+	// With a host for each customer, compare it with [Login.Host] in OnLogin. Empty: the
+	// User comes from NewUser.
 	Provider string
 
 	lookedUp bool           // Provider is a looked-up one
@@ -49,7 +51,8 @@ type User struct {
 // is meant for tests. It sets the fields from the standard claims (OpenID Connect Core
 // section 5.1), and keeps the claims as if [SessionConfig.Claims] were nil.
 //
-// The user is one of a listed provider. Set Provider if the application reads it.
+// The Key of the result is that of a user of a listed provider. Set Provider if the
+// application reads it.
 //
 // NewUser returns an error if issuer is empty, if sub is missing or not 1 to 255 ASCII
 // characters, or if the claims cannot be encoded as JSON. It checks nothing else.
@@ -77,11 +80,11 @@ func NewUser(issuer string, claims map[string]any) (*User, error) {
 // Key returns Issuer and Subject as one string, with a space between them. Use it to
 // find the user's account. It is different for each user.
 //
-// For a user of a looked-up provider ([LookupConfig]), it begins with Provider and a space.
-// Two customers can name one issuer, as with Google. One person then has two Keys: each
-// customer decides who may log in at its client, and should not decide about the accounts
-// of the other. If accounts are to outlast a change of the provider's name, use Issuer and
-// Subject, and check Provider yourself.
+// For a user of a looked-up provider ([LookupConfig]), it begins with Provider and a
+// space. Two customers can name one issuer, as with Google. A user of both then has two
+// Keys: each customer decides who may log in at its client, and must not decide about the
+// accounts of the other. If accounts are to outlast a change of the provider's name, use
+// Issuer and Subject, and check Provider yourself.
 func (u *User) Key() string {
 	if u.lookedUp {
 		return u.Provider + " " + u.Issuer + " " + u.Subject

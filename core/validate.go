@@ -23,7 +23,7 @@ func (c Config) withDefaults() (_ Config, skipped []error, _ error) {
 	var faults faults
 	c.Providers = slices.Clone(c.Providers)
 	if len(c.Providers) == 0 && !c.SkipFaultyProviders && c.Lookup.Find == nil {
-		faults.add("Providers is empty; give at least one, or set SkipFaultyProviders to start without")
+		faults.add("Providers is empty; give at least one, or set Lookup.Find, or set SkipFaultyProviders to start without")
 	}
 	own := c.completeProviders()
 	c.Sessions.CookieName = cmp.Or(c.Sessions.CookieName, cookieNameFor(c.BasePath))

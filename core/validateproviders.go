@@ -83,7 +83,7 @@ func (c *Config) checkDistinct(i, earlier int, faults *faults) {
 	p, other := &c.Providers[i], &c.Providers[earlier]
 	switch {
 	case p.Name == "" && other.Name == "":
-		faults.add("Providers[%d].Name is missing, and so is that of Providers[%d]; one provider may have none, so give letters, digits, - or _", i, earlier)
+		faults.add("Providers[%d].Name is missing, and so is that of Providers[%d]; one provider may have none, so give this one a name", i, earlier)
 	case strings.EqualFold(p.nameOrHost(), other.nameOrHost()):
 		faults.add("Providers[%d].Name is that of Providers[%d]; give each provider its own name", i, earlier)
 	case c.samePath(urlPath(p.RedirectURL), urlPath(other.RedirectURL)):

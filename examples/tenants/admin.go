@@ -12,7 +12,7 @@ import (
 )
 
 // admin returns the administrators' pages. One password for all of them is for
-// trying this out. In production, let them log in like everybody: list your own
+// trying this out. In production, let them log in like other users: list your own
 // provider in Config.Providers, and guard these pages by login.Require with an
 // Allow that compares User.Provider and a list of administrators.
 func (a *app) admin(password string) http.Handler {

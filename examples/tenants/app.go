@@ -98,7 +98,7 @@ func (a *app) approve(ctx context.Context, host string) (bool, error) {
 // choose is Lookup.Choose. A customer's host logs in at the customer's provider,
 // and at no other. On the main site, the user types an e-mail address or the name
 // of the customer. Hosts tell anyone which customers exist, so the page may tell
-// it, too. If nobody may learn that, have no hosts with the customers' names, and
+// it, too. If that must stay secret, have no hosts with the customers' names, and
 // set Lookup.SendLink.
 func (a *app) choose(r *http.Request, typed string) (name string, err error) {
 	if name := a.customerAt(r.Host); name != "" || typed == "" {

@@ -29,8 +29,8 @@ func Each(adapter string, auth *core.Authenticator, add func(core.Route) (path s
 }
 
 // Below returns the login's routes below the prefix of a group, without the prefix, and
-// spelled for Gin's and Echo's routers. It panics, in the name of an adapter, if a route is not there, neither with nor without
-// [core.Config.BasePath].
+// spelled for Gin's and Echo's routers. It panics, in the name of an adapter, if a route is
+// not there, neither with nor without [core.Config.BasePath].
 func Below(adapter string, auth *core.Authenticator, prefix string) (below []core.Route) {
 	prefix = strings.TrimSuffix(prefix, "/")
 	there := make(map[string]bool)
