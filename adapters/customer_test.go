@@ -60,7 +60,7 @@ func TestACustomerIsFound(t *testing.T) {
 	}
 }
 
-// Each framework answers everybody alike, sends the link afterwards, and only for what a
+// Each framework gives every user the same answer, sends the link afterwards, and only for what a
 // user of this site typed.
 func TestALinkForACustomer(t *testing.T) {
 	t.Parallel()

@@ -292,7 +292,7 @@ func TestStrayCallbacksOfLookedUpProviders(t *testing.T) {
 	}
 }
 
-// Whoever is logged in already gets to a page, also while the table is down.
+// A user who is logged in already gets to a page, also while the table is down.
 func TestACallbackOnceMoreAsksForNobody(t *testing.T) {
 	t.Parallel()
 	c := newCustomers(t)

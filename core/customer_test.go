@@ -506,7 +506,7 @@ func TestCustomersBesideListedProviders(t *testing.T) {
 	}
 }
 
-// If nobody asks and nothing is listed, the page says what to do, and leads in no circle.
+// If the page cannot ask and nothing is listed, the page says what to do, and leads in no circle.
 func TestNothingToChoose(t *testing.T) {
 	t.Parallel()
 	for _, own := range []string{"", "/signin"} {

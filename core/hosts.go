@@ -20,7 +20,9 @@ import (
 // With Names or Approve, the Host header says on which host a request is, so a proxy must
 // pass it on unchanged. X-Forwarded-Host and Forwarded are not read. Each host has its own
 // callback: [Config.RedirectURL], or [Provider.RedirectURL], with the host replaced. Paths
-// are the same on all hosts. Register all callbacks: see [Authenticator.Registrations].
+// are the same on all hosts. Register the callback of each host.
+// [Authenticator.Registrations] lists those of Names, and [Authenticator.RegistrationFor]
+// takes the hosts of a customer.
 //
 // Sessions are good on their own host only, unless SharedDomain is set. They are sealed
 // for it, so a copied cookie does not open on another host. A request on an unknown host

@@ -222,7 +222,7 @@ func (h *logoutHints) open(r *http.Request, may registrations, key, value string
 
 // hintName is the name under which a hint is sealed. A refresh renews the hint of a
 // looked-up provider without asking for its id, so its client and name are enough there.
-// Whoever opens it has checked the issuer: see [Authenticator.bound], and origin.
+// The caller has checked the issuer: see [Authenticator.bound], and origin.
 func hintName(of binding, key string) string {
 	if id := of.id(); id != of.name {
 		return key + " " + id

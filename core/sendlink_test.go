@@ -31,7 +31,7 @@ func (p *post) sendLinks(c *core.Config) {
 
 func newPost() *post { return &post{sent: make(chan [2]string, 100)} }
 
-// The link begins the login at the customer's provider, in whichever browser.
+// The link begins the login at the customer's provider, in any browser.
 func TestALinkIsSent(t *testing.T) {
 	t.Parallel()
 	p := newPost()
@@ -65,7 +65,7 @@ func TestALinkIsSent(t *testing.T) {
 	}
 }
 
-// Whatever was typed, the answer is the same, and it is given before anybody is asked.
+// Whatever was typed, the answer is the same, and it is given before Choose is asked.
 func TestALinkTellsNothing(t *testing.T) {
 	t.Parallel()
 	var first *logintest.Page

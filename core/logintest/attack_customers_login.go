@@ -46,7 +46,7 @@ func (s *siege) mixedUp(silent, announced bool) {
 	s.passedOn(c, cause)
 }
 
-// passedOn begins a login at c's provider, and opens whichever callback the browser comes
+// passedOn begins a login at c's provider, and opens the callback that the browser comes
 // to. The code of the honest provider must not be sent.
 func (s *siege) passedOn(c *siege, cause string) {
 	b := s.newBrowser()

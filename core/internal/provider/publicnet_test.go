@@ -128,7 +128,7 @@ func FuzzPublicAddress(f *testing.F) {
 	})
 }
 
-// fakeDNS returns a resolver that asks nobody. answers gives the addresses of a name, which
+// fakeDNS returns a resolver that uses no network. answers gives the addresses of a name, which
 // may be others each time.
 func fakeDNS(answers func(name string) []netip.Addr) *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {

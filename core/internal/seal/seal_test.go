@@ -60,7 +60,7 @@ func TestSealOpensUnderSameNamePurposeAndKeyOnly(t *testing.T) {
 	}
 }
 
-// A value for one host opens on that host only, in whichever place its name is.
+// A value for one host opens on that host only, wherever its name is.
 func TestSealForHosts(t *testing.T) {
 	t.Parallel()
 	s := sealerOf(t, "session", key1)
