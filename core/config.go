@@ -49,9 +49,9 @@ type Config struct {
 	//
 	// The scheme must be https, or http for localhost, *.localhost, 127.0.0.0/8 and ::1,
 	// or for any host with InsecureHTTP. With https, cookies are Secure and have the
-	// __Host- prefix. Open the application on the same host: browsers treat localhost and
-	// 127.0.0.1 as different sites. Without Hosts, nothing is derived from the Host header.
-	// Nothing is ever derived from forwarded headers.
+	// __Host- prefix, or __Secure- with Hosts.SharedDomain. Open the application on the same
+	// host: browsers treat localhost and 127.0.0.1 as different sites. Without Hosts, nothing
+	// is derived from the Host header. Nothing is ever derived from forwarded headers.
 	RedirectURL string
 
 	// InsecureHTTP accepts a RedirectURL on plain http for any host, for an application

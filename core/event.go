@@ -32,15 +32,15 @@ import (
 type Event struct {
 	Kind string
 
-	// Provider is the Name of the provider. Empty if unknown, or if there may be several: of
-	// a user of looked-up providers, after [Authenticator.LogoutEverywhere].
+	// Provider is the Name of the provider. Empty if it is unknown, as after
+	// [Authenticator.LogoutEverywhere] with an issuer that no listed provider has.
 	Provider string
 
 	// Issuer and Subject are those of [User]. They come from a checked login, session or
 	// logout token, or from a [Grant] of the application. Empty if the user is unknown: for
 	// example if a login fails before the ID token was checked, or if a provider ends a
-	// session of its own without naming the user. All users of a provider, after
-	// [Authenticator.LogoutProvider], are one event without them.
+	// session of its own without naming the user. They are empty as well after
+	// [Authenticator.LogoutProvider], which is one event for all users.
 	Issuer, Subject string
 
 	// Code is the [Error.Code] of a failure. The package documentation lists the codes, and

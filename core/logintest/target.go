@@ -106,10 +106,10 @@ type Target struct {
 	// none, and its attacks are skipped.
 	Other OtherLogin
 
-	// AddCustomer adds a customer as its administrator does in an application that
-	// looks up each customer's provider by name, or replaces a customer: with its
-	// name, and a provider with this issuer, where the application has ClientID and
-	// ClientSecret. The attacks add hostile customers. The client of
+	// AddCustomer is for an application that looks up each customer's provider by
+	// name. It adds a customer with a name and the issuer of its provider, or
+	// replaces the customer with this name. The application has ClientID and
+	// ClientSecret at each provider. The attacks add hostile customers.
 	// [Provider.HTTPClient] of Start's provider reaches all of these providers.
 	// AddCustomer is called after Start, and must be safe for concurrent use. Nil:
 	// there is one provider, and the attacks between customers are skipped.
@@ -149,7 +149,7 @@ func (t Target) complete() (Target, error) {
 	case t.Start == nil:
 		return t, errors.New("Target.Start is nil")
 	case t.AddCustomer != nil && (t.LoginPath == "" || t.LogoutPath == ""):
-		return t, errors.New("Target.AddCustomer needs LoginPath and LogoutPath")
+		return t, errors.New("Target.AddCustomer needs LoginPath and LogoutPath; set both")
 	}
 	t.Private = cmp.Or(t.Private, "/me")
 	t.LoginPath = cmp.Or(t.LoginPath, path.Join(path.Dir(u.Path), "login"))
