@@ -187,6 +187,8 @@ func TestEndpointsOnPlainHTTP(t *testing.T) {
 	for endpoint, from := range map[string]PlainHTTP{
 		"https://id.lan/": NoPlainHTTP, "http://localhost/": LoopbackHTTP, "http://id.localhost:8080/": LoopbackHTTP, "http://127.9.9.9/": LoopbackHTTP, "http://[::1]:1/": LoopbackHTTP,
 		"http://id.lan/": AnyPlainHTTP, "http://localhost.lan/": AnyPlainHTTP, "http://10.0.0.1/": AnyPlainHTTP, "ftp://localhost/": AnyPlainHTTP + 1, "http:///": AnyPlainHTTP + 1,
+		"https://[2001:db8::1]:8443/": NoPlainHTTP, "https://id_1.lan/": NoPlainHTTP,
+		"https://a;script-src/": AnyPlainHTTP + 1, "https://a,*/": AnyPlainHTTP + 1, "https://*.lan/": AnyPlainHTTP + 1, "https://a'b/": AnyPlainHTTP + 1,
 	} {
 		for level := NoPlainHTTP; level <= AnyPlainHTTP; level++ {
 			if err := CheckEndpoint(endpoint, level); (err == nil) != (level >= from) {

@@ -201,6 +201,8 @@ func CheckEndpoint(endpoint string, allowed PlainHTTP) error {
 		return errors.New("is not an absolute URL")
 	case HasForeignHost(endpoint):
 		return errors.New("has a host that is not ASCII, which has to be in its xn-- form")
+	case strings.ContainsAny(u.Host, " !\"$&'()*+,;<=>\\^`{|}~"): // a host is in policies of pages, where some of these are syntax
+		return errors.New("has a character in its host that no name has")
 	case u.User != nil:
 		return errors.New("has a user name or password in it")
 	case strings.Contains(endpoint, "#"):
