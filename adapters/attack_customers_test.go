@@ -141,16 +141,25 @@ func TestAttackCustomers(t *testing.T) {
 			t.Parallel()
 			logintest.Attack(between{t}, attackedCustomers(t, build))
 		})
+		if raced && name != "httplogin" {
+			continue // the rest of these is core's
+		}
 		t.Run(name+" with a shared callback", func(t *testing.T) {
 			t.Parallel()
 			logintest.Attack(between{t}, attackedCustomers(t, build, keepTokens, func(c *core.Config) { c.Providers[0].RedirectURL = origin + "/auth/callback" }))
 		})
 	}
 	for name, build := range customersIn {
+		if raced && name != "ginlogin" {
+			continue
+		}
 		t.Run(name+" with a host for each", func(t *testing.T) {
 			t.Parallel()
 			logintest.Attack(between{t}, onOwnHosts(attackedCustomers(t, build, approveHosts)))
 		})
+	}
+	if raced {
+		return
 	}
 	for name, change := range map[string]func(*core.Config){
 		"all attacks":                        func(*core.Config) {},

@@ -29,9 +29,9 @@ type LookupConfig struct {
 	// or a digit, and has no "..". Find is not asked for other names, nor for those of
 	// Config.Providers. Provider.Name must be empty or that name. A changed ClientSecret,
 	// and changed functions, are used at once. After other changes, metadata and keys are
-	// fetched again. So return the same HTTPClient each time. If Issuer, ClientID or the
-	// callback changes, logins in progress fail with provider_changed. Do not modify a
-	// Provider that Find has returned.
+	// fetched again. So return the same HTTPClient each time. A Signer of a key that is in
+	// use already is not replaced. If Issuer, ClientID or the callback changes, logins in
+	// progress fail with provider_changed. Do not modify a Provider that Find has returned.
 	//
 	// Do not give the name of a former customer to another: sessions of the former
 	// customer's users continue, with that name as [User.Provider], until they end. Use each
@@ -78,6 +78,9 @@ type LookupConfig struct {
 	// SendLink does not hide the names of providers: the login's route redirects only for a
 	// name that exists. If that matters, use random names, and not those of customers.
 	//
+	// The link has the host on which the address was typed. If customers bring hosts of
+	// their own, Choose must name the customer of each, and then no link is sent there.
+	//
 	// Anyone can type any address, any number of times. SendLink must limit how many links
 	// it sends to one address, and from one client, and Choose must not be slow. Other
 	// sites, frames, prefetches and scripts send nothing.
@@ -96,7 +99,7 @@ type LookupConfig struct {
 
 	// AnyAddress switches off the network guard of looked-up providers: see
 	// [EndpointConfig.PublicOnly]. A customer's administrator can then make the application
-	// send requests into its own network. Set it for development and tests, whose providers
+	// send requests into the network in which it runs. Set it for development and tests, whose providers
 	// are on this machine or in memory, or if the transport of HTTPClient refuses private
 	// addresses itself. False: looked-up providers must be on the Internet.
 	AnyAddress bool

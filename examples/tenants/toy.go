@@ -38,7 +38,7 @@ func addToyCustomers(ctx context.Context, config *core.Config, table *customers)
 	if err != nil {
 		return err
 	}
-	log.Printf("the providers of acme and globex believe anybody; here is one for another customer: issuer %s, client ID toy-client, secret toy-secret", issuer)
+	log.Printf("the providers of acme and globex accept any name; here is one more, for a customer that you add: issuer %s, client ID toy-client, secret toy-secret", issuer)
 	return nil
 }
 
