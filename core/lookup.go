@@ -105,10 +105,7 @@ type LookupConfig struct {
 	AnyAddress bool
 }
 
-const (
-	defaultMaxKept = 1000
-	maxName        = 64 // of a provider's name, in bytes
-)
+const defaultMaxKept = 1000
 
 // A lookup finds registrations of looked-up providers. It keeps those that were used last,
 // because each has the provider's metadata and keys. A nil lookup finds none.

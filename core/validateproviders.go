@@ -199,6 +199,8 @@ func (p *Provider) issuerOfAuthURL() bool {
 	return err == nil && p.Issuer == u.Scheme+"://"+u.Host
 }
 
+const maxName = 64 // of a provider's name, in bytes
+
 // validProviderName reports whether a name can be the end of a path in every router and
 // behind every proxy.
 func validProviderName(name string) bool {
