@@ -236,3 +236,43 @@ func TestOneRefreshLooksUpOnce(t *testing.T) {
 		})
 	}
 }
+
+// A customer's provider that becomes a listed one, as it is, keeps its sessions. They end
+// where they are ended by its name, or where there is no Lookup any more.
+func TestALookedUpProviderBecomesAListedOne(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name   string
+		config func(*core.Config)
+		ends   func(*core.Authenticator) error
+		want   string
+	}{
+		{"nothing has changed", func(*core.Config) {}, nil, "I am ada"},
+		{"ended by its name", func(*core.Config) {}, func(a *core.Authenticator) error { return a.LogoutProvider(t.Context(), "acme") }, ""},
+		{"another is ended", func(*core.Config) {}, func(a *core.Authenticator) error { return a.LogoutProvider(t.Context(), "globex") }, "I am ada"},
+		{"no Lookup", func(c *core.Config) { c.Lookup = core.LookupConfig{} }, nil, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			customers := new(tenancy)
+			revocations := func(c *core.Config) { c.Logout.Revocations = new(core.MemoryRevocations) }
+			g := newRigOf(t, atCustomer, customers.lookUp, revocations)
+			g.loginAt("acme")
+			listed := g.newAuth(revocations, func(c *core.Config) {
+				c.Providers[0].Name = "acme"
+				c.Lookup.AnyAddress, c.Lookup.Find = true, func(context.Context, string) (*core.Provider, error) { return nil, nil }
+				row.config(c)
+			})
+			g.browser.Serve(origin, g.app(listed))
+			if row.ends != nil {
+				g.advance(time.Second)
+				if err := row.ends(listed); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := g.whoAmI(); got != row.want {
+				t.Errorf("got %q, want %q", got, row.want)
+			}
+		})
+	}
+}
