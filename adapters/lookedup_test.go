@@ -64,9 +64,9 @@ func TestALookedUpProvider(t *testing.T) {
 				t.Errorf("got %d at %s: %s", page.Status, page.URL, page.Body)
 			}
 			for _, no := range []string{"nobody", "a/b", "", "..", "%61cme-2.example_org"} {
-				stranger := logintest.NewBrowser()
-				stranger.Serve(origin, s.handler)
-				if page := s.page(stranger.Visit(origin + "/auth/callback/" + no + "?code=x&state=y")); page.Status == 200 || page.Status == 500 {
+				other := logintest.NewBrowser()
+				other.Serve(origin, s.handler)
+				if page := s.page(other.Visit(origin + "/auth/callback/" + no + "?code=x&state=y")); page.Status == 200 || page.Status == 500 {
 					t.Errorf("the callback of %q answers %d", no, page.Status)
 				}
 			}

@@ -359,8 +359,8 @@ func TestEncryptedResponsesOfLookedUpProviders(t *testing.T) {
 	begun := c.at("one")
 	begun.RawQuery = url.Values{"response": {encrypted(t, begun.Query().Get("response"), key.Public(), "ECDH-ES", "A256GCM")}}.Encode()
 	c.asked.Store(0)
-	stranger := c.person()
-	if page := stranger.visit(begun.String()); page.Status != 400 || c.asked.Load() != 0 {
+	latecomer := c.person()
+	if page := latecomer.visit(begun.String()); page.Status != 400 || c.asked.Load() != 0 {
 		t.Errorf("a browser without a login: got %d, and Find was asked %d times", page.Status, c.asked.Load())
 	}
 	c.down = errors.New("down")

@@ -239,7 +239,7 @@ func TestCustomerWithAFaultyProvider(t *testing.T) {
 func TestCustomerOfTheRequest(t *testing.T) {
 	t.Parallel()
 	atAcme := with(byPage, "X-Customer", "acme")
-	atStranger := with(byPage, "X-Customer", "nobody")
+	atFormer := with(byPage, "X-Customer", "nobody")
 	stray := "?code=x&state=" + strings.Repeat("A", 43)
 	listed := func(c *core.Config) {
 		c.Providers = []core.Provider{{Name: "staff", Issuer: issuer, ClientID: "app", ClientSecret: "canary-client-secret"}}
@@ -259,7 +259,7 @@ func TestCustomerOfTheRequest(t *testing.T) {
 		{"another looked-up provider, by a stray callback", "/auth/callback/faulty" + stray, atAcme, 404},
 		{"a listed provider, by a stray callback", "/auth/callback/staff" + stray, atAcme, 404},
 		{"the same provider, by a stray callback", "/auth/callback/acme" + stray, atAcme, 303},
-		{"a customer that is gone", "/auth/login", atStranger, 404},
+		{"a customer that is gone", "/auth/login", atFormer, 404},
 		{"the application's own choice", "/confirm", atAcme, 303},
 		{"a listed provider, elsewhere", "/auth/login?provider=staff", byPage, 303},
 	} {

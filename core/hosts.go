@@ -36,6 +36,8 @@ type HostConfig struct {
 	// Names are further hosts, as browsers send them in the Host header, such as
 	// acme.example.com or acme.localhost:8080. The scheme is that of RedirectURL. A default
 	// port is left out. Two hosts must differ in more than the port, which cookies ignore.
+	// Another form is an error of [New]. Nil: there are none besides that of RedirectURL,
+	// unless Approve is set.
 	Names []string
 
 	// Approve reports whether a host that is neither in Names nor that of RedirectURL

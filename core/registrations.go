@@ -102,6 +102,9 @@ func (a *Authenticator) Registrations() []Registration {
 // The redirect and post-logout URIs are on each of hosts, which have the form of
 // [HostConfig.Names]. URIs of which there is one are on the first host. Approve is not
 // asked. Without hosts, they are that of [Config.RedirectURL] and [HostConfig.Names].
+//
+// The error is no [*Error], and is not logged. It names fields and remedies, and has no
+// secret, so the administrator's page may show it.
 func (a *Authenticator) RegistrationFor(p Provider, hosts ...string) (Registration, error) {
 	name, unregistered := p.Name, p.ClientID == ""
 	if unregistered {
