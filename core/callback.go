@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/pixyauth/pixy/core/internal/provider"
-	"github.com/pixyauth/pixy/core/internal/vault"
 )
 
 // Callback completes a login, when the provider redirects the browser to RedirectURL (RFC
@@ -16,6 +15,11 @@ import (
 // attempt's verifier for tokens, checks the ID token, and calls OnLogin. Then it starts a
 // new session, or calls [OwnSessions.Start], and redirects to the page where the user
 // wanted to go. The package documentation lists the checks.
+//
+// The new session replaces the browser's current one, which is deleted from the Store, and
+// revoked if [LogoutConfig.Revocations] is set. But if the current one began while this
+// login was under way, in another tab, and both are of one user, they are one session with
+// one id: requests of the other tab go on, and one logout ends both.
 //
 // A callback that fails does not change the user's current session. A callback may come
 // without its attempt: after the back button, a reload, a login in another tab, or the
@@ -131,7 +135,11 @@ func (a *Authenticator) finish(t *turn, answer url.Values, attempt *attempt) err
 		return err
 	}
 	login, err := a.flights.join(r.Context(), attempt.state, at.lookupName(), func(ctx context.Context) (*outcome, error) {
-		return a.redeem(ctx, at, code, answer["user"], attempt, began)
+		landed, err := a.redeem(ctx, at, code, answer["user"], attempt, began)
+		if err == nil {
+			a.sessions.unite(r, &landed.session, attempt)
+		}
+		return landed, err
 	})
 	if err != nil {
 		return err
@@ -151,65 +159,6 @@ func (a *Authenticator) finish(t *turn, answer url.Values, attempt *attempt) err
 	redirect(w, login.returnTo)
 	a.tellLogin(t, &fresh)
 	return nil
-}
-
-// start starts a session with its tokens, and replaces the previous session. If it fails,
-// the browser keeps the previous session: cookies are set, and the previous session is
-// deleted, only after everything else has succeeded.
-func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *session, with *tokens) error {
-	former, formerTokens := a.former(r)
-	if former != nil && former.id == fresh.id {
-		former, formerTokens = nil, nil // started by another callback of this login
-	}
-	held := vault.Hold()
-	if err := a.tokens.start(held, r, fresh, with, fresh.life(a.now())); err != nil {
-		return err
-	}
-	if err := a.sessions.start(held, r, fresh); err != nil {
-		return err
-	}
-	if err := held.CheckSize(); err != nil {
-		return errTokensTooLarge(err)
-	}
-	if err := a.sessions.vault.Forget(r); err != nil {
-		return errStoreDown(fmt.Errorf("deleting the previous session: %w", err))
-	}
-	held.Release(w)
-	if err := a.tokens.vault.Forget(r); err != nil {
-		a.log(r, errStoreDown(err)) // tokens are useless without their session
-	}
-	if former != nil {
-		if err := a.sessions.void(r.Context(), former); err != nil {
-			a.log(r, asError(err)) // the new session is valid anyway
-		}
-	}
-	if formerTokens != nil && !fresh.shares(former) {
-		a.revokeLater(r, former.binding(), formerTokens)
-	}
-	return nil
-}
-
-// former returns the session that the login replaces, and its tokens. Each is nil if
-// there is none. An outage does not stop the login.
-func (a *Authenticator) former(r *http.Request) (*session, *tokens) {
-	if a.config.Logout.Revocations == nil && !a.tokens.kept {
-		return nil, nil // the previous session is not needed
-	}
-	found, err := a.sessions.load(r)
-	if err != nil || found == nil {
-		return nil, nil
-	}
-	held, _ := a.tokens.load(r, found)
-	return found, held
-}
-
-// shares reports whether two sessions may belong to one grant at the provider. They may
-// if they have the same user and the same session at the provider, or if neither names a
-// session. A provider may revoke the whole grant (RFC 7009 section 2.1). Revoking the
-// previous tokens would then revoke the new ones.
-func (s *session) shares(other *session) bool {
-	return s.provider == other.provider && s.client == other.client && s.user.Issuer == other.user.Issuer &&
-		s.user.Subject == other.user.Subject && s.sid == other.sid
 }
 
 // An identity is the user of a login, as the provider and the application see them.

@@ -232,13 +232,14 @@ func (s *sessionKeeper) begin(at *registration, who *identity) *session {
 	return fresh
 }
 
-// start stores the session of begin. If the store has ids, it uses a new one.
-func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *session) error {
+// start stores the session of begin. If the store has ids, it uses a new one, or that of
+// the request's session if they are the same session.
+func (s *sessionKeeper) start(w http.ResponseWriter, r *http.Request, fresh *session, same bool) error {
 	sealed, err := s.sealer.seal(s.hosts.ofSession(r), fresh)
 	if err != nil {
 		return err
 	}
-	switch err := s.vault.Create(w, r, sealed, fresh.life(s.now())); {
+	switch err := vault.Put(s.vault, w, r, sealed, fresh.life(s.now()), same); {
 	case errors.Is(err, vault.ErrTooLarge):
 		return fail(codeSessionSize, fmt.Errorf("the session is %w; keep fewer claims (Sessions.Claims) or less Login.Data, or use a Store that takes them", err))
 	case err != nil:

@@ -147,14 +147,14 @@ func (k *tokenKeeper) seal(r *http.Request, of *session, t *tokens) string {
 	return k.on(r).Seal(string(of.id[:]), t.kept().encode())
 }
 
-// start stores the tokens of a session that is about to begin. If tokens are not kept,
-// it deletes those of the session before.
-func (k *tokenKeeper) start(w http.ResponseWriter, r *http.Request, of *session, t *tokens, life vault.Life) error {
+// start stores the tokens of a session that is about to begin, and replaces those of the
+// request if same is set. If tokens are not kept, it deletes those of the session before.
+func (k *tokenKeeper) start(w http.ResponseWriter, r *http.Request, of *session, t *tokens, life vault.Life, same bool) error {
 	if !k.kept {
 		return k.end(w, r)
 	}
 	of.refreshDue = instantOf(t.RefreshDue)
-	switch err := k.vault.Create(w, r, k.seal(r, of, t), life); {
+	switch err := vault.Put(k.vault, w, r, k.seal(r, of, t), life, same); {
 	case errors.Is(err, vault.ErrTooLarge):
 		return errTokensTooLarge(err)
 	case err != nil:

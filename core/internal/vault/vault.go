@@ -23,6 +23,15 @@ type Vault interface {
 	Erase(w http.ResponseWriter, r *http.Request) error
 }
 
+// Put stores a value: under the id that the request carries if same is set, and under a
+// new one otherwise.
+func Put(in Vault, w http.ResponseWriter, r *http.Request, sealed string, life Life, same bool) error {
+	if same {
+		return in.Renew(w, r, sealed, life)
+	}
+	return in.Create(w, r, sealed, life)
+}
+
 // A Life says how long a value is kept.
 type Life struct {
 	For             time.Duration // by the store, and by the browser as Max-Age
