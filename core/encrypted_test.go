@@ -77,7 +77,7 @@ func encrypted(t testing.TB, text string, key any, alg, enc string, change ...fu
 	for _, f := range change {
 		f(options)
 	}
-	encrypter, err := jose.NewEncrypter(jose.ContentEncryption(enc), jose.Recipient{Algorithm: jose.KeyAlgorithm(alg), Key: key}, options)
+	encrypter, err := jose.NewEncrypter(jose.ContentEncryption(enc), jose.Recipient{Algorithm: jose.KeyAlgorithm(alg), Key: key, PBES2Count: 1000}, options) // by default it takes long, and a busy machine too long
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,11 @@ func TestLoginsInSeveralTabs(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			everyVault(t, func(t *testing.T, vault func(*core.Config)) {
-				g := newTokenRig(t, vault, func(c *core.Config) { c.Logout.Revocations = new(core.MemoryRevocations) })
+				var store *memoryStore
+				g := newTokenRig(t, vault, func(c *core.Config) {
+					c.Logout.Revocations = new(core.MemoryRevocations)
+					store, _ = c.Sessions.Store.(*memoryStore)
+				})
 				app := withVault(g)
 				g.browser.Serve(origin, app)
 				second := func() string {
@@ -76,6 +80,9 @@ func TestLoginsInSeveralTabs(t *testing.T) {
 				last := g.browser.Cookies(origin)
 				if _, err := g.browser.Post(origin+"/auth/logout", nil); err != nil {
 					t.Fatal(err)
+				}
+				if store != nil && len(store.values) > 0 {
+					t.Errorf("after the logout, the Store keeps %d records", len(store.values))
 				}
 				for i, cookies := range [][]*http.Cookie{first, last} {
 					if got := ask(app, cookies).Code; got != http.StatusUnauthorized {
