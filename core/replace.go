@@ -9,7 +9,8 @@ import (
 
 // start starts a session with its tokens, and replaces the previous session. If it fails,
 // the browser keeps the previous session: cookies are set, and the previous session is
-// deleted, only after everything else has succeeded.
+// deleted, only after everything else has succeeded. A session with the same id is of the
+// same user, see unite: a Store replaces its record in place.
 func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *session, with *tokens) error {
 	former, formerTokens := a.former(r)
 	same := former != nil && former.id == fresh.id // requests with it may be under way
@@ -34,7 +35,7 @@ func (a *Authenticator) start(w http.ResponseWriter, r *http.Request, fresh *ses
 			a.log(r, errStoreDown(err)) // tokens are useless without their session
 		}
 	}
-	if former != nil && !same {
+	if !same && former != nil {
 		if err := a.sessions.void(r.Context(), former); err != nil {
 			a.log(r, asError(err)) // the new session is valid anyway
 		}
